@@ -1,0 +1,45 @@
+"""Neural networks without backpropagation and without a learning rate.
+
+They are trained by alternating nonnegative matrix factorizations, layer by layer.
+"""
+
+from nmfnet import datasets
+from nmfnet.errors import (
+    DataError,
+    DivergenceError,
+    DivergenceWarning,
+    ModelFileError,
+    NMFNetError,
+)
+from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
+from nmfnet.factorization import (
+    Factorization,
+    nmf,
+    nonlinear_least_squares,
+    nonlinear_semi_nmf,
+    semi_nmf,
+)
+from nmfnet.storage import load
+from nmfnet.training import Callback, NMFAutoencoder, Pinv
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Callback",
+    "DataError",
+    "DivergenceError",
+    "DivergenceWarning",
+    "Factorization",
+    "ModelFileError",
+    "NMFAutoencoder",
+    "NMFNetClassifier",
+    "NMFNetError",
+    "NMFNetRegressor",
+    "Pinv",
+    "datasets",
+    "load",
+    "nmf",
+    "nonlinear_least_squares",
+    "nonlinear_semi_nmf",
+    "semi_nmf",
+]

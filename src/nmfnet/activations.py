@@ -1,0 +1,90 @@
+"""Activation functions of the hidden layers.
+
+Each is monotone with a slope in [0, 1]: all that the paper's nonlinear least-squares step needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import leaky_relu, softplus
+
+LEAKY_SLOPE = 0.01  # of the leaky ReLU below zero, PyTorch's default
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A monotone activation function and what the factorizations must know of it.
+
+    Parameters
+    ----------
+    name : str
+        scikit-learn's name where it has one.
+    f_ : callable
+        Elementwise function with a slope in [0, 1], in place: Tensor -> the same Tensor.
+    low, high : float or None
+        Closure of the range of f; None where it is unbounded.
+    """
+
+    name: str
+    f_: Callable[[Tensor], Tensor]
+    low: float | None = None
+    high: float | None = None
+
+    def __call__(self, A: Tensor) -> Tensor:
+        """Return f(A)."""
+        return self.f_(A.clone())
+
+    def residual(self, T: Tensor, A: Tensor, out: Tensor) -> Tensor:
+        """Return T - f(A), written into `out`: the inner loops of a sweep allocate nothing."""
+        return torch.sub(T, self.f_(out.copy_(A)), out=out)
+
+    def __reduce__(self) -> tuple[Callable[[str], Activation], tuple[str]]:
+        """Pickle as a name, since functions do not pickle well."""
+        return get_activation, (self.name,)
+
+    @property
+    def nonnegative(self) -> bool:
+        """Whether f(A) >= 0 always, so that the activations of a layer are nonnegative factors."""
+        return self.low is not None and self.low >= 0
+
+    def project(self, Z: Tensor) -> Tensor:
+        """Nearest point to `Z` in the closure of the range of f: for ReLU the nonnegative part."""
+        if self.low is None and self.high is None:
+            return Z
+        return Z.clamp(self.low, self.high)
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": Activation("relu", torch.relu_, low=0.0),
+    "leaky_relu": Activation("leaky_relu", lambda A: leaky_relu(A, LEAKY_SLOPE, inplace=True)),
+    "logistic": Activation("logistic", torch.sigmoid_, low=0.0, high=1.0),
+    "tanh": Activation("tanh", torch.tanh_, low=-1.0, high=1.0),
+    "softplus": Activation("softplus", lambda A: A.copy_(softplus(A)), low=0.0),
+    "identity": Activation("identity", lambda A: A),
+}
+ACTIVATIONS["sigmoid"] = ACTIVATIONS["logistic"]  # PyTorch's name for it
+
+
+def get_activation(activation: str | Activation) -> Activation:
+    """Look an activation up by name.
+
+    Parameters
+    ----------
+    activation : {"relu", "leaky_relu", "logistic", "sigmoid", "tanh", "softplus", "identity"}
+        An :class:`Activation` is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    if isinstance(activation, Activation):
+        return activation
+    if isinstance(activation, str) and activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
+    names = ", ".join(map(repr, ACTIVATIONS))
+    raise ValueError(f"activation must be one of {names}; got {activation!r}.")

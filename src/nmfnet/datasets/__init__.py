@@ -1,0 +1,12 @@
+"""Data sets: four by name, and anyone's own from a file.
+
+`load` takes a name (`NAMES`), `read_file` a path; `available` says which of the named sets are on
+this machine and where.
+"""
+
+from nmfnet.datasets._files import read_file
+from nmfnet.datasets._named import NAMES, Available, available, load
+from nmfnet.datasets._store import data_folder
+from nmfnet.datasets._types import Dataset
+
+__all__ = ["NAMES", "Available", "Dataset", "available", "data_folder", "load", "read_file"]

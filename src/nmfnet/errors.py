@@ -1,0 +1,21 @@
+"""The errors and warnings nmfnet raises, all in one place."""
+
+
+class NMFNetError(Exception):
+    """Base class of every error that is nmfnet's own."""
+
+
+class DataError(NMFNetError, ValueError):
+    """A data set or data file is missing, corrupt or unfit for what was asked."""
+
+
+class ModelFileError(NMFNetError, ValueError):
+    """A model file is missing, corrupt or not a nmfnet model."""
+
+
+class DivergenceError(NMFNetError, ArithmeticError):
+    """Training produced non-finite weights before a single epoch was complete."""
+
+
+class DivergenceWarning(UserWarning):
+    """Training stopped at non-finite weights; the last good ones were kept."""

@@ -1,0 +1,298 @@
+"""What the classifier and the regressor share: parameters, fitting, the fitted attributes."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from nmfnet.activations import Activation, get_activation
+from nmfnet.estimators.parameters import Choice, at_least, between, resolve
+from nmfnet.network import Network, he_weights
+from nmfnet.training import PRETRAININGS, SOLVERS, Callback, EpochRecord, PrintLog, Progress, Settings, train
+
+Array = NDArray[Any]
+
+
+class BaseNMFNet(BaseEstimator):
+    """Base class of the estimators; use :class:`NMFNetClassifier` or :class:`NMFNetRegressor`."""
+
+    network_: Network
+    history_: list[EpochRecord]
+    n_features_in_: int
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Activation = "relu",
+        *,
+        solver: str | Any = "pinv",
+        pretrain: str | Any | None = None,
+        alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 20,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        fit_intercept: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device = "cpu",
+        warm_start: bool = False,
+        verbose: bool | int = False,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.pretrain = pretrain
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.fit_intercept = fit_intercept
+        self.random_state = random_state
+        self.device = device
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    # What the two subclasses answer differently.
+
+    def _check_y(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+        """Check X and y, and return X and the targets Y (n, n_outputs)."""
+        raise NotImplementedError
+
+    def _error(self, outputs: Tensor, Y: Tensor) -> Tensor:
+        """Error of each sample, shape (m,)."""
+        raise NotImplementedError
+
+    def _stratify(self, Y: Array) -> Array | None:
+        """Labels that the validation split keeps the proportions of."""
+        return None
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            float32 input is trained in float32, anything else in float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels or real targets.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X, y or a parameter is unfit; the message names it.
+        DivergenceError
+            If the first epoch already ends with non-finite weights.
+        """
+        hidden = self._check_parameters()
+        continued = self.warm_start and hasattr(self, "network_")
+        X_checked, Y_checked = self._check_y(X, y)
+        device = self._device()
+        generator = self._generator()
+        validation = None
+        if self.early_stopping:
+            X_checked, X_val, Y_checked, Y_val = train_test_split(
+                X_checked, Y_checked, test_size=self.validation_fraction,
+                random_state=check_random_state(self.random_state), stratify=self._stratify(Y_checked),
+            )  # fmt: skip
+            validation = to_tensor(X_val).to(device), to_tensor(Y_val).to(device)
+        X_train, Y_train = to_tensor(X_checked).to(device), to_tensor(Y_checked).to(device)
+        solver = resolve(self.solver, SOLVERS)
+        callbacks = [*(self.callbacks or ()), *([PrintLog()] if self.verbose else [])]
+        settings = Settings(
+            batch_size=self._batch_size(len(X_train), solver.default_batch_size),
+            max_iter=self.max_iter, tol=self.tol, n_iter_no_change=self.n_iter_no_change,
+            alpha=self.alpha, l1_ratio=self.l1_ratio,
+            error=self._error, callbacks=callbacks, validation=validation,
+        )  # fmt: skip
+        sizes = [X_train.shape[1], *hidden, Y_train.shape[1]]
+        if continued:
+            self._check_same_network(sizes, X_train.dtype)
+            network, progress = self.network_, self._progress
+            network.weights[:] = [W.to(device) for W in network.weights]
+        else:
+            weights = he_weights(sizes, self.fit_intercept, generator, X_train.dtype)
+            network = Network([W.to(device) for W in weights], get_activation(self.activation), self.fit_intercept)
+            progress = Progress()
+        for callback in callbacks:
+            callback.on_fit_begin(network, self.max_iter)
+        if not continued:
+            self._pretrain(network, X_train, Y_train, generator, progress, callbacks)
+        train(network, solver, X_train, Y_train, settings, progress, generator)
+        self.network_, self._progress, self.history_ = network, progress, progress.history
+        return self
+
+    def _outputs(self, X: ArrayLike) -> Array:
+        """Outputs of the network, shape (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        dtype = np.float32 if self.network_.weights[0].dtype == torch.float32 else np.float64
+        checked = validate_data(self, X, dtype=dtype, reset=False)
+        return self.network_.predict(to_tensor(checked)).cpu().numpy()
+
+    def _pretrain(
+        self,
+        network: Network,
+        X: Tensor,
+        Y: Tensor,
+        generator: torch.Generator,
+        progress: Progress,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        if self.pretrain is None:
+            return
+        pretraining = resolve(self.pretrain, PRETRAININGS)
+
+        def announce(layer: int) -> None:
+            for callback in callbacks:
+                callback.on_pretrain_layer(layer, len(network.weights) - 1)
+
+        with progress.timed():
+            pretraining(network, X, Y, generator, announce)
+
+    def _check_parameters(self) -> list[int]:
+        """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
+        sizes = self.hidden_layer_sizes
+        hidden = [sizes] if isinstance(sizes, Integral) else list(sizes)  # type: ignore[arg-type]
+        for size in hidden:
+            at_least("hidden_layer_sizes", size, 1, Integral)
+        for name, lowest, kind in (
+            ("alpha", 0, Real), ("max_iter", 1, Integral), ("tol", 0, Real), ("n_iter_no_change", 1, Integral),
+        ):  # fmt: skip
+            at_least(name, getattr(self, name), lowest, kind)
+        between("l1_ratio", self.l1_ratio, 0, 1)
+        if self.early_stopping:
+            between("validation_fraction", self.validation_fraction, 0, 1, open_ends=True)
+        if self.batch_size != "auto":
+            at_least("batch_size", self.batch_size, 1, Integral, otherwise="'auto'")
+        get_activation(self.activation)
+        Choice("solver", SOLVERS).check(self.solver)
+        Choice("pretrain", PRETRAININGS, optional=True).check(self.pretrain)
+        return [int(size) for size in hidden]
+
+    def _batch_size(self, n: int, default: int) -> int:
+        if self.batch_size == "auto":
+            return min(n, default)
+        if self.batch_size > n:
+            warnings.warn(
+                f"batch_size={self.batch_size} is larger than the {n} training samples; using {n}.",
+                UserWarning, stacklevel=3,
+            )  # fmt: skip
+        return min(n, int(self.batch_size))
+
+    def _device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            raise ValueError(f"device={self.device!r} cannot be used: {str(error).splitlines()[0]}") from None
+        return device
+
+    def _generator(self) -> torch.Generator:
+        """A generator of our own: torch's global one is left alone."""
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        return torch.Generator().manual_seed(int(seed))
+
+    def _check_same_network(self, sizes: list[int], dtype: torch.dtype) -> None:
+        W = self.network_.weights
+        intercept = self.network_.intercept
+        there = [len(W[0]) - intercept, *(w.shape[1] for w in W)]
+        if there != sizes or intercept != self.fit_intercept or W[0].dtype != dtype:
+            raise ValueError(
+                f"warm_start=True goes on with a network of sizes {there}, fit_intercept={intercept}, {W[0].dtype}; "
+                f"the call asks for {sizes}, fit_intercept={self.fit_intercept}, {dtype}. Use warm_start=False."
+            )
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Weight matrices, the l-th of shape (n_{l-1}, n_l)."""
+        return [(W[:-1] if self.network_.intercept else W).cpu().numpy() for W in self.network_.weights]
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Bias vectors, the l-th of shape (n_l,); zeros with ``fit_intercept=False``."""
+        return [
+            (W[-1] if self.network_.intercept else torch.zeros_like(W[0])).cpu().numpy()
+            for W in self.network_.weights
+        ]
+
+    @property
+    def n_iter_(self) -> int:
+        """Epochs done."""
+        return len(self.history_)
+
+    @property
+    def n_layers_(self) -> int:
+        """Layers, the input's and the output's included."""
+        return len(self.network_.weights) + 1
+
+    @property
+    def n_outputs_(self) -> int:
+        """Outputs of the network."""
+        return int(self.network_.weights[-1].shape[1])
+
+    @property
+    def out_activation_(self) -> str:
+        """Name of the activation of the output layer."""
+        return "identity"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to a safetensors file, see :func:`nmfnet.load`."""
+        from nmfnet.storage import save
+
+        save(self, path)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what `fit` learned besides the weights, as JSON holds it."""
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        return {
+            "n_features_in_": self.n_features_in_,
+            "feature_names_in_": None if names is None else list(names),
+            "history_": self.history_,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Inverse of :meth:`get_state`, for an estimator that has its network already."""
+        self.n_features_in_ = int(state["n_features_in_"])
+        if self.n_features_in_ != len(self.coefs_[0]):
+            raise ValueError(f"n_features_in_ is {self.n_features_in_}, but the weights take {len(self.coefs_[0])}.")
+        if state["feature_names_in_"] is not None:
+            self.feature_names_in_ = np.array([str(name) for name in state["feature_names_in_"]], dtype=object)
+        self.history_ = [EpochRecord(**record) for record in state["history_"]]
+        self._progress = Progress(self.history_, self.history_[-1]["seconds"] if self.history_ else 0.0)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_")
+
+
+def to_tensor(array: Array) -> Tensor:
+    """Share the memory of a NumPy array with a tensor that is only ever read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(array))

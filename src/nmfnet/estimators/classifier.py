@@ -1,0 +1,134 @@
+"""The classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import Tags
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import column_or_1d, validate_data
+from torch import Tensor
+
+from nmfnet.estimators.base import BaseNMFNet
+from nmfnet.estimators.docs import document
+
+Array = NDArray[Any]
+
+
+@document(
+    what="Classifier: a fully-connected network trained by alternating nonnegative matrix factorizations.",
+    fitted="""
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.""",
+    error="the fraction misclassified",
+    example="""
+    >>> from nmfnet import NMFNetClassifier
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = NMFNetClassifier((100,), random_state=0).fit(X / 16, y)
+    >>> bool(model.score(X / 16, y) > 0.98)
+    True""",
+)
+class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
+    classes_: Array
+
+    def _check_y(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), multi_output=True)
+        check_classification_targets(y)
+        if type_of_target(y) == "multilabel-indicator":
+            classes, Y = np.arange(y.shape[1]), y
+        else:
+            classes, labels = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+            Y = np.eye(len(classes))[labels]
+        if self.warm_start and hasattr(self, "network_") and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"warm_start=True goes on with the classes {self.classes_}; y has {classes}. Use warm_start=False."
+            )
+        self.classes_ = classes
+        self._multilabel = type_of_target(y) == "multilabel-indicator"
+        return X, Y.astype(X.dtype)
+
+    def _error(self, outputs: Tensor, Y: Tensor) -> Tensor:
+        if self._multilabel:
+            return ((outputs > 0.5) != (Y > 0.5)).any(1).to(Y.dtype)
+        return (outputs.argmax(1) != Y.argmax(1)).to(Y.dtype)
+
+    def _stratify(self, Y: Array) -> Array | None:
+        return None if self._multilabel else Y.argmax(1)
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_classes) for multi-label targets
+        """
+        outputs = self._outputs(X)
+        if self._multilabel:
+            return (outputs > 0.5).astype(int)
+        return self.classes_[outputs.argmax(1)]
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Class probabilities: the nearest point of the probability simplex to the outputs.
+
+        The outputs are least-squares fits of 0/1 targets, and so estimate probabilities without
+        being confined to [0, 1]; the projection keeps their order.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        outputs = self._outputs(X)
+        if not self._multilabel:
+            return project_onto_simplex(outputs)
+        eps = np.finfo(outputs.dtype).eps  # a label is never certain
+        return outputs.clip(eps, 1 - eps)
+
+    def get_state(self) -> dict[str, Any]:  # noqa: D102
+        classes = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
+        return {**super().get_state(), "classes_": classes, "multilabel": self._multilabel}
+
+    def set_state(self, state: dict[str, Any]) -> None:  # noqa: D102
+        super().set_state(state)
+        dtype, values = np.dtype(state["classes_"]["dtype"]), state["classes_"]["values"]
+        if dtype.kind not in "biufUO" or not all(isinstance(v, (bool, int, float, str)) for v in values):
+            raise ValueError(f"classes_ of dtype {dtype} are not labels.")
+        self.classes_ = np.array(values, dtype=dtype)
+        if self.classes_.shape != (self.n_outputs_,):
+            raise ValueError(f"there are {len(values)} classes for {self.n_outputs_} outputs.")
+        self._multilabel = bool(state["multilabel"])
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def project_onto_simplex(V: Array) -> Array:
+    """Nearest points with nonnegative entries of sum 1, row by row (Held, Wolfe and Crowder, 1974).
+
+    Parameters
+    ----------
+    V : ndarray of shape (m, k)
+
+    Returns
+    -------
+    ndarray of shape (m, k)
+    """
+    ordered = -np.sort(-V, axis=1)
+    excess = (np.cumsum(ordered, axis=1) - 1) / np.arange(1, V.shape[1] + 1)
+    kept = (ordered > excess).sum(1)  # at least 1
+    return np.maximum(V - excess[np.arange(len(V)), kept - 1][:, None], 0)

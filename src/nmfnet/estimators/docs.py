@@ -1,0 +1,98 @@
+"""The parameters that the estimators share are documented once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+C = TypeVar("C", bound=type)
+
+TEMPLATE = '''{what}
+
+    Trained without backpropagation and without a learning rate (Sakurai, Imakura, Inoue and Futamura, 2016):
+    batch by batch, from the output layer down, each layer's weights are fitted by (nonlinear) least
+    squares and its input by a nonnegative factor, the target of the layer below.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Widths of the hidden layers; ``()`` is a linear model.
+    activation : {{"relu", "leaky_relu", "logistic", "sigmoid", "tanh", "softplus", "identity"}}, default="relu"
+        Of the hidden layers.  With relu, logistic and softplus their activations are nonnegative factors;
+        with the others the nonnegativity falls away and the factor step is plain least squares.
+    solver : {{"pinv"}} or nmfnet.Pinv, default="pinv"
+        The sweep over a batch; an instance carries its own settings, as in ``Pinv(n_w=25)``.
+    pretrain : {{"nmf", None}} or nmfnet.NMFAutoencoder, default=None
+        "nmf" starts from a stacked autoencoder of nonnegative matrix factorizations, which needs X >= 0;
+        None starts from random weights (He et al., 2015).
+    alpha : float, default=0
+        Strength of the penalty ``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` on the weights
+        of a layer, against half the squared error summed over the samples of a batch.
+        The L2 part includes the biases.
+    l1_ratio : float, default=0
+        Share of L1 in the penalty, between 0 and 1; L1 makes weights sparse.
+    batch_size : int or "auto", default="auto"
+        Most samples in a batch; "auto" is ``min(5000, n_samples)``.  Batches are of about equal size.
+    max_iter : int, default=20
+        Most epochs.
+    tol : float, default=1e-4
+        An epoch that does not improve the objective (with early stopping: the validation error) by more
+        than `tol` is one without progress.
+    n_iter_no_change : int, default=10
+        Epochs in a row without progress that end the training.
+    early_stopping : bool, default=False
+        Hold out a validation set, and end with the weights of the best epoch on it.
+    validation_fraction : float, default=0.1
+        Share of the samples held out.
+    fit_intercept : bool, default=True
+        Whether layers have biases.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the order of the samples and the validation split.
+    device : str or torch.device, default="cpu"
+        Where to train; "auto" is a GPU where there is one.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last fit's weights.
+    verbose : bool, default=False
+        Whether to print a line per epoch.
+    callbacks : sequence of nmfnet.Callback, optional
+        Hooks into the training.
+
+    Attributes
+    ----------{fitted}
+    coefs_ : list of ndarray
+        Weight matrices, the l-th of shape (n_{{l-1}}, n_l).
+    intercepts_ : list of ndarray
+        Biases, the l-th of shape (n_l,); zeros with ``fit_intercept=False``.
+    history_ : list of dict
+        One per epoch: `epoch`, `objective` (half the squared error a sample, plus penalty), `train_error`
+        ({error}; both measured on each batch just before its update), `val_error` (after the epoch, with
+        early stopping), `seconds` (since the fit began, pre-training included).
+    n_iter_ : int
+        Epochs done, over all warm starts.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only where X has feature names that are all strings.
+    n_layers_ : int
+        Layers, the input's and the output's included.
+    n_outputs_ : int
+    out_activation_ : str
+        "identity".
+
+    Warns
+    -----
+    DivergenceWarning
+        If training ended early at non-finite weights; the last good ones are kept.
+
+    Examples
+    --------{example}
+    '''
+
+
+def document(what: str, fitted: str, error: str, example: str) -> Callable[[C], C]:
+    """Fill the template and make it the docstring of a class."""
+
+    def decorate(cls: C) -> C:
+        cls.__doc__ = TEMPLATE.format(what=what, fitted=fitted, error=error, example=example)
+        return cls
+
+    return decorate

@@ -1,0 +1,48 @@
+"""Checks of parameters whose messages name the parameter and what it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+
+def at_least(name: str, value: object, lowest: float, kind: Any, otherwise: str | None = None) -> None:
+    """Refuse anything but a number of `kind` that is at least `lowest`."""
+    if not isinstance(value, kind) or isinstance(value, bool) or not value >= lowest or value == float("inf"):
+        what = "an integer" if kind is not Real else "a finite number"
+        also = f" or {otherwise}" if otherwise else ""
+        raise ValueError(f"{name} must be {what} of at least {lowest}{also}; got {value!r}.")
+
+
+def between(name: str, value: object, low: float, high: float, open_ends: bool = False) -> None:
+    """Refuse anything but a number from `low` to `high`."""
+    ends = "()" if open_ends else "[]"
+    inside = isinstance(value, Real) and (low < value < high if open_ends else low <= value <= high)
+    if not inside:
+        raise ValueError(f"{name} must be a number in {ends[0]}{low}, {high}{ends[1]}; got {value!r}.")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A parameter that is the name of one of a few settings classes, or an instance of one."""
+
+    name: str
+    options: Mapping[str, type]
+    optional: bool = False
+
+    def check(self, value: object) -> None:
+        """Refuse any other value."""
+        if value is None and self.optional:
+            return
+        if isinstance(value, str) and value in self.options or isinstance(value, tuple(self.options.values())):
+            return
+        names = [*map(repr, self.options), *(["None"] if self.optional else [])]
+        classes = " or ".join(option.__name__ for option in self.options.values())
+        raise ValueError(f"{self.name} must be {' or '.join(names)}, or an instance of {classes}; got {value!r}.")
+
+
+def resolve(value: Any, options: Mapping[str, type]) -> Any:
+    """From a name to its settings with their defaults; settings stay as they are."""
+    return options[value]() if isinstance(value, str) else value

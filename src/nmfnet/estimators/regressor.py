@@ -1,0 +1,61 @@
+"""The regressor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import column_or_1d, validate_data
+from torch import Tensor
+
+from nmfnet.estimators.base import BaseNMFNet
+from nmfnet.estimators.docs import document
+
+Array = NDArray[Any]
+
+
+@document(
+    what="Regressor: a fully-connected network trained by alternating nonnegative matrix factorizations.",
+    fitted="",
+    error="the mean squared error",
+    example="""
+    >>> from nmfnet import NMFNetRegressor
+    >>> from sklearn.datasets import make_friedman1
+    >>> X, y = make_friedman1(500, random_state=0)
+    >>> model = NMFNetRegressor((50,), random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True""",
+)
+class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
+    def _check_y(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), multi_output=True, y_numeric=True)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        self._single = y.ndim == 1
+        return X, y.reshape(len(y), -1).astype(X.dtype)
+
+    def _error(self, outputs: Tensor, Y: Tensor) -> Tensor:
+        return (outputs - Y).square().mean(1)
+
+    def get_state(self) -> dict[str, Any]:  # noqa: D102
+        return {**super().get_state(), "single_output": self._single}
+
+    def set_state(self, state: dict[str, Any]) -> None:  # noqa: D102
+        super().set_state(state)
+        self._single = bool(state["single_output"])
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Predict real targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        outputs = self._outputs(X)
+        return outputs[:, 0] if self._single else outputs

@@ -1,0 +1,139 @@
+"""The W step of every factorization: (nonlinear) least squares, T ~ f([Z, 1] W) in W."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nmfnet.activations import Activation, get_activation
+from nmfnet.linalg import TruncatedSVD, affine, truncated_svd, with_ones
+
+
+class Fit(NamedTuple):
+    """Weights `W` (n, k), or (n + 1, k) with a bias row, and pre-activations `A` = [Z, 1] W (m, k)."""
+
+    W: Tensor
+    A: Tensor
+
+
+def nonlinear_least_squares(
+    T: Tensor,
+    Z: Tensor,
+    W: Tensor,
+    activation: str | Activation = "identity",
+    *,
+    n_iter: int = 1,
+    omega: float = 1.0,
+    delta: float = 0.0,
+    alpha: float = 0.0,
+    l1_ratio: float = 0.0,
+    intercept: bool = False,
+    basis: TruncatedSVD | None = None,
+    fraction: float = 1.0,
+    A: Tensor | None = None,
+) -> Fit:
+    """Repeat ``W <- W + omega Z+ (T - f(Z W))``, the paper's step for T ~ f(Z W) (section 3.2).
+
+    With the identity, ``n_iter=1`` and ``omega=1`` this is the exact (ridge) least-squares fit.
+    For a monotone f with slope in [0, 1], omega <= 1 and the pseudo-inverse of `Z` itself, no step
+    increases the matching loss, the sum of F(a) - t a with F' = f (plus the penalty).  The
+    squared error itself carries no such guarantee unless f is the identity.
+
+    Parameters
+    ----------
+    T : Tensor of shape (m, k)
+        Targets.
+    Z : Tensor of shape (m, n)
+        Inputs.
+    W : Tensor of shape (n, k), or (n + 1, k) with `intercept`
+        Weights to start from; not modified.
+    activation : str or Activation, default="identity"
+        The function f.
+    n_iter : int, default=1
+        Number of steps.
+    omega : float, default=1
+        Relaxation of the step.
+    delta : float, default=0
+        Relative threshold of the singular values kept in Z+.
+    alpha : float, default=0
+        Strength of the penalty ``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` on the sum
+        ``||T - f(Z W)||^2 / 2`` over samples.  The L2 part includes the bias row, the L1 part does not.
+    l1_ratio : float, default=0
+        Share of L1 (sparse weights) in the penalty.
+    intercept : bool, default=False
+        Whether the last row of `W` is a bias.
+    basis : TruncatedSVD, optional
+        Decomposition of [Z, 1] to use instead of computing it, or the rows that belong to `Z` of the
+        decomposition of a larger matrix: the step is then shorter, by about `fraction`.
+    fraction : float, default=1
+        Rows of `Z` over rows of the matrix that `basis` decomposes.
+    A : Tensor of shape (m, k), optional
+        [Z, 1] W, where the caller has it already.
+
+    Returns
+    -------
+    Fit
+        The new weights and their pre-activations.
+    """
+    f = get_activation(activation)
+    if basis is None:
+        basis = truncated_svd(with_ones(Z, intercept), delta)
+    A = affine(Z, W, intercept) if A is None else A.clone()
+    R = torch.empty_like(A)
+    l1, l2 = fraction * alpha * l1_ratio, fraction * alpha * (1 - l1_ratio)
+    if l1 > 0:
+        majorizer = _gram_majorizer(basis, delta).div_(omega)
+        for _ in range(n_iter):
+            slope = with_ones(Z, intercept).T @ f.residual(T, A, out=R)
+            W = _coordinate_descent(W, slope, majorizer, l1, l2, intercept)
+            A = affine(Z, W, intercept)
+        return Fit(W, A)
+    U, s, V = basis
+    s = s[:, None]
+    gain = 1 / (s + l2 / fraction / s)  # s / (s^2 + alpha), safe for singular values of any size
+    coordinates = V.T @ W if l2 else None
+    move = W.new_zeros(len(s), W.shape[1])
+    for _ in range(n_iter):
+        # In the basis V the step is diagonal, and Z V = U diag(s) carries A along with it.
+        step = omega * gain * (U.T @ f.residual(T, A, out=R))
+        if coordinates is not None:
+            step -= omega * fraction * (1 - s * gain) * (coordinates + move)
+        move += step
+        A.addmm_(U, s * step)
+    W_new = torch.addmm(W, V, move)
+    if coordinates is not None:
+        # Directions that Z does not see only feel the penalty.
+        W_new += ((1 - omega * fraction) ** n_iter - 1) * torch.addmm(W, V, coordinates, alpha=-1)
+        A = affine(Z, W_new, intercept)
+    return Fit(W_new, A)
+
+
+def _gram_majorizer(basis: TruncatedSVD, delta: float) -> Tensor:
+    """A matrix (n, n) not below the Gram matrix, although `basis` was truncated at `delta`."""
+    _, s, V = basis
+    if len(s) == 0:
+        return V.new_zeros(len(V), len(V))
+    cut = (delta * s.max()).square()
+    G = (V * (s.square() - cut)) @ V.T
+    G.diagonal().add_(cut)
+    return G
+
+
+def _coordinate_descent(
+    W: Tensor, slope: Tensor, G: Tensor, l1: float, l2: float, intercept: bool
+) -> Tensor:
+    """One pass over the rows of W, each minimized exactly, starting from W, of the model.
+
+    ``tr(Dt G D) / 2 - tr(slopet D) + l2 ||W + D||^2 / 2 + l1 ||W + D||_1`` in D, which majorizes the
+    matching loss: this is glmnet's update on Gram products, so a pass costs no look at the data.
+    """
+    new = W.clone()
+    tiny = torch.finfo(W.dtype).tiny
+    curvature = G.diagonal().tolist()
+    for i, h in enumerate(curvature):
+        pull = h * new[i] + slope[i] - G[i] @ (new - W) if i else h * new[i] + slope[i]
+        threshold = 0.0 if intercept and i == len(W) - 1 else l1
+        new[i] = torch.nn.functional.softshrink(pull, threshold) / (h + l2 + tiny)
+    return new

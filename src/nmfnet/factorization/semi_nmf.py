@@ -1,0 +1,127 @@
+"""Semi-nonnegative matrix factorization, Y ~ Z W with Z >= 0 and W of any sign: the output layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nmfnet.factorization._common import (
+    Factorization,
+    check_matrix,
+    check_nonnegative,
+    iterate,
+    penalties,
+    uniform,
+)
+from nmfnet.factorization.least_squares import nonlinear_least_squares
+from nmfnet.linalg import affine
+
+
+def semi_nmf_z_step(Y: Tensor, Z: Tensor, W: Tensor, *, alpha: float = 0.0, l1_ratio: float = 0.0) -> Tensor:
+    """One multiplicative step on the nonnegative factor (Ding, Li and Jordan, 2010, equation 11).
+
+    ``Z <- Z o sqrt( ([Y Wt]+ + Z [W Wt]-) / ([Y Wt]- + Z [W Wt]+) )``, with the gradient of the
+    penalty in the denominator.  It never increases ``||Y - Z W||^2 / 2`` plus the penalty;
+    zeros stay zeros.
+
+    Parameters
+    ----------
+    Y : Tensor of shape (m, k)
+        Without the bias, where there is one.
+    Z : Tensor of shape (m, r), nonnegative
+    W : Tensor of shape (r, k)
+        Without bias row.
+    alpha, l1_ratio : float
+        Penalty on Z, see :func:`semi_nmf`.
+
+    Returns
+    -------
+    Tensor of shape (m, r), nonnegative
+    """
+    YW, WW = Y @ W.T, W @ W.T
+    l1, l2 = penalties(alpha, l1_ratio)
+    up = torch.addmm(YW.clamp(min=0), Z, (-WW).clamp_(min=0))
+    down = torch.addmm(YW.neg_().clamp_(min=0), Z, WW.clamp_(min=0))
+    if alpha:
+        down.add_(Z, alpha=l2).add_(l1)
+    return up.div_(down.add_(torch.finfo(Z.dtype).tiny)).sqrt_().mul_(Z)
+
+
+def semi_nmf(
+    Y: Tensor,
+    n_components: int | None = None,
+    *,
+    Z: Tensor | None = None,
+    W: Tensor | None = None,
+    n_iter: int = 200,
+    tol: float = 1e-4,
+    delta: float = 0.0,
+    alpha_Z: float = 0.0,
+    alpha_W: float = 0.0,
+    l1_ratio: float = 0.0,
+    intercept: bool = False,
+    generator: torch.Generator | None = None,
+) -> Factorization:
+    """Factorize a matrix of any sign, Y ~ Z W, with a nonnegative left factor.
+
+    Alternates the multiplicative step on Z with the exact least-squares step on W; neither
+    increases the objective (Ding, Li and Jordan, 2010).
+
+    Parameters
+    ----------
+    Y : Tensor of shape (m, k)
+    n_components : int, optional
+        Rank r; taken from `Z` where it is given.
+    Z : Tensor of shape (m, r), optional
+        Nonnegative starting factor; uniform random where not given.
+    W : Tensor of shape (r, k), or (r + 1, k) with `intercept`, optional
+        Starting factor; the least-squares fit to `Z` where not given.
+    n_iter : int, default=200
+        Most iterations, a step on each factor.
+    tol : float, default=1e-4
+        Stop when ten iterations reduce the objective by less than `tol` times its first value.
+    delta : float, default=0
+        Relative threshold of the singular values of Z kept in its pseudo-inverse.
+    alpha_Z, alpha_W : float, default=0
+        Strength of ``alpha ((1 - l1_ratio) ||.||^2 / 2 + l1_ratio ||.||_1)`` on each factor.
+    l1_ratio : float, default=0
+        Share of L1, which makes factors sparse.
+    intercept : bool, default=False
+        Whether to fit a bias row, the last of W: Y ~ [Z, 1] W.
+    generator : torch.Generator, optional
+        Source of the random start.
+
+    Returns
+    -------
+    Factorization
+
+    Raises
+    ------
+    ValueError
+        If `Y` is empty or not finite, or the starting `Z` negative somewhere.
+    """
+    check_matrix(Y, "Y")
+    if Z is None:
+        Z = uniform(len(Y), n_components or min(Y.shape), Y, generator)
+    check_nonnegative(Z, "Z")
+
+    def fit(Z: Tensor, W: Tensor) -> Tensor:
+        return nonlinear_least_squares(
+            Y, Z, W, delta=delta, alpha=alpha_W, l1_ratio=l1_ratio, intercept=intercept
+        ).W
+
+    def update(Z: Tensor, W: Tensor) -> tuple[Tensor, Tensor]:
+        without_bias = (Y - W[-1], W[:-1]) if intercept else (Y, W)
+        Z = semi_nmf_z_step(without_bias[0], Z, without_bias[1], alpha=alpha_Z, l1_ratio=l1_ratio)
+        return Z, fit(Z, W)
+
+    def objective(Z: Tensor, W: Tensor) -> Tensor:
+        l1, l2 = penalties(1.0, l1_ratio)
+        sparse = W[:-1] if intercept else W
+        penalty = alpha_Z * (l2 * Z.square().sum() / 2 + l1 * Z.sum())
+        penalty += alpha_W * (l2 * W.square().sum() / 2 + l1 * sparse.abs().sum())
+        return (Y - affine(Z, W, intercept)).square().sum() / 2 + penalty
+
+    if W is None:
+        W = fit(Z, Y.new_zeros(Z.shape[1] + intercept, Y.shape[1]))
+    return iterate(update, objective, Z, W, n_iter, tol)

@@ -1,0 +1,144 @@
+"""Model files: safetensors with a JSON header.  Nothing in a file is ever executed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from nmfnet.activations import get_activation
+from nmfnet.errors import ModelFileError
+from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
+from nmfnet.estimators.base import BaseNMFNet
+from nmfnet.network import Network
+from nmfnet.training import PRETRAININGS, SOLVERS, Progress
+
+FORMAT_VERSION = 1
+ESTIMATORS = {"NMFNetClassifier": NMFNetClassifier, "NMFNetRegressor": NMFNetRegressor}
+SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
+NOT_SAVED = ("callbacks",)
+
+
+def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to a file: weights, parameters, classes, history.
+
+    Callbacks are left out, and a RandomState is saved as None.  The file is written under
+    another name first and renamed, so that an interrupted write leaves the old file whole.
+
+    Parameters
+    ----------
+    estimator : NMFNetClassifier or NMFNetRegressor
+    path : path-like
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    """
+    header = {
+        "format": "nmfnet",
+        "format_version": FORMAT_VERSION,
+        "estimator": type(estimator).__name__,
+        "parameters": {k: _plain(v) for k, v in estimator.get_params(deep=False).items() if k not in NOT_SAVED},
+        "state": estimator.get_state(),
+    }
+    tensors = {f"weight.{i}": W.detach().cpu().contiguous() for i, W in enumerate(estimator.network_.weights, 1)}
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(tensors, temporary, metadata={"nmfnet": json.dumps(header, allow_nan=False)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON holds it; settings become their class name and fields."""
+    if dataclasses.is_dataclass(value) and type(value).__name__ in SETTINGS:
+        return {"settings": type(value).__name__, **dataclasses.asdict(value)}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.random.RandomState):
+        return None
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else getattr(value, "name", str(value))
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a model that :meth:`save` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    NMFNetClassifier or NMFNetRegressor
+        Fitted; on the CPU.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, corrupt, or not a model of this package.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if "nmfnet" not in metadata:
+                raise ModelFileError(f"{path} is a safetensors file, but not a nmfnet model.")
+            header = json.loads(metadata["nmfnet"])
+            weights = [file.get_tensor(f"weight.{i}") for i in range(1, len(list(file.keys())) + 1)]
+        return _rebuild(header, weights)
+    except ModelFileError:
+        raise
+    except FileNotFoundError:
+        raise ModelFileError(f"There is no model file {path}.") from None
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"{path} is not a readable nmfnet model: {error}") from None
+
+
+def _rebuild(header: dict[str, Any], weights: list[torch.Tensor]) -> BaseNMFNet:
+    """From the header and the weights to an estimator, refusing whatever does not fit together."""
+    if header["format"] != "nmfnet" or header["format_version"] != FORMAT_VERSION:
+        raise ModelFileError(
+            f"The model has format {header['format']!r} version {header['format_version']!r}; "
+            f"this nmfnet reads version {FORMAT_VERSION}."
+        )
+    cls = ESTIMATORS[header["estimator"]]
+    parameters = {k: _settings(v) for k, v in header["parameters"].items()}
+    estimator = cls(**parameters)
+    estimator.device = "cpu"
+    network = Network(weights, get_activation(estimator.activation), bool(estimator.fit_intercept))
+    _check_weights(network)
+    estimator.network_ = network
+    estimator.set_state(header["state"])
+    return estimator
+
+
+def _settings(value: Any) -> Any:
+    """The inverse of :func:`_plain`."""
+    if isinstance(value, dict):
+        fields = dict(value)
+        return SETTINGS[fields.pop("settings")](**fields)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_weights(network: Network) -> None:
+    weights, intercept = network.weights, network.intercept
+    if not weights:
+        raise ModelFileError("The model has no weights.")
+    for number, W in enumerate(weights, 1):
+        if W.ndim != 2 or W.dtype not in (torch.float32, torch.float64) or W.dtype != weights[0].dtype:
+            raise ModelFileError(f"weight.{number} is not a float32 or float64 matrix like the others.")
+        if number > 1 and len(W) != weights[number - 2].shape[1] + intercept:
+            raise ModelFileError(f"weight.{number} does not fit onto weight.{number - 1}.")
+    if not network.is_finite():
+        raise ModelFileError("The model has weights that are not finite.")

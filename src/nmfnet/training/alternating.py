@@ -1,0 +1,136 @@
+"""The paper's sweep, ``solver="pinv"``: one mini-batch, from the output layer down to the first.
+
+Sakurai, Imakura, Inoue, Futamura (2016), section 3; the bias row and the Tikhonov term are from the
+same group's later work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from nmfnet.factorization import nonlinear_least_squares, nonlinear_z_step, semi_nmf_z_step
+from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, with_ones
+from nmfnet.network import Network
+from nmfnet.training.loop import Sweep
+
+
+@dataclass(frozen=True)
+class Pinv:
+    """Settings of the paper's solver, for ``NMFNetClassifier(solver=Pinv(n_w=25))``.
+
+    Parameters
+    ----------
+    n_w : int, default=10
+        Steps on the weights of each hidden layer, per batch.
+    n_z : int, default=1
+        Steps on the nonnegative factor of each hidden layer, per batch.
+    omega : float, default=1
+        Relaxation of the steps of the hidden layers.
+    delta : float, default=1e-14
+        Singular values at most `delta` times the largest count as zero in the pseudo-inverses of
+        hidden activations and of weights; never below the rounding error of the dtype.
+    delta_x : float, default=5e-3
+        The same for the data X of the first layer.
+    first_layer : {"data", "batch"}, default="data"
+        Whose pseudo-inverse the first layer uses.  "data" is the paper's: one decomposition of the
+        whole X, X ~ U S Vt, of which a batch of b among n samples uses its rows of U.  Its step is
+        about b/n of a full least-squares step, and so averages over the epoch.
+    """
+
+    n_w: int = 10
+    n_z: int = 1
+    omega: float = 1.0
+    delta: float = 1e-14
+    delta_x: float = 5e-3
+    first_layer: Literal["data", "batch"] = "data"
+
+    default_batch_size: ClassVar[int] = 5000
+
+    def __post_init__(self) -> None:
+        for name, value, lowest in (("n_w", self.n_w, 1), ("n_z", self.n_z, 0)):
+            if value < lowest:
+                raise ValueError(f"{name} must be at least {lowest}; got {value}.")
+        if not 0 < self.omega <= 2:
+            raise ValueError(f"omega must be in (0, 2]; got {self.omega}.")
+        for name, value in (("delta", self.delta), ("delta_x", self.delta_x)):
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} must be in [0, 1); got {value}.")
+        if self.first_layer not in ("data", "batch"):
+            raise ValueError(f"first_layer must be 'data' or 'batch'; got {self.first_layer!r}.")
+
+    def prepare(self, network: Network, X: Tensor, alpha: float, l1_ratio: float) -> Sweep:
+        """Decompose the whole data set once and return the sweep over a batch of it.
+
+        Parameters
+        ----------
+        network : Network
+            Its weights are updated by every call of the sweep.
+        X : Tensor of shape (n, n_0)
+        alpha, l1_ratio : float
+            Penalty of :func:`nmfnet.nonlinear_least_squares` on the weights of each layer, per batch.
+
+        Returns
+        -------
+        callable
+            ``sweep(X_batch, Y_batch)``; returns the outputs (b, n_L) from before the update.
+        """
+        decompose = self._first_layer_basis(X, network.intercept)
+
+        def sweep(X_batch: Tensor, Y_batch: Tensor) -> Tensor:
+            return self._sweep(network, X_batch, Y_batch, alpha, l1_ratio, decompose)
+
+        return sweep
+
+    def _first_layer_basis(self, X: Tensor, intercept: bool) -> Callable[[Tensor], tuple[TruncatedSVD, float]]:
+        """From a batch to its rows of the decomposition of the data, and its share of the samples."""
+        if self.first_layer == "batch":
+            return lambda batch: (truncated_svd(with_ones(batch, intercept), self.delta_x), 1.0)
+        s, V = singular_basis(with_ones(X, intercept), self.delta_x)
+        inverse = V / s
+        return lambda batch: (TruncatedSVD(affine(batch, inverse, intercept), s, V), len(batch) / len(X))
+
+    def _sweep(
+        self,
+        network: Network,
+        X: Tensor,
+        Y: Tensor,
+        alpha: float,
+        l1_ratio: float,
+        first_layer: Callable[[Tensor], tuple[TruncatedSVD, float]],
+    ) -> Tensor:
+        W, f, intercept = network.weights, network.activation, network.intercept
+        penalty = {"alpha": alpha, "l1_ratio": l1_ratio, "intercept": intercept}
+        Z, A = network.forward(X)
+        outputs, T = A[-1], Y
+        for layer in reversed(range(1, len(W))):
+            # From the second layer up: T ~ g(Z W), in W and then in Z, the target of the layer below.
+            top = layer == len(W) - 1
+            g, n_w, omega = ("identity", 1, 1.0) if top else (f, self.n_w, self.omega)
+            W[layer], fitted = nonlinear_least_squares(
+                T, Z[layer], W[layer], g, n_iter=n_w, omega=omega, delta=self.delta, A=A[layer], **penalty
+            )
+            if top and f.nonnegative:
+                T = self._semi_nmf_target(T, Z[layer], W[layer], network)
+            else:
+                T = nonlinear_z_step(
+                    T, Z[layer], W[layer], f, output=g, n_iter=1 if top else self.n_z,
+                    omega=self.omega, delta=self.delta, intercept=intercept, A=fitted,
+                )  # fmt: skip
+        basis, fraction = first_layer(X)
+        W[0], _ = nonlinear_least_squares(
+            T, X, W[0], f if len(W) > 1 else "identity", n_iter=self.n_w, omega=self.omega,
+            delta=self.delta_x, basis=basis, fraction=fraction, A=A[0], **penalty,
+        )  # fmt: skip
+        return outputs
+
+    @staticmethod
+    def _semi_nmf_target(Y: Tensor, Z: Tensor, W: Tensor, network: Network) -> Tensor:
+        """The nonnegative factor Z of Y ~ Z W after one multiplicative step."""
+        if network.intercept:
+            Y, W = Y - W[-1], W[:-1]
+        return network.activation.project(semi_nmf_z_step(Y, Z, W))

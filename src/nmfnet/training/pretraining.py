@@ -1,0 +1,141 @@
+"""Pre-training: the stacked autoencoder of nonnegative matrix factorizations (the paper, section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmfnet.activations import Activation
+from nmfnet.errors import DataError
+from nmfnet.factorization import nonlinear_least_squares
+from nmfnet.factorization.nmf import Workspace, starting_factors, update_factors_
+from nmfnet.linalg import affine, truncated_svd, with_ones
+from nmfnet.network import Network
+
+
+@dataclass(frozen=True)
+class NMFAutoencoder:
+    """Settings of the pre-training, for ``NMFNetClassifier(pretrain=NMFAutoencoder(n_ae=5))``.
+
+    Parameters
+    ----------
+    n_ae : int, default=20
+        Rounds of NMF and least squares per layer.
+    n_nmf : int, default=25
+        Multiplicative NMF updates in a round.
+    n_ls : int, default=25
+        Nonlinear least-squares steps on the weights in a round.
+    omega : float, default=1
+        Relaxation of the least-squares steps.
+    delta : float, default=1e-14
+        Relative threshold of the singular values kept in the pseudo-inverses above the first layer.
+    delta_x : float, default=5e-3
+        The same for the data.
+    batch_size : int, default=5000
+        Samples used, drawn at random once.
+    """
+
+    n_ae: int = 20
+    n_nmf: int = 25
+    n_ls: int = 25
+    omega: float = 1.0
+    delta: float = 1e-14
+    delta_x: float = 5e-3
+    batch_size: int = 5000
+
+    def __post_init__(self) -> None:
+        for name in ("n_ae", "n_nmf", "n_ls", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+
+    def __call__(
+        self,
+        network: Network,
+        X: Tensor,
+        Y: Tensor,
+        generator: torch.Generator,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Replace the weights of `network`, layer after layer; the last layer is fitted to Y.
+
+        Parameters
+        ----------
+        network : Network
+        X : Tensor of shape (n, n_0), nonnegative
+        Y : Tensor of shape (n, n_L)
+        generator : torch.Generator
+        progress : callable, optional
+            Called with the number of the layer before it is trained, from 1.
+
+        Raises
+        ------
+        DataError
+            If X is negative somewhere.
+        """
+        check_nonnegative_data(X)
+        rows = torch.randperm(len(X), generator=generator)[: self.batch_size].to(X.device)
+        A, Y = X[rows], Y[rows]
+        intercept, hidden = network.intercept, len(network.weights) - 1
+        for layer in range(hidden):
+            if progress is not None:
+                progress(layer + 1)
+            delta = self.delta_x if layer == 0 else self.delta
+            width = network.weights[layer].shape[1]
+            Z, H = starting_factors(A, width, None, None, generator)
+            network.weights[layer], A, _ = self.layer(A, Z, H, network.activation, delta, intercept)
+        last = network.weights[-1]
+        delta = self.delta if hidden else self.delta_x
+        network.weights[-1] = nonlinear_least_squares(
+            Y, A, torch.zeros_like(last), delta=delta, intercept=intercept
+        ).W
+
+    def layer(
+        self, A: Tensor, Z: Tensor, H: Tensor, f: Activation, delta: float, intercept: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One autoencoder, A ~ Z H with the code Z = f([A, 1] W).
+
+        The nonnegative part of the code starts the next round of NMF, which needs it where f has negative values.
+
+        Parameters
+        ----------
+        A : Tensor of shape (m, n), nonnegative
+        Z : Tensor of shape (m, r), H : Tensor of shape (r, n)
+            Nonnegative starting factors.
+        f : Activation
+        delta : float
+        intercept : bool
+
+        Returns
+        -------
+        W : Tensor of shape (n, r), or (n + 1, r) with bias
+            The encoder.
+        Z : Tensor of shape (m, r)
+            The code, nonnegative.
+        H : Tensor of shape (r, n)
+            The decoder.
+        """
+        basis = truncated_svd(with_ones(A, intercept), delta)
+        workspace, Z, H = Workspace(A, Z), Z.clone(), H.clone()
+        W = A.new_zeros(A.shape[1] + intercept, Z.shape[1])
+        for _ in range(self.n_ae):
+            for _ in range(self.n_nmf):
+                update_factors_(A, Z, H, workspace)
+            W, _ = nonlinear_least_squares(
+                Z, A, W, f, n_iter=self.n_ls, omega=self.omega, intercept=intercept, basis=basis
+            )
+            Z = f(affine(A, W, intercept)).clamp_(min=0)
+        return W, Z, H
+
+
+def check_nonnegative_data(X: Tensor) -> None:
+    """Refuse data that NMF cannot take, and say what to do about it."""
+    lowest = X.amin(0)
+    column = int(lowest.argmin())
+    if lowest[column] < 0:
+        raise DataError(
+            f"pretrain='nmf' needs X >= 0, but column {column} has a minimum of {float(lowest[column]):.4g}: "
+            "scale X to [0, 1] (sklearn.preprocessing.MinMaxScaler) or use pretrain=None."
+        )

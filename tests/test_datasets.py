@@ -1,0 +1,713 @@
+"""The data sets: every file format, and every way a file can be wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import http.client
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.error import URLError
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nmfnet.datasets import NAMES, available, data_folder, load, read_file
+from nmfnet.datasets._types import IMAGE_SETS
+from nmfnet.errors import DataError
+
+N_TRAIN, N_TEST = 20, 10
+DIGITS_CRC = 0xF11320FF  # of y_test as little-endian int64
+IDX_NAMES = {
+    "X_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "X_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch, tmp_path):
+    """Fail on any fetch a test did not stage, and keep this user's own folders out."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("unexpected fetch")
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", refuse)
+    monkeypatch.setenv("NMFNET_DATA", str(tmp_path / "unused"))
+
+
+def images(shape=(28, 28), seed=0):
+    """Return the four arrays of a small image set, every class in both parts."""
+    rng = np.random.default_rng(seed)
+    return {
+        "X_train": rng.integers(0, 256, (N_TRAIN, *shape), dtype=np.uint8),
+        "y_train": (np.arange(N_TRAIN) % 10).astype(np.uint8),
+        "X_test": rng.integers(0, 256, (N_TEST, *shape), dtype=np.uint8),
+        "y_test": np.arange(N_TEST, dtype=np.uint8)[::-1].copy(),
+    }
+
+
+def assert_holds(dataset, arrays, shape):
+    """Check that a loaded set is these stored arrays, flattened and scaled."""
+    assert dataset.image_shape == shape
+    for part in ("train", "test"):
+        X, y = getattr(dataset, f"X_{part}"), getattr(dataset, f"y_{part}")
+        stored = arrays[f"X_{part}"]
+        assert X.dtype == np.float32 and X.flags.c_contiguous
+        np.testing.assert_array_equal(X, stored.reshape(len(stored), -1) / np.float32(255))
+        assert y.dtype == np.int64
+        np.testing.assert_array_equal(y, arrays[f"y_{part}"])
+
+
+def message(call, *args, **kwargs):
+    """Return the text of the DataError that a call raises, which must be one line."""
+    with pytest.raises(DataError) as caught:
+        call(*args, **kwargs)
+    text = str(caught.value)
+    assert text and "\n" not in text
+    return text
+
+
+def idx(array):
+    """Return an array of bytes in the IDX format."""
+    return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def write_idx(folder: Path, arrays, compressed=True):
+    folder.mkdir(parents=True, exist_ok=True)
+    for key, name in IDX_NAMES.items():
+        content = idx(arrays[key])
+        if compressed:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        else:
+            (folder / name).write_bytes(content)
+
+
+def write_cifar(folder: Path, arrays):
+    """Write CIFAR-10's six files, four training images a batch and four test images."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write(name, X, y):
+        planes = X.transpose(0, 3, 1, 2).reshape(len(X), -1)
+        (folder / name).write_bytes(np.column_stack([y, planes]).astype(np.uint8).tobytes())
+
+    for i in range(5):
+        batch = slice(4 * i, 4 * i + 4)
+        write(f"data_batch_{i + 1}.bin", arrays["X_train"][batch], arrays["y_train"][batch])
+    write("test_batch.bin", arrays["X_test"], arrays["y_test"])
+
+
+def cifar_images():
+    arrays = images((32, 32, 3))
+    return arrays | {"X_test": arrays["X_test"][:4], "y_test": arrays["y_test"][:4]}
+
+
+# --- names and folders ---
+
+
+def test_digits_split_is_fixed():
+    digits = load("digits")
+    assert digits.X_train.shape == (1347, 64) and digits.X_test.shape == (450, 64)
+    assert digits.X_train.dtype == np.float32 and digits.X_train.flags.c_contiguous
+    assert digits.y_train.dtype == np.int64
+    assert (digits.X_train.min(), digits.X_train.max()) == (0, 1)
+    assert digits.image_shape == (8, 8) and digits.n_features == 64
+    assert zlib.crc32(digits.y_test.astype("<i8").tobytes()) == DIGITS_CRC
+    assert np.bincount(digits.y_test).min() >= 43  # stratified
+
+
+def test_unknown_name_suggests():
+    text = message(load, "minst")
+    assert "'minst'" in text and "did you mean 'mnist'" in text and "cifar10" in text
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "fashion_mnist", "Fashion-MNIST"])
+def test_spellings_of_a_name(tmp_path, name):
+    np.savez(tmp_path / "fashion-mnist.npz", **images())
+    assert load(name, data_home=tmp_path).name == "fashion-mnist"
+
+
+def test_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("NMFNET_DATA", str(tmp_path / "variable"))
+    assert data_folder(tmp_path) == tmp_path
+    assert data_folder() == tmp_path / "variable"
+    monkeypatch.setenv("NMFNET_DATA", "")
+    assert data_folder().name == "nmfnet"
+
+
+def test_folder_from_environment(tmp_path, monkeypatch):
+    np.savez(tmp_path / "mnist.npz", **images())
+    monkeypatch.setenv("NMFNET_DATA", str(tmp_path))
+    assert_holds(load("mnist"), images(), (28, 28))
+
+
+def test_absent_and_download_refused(tmp_path):
+    text = message(load, "mnist", data_home=tmp_path, download=False)
+    assert "mnist.npz" in text and str(tmp_path) in text and "NMFNET_DATA" in text
+    text = message(load, "cifar10", data_home=tmp_path, download=False)
+    assert "cifar10.npz" in text and "data_batch_1.bin" in text
+
+
+def test_available(tmp_path):
+    np.savez(tmp_path / "mnist.npz", **images())
+    write_idx(tmp_path / "fashion_mnist", images())
+    records = available(tmp_path)
+    assert tuple(record.name for record in records) == NAMES
+    digits, mnist, fashion, cifar10 = records
+    assert digits.here and digits.format == "scikit-learn" and digits.path is None
+    assert (digits.n_train, digits.n_test, digits.n_features) == (1347, 450, 64)
+    assert mnist.here and mnist.format == "npz" and mnist.path == tmp_path / "mnist.npz"
+    assert (mnist.n_train, mnist.n_test, mnist.n_features) == (60000, 10000, 784)
+    assert fashion.format == "IDX" and fashion.path == tmp_path / "fashion_mnist"
+    assert not cifar10.here and cifar10.n_features == 3072 and cifar10.n_classes == 10
+
+
+def test_available_does_not_open_files(tmp_path):
+    (tmp_path / "mnist.npz").write_bytes(b"not a zip")
+    assert available(tmp_path)[1].here
+
+
+# --- NAME.npz ---
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_npz(tmp_path, flat, dtype):
+    arrays = images()
+    stored = {
+        key: (value.reshape(len(value), -1) if flat and key[0] == "X" else value).astype(dtype)
+        for key, value in arrays.items()
+    }
+    np.savez_compressed(tmp_path / "mnist.npz", **stored)
+    dataset = load("mnist", data_home=tmp_path)
+    assert_holds(dataset, arrays, (28, 28))
+    assert str(tmp_path / "mnist.npz") in dataset.source
+
+
+def test_npz_colour(tmp_path):
+    np.savez(tmp_path / "cifar10.npz", **images((32, 32, 3)))
+    assert_holds(load("cifar10", data_home=tmp_path), images((32, 32, 3)), (32, 32, 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"X_train": np.zeros((20, 27, 28), np.uint8)}, "X_train has shape (20, 27, 28)"),
+        ({"X_train": np.uint8(3)}, "X_train has shape ()"),
+        ({"X_test": np.zeros((9, 28, 28), np.uint8)}, "y_test has shape (10,)"),
+        ({"y_train": np.zeros((20, 1), np.uint8)}, "y_train has shape (20, 1)"),
+        ({"y_train": np.full(20, 10)}, "labels in 10..10, not 0..9"),
+        ({"y_test": np.full(10, -1)}, "labels in -1..-1"),
+        ({"X_train": np.full((20, 28, 28), 256)}, "pixels in 256..256"),
+        ({"X_train": np.zeros((20, 28, 28))}, "X_train is of type float64"),
+        ({"y_train": np.full(20, "a")}, "y_train is of type <U1"),
+        ({"X_test": np.zeros((0, 784), np.uint8), "y_test": np.zeros(0, int)}, "no rows"),
+        ({"y_test": None}, "lacks the array y_test"),
+        ({"y_test": np.full(10, None, object)}, "allow_pickle=False"),
+    ],
+)
+def test_npz_with_wrong_arrays(tmp_path, change, expected):
+    arrays = {key: value for key, value in (images() | change).items() if value is not None}
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    text = message(load, "mnist", data_home=tmp_path)
+    assert str(tmp_path / "mnist.npz") in text and expected in text
+
+
+def test_npz_with_other_names(tmp_path):
+    np.savez(tmp_path / "mnist.npz", images=np.zeros(3))
+    assert "holds images, but none of X_train" in message(load, "mnist", data_home=tmp_path)
+
+
+def test_npz_member_that_is_no_array(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("X_train.npy", b"hello")
+    assert "X_train is not an array" in message(read_file, tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY", b"PK\x03\x04 and no more"])
+def test_npz_that_is_something_else(tmp_path, content):
+    (tmp_path / "mnist.npz").write_bytes(content)
+    assert "mnist.npz: is not a .npz file" in message(load, "mnist", data_home=tmp_path)
+
+
+def test_damaged_npz_never_escapes_as_another_error(tmp_path):
+    path = tmp_path / "mnist.npz"
+    np.savez_compressed(path, **images())
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for size in (10, 1000, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        assert str(path) in message(load, "mnist", data_home=tmp_path)
+    for _ in range(100):
+        damaged = bytearray(content)
+        for position in rng.integers(0, len(content), 20):
+            damaged[position] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:  # a change in what zip files never look at goes unseen
+            load("mnist", data_home=tmp_path)
+        except DataError as error:
+            assert str(path) in str(error)
+
+
+# --- IDX ---
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize(
+    ("name", "folder"), [("mnist", "mnist"), ("mnist", "."), ("fashion-mnist", "fashion-mnist")]
+)
+def test_idx(tmp_path, name, folder, compressed):
+    write_idx(tmp_path / folder, images(), compressed)
+    assert_holds(load(name, data_home=tmp_path, download=False), images(), (28, 28))
+
+
+def test_idx_under_the_name_of_the_folder_only(tmp_path):
+    """Both sets' files have the same names: one must not be taken for the other."""
+    home = tmp_path / "fashion-mnist"
+    write_idx(home, images())
+    assert load("fashion-mnist", data_home=home, download=False).name == "fashion-mnist"
+    assert "mnist.npz" in message(load, "mnist", data_home=home, download=False)
+
+
+def test_incomplete_idx_is_not_there(tmp_path):
+    write_idx(tmp_path, images())
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
+    assert not available(tmp_path)[1].here
+    assert "mnist.npz" in message(load, "mnist", data_home=tmp_path, download=False)
+
+
+def test_npz_comes_before_idx(tmp_path):
+    np.savez(tmp_path / "mnist.npz", **images(seed=1))
+    write_idx(tmp_path / "mnist", images(seed=2))
+    assert_holds(load("mnist", data_home=tmp_path), images(seed=1), (28, 28))
+
+
+WHOLE = gzip.compress(idx(images()["X_train"]))
+BAD_CHECKSUM = WHOLE[:-8] + b"\0\0\0\0" + WHOLE[-4:]
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "expected"),
+    [
+        ("X_train", WHOLE[:-100], "cannot be read as an IDX file"),
+        ("X_train", WHOLE[:50] + b"\xff" * 50 + WHOLE[100:], "cannot be read as an IDX file"),
+        ("X_train", BAD_CHECKSUM, "CRC check failed"),
+        ("X_train", gzip.compress(idx(images()["X_train"])[:-5]), "but holds 15675"),
+        ("X_train", gzip.compress(idx(images()["X_train"]) + b"more"), "but holds 15684"),
+        ("X_train", b"", "is not an IDX file"),
+        ("X_train", b"<!doctype html>", "is not an IDX file"),
+        ("X_train", idx(images()["y_train"]), "is not an IDX file of unsigned bytes in 3"),
+        ("X_train", idx(np.zeros((20, 27, 28), np.uint8)), "X_train has shape (20, 27, 28)"),
+        ("y_train", idx(np.zeros(19, np.uint8)), "has 19 labels for the 20 images"),
+        ("y_test", idx(np.full(10, 10, np.uint8)), "labels up to 10, not 0..9"),
+    ],
+)
+def test_wrong_idx(tmp_path, key, content, expected):
+    write_idx(tmp_path, images())
+    path = tmp_path / f"{IDX_NAMES[key]}.gz"
+    path.write_bytes(content)
+    text = message(load, "mnist", data_home=tmp_path)
+    assert str(path) in text and expected in text
+
+
+# --- CIFAR-10's binary batches ---
+
+
+@pytest.mark.parametrize("folder", ["cifar-10-batches-bin", "cifar10"])
+def test_cifar_batches(tmp_path, folder):
+    arrays = cifar_images()
+    write_cifar(tmp_path / folder, arrays)
+    dataset = load("cifar10", data_home=tmp_path, download=False)
+    assert_holds(dataset, arrays, (32, 32, 3))
+    assert available(tmp_path)[3].format == "CIFAR binary"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda content: content[:-1], "are not whole records of 3073"),
+        (lambda content: b"", "are not whole records"),
+        (lambda content: content[3073:], "has 3 records, but data_batch_1.bin has 4"),
+        (lambda content: b"\x0a" + content[1:], "labels in 1..10, not 0..9"),
+    ],
+)
+def test_wrong_cifar_batch(tmp_path, change, expected):
+    write_cifar(tmp_path / "cifar10", cifar_images())
+    path = tmp_path / "cifar10" / "data_batch_3.bin"
+    content = bytearray(path.read_bytes())
+    content[3073::3073] = b"\x01\x02\x03"
+    path.write_bytes(change(bytes(content)))
+    text = message(load, "cifar10", data_home=tmp_path)
+    assert str(path) in text and expected in text
+
+
+def test_incomplete_cifar_is_not_there(tmp_path):
+    write_cifar(tmp_path / "cifar10", cifar_images())
+    (tmp_path / "cifar10" / "test_batch.bin").unlink()
+    assert not available(tmp_path)[3].here
+
+
+# --- fetching ---
+
+
+@pytest.fixture
+def openml(monkeypatch):
+    """Stage OpenML: a small set under each name, and a record of what was asked for."""
+    state = SimpleNamespace(calls=[], data=None, target=None, error=None)
+    for name in IMAGE_SETS:
+        small = dataclasses.replace(
+            IMAGE_SETS[name], n_train=N_TRAIN, n_test=N_TEST, test_class_counts=(1,) * 10
+        )
+        monkeypatch.setitem(IMAGE_SETS, name, small)
+
+    def fetch_openml(**kwargs):
+        state.calls.append(kwargs)
+        Path(kwargs["data_home"], "leftover").write_text("OpenML's own file")
+        if state.error:
+            raise state.error
+        return SimpleNamespace(data=state.data, target=state.target)
+
+    def stage(arrays):
+        X = np.concatenate([arrays["X_train"], arrays["X_test"]])
+        if X.ndim == 4:
+            X = X.transpose(0, 3, 1, 2)
+        state.data = X.reshape(len(X), -1).astype(np.float64)
+        y = np.concatenate([arrays["y_train"], arrays["y_test"]])
+        state.target = y.astype(str).astype(object)  # as OpenML has them
+
+    state.stage = stage
+    stage(images())
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch_openml)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "wanted"),
+    [
+        ("mnist", (28, 28), {"name": "mnist_784", "version": 1}),
+        ("fashion-mnist", (28, 28), {"name": "Fashion-MNIST", "version": 1}),
+        ("cifar10", (32, 32, 3), {"data_id": 40927}),
+    ],
+)
+def test_fetched_once_and_kept(tmp_path, openml, name, shape, wanted):
+    home = tmp_path / "new" / "folder"
+    arrays = images(shape)
+    openml.stage(arrays)
+    assert_holds(load(name, data_home=home), arrays, shape)
+    assert_holds(load(name, data_home=home), arrays, shape)
+    assert len(openml.calls) == 1
+    call = openml.calls[0]
+    assert wanted.items() <= call.items() and call["as_frame"] is False
+    assert call["parser"] == "pandas" and Path(call["data_home"]).parent == home
+    assert [path.name for path in home.iterdir()] == [f"{name}.npz"]
+    with np.load(home / f"{name}.npz") as kept:
+        assert kept["X_train"].dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        URLError("no route to host"),
+        ConnectionResetError(104, "Connection reset by peer"),
+        TimeoutError("timed out"),
+        http.client.IncompleteRead(b""),
+        ValueError("md5 checksum\ndoes not match"),
+    ],
+)
+def test_fetch_that_fails(tmp_path, openml, error):
+    openml.error = error
+    text = message(load, "fashion-mnist", data_home=tmp_path)
+    assert "cannot be fetched" in text and "fashion-mnist.npz" in text
+    assert str(tmp_path) in text and "NMFNET_DATA" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def _set(array, index, value):
+    array[index] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda X, y: (X[:-1], y[:-1]), "its shape is (29, 784), not (30, 784)"),
+        (lambda X, y: (X[:, :-1], y), "its shape is (30, 783)"),
+        (lambda X, y: (X, y[:-1]), "y_test has shape (9,)"),
+        (lambda X, y: (_set(X, (3, 3), 256), y), "pixels are not in 0..255"),
+        (lambda X, y: (_set(X, (3, 3), np.nan), y), "pixels are not in 0..255"),
+        (lambda X, y: (X / 255, y), "pixels are not integers"),
+        (lambda X, y: (X.astype(str).astype(object) + "x", y), "pixels are not numbers"),
+        (lambda X, y: (X, _set(y, 0, "cat")), "labels are not numbers"),
+        (lambda X, y: (X, _set(y, 0, "10")), "labels in 0..10, not 0..9"),
+        (lambda X, y: (X, _set(y, -1, "5")), "not the standard test part"),
+    ],
+)
+def test_wrong_contents_are_not_kept(tmp_path, openml, change, expected):
+    openml.data, openml.target = change(openml.data, openml.target)
+    text = message(load, "mnist", data_home=tmp_path)
+    assert expected in text and "not kept" in text and "mnist.npz" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_cannot_be_made(tmp_path, openml):
+    (tmp_path / "file").write_text("in the way")
+    text = message(load, "mnist", data_home=tmp_path / "file" / "folder")
+    assert "cannot be kept" in text and not openml.calls
+
+
+def test_failure_to_write_leaves_nothing(tmp_path, openml, monkeypatch):
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    assert "No space left" in message(load, "mnist", data_home=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- anyone's own .npz ---
+
+
+def test_read_npz_of_images(tmp_path):
+    np.savez(tmp_path / "mine.npz", **images((5, 4)))
+    dataset = read_file(tmp_path / "mine.npz")
+    assert dataset.name == "mine" and dataset.image_shape == (5, 4)
+    assert dataset.X_train.dtype == np.float32
+    np.testing.assert_array_equal(
+        dataset.X_test, images((5, 4))["X_test"].reshape(10, 20) / np.float32(255)
+    )
+    np.testing.assert_array_equal(dataset.y_train, images()["y_train"])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("f4", "f4"), (">f4", "f4"), ("f8", "f8"), ("f2", "f8"), ("i8", "f8"), ("?", "f8")],
+)
+def test_read_npz_of_numbers(tmp_path, dtype, expected):
+    X = np.asfortranarray(np.arange(6).reshape(3, 2).astype(dtype))
+    np.savez(tmp_path / "mine.npz", X=X)
+    dataset = read_file(str(tmp_path / "mine.npz"))
+    assert dataset.X_train.dtype == np.dtype(expected) and dataset.X_train.flags.c_contiguous
+    np.testing.assert_array_equal(dataset.X_train, X)
+    assert dataset.y_train is None and dataset.X_test is None and dataset.y_test is None
+    assert dataset.image_shape is None and dataset.feature_names is None
+
+
+def test_read_npz_with_text_labels(tmp_path):
+    np.savez(tmp_path / "mine.npz", X=np.ones((2, 3)), y=np.array(["cat", "dog"]))
+    assert read_file(tmp_path / "mine.npz").y_train.tolist() == ["cat", "dog"]
+
+
+def test_read_npz_of_other_byte_order(tmp_path):
+    np.savez(tmp_path / "mine.npz", X=np.ones((2, 3), ">f8"), y=np.array([1, 2], ">i4"))
+    dataset = read_file(tmp_path / "mine.npz")
+    assert dataset.X_train.dtype.isnative and dataset.y_train.dtype.isnative
+    assert dataset.y_train.tolist() == [1, 2]
+
+
+X, NAN = np.ones((4, 3)), np.array([1, 2, np.nan, 4])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        ({"a": X}, "holds a, but none of"),
+        ({"y": NAN}, "holds y, but neither X_train nor X"),
+        ({"X": X[0]}, "X has shape (3,)"),
+        ({"X": X[:0]}, "X has shape (0, 3)"),
+        ({"X": X.astype(str)}, "not numeric"),
+        ({"X": X + 1j}, "not numeric"),
+        ({"X": NAN[:, None]}, "missing or infinite values (1, the first in row 2, column 0)"),
+        ({"X": X, "y": X}, "y has shape (4, 3), but there are 4 rows"),
+        ({"X": X, "y": X[:3, 0]}, "y has shape (3,)"),
+        ({"X": X, "y": NAN}, "y has missing or infinite values"),
+        ({"X": X, "y": X[:, 0].astype(bytes)}, "neither numbers nor text"),
+        ({"X_train": X, "X_test": X[:, :2]}, "the features differ"),
+        ({"X_train": X, "X_test": X.astype(np.uint8)}, "both or neither"),
+        ({"X_train": X, "y_test": X[:, 0]}, "y_test without X_test"),
+    ],
+)
+def test_read_wrong_npz(tmp_path, arrays, expected):
+    path = tmp_path / "mine.npz"
+    np.savez(path, **arrays)
+    text = message(read_file, path)
+    assert str(path) in text and expected in text
+
+
+def test_target_is_not_for_npz(tmp_path):
+    np.savez(tmp_path / "mine.npz", X=X)
+    assert "names a column" in message(read_file, tmp_path / "mine.npz", target="y")
+
+
+# --- tables ---
+
+FRAME = pd.DataFrame(
+    {
+        "height": [1.5, 2.25, 0.1],
+        "count": [3, 4, 5],
+        "tall": [True, False, True],
+        "species": ["cat", "dog", "cat"],
+    }
+)
+
+
+def write_table(path: Path, frame: pd.DataFrame) -> Path:
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    return path
+
+
+@pytest.fixture(params=[".csv", ".parquet"])
+def table(request, tmp_path):
+    """Return a function that writes a frame to a file of either kind."""
+    return lambda frame: write_table(tmp_path / f"table{request.param}", frame)
+
+
+def test_read_table(table):
+    path = table(FRAME)
+    dataset = read_file(path, target="species")
+    assert dataset.name == "table" and dataset.source == str(path)
+    assert dataset.feature_names == ("height", "count", "tall")
+    assert dataset.X_train.dtype == np.float64 and dataset.X_train.flags.c_contiguous
+    np.testing.assert_array_equal(dataset.X_train, [[1.5, 3, 1], [2.25, 4, 0], [0.1, 5, 1]])
+    assert dataset.y_train.dtype.kind == "U"
+    assert dataset.y_train.tolist() == ["cat", "dog", "cat"]
+    assert dataset.X_test is None and dataset.y_test is None
+
+
+def test_read_table_without_target(table):
+    dataset = read_file(table(FRAME.drop(columns="species")))
+    assert dataset.y_train is None and dataset.n_features == 3
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"), [("count", "i"), ("height", "f"), ("tall", "b"), ("species", "U")]
+)
+def test_target_keeps_its_type(table, target, kind):
+    frame = FRAME if target == "species" else FRAME.drop(columns="species")
+    dataset = read_file(table(frame), target=target)
+    assert dataset.y_train.dtype.kind == kind
+    assert dataset.y_train.tolist() == FRAME[target].tolist()
+
+
+@pytest.mark.parametrize("dtype", ["category", "string", object])
+def test_text_target_of_any_pandas_type(tmp_path, dtype):
+    path = write_table(tmp_path / "a.parquet", FRAME.astype({"species": dtype}))
+    assert read_file(path, target="species").y_train.dtype.kind == "U"
+
+
+def test_nullable_target(tmp_path):
+    frame = FRAME.drop(columns="species").astype({"count": "Int64"})
+    y = read_file(write_table(tmp_path / "a.parquet", frame), target="count").y_train
+    assert y.dtype == np.int64
+
+
+def test_float32_parquet(tmp_path):
+    frame = FRAME[["height", "count"]].astype(np.float32)
+    assert read_file(write_table(tmp_path / "a.parquet", frame)).X_train.dtype == np.float32
+    frame["count"] = [1, 2, 3]
+    assert read_file(write_table(tmp_path / "a.parquet", frame)).X_train.dtype == np.float64
+
+
+def test_csv_numbers_are_kept_to_the_last_place(tmp_path):
+    values = np.random.default_rng(0).random((50, 4)) ** 9
+    path = write_table(tmp_path / "a.csv", pd.DataFrame(values, columns=list("abcd")))
+    np.testing.assert_allclose(read_file(path).X_train, values, rtol=5e-16, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "target", "expected"),
+    [
+        (
+            {},
+            "Specie",
+            "no column 'Specie': did you mean 'species'? its columns are height, count",
+        ),
+        ({}, None, "column 'species' is not numeric (e.g. 'cat'): encode as numbers or drop, or"),
+        ({"height": ["1", "?", "3"]}, "species", "column 'height' is not numeric (e.g. '?'): enc"),
+        (
+            {"height": ["a", "b", "c"]},
+            None,
+            "'height' is not numeric (e.g. 'a') and 1 more like",
+        ),
+        (
+            {"height": [1, None, 3]},
+            "species",
+            "'height' has missing values (1, the first in row 2",
+        ),
+        ({"height": [None] * 3}, "species", "column 'height' has missing values (3,"),
+        ({"height": [1, np.inf, 3]}, "species", "column 'height' has infinite values"),
+        ({"species": ["cat", None, "dog"]}, "species", "column 'species' has missing values (1,"),
+        ({"height": [1, np.inf, 3], "species": 1}, "height", "'height' has infinite values"),
+    ],
+)
+def test_unfit_columns(table, change, target, expected):
+    path = table(FRAME.assign(**change))
+    text = message(read_file, path, target=target)
+    assert str(path) in text and expected in text
+
+
+def test_table_of_target_only(table):
+    assert "no column besides" in message(read_file, table(FRAME[["count"]]), target="count")
+
+
+def test_table_without_rows(table):
+    assert "0 rows" in message(read_file, table(FRAME[:0]), target="species")
+
+
+def test_many_columns_are_listed_in_part(table):
+    path = table(pd.DataFrame(np.ones((2, 300))).rename(columns=lambda i: f"p{i}"))
+    text = message(read_file, path, target="class")
+    assert "(300 in all)" in text and len(text) < len(str(path)) + 250
+
+
+def test_dates_are_no_target(tmp_path):
+    frame = FRAME.assign(species=pd.to_datetime(["2020-01-01"] * 3))
+    path = write_table(tmp_path / "a.parquet", frame)
+    assert "neither numbers nor text" in message(read_file, path, target="species")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "cannot be read as a .csv file"),
+        ("a,b\n1,2\n3,4,5\n", "cannot be read as a .csv file"),
+        ("a,b\n1,2,3\n3,4,5\n", "cannot be read as a .csv file"),
+        ("a,b\n1\n3,4\n", "column 'b' has missing values (1,"),
+        (",a,b\n0,1,2\n1,3,4\n", "column 1 has no name (a row index?)"),
+        (b"a,b\n\xff\xfe,2\n", "cannot be read as a .csv file"),
+        (b"a\n\0\n", "not numeric"),
+    ],
+)
+def test_wrong_csv(tmp_path, content, expected):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    text = message(read_file, path)
+    assert str(path) in text and expected in text
+
+
+def test_wrong_parquet(tmp_path):
+    path = write_table(tmp_path / "a.parquet", FRAME)
+    content = path.read_bytes()
+    for damaged in (b"", b"hello", content[:-10], content[: len(content) // 2]):
+        path.write_bytes(damaged)
+        assert "a.parquet: cannot be read as a .parquet" in message(read_file, path)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.csv", "a.parquet"])
+def test_no_such_file(tmp_path, name):
+    assert message(read_file, tmp_path / name) == f"{tmp_path / name}: no such file"
+    (tmp_path / name).mkdir()
+    assert str(tmp_path / name) in message(read_file, tmp_path / name)
+
+
+def test_other_endings(tmp_path):
+    assert "is not a .npz, .csv or .parquet file" in message(read_file, tmp_path / "a.txt")
+    assert "load('mnist')" in message(read_file, "mnist")
