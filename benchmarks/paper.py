@@ -33,6 +33,11 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "mnist-random": {**MNIST, "pretrain": None},
     "mnist-bias": {**MNIST, "pretrain": PRETRAIN, "bias": True},
     "mnist-batch": {**MNIST, "pretrain": PRETRAIN, "solver": Pinv(first_layer="batch")},
+    "mnist-delta": {
+        **MNIST,
+        "pretrain": NMFAutoencoder(delta_x=4e-2),
+        "solver": Pinv(delta_x=4e-2),
+    },
     "cifar10-paper": {
         "data": "cifar10",
         "hidden": (1500, 1000, 500),
@@ -47,6 +52,7 @@ WHAT = {
     "mnist-random": "random start instead of pre-training",
     "mnist-bias": "with a bias row in every layer",
     "mnist-batch": "first layer: a pseudo-inverse of each batch",
+    "mnist-delta": "the group's other threshold for X, 4e-2",
     "cifar10-paper": "NMF pre-training, no bias",
 }
 

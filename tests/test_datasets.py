@@ -258,9 +258,7 @@ def test_damaged_npz_never_escapes_as_another_error(tmp_path):
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-@pytest.mark.parametrize(
-    ("name", "folder"), [("mnist", "mnist"), ("mnist", "."), ("fashion-mnist", "fashion-mnist")]
-)
+@pytest.mark.parametrize(("name", "folder"), [("mnist", "mnist"), ("mnist", "."), ("fashion-mnist", "fashion-mnist")])
 def test_idx(tmp_path, name, folder, compressed):
     write_idx(tmp_path / folder, images(), compressed)
     assert_holds(load(name, data_home=tmp_path, download=False), images(), (28, 28))
@@ -360,9 +358,7 @@ def openml(monkeypatch):
     """Stage OpenML: a small set under each name, and a record of what was asked for."""
     state = SimpleNamespace(calls=[], data=None, target=None, error=None)
     for name in IMAGE_SETS:
-        small = dataclasses.replace(
-            IMAGE_SETS[name], n_train=N_TRAIN, n_test=N_TEST, test_class_counts=(1,) * 10
-        )
+        small = dataclasses.replace(IMAGE_SETS[name], n_train=N_TRAIN, n_test=N_TEST, test_class_counts=(1,) * 10)
         monkeypatch.setitem(IMAGE_SETS, name, small)
 
     def fetch_openml(**kwargs):
@@ -478,9 +474,7 @@ def test_read_npz_of_images(tmp_path):
     dataset = read_file(tmp_path / "mine.npz")
     assert dataset.name == "mine" and dataset.image_shape == (5, 4)
     assert dataset.X_train.dtype == np.float32
-    np.testing.assert_array_equal(
-        dataset.X_test, images((5, 4))["X_test"].reshape(10, 20) / np.float32(255)
-    )
+    np.testing.assert_array_equal(dataset.X_test, images((5, 4))["X_test"].reshape(10, 20) / np.float32(255))
     np.testing.assert_array_equal(dataset.y_train, images()["y_train"])
 
 
@@ -587,9 +581,7 @@ def test_read_table_without_target(table):
     assert dataset.y_train is None and dataset.n_features == 3
 
 
-@pytest.mark.parametrize(
-    ("target", "kind"), [("count", "i"), ("height", "f"), ("tall", "b"), ("species", "U")]
-)
+@pytest.mark.parametrize(("target", "kind"), [("count", "i"), ("height", "f"), ("tall", "b"), ("species", "U")])
 def test_target_keeps_its_type(table, target, kind):
     frame = FRAME if target == "species" else FRAME.drop(columns="species")
     dataset = read_file(table(frame), target=target)

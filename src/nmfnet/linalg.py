@@ -82,8 +82,7 @@ def singular_basis(Z: Tensor, delta: float = 0.0) -> tuple[Tensor, Tensor]:
         kept = _significant(s, delta, max(Z.shape) * torch.finfo(Z.dtype).eps)
         return s[kept], Vh[kept].T
     if len(Z) < Z.shape[1]:
-        U, s, V = truncated_svd(Z, delta)
-        return s, V
+        return truncated_svd(Z, delta)[1:]
     eigenvalues, V = torch.linalg.eigh(gram(Z))
     s = eigenvalues.clamp(min=0).sqrt()
     # Eigenvalues carry an error of n eps times the largest, singular values its square root.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -75,9 +76,7 @@ class Network:
         return alpha * ((1 - l1_ratio) * l2 + l1_ratio * l1)
 
 
-def he_weights(
-    sizes: Sequence[int], intercept: bool, generator: torch.Generator, dtype: torch.dtype
-) -> list[Tensor]:
+def he_weights(sizes: Sequence[int], intercept: bool, generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:
     """Random weights of variance 2 / n_{l-1} (He et al., 2015), biases zero.
 
     Parameters
@@ -95,7 +94,7 @@ def he_weights(
     list of Tensor
     """
     weights = []
-    for rows, columns in zip(sizes[:-1], sizes[1:], strict=True):
+    for rows, columns in pairwise(sizes):
         W = torch.zeros(rows + intercept, columns, dtype=dtype)
         W[:rows] = torch.randn(rows, columns, generator=generator, dtype=dtype) * (2 / rows) ** 0.5
         weights.append(W)

@@ -18,7 +18,7 @@ from nmfnet.errors import ModelFileError
 from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.network import Network
-from nmfnet.training import PRETRAININGS, SOLVERS, Progress
+from nmfnet.training import PRETRAININGS, SOLVERS
 
 FORMAT_VERSION = 1
 ESTIMATORS = {"NMFNetClassifier": NMFNetClassifier, "NMFNetRegressor": NMFNetRegressor}
@@ -61,7 +61,7 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
 
 def _plain(value: Any) -> Any:
     """A parameter as JSON holds it; settings become their class name and fields."""
-    if dataclasses.is_dataclass(value) and type(value).__name__ in SETTINGS:
+    if type(value) in SETTINGS.values():
         return {"settings": type(value).__name__, **dataclasses.asdict(value)}
     if isinstance(value, np.generic):
         return value.item()

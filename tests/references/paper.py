@@ -130,9 +130,7 @@ def nonlinear_least_squares(
     return W
 
 
-def semi_nmf_z(
-    Y: Array, Z: Array, W: Array, eps: float, l1: float = 0.0, l2: float = 0.0
-) -> Array:
+def semi_nmf_z(Y: Array, Z: Array, W: Array, eps: float, l1: float = 0.0, l2: float = 0.0) -> Array:
     """Z (m, p) >= 0 of Y (m, q) ~ Z W, W (p, q) without a bias row (Ding, Li, Jordan 2010)."""
     YW, WW = Y @ W.T, W @ W.T
     up = np.maximum(YW, 0) + Z @ np.maximum(-WW, 0)
@@ -213,9 +211,7 @@ def sweep(
 
     # Hidden layers, top-down, nonlinear semi-NMF.
     for layer in range(last - 1, 0, -1):
-        target, W[layer] = nonlinear_semi_nmf_step(
-            name, target, Z[layer], W[layer], n_w, n_z, omega, delta, bias
-        )
+        target, W[layer] = nonlinear_semi_nmf_step(name, target, Z[layer], W[layer], n_w, n_z, omega, delta, bias)
 
     # First layer, nonlinear least squares.
     if first_layer not in ("data", "batch"):

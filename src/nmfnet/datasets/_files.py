@@ -59,8 +59,7 @@ def read_file(path: str | os.PathLike[str], target: str | None = None) -> Datase
     if ending == ".npz":
         if target is not None:
             raise DataError(
-                f"{path}: target {target!r} names a column, but a .npz file has the arrays "
-                "y_train or y instead"
+                f"{path}: target {target!r} names a column, but a .npz file has the arrays y_train or y instead"
             )
         return _read_arrays(path)
     if ending in _TABLES:
@@ -87,14 +86,10 @@ def _read_arrays(path: Path) -> Dataset:
         y_test = _labels(arrays, "y_test", len(X_test), path)
     elif "y_test" in arrays:
         raise DataError(f"{path}: holds y_test without X_test")
-    return Dataset(
-        path.stem, X_train, y_train, X_test, y_test, image_shape=image_shape, source=str(path)
-    )
+    return Dataset(path.stem, X_train, y_train, X_test, y_test, image_shape=image_shape, source=str(path))
 
 
-def _features(
-    X: NDArray[Any], path: Path, name: str
-) -> tuple[NDArray[np.floating], tuple[int, ...] | None]:
+def _features(X: NDArray[Any], path: Path, name: str) -> tuple[NDArray[np.floating], tuple[int, ...] | None]:
     """Return X as checked floating-point rows, and the shape of an image if they are images."""
     if X.ndim not in (2, 3, 4) or X.size == 0:
         raise DataError(
@@ -112,8 +107,7 @@ def _features(
     if len(bad):
         row, column = bad[0]
         raise DataError(
-            f"{path}: {name} has missing or infinite values ({len(bad)}, the first in row {row}, "
-            f"column {column})"
+            f"{path}: {name} has missing or infinite values ({len(bad)}, the first in row {row}, column {column})"
         )
     return rows, (X.shape[1:] if X.ndim > 2 else None)
 
@@ -126,10 +120,7 @@ def _as_float(X: NDArray[Any]) -> NDArray[np.floating]:
 
 def _check_alike(X_train: NDArray[Any], X_test: NDArray[Any], path: Path, name: str) -> None:
     if X_train.shape[1:] != X_test.shape[1:]:
-        raise DataError(
-            f"{path}: {name} has shape {X_train.shape}, but X_test {X_test.shape}: the features "
-            "differ"
-        )
+        raise DataError(f"{path}: {name} has shape {X_train.shape}, but X_test {X_test.shape}: the features differ")
     # Only uint8 is scaled: of a mixed pair one part would be 255 times the other.
     if (X_train.dtype == np.uint8) != (X_test.dtype == np.uint8):
         raise DataError(
@@ -223,10 +214,7 @@ def _target(column: pd.Series[Any], path: Path) -> NDArray[Any]:
     if y.dtype.kind == "O" and len({type(value) for value in y}) == 1:
         y = np.asarray(y.tolist())
     if y.dtype.kind not in "biufU":
-        raise DataError(
-            f"{path}: target column {column.name!r} is of type {column.dtype}, neither numbers "
-            "nor text"
-        )
+        raise DataError(f"{path}: target column {column.name!r} is of type {column.dtype}, neither numbers nor text")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise DataError(f"{path}: target column {column.name!r} has infinite values")
     return y
@@ -254,9 +242,7 @@ def _is_numeric(column: pd.Series[Any]) -> bool:
     return is_real or bool(column.isna().all())
 
 
-def _not_numeric(
-    frame: pd.DataFrame, others: Sequence[str], path: Path, target: str | None
-) -> str:
+def _not_numeric(frame: pd.DataFrame, others: Sequence[str], path: Path, target: str | None) -> str:
     import pandas as pd
 
     values = frame[others[0]].dropna()

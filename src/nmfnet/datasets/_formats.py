@@ -65,9 +65,7 @@ def load_npz(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
             there = archive.files
             arrays = {name: archive[name] for name in wanted if name in there}
     if not arrays:
-        raise DataError(
-            f"{path}: holds {', '.join(there) or 'nothing'}, but none of {', '.join(wanted)}"
-        )
+        raise DataError(f"{path}: holds {', '.join(there) or 'nothing'}, but none of {', '.join(wanted)}")
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # np.load hands out other members as bytes
             raise DataError(f"{path}: {name} is not an array")
@@ -166,17 +164,14 @@ def read_cifar_images(folder: Path, image_set: ImageSet) -> Images:
     for name, batch in zip(CIFAR_NAMES, batches, strict=True):
         if len(batch[0]) != len(batches[0][0]):
             raise DataError(
-                f"{folder / name}: has {len(batch[0])} records, but {CIFAR_NAMES[0]} has "
-                f"{len(batches[0][0])}"
+                f"{folder / name}: has {len(batch[0])} records, but {CIFAR_NAMES[0]} has {len(batches[0][0])}"
             )
     X_train = np.concatenate([X for X, _ in batches[:-1]])
     y_train = np.concatenate([y for _, y in batches[:-1]])
     return Images(X_train, y_train, *batches[-1])
 
 
-def _read_cifar_batch(
-    path: Path, image_set: ImageSet
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _read_cifar_batch(path: Path, image_set: ImageSet) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read records of one label byte and then the image, channel by channel."""
     with reading(path, "a CIFAR batch"):
         content = np.frombuffer(path.read_bytes(), np.uint8)

@@ -61,11 +61,7 @@ def available(data_home: str | os.PathLike[str] | None = None) -> list[Available
         One record for each of `NAMES`, in that order.
     """
     home = data_folder(data_home)
-    records = [
-        Available(
-            "digits", "handwritten digits, 8 x 8 grey", 1347, 450, 64, 10, "scikit-learn", None
-        )
-    ]
+    records = [Available("digits", "handwritten digits, 8 x 8 grey", 1347, 450, 64, 10, "scikit-learn", None)]
     for image_set in IMAGE_SETS.values():
         found = locate(image_set, home)
         records.append(
@@ -83,9 +79,7 @@ def available(data_home: str | os.PathLike[str] | None = None) -> list[Available
     return records
 
 
-def load(
-    name: str, *, data_home: str | os.PathLike[str] | None = None, download: bool = True
-) -> Dataset:
+def load(name: str, *, data_home: str | os.PathLike[str] | None = None, download: bool = True) -> Dataset:
     """Load a named data set with its standard split into training and test part.
 
     Parameters
@@ -156,9 +150,7 @@ def _digits() -> Dataset:
         stratify=y,
         random_state=0,
     )
-    return Dataset(
-        "digits", X_train, y_train, X_test, y_test, image_shape=(8, 8), source="scikit-learn"
-    )
+    return Dataset("digits", X_train, y_train, X_test, y_test, image_shape=(8, 8), source="scikit-learn")
 
 
 def _dataset(images: Images, image_set: ImageSet, source: str) -> Dataset:

@@ -140,9 +140,7 @@ def fetch(image_set: ImageSet, home: Path) -> tuple[Images, Path]:
             del X, y
             _keep(images, path, home / f"{Path(scratch).name}.npz")
     except OSError as error:
-        raise DataError(
-            f"{image_set.name} cannot be kept in {home} ({reason(error)}): {advice}"
-        ) from error
+        raise DataError(f"{image_set.name} cannot be kept in {home} ({reason(error)}): {advice}") from error
     return images, path
 
 
@@ -156,14 +154,11 @@ def _fetch_openml(image_set: ImageSet, folder: str, advice: str) -> tuple[Any, A
         with warnings.catch_warnings():
             # What comes of the retries is in our own error; one line is enough.
             warnings.filterwarnings("ignore", message="A network error occurred")
-            fetched = fetch_openml(
-                **image_set.openml, data_home=folder, as_frame=False, parser=parser, n_retries=1
-            )
+            fetched = fetch_openml(**image_set.openml, data_home=folder, as_frame=False, parser=parser, n_retries=1)
             return fetched.data, fetched.target
     except _FETCH_ERRORS as error:
         raise DataError(
-            f"{image_set.name} is not on this machine and cannot be fetched from OpenML "
-            f"({reason(error)}): {advice}"
+            f"{image_set.name} is not on this machine and cannot be fetched from OpenML ({reason(error)}): {advice}"
         ) from error
 
 
@@ -188,8 +183,7 @@ def _split(X: Any, y: Any, image_set: ImageSet, advice: str) -> Images:
             raise DataError(f"its last {n_test} examples are not the standard test part")
     except DataError as error:
         raise DataError(
-            f"{image_set.name} as fetched from OpenML is not as expected ({error}) and was not "
-            f"kept: {advice}"
+            f"{image_set.name} as fetched from OpenML is not as expected ({error}) and was not kept: {advice}"
         ) from error
     return Images(*parts)
 

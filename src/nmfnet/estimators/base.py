@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ class BaseNMFNet(BaseEstimator):
     network_: Network
     history_: list[EpochRecord]
     n_features_in_: int
+    _progress: Progress
 
     def __init__(
         self,
@@ -194,7 +195,7 @@ class BaseNMFNet(BaseEstimator):
         return [int(size) for size in hidden]
 
     def _batch_size(self, n: int, default: int) -> int:
-        if self.batch_size == "auto":
+        if isinstance(self.batch_size, str):
             return min(n, default)
         if self.batch_size > n:
             warnings.warn(
@@ -237,8 +238,7 @@ class BaseNMFNet(BaseEstimator):
     def intercepts_(self) -> list[Array]:
         """Bias vectors, the l-th of shape (n_l,); zeros with ``fit_intercept=False``."""
         return [
-            (W[-1] if self.network_.intercept else torch.zeros_like(W[0])).cpu().numpy()
-            for W in self.network_.weights
+            (W[-1] if self.network_.intercept else torch.zeros_like(W[0])).cpu().numpy() for W in self.network_.weights
         ]
 
     @property
@@ -284,7 +284,7 @@ class BaseNMFNet(BaseEstimator):
             raise ValueError(f"n_features_in_ is {self.n_features_in_}, but the weights take {len(self.coefs_[0])}.")
         if state["feature_names_in_"] is not None:
             self.feature_names_in_ = np.array([str(name) for name in state["feature_names_in_"]], dtype=object)
-        self.history_ = [EpochRecord(**record) for record in state["history_"]]
+        self.history_ = [cast(EpochRecord, dict(record)) for record in state["history_"]]
         self._progress = Progress(self.history_, self.history_[-1]["seconds"] if self.history_ else 0.0)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d, validate_data
@@ -38,20 +36,20 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
     classes_: Array
 
     def _check_y(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), multi_output=True)
-        check_classification_targets(y)
-        if type_of_target(y) == "multilabel-indicator":
-            classes, Y = np.arange(y.shape[1]), y
+        X_checked, labels = validate_data(self, X, y, dtype=(np.float64, np.float32), multi_output=True)
+        check_classification_targets(labels)
+        multilabel = type_of_target(labels) == "multilabel-indicator"
+        if multilabel:
+            classes, Y = np.arange(labels.shape[1]), labels
         else:
-            classes, labels = np.unique(column_or_1d(y, warn=True), return_inverse=True)
-            Y = np.eye(len(classes))[labels]
+            classes, index = np.unique(column_or_1d(labels, warn=True), return_inverse=True)
+            Y = np.eye(len(classes))[index]
         if self.warm_start and hasattr(self, "network_") and not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"warm_start=True goes on with the classes {self.classes_}; y has {classes}. Use warm_start=False."
             )
-        self.classes_ = classes
-        self._multilabel = type_of_target(y) == "multilabel-indicator"
-        return X, Y.astype(X.dtype)
+        self.classes_, self._multilabel = classes, multilabel
+        return X_checked, Y.astype(X_checked.dtype)
 
     def _error(self, outputs: Tensor, Y: Tensor) -> Tensor:
         if self._multilabel:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 C = TypeVar("C", bound=type)
 
-TEMPLATE = '''{what}
+TEMPLATE = """{what}
 
     Trained without backpropagation and without a learning rate (Sakurai, Imakura, Inoue and Futamura, 2016):
     batch by batch, from the output layer down, each layer's weights are fitted by (nonlinear) least
@@ -85,7 +85,7 @@ TEMPLATE = '''{what}
 
     Examples
     --------{example}
-    '''
+    """
 
 
 def document(what: str, fitted: str, error: str, example: str) -> Callable[[C], C]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 
 def at_least(name: str, value: object, lowest: float, kind: Any, otherwise: str | None = None) -> None:
     """Refuse anything but a number of `kind` that is at least `lowest`."""
@@ -19,7 +21,7 @@ def at_least(name: str, value: object, lowest: float, kind: Any, otherwise: str 
 def between(name: str, value: object, low: float, high: float, open_ends: bool = False) -> None:
     """Refuse anything but a number from `low` to `high`."""
     ends = "()" if open_ends else "[]"
-    inside = isinstance(value, Real) and (low < value < high if open_ends else low <= value <= high)
+    inside = isinstance(value, (int, float, np.number)) and (low < value < high if open_ends else low <= value <= high)
     if not inside:
         raise ValueError(f"{name} must be a number in {ends[0]}{low}, {high}{ends[1]}; got {value!r}.")
 
@@ -36,7 +38,7 @@ class Choice:
         """Refuse any other value."""
         if value is None and self.optional:
             return
-        if isinstance(value, str) and value in self.options or isinstance(value, tuple(self.options.values())):
+        if (isinstance(value, str) and value in self.options) or isinstance(value, tuple(self.options.values())):
             return
         names = [*map(repr, self.options), *(["None"] if self.optional else [])]
         classes = " or ".join(option.__name__ for option in self.options.values())

@@ -30,11 +30,12 @@ Array = NDArray[Any]
 )
 class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
     def _check_y(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), multi_output=True, y_numeric=True)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        self._single = y.ndim == 1
-        return X, y.reshape(len(y), -1).astype(X.dtype)
+        dtypes = (np.float64, np.float32)
+        X_checked, targets = validate_data(self, X, y, dtype=dtypes, multi_output=True, y_numeric=True)
+        if targets.ndim == 2 and targets.shape[1] == 1:
+            targets = column_or_1d(targets, warn=True)
+        self._single = targets.ndim == 1
+        return X_checked, targets.reshape(len(targets), -1).astype(X_checked.dtype)
 
     def _error(self, outputs: Tensor, Y: Tensor) -> Tensor:
         return (outputs - Y).square().mean(1)

@@ -82,6 +82,4 @@ def check_nonnegative(X: Tensor, name: str) -> None:
     lowest = X.amin(0)
     column = int(lowest.argmin())
     if lowest[column] < 0:
-        raise ValueError(
-            f"{name} must be nonnegative; column {column} has a minimum of {float(lowest[column]):.4g}."
-        )
+        raise ValueError(f"{name} must be nonnegative; column {column} has a minimum of {float(lowest[column]):.4g}.")

@@ -93,21 +93,20 @@ def nonlinear_least_squares(
     U, s, V = basis
     s = s[:, None]
     gain = 1 / (s + l2 / fraction / s)  # s / (s^2 + alpha), safe for singular values of any size
-    coordinates = V.T @ W if l2 else None
+    if l2 > 0:
+        for _ in range(n_iter):
+            # What Tikhonov's filter leaves out of W is taken off, all of it where Z sees nothing.
+            excess = W - V @ (s * gain * (V.T @ W))
+            W = W + omega * (V @ (gain * (U.T @ f.residual(T, A, out=R))) - fraction * excess)
+            A = affine(Z, W, intercept)
+        return Fit(W, A)
     move = W.new_zeros(len(s), W.shape[1])
     for _ in range(n_iter):
         # In the basis V the step is diagonal, and Z V = U diag(s) carries A along with it.
-        step = omega * gain * (U.T @ f.residual(T, A, out=R))
-        if coordinates is not None:
-            step -= omega * fraction * (1 - s * gain) * (coordinates + move)
-        move += step
-        A.addmm_(U, s * step)
-    W_new = torch.addmm(W, V, move)
-    if coordinates is not None:
-        # Directions that Z does not see only feel the penalty.
-        W_new += ((1 - omega * fraction) ** n_iter - 1) * torch.addmm(W, V, coordinates, alpha=-1)
-        A = affine(Z, W_new, intercept)
-    return Fit(W_new, A)
+        step = omega * (U.T @ f.residual(T, A, out=R))
+        move += gain * step
+        A.addmm_(U, step)
+    return Fit(torch.addmm(W, V, move), A)
 
 
 def _gram_majorizer(basis: TruncatedSVD, delta: float) -> Tensor:
@@ -121,9 +120,7 @@ def _gram_majorizer(basis: TruncatedSVD, delta: float) -> Tensor:
     return G
 
 
-def _coordinate_descent(
-    W: Tensor, slope: Tensor, G: Tensor, l1: float, l2: float, intercept: bool
-) -> Tensor:
+def _coordinate_descent(W: Tensor, slope: Tensor, G: Tensor, l1: float, l2: float, intercept: bool) -> Tensor:
     """One pass over the rows of W, each minimized exactly, starting from W, of the model.
 
     ``tr(Dt G D) / 2 - tr(slopet D) + l2 ||W + D||^2 / 2 + l1 ||W + D||_1`` in D, which majorizes the

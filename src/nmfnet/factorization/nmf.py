@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import threshold
 
 from nmfnet.factorization._common import (
     Factorization,
@@ -75,9 +76,9 @@ def _multiply_(factor: Tensor, up: Tensor, down: Tensor, l1: float, l2: float) -
     if l2:
         down.add_(factor, alpha=l2)
     tiny = torch.finfo(factor.dtype).tiny
-    factor.mul_(up.div_(down.add_(l1 + tiny)))
+    factor.mul_(up).div_(down.add_(l1 + tiny))  # in this order, zeros stay zeros
     # Entries on their way to zero pass through subnormal numbers, which slow products down fivefold.
-    torch.nn.functional.threshold_(factor, tiny, 0.0)
+    threshold(factor, tiny, 0.0, inplace=True)
 
 
 def nmf(
@@ -134,9 +135,7 @@ def nmf(
 
     def objective(Z: Tensor, H: Tensor) -> Tensor:
         l1, l2 = penalties(1.0, l1_ratio)
-        penalty = sum(
-            a * (l2 * F.square().sum() / 2 + l1 * F.sum()) for a, F in ((alpha_Z, Z), (alpha_H, H))
-        )
+        penalty = sum(a * (l2 * F.square().sum() / 2 + l1 * F.sum()) for a, F in ((alpha_Z, Z), (alpha_H, H)))
         return (X - Z @ H).square().sum() / 2 + penalty
 
     return iterate(update, objective, Z, H, n_iter, tol)

@@ -148,9 +148,7 @@ def nonlinear_semi_nmf(
             T, Z, W, f, n_iter=n_w, omega=omega, delta=delta,
             alpha=alpha_W, l1_ratio=l1_ratio, intercept=intercept,
         )  # fmt: skip
-        Z = nonlinear_z_step(
-            T, Z, W, f, n_iter=n_z, omega=omega, delta=delta, alpha=alpha_Z, intercept=intercept, A=A
-        )
+        Z = nonlinear_z_step(T, Z, W, f, n_iter=n_z, omega=omega, delta=delta, alpha=alpha_Z, intercept=intercept, A=A)
         return Z, W
 
     def objective(Z: Tensor, W: Tensor) -> Tensor:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from nmfnet.factorization import nonlinear_least_squares, nonlinear_z_step, semi_nmf_z_step
@@ -52,9 +51,9 @@ class Pinv:
     default_batch_size: ClassVar[int] = 5000
 
     def __post_init__(self) -> None:
-        for name, value, lowest in (("n_w", self.n_w, 1), ("n_z", self.n_z, 0)):
-            if value < lowest:
-                raise ValueError(f"{name} must be at least {lowest}; got {value}.")
+        for name, count, lowest in (("n_w", self.n_w, 1), ("n_z", self.n_z, 0)):
+            if count < lowest:
+                raise ValueError(f"{name} must be at least {lowest}; got {count}.")
         if not 0 < self.omega <= 2:
             raise ValueError(f"omega must be in (0, 2]; got {self.omega}.")
         for name, value in (("delta", self.delta), ("delta_x", self.delta_x)):
@@ -104,7 +103,7 @@ class Pinv:
         first_layer: Callable[[Tensor], tuple[TruncatedSVD, float]],
     ) -> Tensor:
         W, f, intercept = network.weights, network.activation, network.intercept
-        penalty = {"alpha": alpha, "l1_ratio": l1_ratio, "intercept": intercept}
+        penalty: dict[str, Any] = {"alpha": alpha, "l1_ratio": l1_ratio, "intercept": intercept}
         Z, A = network.forward(X)
         outputs, T = A[-1], Y
         for layer in reversed(range(1, len(W))):

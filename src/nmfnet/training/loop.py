@@ -166,9 +166,7 @@ def _epoch(
     return record
 
 
-def _whole_sweep(
-    network: Network, sweep: Sweep, X: Tensor, Y: Tensor
-) -> Tensor:
+def _whole_sweep(network: Network, sweep: Sweep, X: Tensor, Y: Tensor) -> Tensor:
     """A sweep that leaves the weights as they were if it is interrupted half-way."""
     before = list(network.weights)
     try:

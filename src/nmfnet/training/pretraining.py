@@ -88,9 +88,7 @@ class NMFAutoencoder:
             network.weights[layer], A, _ = self.layer(A, Z, H, network.activation, delta, intercept)
         last = network.weights[-1]
         delta = self.delta if hidden else self.delta_x
-        network.weights[-1] = nonlinear_least_squares(
-            Y, A, torch.zeros_like(last), delta=delta, intercept=intercept
-        ).W
+        network.weights[-1] = nonlinear_least_squares(Y, A, torch.zeros_like(last), delta=delta, intercept=intercept).W
 
     def layer(
         self, A: Tensor, Z: Tensor, H: Tensor, f: Activation, delta: float, intercept: bool

@@ -1,0 +1,40 @@
+# make demo   a network trained on bundled data, from nothing but Python 3.11 or newer
+# make test   ruff, mypy and pytest
+# Both set up .venv at first and reuse it afterwards.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint bench-paper clean
+
+demo: $(VENV)/.demo
+	$(BIN)/nmfnet train digits --hidden 200-100 --pretrain nmf --epochs 30 --seed 0 --out demo-output
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2
+
+bench-paper: $(VENV)/.demo
+	$(BIN)/python benchmarks/paper.py list
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "nmfnet needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Setting up $(VENV); this takes a few minutes the first time."
+	$(PIP) --editable '.[all]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) for the tests; this takes a few minutes the first time."
+	$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) demo-output

@@ -1,0 +1,181 @@
+"""The data that the commands are given: a set's name, or a file."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmfnet import datasets
+from nmfnet.datasets import Dataset
+from nmfnet.datasets._files import _features, _read_frame, _table_features, _target
+from nmfnet.datasets._formats import load_npz
+from nmfnet.errors import DataError
+from nmfnet.estimators.base import BaseNMFNet
+
+Array = NDArray[Any]
+Task = Literal["classification", "regression"]
+
+TABLES = (".csv", ".parquet")
+FILES = (".npz", *TABLES)
+MANY_VALUES = 20  # integers with more values than these, and in more than 5% of the rows, are amounts
+
+
+class Examples(NamedTuple):
+    """Rows to try a model on, and what they are."""
+
+    what: str
+    X: Array
+    y: Array
+
+
+def run_name(data: str) -> str:
+    """Name of a data set or of a file without its folder and ending."""
+    return _named(data) or Path(data).stem
+
+
+def read(data: str, target: str | None) -> Dataset:
+    """Read a data set by its name or from a file.
+
+    Parameters
+    ----------
+    data : str
+    target : str or None
+        Column of a table that is to be learned.
+
+    Raises
+    ------
+    DataError
+        If there is no such set or file, or it is unfit.
+    """
+    name = _named(data)
+    if name and target is not None:
+        raise DataError(f"--target {target!r} names a column of a table; {name} has labels of its own")
+    if name or not (Path(data).suffix or Path(data).exists()):
+        return datasets.load(name or data)
+    return datasets.read_file(data, target)
+
+
+def is_here(data: str) -> bool:
+    """Whether a data set need not be fetched first."""
+    return all(known.here for known in datasets.available() if known.name == _named(data))
+
+
+def _named(data: str) -> str | None:
+    """Name of the set as `datasets.NAMES` spells it, None if it is none of them."""
+    name = data.lower().replace("_", "-")
+    return name if name in datasets.NAMES else None
+
+
+def targets(dataset: Dataset) -> Array:
+    """Targets of the training part, which must be there and not all the same."""
+    if dataset.y_train is None and dataset.feature_names is not None:
+        columns = ", ".join(dataset.feature_names[:20]) + (", ..." if len(dataset.feature_names) > 20 else "")
+        raise DataError(f"{dataset.source}: which column is to be learned? --target COLUMN, one of {columns}")
+    if dataset.y_train is None:
+        raise DataError(f"{dataset.source}: has no targets y_train or y")
+    if (dataset.y_train == dataset.y_train[0]).all():
+        raise DataError(f"{dataset.source}: every row has the target {dataset.y_train[0]}: there is nothing to learn")
+    return dataset.y_train
+
+
+def task_of(y: Array, asked: str = "auto") -> Task:
+    """Whether targets are classes or amounts.
+
+    Text, and whole numbers of few values, are classes; fractions, and whole numbers of many
+    values, are amounts.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    asked : {"auto", "classification", "regression"}
+
+    Raises
+    ------
+    DataError
+        If `y` is unfit for the task that was asked for.
+    """
+    numeric = y.dtype.kind in "iuf"
+    fractions = y.dtype.kind == "f" and bool((y != np.floor(y)).any())
+    if asked == "regression":
+        if not numeric:
+            raise DataError(f"--task regression needs numeric targets; these are like {str(y[0])!r}")
+        return "regression"
+    if asked == "classification":
+        if fractions:
+            raise DataError("--task classification needs whole numbers or text as targets; these have fractions")
+        return "classification"
+    values = len(np.unique(y))
+    amounts = fractions or (numeric and values > max(MANY_VALUES, 0.05 * len(y)))
+    return "regression" if amounts else "classification"
+
+
+def held_out(n: int, fraction: float) -> int:
+    """Rows of `n` that the estimators hold out for validation."""
+    return math.ceil(n * fraction)
+
+
+def check_split(y: Array, fraction: float) -> None:
+    """Refuse classes too small for a validation part in the same proportions."""
+    classes, counts = np.unique(y, return_counts=True)
+    n_validation = held_out(len(y), fraction)
+    if counts.min() < 2:
+        raise DataError(f"class {classes[counts.argmin()]} has a single row, none to hold out: use --validation 0")
+    if min(n_validation, len(y) - n_validation) < len(classes):
+        raise DataError(
+            f"--validation {fraction:g} of {len(y)} rows holds out {n_validation}: both parts need a row "
+            f"for each of {len(classes)} classes"
+        )
+
+
+def features(dataset: Dataset) -> Any:
+    """Features to train on: with their names if they have any, so that the model knows them."""
+    if dataset.feature_names is None:
+        return dataset.X_train
+    import pandas as pd
+
+    return pd.DataFrame(dataset.X_train, columns=list(dataset.feature_names))
+
+
+def examples(data: str, target: str | None, model: BaseNMFNet) -> Examples:
+    """Read what a model is to be tried on: the test part, or all rows where there is none."""
+    if Path(data).suffix.lower() in TABLES and hasattr(model, "feature_names_in_"):
+        X, y = _read_columns(Path(data), model, target)
+        dataset = Dataset(run_name(data), X, y, feature_names=tuple(model.feature_names_in_), source=data)
+    else:
+        dataset = read(data, target)
+    if dataset.X_test is not None and dataset.y_test is not None:
+        return Examples(f"the test part of {dataset.name}", dataset.X_test, dataset.y_test)
+    if dataset.y_train is None:
+        targets(dataset)
+    assert dataset.y_train is not None
+    return Examples(f"all of {dataset.name}", dataset.X_train, dataset.y_train)
+
+
+def rows(data: str, model: BaseNMFNet) -> Array:
+    """Read what a model is to predict; columns it does not know are left out."""
+    path = Path(data)
+    ending = path.suffix.lower()
+    if ending == ".npz":
+        arrays = load_npz(path, ("X_test", "X"))
+        name = next(iter(arrays))
+        return _features(arrays[name], path, name)[0]
+    if ending in TABLES and hasattr(model, "feature_names_in_"):
+        return _read_columns(path, model)[0]
+    return datasets.read_file(path).X_train
+
+
+def _read_columns(path: Path, model: Any, target: str | None = None) -> tuple[Array, Array | None]:
+    """Columns of a table that a model was trained on, in its order, and the target."""
+    frame = _read_frame(path)
+    frame.columns = [str(column) for column in frame.columns]
+    names = list(model.feature_names_in_)
+    missing = [name for name in (*names, *([target] if target else [])) if name not in frame.columns]
+    if missing:
+        listed = ", ".join(map(repr, missing[:10])) + (", ..." if len(missing) > 10 else "")
+        raise DataError(f"{path}: lacks {'columns' if len(missing) > 1 else 'column'} {listed}")
+    y = None if target is None else _target(frame[target], path)
+    return _table_features(frame[names], path, target), y

@@ -1,0 +1,157 @@
+"""What `nmfnet train` shows while it runs, and how Ctrl-C ends it."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from nmfnet.cli.data import Task
+from nmfnet.network import Network
+from nmfnet.training import Callback, EpochRecord
+
+
+def shown_error(error: float, task: Task) -> str:
+    """Error of a history for people to read, in percent or as a root mean squared error."""
+    return f"{100 * error:.2f}%" if task == "classification" else f"{math.sqrt(error):.4g}"
+
+
+def describe(record: EpochRecord, task: Task) -> str:
+    """Objective and errors of an epoch."""
+    what = "error" if task == "classification" else "RMSE"
+    parts = [f"objective {record['objective']:.4g}", f"training {what} {shown_error(record['train_error'], task)}"]
+    if "val_error" in record:
+        parts.append(f"validation {what} {shown_error(record['val_error'], task)}")
+    return ", ".join(parts)
+
+
+class Reporter(Callback, AbstractContextManager["Reporter", None]):
+    """Shows the progress while its context lasts."""
+
+    def __init__(self, console: Console, task: Task) -> None:
+        self.console, self.task = console, task
+        self.epochs = 0
+
+    def on_fit_begin(self, network: Network, max_iter: int) -> None:  # noqa: D102
+        self.epochs = max_iter
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+
+class Lines(Reporter):
+    """A line per epoch, for a log."""
+
+    def on_pretrain_layer(self, layer: int, n_layers: int) -> None:  # noqa: D102
+        self._print(f"pre-training layer {layer} of {n_layers}")
+
+    def on_epoch_end(self, network: Network, record: EpochRecord) -> None:  # noqa: D102
+        self._print(f"epoch {record['epoch']}/{self.epochs}: {describe(record, self.task)}, {record['seconds']:.1f} s")
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, markup=False, soft_wrap=True)
+
+
+class Bar(Reporter):
+    """A bar over all epochs that moves with every batch, and below it the last epoch's errors."""
+
+    def __init__(self, console: Console, task: Task) -> None:
+        super().__init__(console, task)
+        self.display = Display(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[batch]}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            expand=True,
+            transient=True,
+            speed_estimate_period=600,
+        )
+        self.bar = self.display.add_task("starting", total=None, batch="")
+        self.epoch = 0
+
+    def __enter__(self) -> Self:
+        self.display.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.display.stop()
+
+    def on_pretrain_layer(self, layer: int, n_layers: int) -> None:  # noqa: D102
+        self.display.update(self.bar, description=f"pre-training layer {layer} of {n_layers}")
+
+    def on_batch_end(self, batch: int, n_batches: int) -> None:  # noqa: D102
+        if self.epoch == 0 and batch == 1:  # the time left is of the epochs, not the pre-training
+            self.display.reset(self.bar, total=self.epochs)
+        self.display.update(
+            self.bar,
+            description=f"epoch {self.epoch + 1}/{self.epochs}",
+            completed=self.epoch + batch / n_batches,
+            batch=f"batch {batch}/{n_batches}",
+        )
+
+    def on_epoch_end(self, network: Network, record: EpochRecord) -> None:  # noqa: D102
+        self.epoch += 1
+        self.display.status = Text(f"after epoch {record['epoch']}: {describe(record, self.task)}", style="dim")
+
+
+class Display(Progress):
+    """A bar with a line of text below it."""
+
+    status: RenderableType = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:  # noqa: D102
+        yield self.make_tasks_table(self.tasks)
+        yield self.status
+
+
+def reporter(console: Console, task: Task) -> Reporter:
+    """Return a bar on a terminal, and lines elsewhere."""
+    return Bar(console, task) if console.is_terminal else Lines(console, task)
+
+
+class CtrlC(Callback):
+    """Turns the first Ctrl-C after the first epoch into an end of the training after the batch.
+
+    Before, there is nothing to save, and Ctrl-C ends the command at once; so does a second one.
+    Left to itself, Ctrl-C could strike between two sweeps, and lose the training.
+    """
+
+    def __init__(self) -> None:
+        self.pressed = False
+        self.epochs = 0
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        # Where Ctrl-C is ignored (nohup, a job in the background) it stays so.
+        if threading.current_thread() is threading.main_thread():
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                self._before = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.pressed or self.epochs == 0:
+            raise KeyboardInterrupt
+        self.pressed = True
+
+    def on_batch_end(self, batch: int, n_batches: int) -> None:  # noqa: D102
+        if self.pressed:
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, network: Network, record: EpochRecord) -> None:  # noqa: D102
+        self.epochs += 1

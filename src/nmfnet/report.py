@@ -1,0 +1,146 @@
+"""Plots of a training's history; needs matplotlib."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from nmfnet.training import EpochRecord
+
+Kind = Literal["classification", "regression"]
+
+# Of Okabe and Ito's palette, which the colour-blind can tell apart; the markers differ too.
+TRAINING, VALIDATION, TEST = "#0072B2", "#D55E00", "#009E73"
+GREY = "#666666"
+MOST_MARKERS = 40  # more epochs than these are lines without markers
+WORTH_A_LOG_SCALE = 4  # largest over smallest value
+
+
+def curves(
+    history: Sequence[EpochRecord],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    test_error: float | None = None,
+    title: str | None = None,
+    kind: Kind = "classification",
+) -> Figure:
+    """Draw the error and the objective over epochs and over time.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        `history_` of a fitted estimator.
+    path : path-like, optional
+        File to save the figure in; its ending is the format.
+    test_error : float, optional
+        Error of the final weights, in the unit of the history: the fraction misclassified or the
+        mean squared error.
+    title : str, optional
+    kind : {"classification", "regression"}, default="classification"
+        Whether errors are shown in percent, or as root mean squared errors.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If the history is empty.
+    """
+    if not history:
+        raise ValueError("history is empty: there is no epoch to draw.")
+    figure = Figure(figsize=(9.6, 6.4), dpi=150, layout="constrained")
+    axes = figure.subplots(2, 2, sharex="col", sharey="row")
+    epochs = [record["epoch"] for record in history]
+    seconds, unit = _time([record["seconds"] for record in history])
+    for column, x in enumerate((epochs, seconds)):
+        _draw_errors(axes[0, column], x, history, test_error, kind)
+        _draw_line(axes[1, column], x, [record["objective"] for record in history], "training", TRAINING, "o")
+    axes[0, 0].set_ylabel("Error (%)" if kind == "classification" else "Root mean squared error")
+    axes[1, 0].set_ylabel("Objective per sample")
+    axes[1, 0].set_xlabel("Epoch")
+    axes[1, 1].set_xlabel(f"Training time ({unit})")
+    axes[1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[1, 1].set_xlim(left=0)
+    for panel in axes.flat:
+        _style(panel)
+    _scale(axes[0, 0])
+    _scale(axes[1, 0])
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    if title:
+        figure.suptitle(title, fontsize=12)
+    if path is not None:
+        figure.savefig(path)
+    return figure
+
+
+def _draw_errors(
+    panel: Axes, x: Sequence[float], history: Sequence[EpochRecord], test_error: float | None, kind: Kind
+) -> None:
+    def shown(error: float) -> float:
+        return 100 * error if kind == "classification" else math.sqrt(error)
+
+    _draw_line(panel, x, [shown(record["train_error"]) for record in history], "training, during epoch", TRAINING, "o")
+    held_out = [(x[i], shown(record["val_error"])) for i, record in enumerate(history) if "val_error" in record]
+    if held_out:
+        times, errors = zip(*held_out, strict=True)
+        _draw_line(panel, times, errors, "validation, after epoch", VALIDATION, "s")
+        best = errors.index(min(errors))
+        ring = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgecolor": VALIDATION}
+        panel.plot(times[best], errors[best], linestyle="none", label="best validation", **ring)
+    if test_error is not None:
+        value = shown(test_error)
+        label = f"test: {value:.2f}%" if kind == "classification" else f"test: {value:.4g}"
+        panel.axhline(value, color=TEST, linestyle="--", linewidth=1.5, label=label)
+
+
+def _draw_line(panel: Axes, x: Sequence[float], y: Sequence[float], label: str, colour: str, marker: str) -> None:
+    small = {"marker": marker, "markersize": 4} if len(x) <= MOST_MARKERS else {}
+    panel.plot(x, y, color=colour, linewidth=1.6, label=label, **small)
+
+
+def _time(seconds: Sequence[float]) -> tuple[list[float], str]:
+    """Times in the unit that suits the longest."""
+    for unit, length in (("hours", 3600.0), ("minutes", 60.0)):
+        if seconds[-1] >= 2 * length:
+            return [second / length for second in seconds], unit
+    return list(seconds), "seconds"
+
+
+def _style(panel: Axes) -> None:
+    panel.grid(color="#DDDDDD", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.spines[["left", "bottom"]].set_color(GREY)
+    panel.tick_params(colors=GREY, labelcolor="black", labelsize=9)
+
+
+def _scale(panel: Axes) -> None:
+    """Log scale where the values span enough of one; a zero among them goes to the bottom."""
+    values = [float(y) for line in panel.lines for y in line.get_ydata() if math.isfinite(y)]  # type: ignore[union-attr]
+    positive = [value for value in values if value > 0]
+    if not positive or min(values) < 0 or max(values) < WORTH_A_LOG_SCALE * min(positive):
+        return
+    low, high = min(positive), max(values)
+    if min(values) == 0:
+        panel.set_yscale("symlog", linthresh=low, linscale=0.4)
+        panel.set_ylim(bottom=0)
+    else:
+        panel.set_yscale("log")
+    panel.yaxis.set_major_locator(FixedLocator([0.0] * (min(values) == 0) + _ticks(low, high)))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten within the range, or the powers alone where it is wide."""
+    decades = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) <= 4 else (1,)
+    return [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]

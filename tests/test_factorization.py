@@ -1,0 +1,298 @@
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.special
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.decomposition import NMF
+from sklearn.linear_model import ElasticNet, Ridge
+
+from nmfnet import nmf, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
+from nmfnet.activations import ACTIVATIONS, get_activation
+from nmfnet.factorization import nmf_update, semi_nmf_z_step
+from nmfnet.factorization.semi_nmf import semi_nmf_hals_step
+from nmfnet.linalg import affine, truncated_svd, with_ones
+
+shapes = {
+    "m": st.integers(1, 25),
+    "n": st.integers(1, 12),
+    "r": st.integers(1, 15),
+    "scale": st.floats(-6, 6).map(lambda x: 10.0**x),
+    "seed": st.integers(0, 2**31),
+}
+penalty = {"alpha": st.sampled_from([0.0, 1e-3, 1.0, 100.0]), "l1_ratio": st.sampled_from([0.0, 0.5, 1.0])}
+
+
+def randoms(seed):
+    rng = np.random.default_rng(seed)
+    uniform = lambda *shape: torch.tensor(rng.random(shape))
+    normal = lambda *shape: torch.tensor(rng.standard_normal(shape))
+    return uniform, normal
+
+
+def cost(factor, alpha, l1_ratio):
+    return alpha * ((1 - l1_ratio) * factor.square().sum() / 2 + l1_ratio * factor.abs().sum())
+
+
+def assert_not_above(new, old, size):
+    """Not above beyond the rounding error of numbers of this size."""
+    assert float(new) <= float(old) + 1e-10 * float(size)
+
+
+@given(**shapes, **penalty)
+def test_nmf_updates_never_increase_the_objective(m, n, r, scale, seed, alpha, l1_ratio):
+    uniform, _ = randoms(seed)
+    X, Z, H = uniform(m, n) * scale, uniform(m, r), uniform(r, n)
+    weights = {"alpha_Z": alpha, "alpha_H": 2 * alpha, "l1_ratio": l1_ratio}
+
+    def objective():
+        return (X - Z @ H).square().sum() / 2 + cost(Z, alpha, l1_ratio) + cost(H, 2 * alpha, l1_ratio)
+
+    last = objective()
+    size = last + X.square().sum()
+    for _ in range(20):
+        Z, H = nmf_update(X, Z, H, **weights)
+        assert Z.min() >= 0 and H.min() >= 0
+        now = objective()
+        assert_not_above(now, last, size)
+        last = now
+
+
+@pytest.mark.parametrize("z_step", [semi_nmf_z_step, semi_nmf_hals_step])
+@given(**shapes, **penalty)
+def test_semi_nmf_steps_never_increase_the_objective(z_step, m, n, r, scale, seed, alpha, l1_ratio):
+    uniform, normal = randoms(seed)
+    Y, Z, W = normal(m, n) * scale, uniform(m, r), normal(r, n)
+
+    def objective():
+        return (Y - Z @ W).square().sum() / 2 + cost(Z, alpha, l1_ratio)
+
+    last = objective()
+    size = last + Y.square().sum()
+    for _ in range(10):
+        Z = z_step(Y, Z, W, alpha=alpha, l1_ratio=l1_ratio)
+        assert Z.min() >= 0
+        now = objective()
+        assert_not_above(now, last, size)
+        W = nonlinear_least_squares(Y, Z, W).W
+        last = objective()
+        assert_not_above(last, now, size)
+
+
+@given(**shapes, **penalty, intercept=st.booleans())
+def test_semi_nmf_never_increases_the_whole_objective(m, n, r, scale, seed, alpha, l1_ratio, intercept):
+    uniform, normal = randoms(seed)
+    Y, Z = normal(m, n) * scale, uniform(m, r)
+    settings = {"alpha_Z": alpha, "alpha_W": alpha, "l1_ratio": l1_ratio, "tol": 0, "intercept": intercept}
+    found = semi_nmf(Y, Z=Z, n_iter=0, **settings)
+    size = found.objective + Y.square().sum()
+    for _ in range(5):
+        further = semi_nmf(Y, Z=found.Z, W=found.W, n_iter=2, **settings)
+        assert_not_above(further.objective, found.objective, size)
+        found = further
+
+
+ANTIDERIVATIVES = {
+    "relu": lambda a: np.maximum(a, 0) ** 2 / 2,
+    "leaky_relu": lambda a: np.where(a > 0, 1, 0.01) * a**2 / 2,
+    "logistic": lambda a: np.logaddexp(0, a),
+    "tanh": lambda a: np.logaddexp(a, -a),
+    "softplus": lambda a: -scipy.special.spence(1 + np.exp(a)),  # minus the dilogarithm of -exp(a)
+    "identity": lambda a: a**2 / 2,
+}
+
+
+@pytest.mark.parametrize("name", ANTIDERIVATIVES)
+@given(**shapes, **penalty, intercept=st.booleans())
+def test_steps_of_nonlinear_least_squares_never_increase_the_matching_loss(
+    name, m, n, r, scale, seed, alpha, l1_ratio, intercept
+):
+    uniform, normal = randoms(seed)
+    scale = min(scale, 10.0)  # exp(a) must not overflow in the reference
+    Z = normal(m, r) * scale
+    T = get_activation(name)(normal(m, n))
+    W = normal(r + intercept, n) / max(scale, 1) / r
+
+    def loss():
+        A = affine(Z, W, intercept).numpy()
+        l2, l1 = alpha * (1 - l1_ratio), alpha * l1_ratio
+        slopes = W[:-1] if intercept else W
+        penalty = l2 * float(W.square().sum()) / 2 + l1 * float(slopes.abs().sum())
+        return (ANTIDERIVATIVES[name](A) - T.numpy() * A).sum() + penalty, np.abs(A).sum() + 1
+
+    last, size = loss()
+    for _ in range(6):
+        W = nonlinear_least_squares(T, Z, W, name, alpha=alpha, l1_ratio=l1_ratio, intercept=intercept).W
+        now, size = loss()
+        assert_not_above(now, last, size + abs(last))
+        last = now
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_linear_least_squares_is_lstsq(dtype):
+    _, normal = randoms(0)
+    Z, T = normal(50, 8), normal(50, 3)
+    expected = scipy.linalg.lstsq(Z.numpy(), T.numpy())[0]
+    found = nonlinear_least_squares(T.to(dtype), Z.to(dtype), normal(8, 3).to(dtype)).W
+    np.testing.assert_allclose(found.numpy(), expected, atol={torch.float64: 1e-12, torch.float32: 1e-5}[dtype])
+
+
+@pytest.mark.parametrize("shape", [(50, 8), (5, 8)])
+def test_tikhonov_is_ridge_from_any_start(shape):
+    _, normal = randoms(1)
+    Z, T = normal(*shape), normal(shape[0], 3)
+    expected = Ridge(alpha=0.7, fit_intercept=False, solver="svd").fit(Z.numpy(), T.numpy()).coef_.T
+    found = nonlinear_least_squares(T, Z, normal(8, 3), alpha=0.7)
+    np.testing.assert_allclose(found.W.numpy(), expected, atol=1e-10)
+    np.testing.assert_allclose(found.A.numpy(), (Z @ found.W).numpy(), atol=1e-10)
+
+
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.5])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_l1_is_the_lasso_and_sparse(l1_ratio, intercept):
+    _, normal = randoms(2)
+    Z, T = normal(60, 10), normal(60, 2) + 3
+    if l1_ratio < 1 and intercept:
+        pytest.skip("our L2 part includes the bias, scikit-learn's does not")
+    reference = ElasticNet(alpha=0.2, l1_ratio=l1_ratio, fit_intercept=intercept, tol=1e-12, max_iter=10000)
+    expected = reference.fit(Z.numpy(), T.numpy()).coef_.T
+    W = nonlinear_least_squares(
+        T, Z, normal(10 + intercept, 2), n_iter=300, alpha=0.2 * 60, l1_ratio=l1_ratio, intercept=intercept
+    ).W
+    np.testing.assert_allclose(W[:10].numpy(), expected, atol=1e-8)
+    assert (W[:10] == 0).sum() == (expected == 0).sum() > 0
+    if intercept:
+        np.testing.assert_allclose(W[10].numpy(), reference.intercept_, atol=1e-8)
+
+
+def test_l1_with_a_truncated_basis_still_never_increases_the_objective():
+    """The dropped singular values are bounded from above, not ignored."""
+    _, normal = randoms(3)
+    Z = normal(60, 10) * torch.tensor([1.0] * 5 + [0.05] * 5, dtype=torch.float64)
+    T, W = normal(60, 4), normal(10, 4)
+    basis = truncated_svd(Z, 0.1)
+    assert len(basis.s) == 5
+
+    def objective():
+        return float((T - Z @ W).square().sum() / 2 + 0.3 * W.abs().sum())
+
+    last = objective()
+    for _ in range(50):
+        W = nonlinear_least_squares(T, Z, W, alpha=0.3, l1_ratio=1.0, basis=basis, delta=0.1).W
+        now = objective()
+        assert_not_above(now, last, last)
+        last = now
+
+
+def test_nmf_is_scikit_learns_multiplicative_solver():
+    uniform, _ = randoms(4)
+    X, Z, H = uniform(30, 12), uniform(30, 5), uniform(5, 12)
+    reference = NMF(5, init="custom", solver="mu", max_iter=50, tol=0)
+    expected = reference.fit_transform(X.numpy(), W=Z.numpy().copy(), H=H.numpy().copy())
+    found = nmf(X, Z=Z, H=H, n_iter=50, tol=0)
+    np.testing.assert_allclose(found.Z.numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(found.W.numpy(), reference.components_, rtol=1e-6)
+    assert found.n_iter == 50
+
+
+def test_nmf_does_not_change_its_arguments(generator):
+    uniform, _ = randoms(5)
+    X, Z, H = uniform(10, 6), uniform(10, 3), uniform(3, 6)
+    copies = X.clone(), Z.clone(), H.clone()
+    nmf(X, Z=Z, H=H, n_iter=3)
+    semi_nmf(X, Z=Z, W=H, n_iter=3)
+    nonlinear_semi_nmf(X, Z=Z, W=H, n_iter=3)
+    for now, before in zip((X, Z, H), copies, strict=True):
+        assert torch.equal(now, before)
+
+
+def test_nmf_stops_by_its_tolerance(generator):
+    uniform, _ = randoms(6)
+    X = uniform(30, 4) @ uniform(4, 20)
+    found = nmf(X, 4, tol=1e-3, n_iter=1000, generator=generator)
+    assert found.n_iter < 1000
+    assert found.objective < 0.01 * X.square().sum() / 2
+
+
+@pytest.mark.parametrize("rank", [1, 3, 6])
+@pytest.mark.parametrize("zeros", [0.0, 0.5])
+def test_semi_nmf_recovers_a_planted_factorization(rank, zeros, generator):
+    uniform, normal = randoms(7)
+    Y = (uniform(60, rank) * (uniform(60, rank) >= zeros)) @ normal(rank, 20)
+    found = semi_nmf(Y, rank, n_iter=2000, tol=0, generator=generator)
+    assert found.Z.min() >= 0
+    residual = Y - found.Z @ found.W
+    assert residual.norm() <= 1e-6 * Y.norm()
+
+
+@pytest.mark.parametrize("name", sorted(set(ACTIVATIONS)))
+@pytest.mark.parametrize("intercept", [False, True])
+def test_nonlinear_semi_nmf_reduces_the_error_and_keeps_the_range(name, intercept, generator):
+    uniform, normal = randoms(8)
+    f = get_activation(name)
+    T = f(f.project(normal(80, 4)) @ normal(4, 10))
+    start = nonlinear_semi_nmf(T, 4, name, n_iter=0, intercept=intercept, generator=generator.manual_seed(0))
+    found = nonlinear_semi_nmf(T, 4, name, n_iter=60, tol=0, intercept=intercept, generator=generator.manual_seed(0))
+    assert found.objective < 0.2 * start.objective
+    assert torch.equal(found.Z, f.project(found.Z))
+    if f.nonnegative:
+        assert found.Z.min() >= 0
+
+
+def test_semi_nmf_fits_a_bias(generator):
+    uniform, normal = randoms(9)
+    Y = uniform(50, 2) @ normal(2, 6) + 100
+    found = semi_nmf(Y, 2, n_iter=200, intercept=True, generator=generator)
+    assert found.W.shape == (3, 6)
+    assert (Y - with_ones(found.Z) @ found.W).norm() < 0.05 * (Y - Y.mean(0)).norm()
+
+
+@pytest.mark.parametrize("factorize", [nmf, semi_nmf, nonlinear_semi_nmf])
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (torch.zeros(0, 3), "nonempty"),
+        (torch.zeros(3), "nonempty"),
+        (torch.zeros(2, 2, dtype=torch.int64), "floating-point"),
+        (torch.tensor([[1.0, float("nan")]]), "NaN or infinity"),
+        (torch.tensor([[1.0, float("inf")]]), "NaN or infinity"),
+    ],
+)
+def test_bad_matrices_are_refused(factorize, X, message):
+    with pytest.raises(ValueError, match=message):
+        factorize(X, 1)
+
+
+def test_negative_input_is_refused_with_its_column():
+    X = torch.tensor([[1.0, 2.0, 3.0], [1.0, -2.5, 3.0]])
+    with pytest.raises(ValueError, match=r"column 1 has a minimum of -2\.5"):
+        nmf(X, 1)
+    with pytest.raises(ValueError, match="Z must be nonnegative"):
+        semi_nmf(X, Z=torch.tensor([[1.0], [-1.0]]))
+    with pytest.raises(ValueError, match="activation must be one of"):
+        nonlinear_semi_nmf(X, 1, "swish")
+    with pytest.raises(ValueError, match="solver must be 'hals' or 'mu'"):
+        semi_nmf(X, 1, solver="als")
+    with pytest.raises(ValueError, match="n_iter"):
+        nmf(X.abs(), 1, n_iter=-1)
+
+
+@pytest.mark.parametrize("factorize", [nmf, semi_nmf, nonlinear_semi_nmf])
+@pytest.mark.parametrize("scale", [1e-15, 1.0, 1e15])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_any_scale_stays_finite(factorize, scale, dtype, generator):
+    uniform, _ = randoms(10)
+    X = (uniform(20, 8) * scale).to(dtype)
+    X[3], X[:, 2] = 0, 0
+    found = factorize(X, 3, n_iter=30, generator=generator)
+    assert found.Z.isfinite().all() and found.W.isfinite().all()
+    assert found.objective < X.double().square().sum() / 2
+
+
+def test_a_rank_above_the_datas_is_fine(generator):
+    uniform, _ = randoms(11)
+    X = uniform(6, 4)
+    for factorize in (nmf, semi_nmf, nonlinear_semi_nmf):
+        found = factorize(X, 9, n_iter=300, tol=0, generator=generator)
+        assert (X - found.Z @ found.W).norm() < 0.05 * X.norm()

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmfnet.linalg import affine, gram, pseudo_inverse, singular_basis, truncated_svd, with_ones
+
+
+def matrix(m, n, rank, seed, dtype=torch.float64):
+    g = torch.Generator().manual_seed(seed)
+    L, R = (torch.randn(*shape, generator=g, dtype=torch.float64) for shape in ((m, rank), (rank, n)))
+    return (L @ R).to(dtype)
+
+
+@given(
+    m=st.integers(1, 30), n=st.integers(1, 30), rank=st.integers(0, 12), exponent=st.integers(-8, 8),
+    dtype=st.sampled_from([torch.float32, torch.float64]), seed=st.integers(0, 5),
+)  # fmt: skip
+def test_pseudo_inverse_has_the_four_properties_of_penrose(m, n, rank, exponent, dtype, seed):
+    Z = matrix(m, n, rank, seed, dtype) * 10.0**exponent
+    P = pseudo_inverse(Z)
+    assert P.shape == (n, m)
+    s = truncated_svd(Z).s
+    condition = float(s.max() / s.min()) if len(s) else 1.0
+    tolerance = 100 * torch.finfo(dtype).eps * condition
+
+    def assert_close(found, expected, scale):
+        assert (found - expected).abs().max() <= tolerance * max(float(scale), 1e-300)
+
+    assert_close(Z @ P @ Z, Z, Z.abs().max())
+    assert_close(P @ Z @ P, P, P.abs().max())
+    assert_close(Z @ P, (Z @ P).T, 1)
+    assert_close(P @ Z, (P @ Z).T, 1)
+
+
+@pytest.mark.parametrize("shape", [(40, 12), (12, 40)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_truncation_keeps_the_singular_values_above_delta(shape, dtype):
+    rng = np.random.default_rng(0)
+    U, _ = np.linalg.qr(rng.standard_normal((shape[0], 10)))
+    V, _ = np.linalg.qr(rng.standard_normal((shape[1], 10)))
+    s = np.array([1, 0.5, 0.1, 0.02, 0.011, 0.009, 1e-3, 1e-4, 1e-9, 0])
+    Z = torch.tensor(U * s @ V.T).to(dtype)
+    found = truncated_svd(Z, 0.01)
+    np.testing.assert_allclose(found.s.sort(descending=True).values.numpy(), s[:5], rtol=1e-4)
+    kept = (U[:, :5] * s[:5]) @ V[:, :5].T
+    np.testing.assert_allclose(((found.U * found.s) @ found.V.T).numpy(), kept, atol=1e-6)
+    np.testing.assert_allclose((found.U.T @ found.U).numpy(), np.eye(5), atol=2e-5)
+    values, vectors = singular_basis(Z, 0.01)
+    np.testing.assert_allclose(values.sort().values.numpy(), s[:5][::-1], rtol=1e-4)
+    np.testing.assert_allclose((vectors @ vectors.T).numpy(), V[:, :5] @ V[:, :5].T, atol=1e-4)
+
+
+def test_float32_agrees_with_float64_on_an_ill_conditioned_matrix():
+    """The float64 Gram matrix keeps singular values that a float32 one would lose."""
+    rng = np.random.default_rng(1)
+    U, _ = np.linalg.qr(rng.standard_normal((300, 6)))
+    V, _ = np.linalg.qr(rng.standard_normal((6, 6)))
+    s = np.array([1, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
+    Z = torch.tensor(U * s @ V.T)
+    found = truncated_svd(Z.float())
+    np.testing.assert_allclose(found.s.sort(descending=True).values.numpy(), s, rtol=2e-2)
+    np.testing.assert_allclose((found.U.T @ found.U).numpy(), np.eye(6), atol=1e-2)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (4, 3), (3, 4)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_zero_and_empty_matrices_have_rank_0(shape, dtype):
+    Z = torch.zeros(shape, dtype=dtype)
+    assert len(truncated_svd(Z).s) == 0
+    assert pseudo_inverse(Z).shape == shape[::-1]
+    assert not pseudo_inverse(Z).any()
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1.0, 1e3])
+def test_damped_pseudo_inverse_is_the_ridge_solution(alpha):
+    Z = matrix(20, 6, 6, 0)
+    expected = scipy.linalg.solve(Z.T.numpy() @ Z.numpy() + alpha * np.eye(6), Z.T.numpy())
+    np.testing.assert_allclose(pseudo_inverse(Z, alpha=alpha).numpy(), expected, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-18, 1e18, 1e30])
+def test_singular_values_of_any_size(scale):
+    Z = (matrix(20, 6, 6, 0) * scale).float()
+    eye = (pseudo_inverse(Z).double() @ Z.double()).numpy()
+    np.testing.assert_allclose(eye, np.eye(6), atol=1e-4)
+
+
+def test_gram_over_several_blocks():
+    Z = matrix(2500, 5, 5, 0).float()
+    np.testing.assert_allclose(gram(Z).numpy(), (Z.double().T @ Z.double()).numpy(), rtol=1e-12)
+
+
+def test_affine_is_the_product_with_ones():
+    Z, W = matrix(7, 3, 3, 0), matrix(4, 2, 2, 1)
+    torch.testing.assert_close(affine(Z, W, True), with_ones(Z) @ W)
+    torch.testing.assert_close(affine(Z, W[:3], False), Z @ W[:3])
+    assert with_ones(Z, False) is Z
