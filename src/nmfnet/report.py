@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -19,7 +20,7 @@ Kind = Literal["classification", "regression"]
 TRAINING, VALIDATION, TEST = "#0072B2", "#D55E00", "#009E73"
 GREY = "#666666"
 MOST_MARKERS = 40  # more epochs than these are lines without markers
-WORTH_A_LOG_SCALE = 4  # largest over smallest value
+WORTH_A_LOG_SCALE = 3  # largest over smallest value
 
 
 def curves(
@@ -58,7 +59,7 @@ def curves(
         raise ValueError("history is empty: there is no epoch to draw.")
     figure = Figure(figsize=(9.6, 6.4), dpi=150, layout="constrained")
     axes = figure.subplots(2, 2, sharex="col", sharey="row")
-    epochs = [record["epoch"] for record in history]
+    epochs = [float(record["epoch"]) for record in history]
     seconds, unit = _time([record["seconds"] for record in history])
     for column, x in enumerate((epochs, seconds)):
         _draw_errors(axes[0, column], x, history, test_error, kind)
@@ -67,7 +68,8 @@ def curves(
     axes[1, 0].set_ylabel("Objective per sample")
     axes[1, 0].set_xlabel("Epoch")
     axes[1, 1].set_xlabel(f"Training time ({unit})")
-    axes[1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[1, 0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes[1, 0].set_xlim(epochs[0] - 0.5 - 0.02 * len(epochs), epochs[-1] + 0.5 + 0.02 * len(epochs))
     axes[1, 1].set_xlim(left=0)
     for panel in axes.flat:
         _style(panel)
@@ -93,7 +95,12 @@ def _draw_errors(
         times, errors = zip(*held_out, strict=True)
         _draw_line(panel, times, errors, "validation, after epoch", VALIDATION, "s")
         best = errors.index(min(errors))
-        ring = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgecolor": VALIDATION}
+        ring: dict[str, Any] = {
+            "marker": "o",
+            "markersize": 11,
+            "markerfacecolor": "none",
+            "markeredgecolor": VALIDATION,
+        }
         panel.plot(times[best], errors[best], linestyle="none", label="best validation", **ring)
     if test_error is not None:
         value = shown(test_error)
@@ -102,7 +109,7 @@ def _draw_errors(
 
 
 def _draw_line(panel: Axes, x: Sequence[float], y: Sequence[float], label: str, colour: str, marker: str) -> None:
-    small = {"marker": marker, "markersize": 4} if len(x) <= MOST_MARKERS else {}
+    small: dict[str, Any] = {"marker": marker, "markersize": 4} if len(x) <= MOST_MARKERS else {}
     panel.plot(x, y, color=colour, linewidth=1.6, label=label, **small)
 
 
@@ -124,14 +131,14 @@ def _style(panel: Axes) -> None:
 
 def _scale(panel: Axes) -> None:
     """Log scale where the values span enough of one; a zero among them goes to the bottom."""
-    values = [float(y) for line in panel.lines for y in line.get_ydata() if math.isfinite(y)]  # type: ignore[union-attr]
+    values = [float(y) for line in panel.lines for y in np.ravel(line.get_ydata()) if np.isfinite(y)]
     positive = [value for value in values if value > 0]
     if not positive or min(values) < 0 or max(values) < WORTH_A_LOG_SCALE * min(positive):
         return
     low, high = min(positive), max(values)
     if min(values) == 0:
         panel.set_yscale("symlog", linthresh=low, linscale=0.4)
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(-0.1 * low, 1.3 * high)  # room for the markers
     else:
         panel.set_yscale("log")
     panel.yaxis.set_major_locator(FixedLocator([0.0] * (min(values) == 0) + _ticks(low, high)))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from sklearn.utils.validation import check_is_fitted
 
 from nmfnet.activations import get_activation
 from nmfnet.errors import ModelFileError
@@ -42,6 +43,7 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     """
+    check_is_fitted(estimator)
     header = {
         "format": "nmfnet",
         "format_version": FORMAT_VERSION,

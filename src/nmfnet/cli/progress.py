@@ -133,9 +133,9 @@ class CtrlC(Callback):
 
     def __enter__(self) -> Self:
         # Where Ctrl-C is ignored (nohup, a job in the background) it stays so.
-        if threading.current_thread() is threading.main_thread():
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                self._before = signal.signal(signal.SIGINT, self._handle)
+        usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if usual and threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._handle)
         return self
 
     def __exit__(

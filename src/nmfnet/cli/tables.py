@@ -7,12 +7,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import shown_error
@@ -54,24 +55,103 @@ class Score:
 
 def score(model: BaseNMFNet, X: Array, y: Array, task: Task) -> Score:
     """Error of a model's predictions of y."""
-    predicted = model.predict(X)  # type: ignore[attr-defined]
+    predicted = model.predict(X)
     if task == "classification":
         return Score(len(y), float(np.mean(predicted != y)))
     residual = np.subtract(predicted, y, dtype=np.float64)
     return Score(len(y), float(np.mean(residual**2)), float(np.var(y.astype(np.float64))))
 
 
-def summary(facts: Mapping[str, str], scores: Mapping[str, Score], task: Task) -> Table:
-    """Facts about a training, and its errors above the last two."""
+def in_words(found: Score, task: Task) -> str:
+    """Error of some rows for people to read."""
+    if task == "classification":
+        return f"{shown_error(found.error, task)} ({round(found.error * found.rows)} of {found.rows} rows)"
+    r2 = "undefined" if found.r2 is None else f"{found.r2:.4f}"
+    return f"{shown_error(found.error, task)}, R² {r2} ({found.rows} rows)"
+
+
+def error_name(task: Task) -> str:
+    """Return what an error is called."""
+    return "error" if task == "classification" else "RMSE"
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> Table:
+    """Names and values, a pair a line."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    rows = list(facts.items())
-    for name, value in rows[:-2]:
-        table.add_row(name, value)
-    for part, found in scores.items():
-        what = "error" if task == "classification" else "RMSE"
-        table.add_row(f"{part.capitalize()} {what}", in_words(found, task))
-    for name, value in rows[-2:]:
-        table.add_row(name, value)
+    for name, value in pairs:
+        table.add_row(name, Text(value))
     return table
+
+
+def confusion(console: Console, y: Array, predicted: Array, classes: Array) -> Table:
+    """Confusion matrix, or a list of the most frequent confusions where it would be too large.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Whose width the matrix must fit into.
+    y, predicted : ndarray of shape (n,)
+    classes : ndarray of shape (n_classes,)
+        Of the model; `y` may have others.
+    """
+    name = {value: str(value) for value in classes.tolist()}  # one name for 1 and 1.0
+    name |= {value: str(value) for value in np.unique(y).tolist() if value not in name}
+    names = list(name.values())
+    counts = Counter((name[true], name[guess]) for true, guess in zip(y.tolist(), predicted.tolist(), strict=True))
+    if len(names) <= MOST_CLASSES:
+        table = _confusion_matrix(counts, names)
+        if console.measure(table, options=console.options.update(width=10_000)).maximum <= console.width:
+            return table
+    return _confusion_list(counts)
+
+
+def _confusion_matrix(counts: Counter[tuple[str, str]], names: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, title="Rows by class (down) and prediction (across)", title_justify="left")
+    table.add_column("", style="bold", no_wrap=True)
+    for name in names:
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    for true in names:
+        cells = [
+            Text(
+                str(counts[true, guess] or "·"),
+                style="bold" if guess == true else "" if counts[true, guess] else "dim",
+            )
+            for guess in names
+        ]
+        table.add_row(Text(true), *cells)
+    return table
+
+
+def _confusion_list(counts: Counter[tuple[str, str]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, title="Most frequent confusions", title_justify="left")
+    table.add_column("Class")
+    table.add_column("Predicted")
+    table.add_column("Rows", justify="right")
+    table.add_column("Of the class", justify="right")
+    rows = Counter[str]()
+    for (true, _), count in counts.items():
+        rows[true] += count
+    wrong = Counter({pair: count for pair, count in counts.items() if pair[0] != pair[1]})
+    for (true, guess), count in wrong.most_common(CONFUSIONS_LISTED):
+        table.add_row(Text(true), Text(guess), str(count), f"{100 * count / rows[true]:.1f}%")
+    return table
+
+
+def named_sets(available: Sequence[Available]) -> Table:
+    """Name of each data set, what it is, and whether it is here."""
+    table = Table(box=SIMPLE_HEAD)
+    for header in ("Name", "What", "Training", "Test", "Here"):
+        table.add_column(header, justify="right" if header in ("Training", "Test") else "left")
+    for known in available:
+        here = f"yes ({known.format})" if known.here else "to be fetched"
+        table.add_row(known.name, known.description, f"{known.n_train:,}", f"{known.n_test:,}", here)
+    return table
+
+
+def write_csv(file: TextIO, columns: Mapping[str, Array]) -> None:
+    """Write columns of equal length, under their names."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(map(str, column) for column in columns.values()), strict=True))

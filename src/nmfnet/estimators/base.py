@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, Self, cast
 
@@ -127,7 +127,7 @@ class BaseNMFNet(BaseEstimator):
         settings = Settings(
             batch_size=self._batch_size(len(X_train), solver.default_batch_size),
             max_iter=self.max_iter, tol=self.tol, n_iter_no_change=self.n_iter_no_change,
-            alpha=self.alpha, l1_ratio=self.l1_ratio,
+            alpha=self.alpha, l1_ratio=float(self.l1_ratio),
             error=self._error, callbacks=callbacks, validation=validation,
         )  # fmt: skip
         sizes = [X_train.shape[1], *hidden, Y_train.shape[1]]
@@ -177,7 +177,7 @@ class BaseNMFNet(BaseEstimator):
     def _check_parameters(self) -> list[int]:
         """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
         sizes = self.hidden_layer_sizes
-        hidden = [sizes] if isinstance(sizes, Integral) else list(sizes)  # type: ignore[arg-type]
+        hidden = list(sizes) if isinstance(sizes, Iterable) else [sizes]
         for size in hidden:
             at_least("hidden_layer_sizes", size, 1, Integral)
         for name, lowest, kind in (
@@ -269,7 +269,6 @@ class BaseNMFNet(BaseEstimator):
 
     def get_state(self) -> dict[str, Any]:
         """Return what `fit` learned besides the weights, as JSON holds it."""
-        check_is_fitted(self)
         names = getattr(self, "feature_names_in_", None)
         return {
             "n_features_in_": self.n_features_in_,

@@ -115,12 +115,15 @@ def train(
         sweep = solver.prepare(network, X, settings.alpha, settings.l1_ratio)
     for _ in range(settings.max_iter):
         before = list(network.weights)
+        record: EpochRecord | None
         try:
             record = _epoch(network, sweep, X, Y, settings, progress, generator)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=3)
             break
-        if not network.is_finite():
+        except torch.linalg.LinAlgError:  # a decomposition met overflowed activations
+            record = None
+        if record is None or not network.is_finite():
             network.weights[:] = before
             _report_divergence(progress)
             break

@@ -1,0 +1,88 @@
+"""How the thresholds of the pseudo-inverses act: error on held-out training data, never the test set.
+
+    python benchmarks/thresholds.py DATA DELTA_X DELTA [DATA DELTA_X DELTA ...]   run what is not stored
+    python benchmarks/thresholds.py table                                         docs/results/thresholds.md
+
+A random start, 784-1000-500-10 without bias, 5 epochs on five sixths of the training set, error on the
+last sixth.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import nmfnet
+from nmfnet import Callback, NMFNetClassifier, Pinv
+
+RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
+STORE = RESULTS / "thresholds.json"
+EPOCHS = 5
+
+
+class Validate(Callback):
+    def __init__(self, X, y):
+        self.X, self.y, self.errors = torch.from_numpy(X), y, []
+
+    def on_epoch_end(self, network, record):
+        found = network.predict(self.X).argmax(1).numpy()
+        self.errors.append(100 * float(np.mean(found != self.y)))
+
+
+def run(name: str, delta_x: float, delta: float) -> dict[str, object]:
+    data = nmfnet.datasets.load(name)
+    n = len(data.X_train) * 5 // 6
+    validate = Validate(data.X_train[n:], data.y_train[n:])
+    solver = Pinv(delta_x=delta_x, delta=delta)
+    model = NMFNetClassifier(
+        (1000, 500), solver=solver, fit_intercept=False, max_iter=EPOCHS, random_state=0, callbacks=[validate]
+    )
+    model.fit(data.X_train[:n], data.y_train[:n])
+    return {
+        "data": name,
+        "delta_x": delta_x,
+        "delta": delta,
+        "validation_error": validate.errors,
+        "train_error": [100 * record["train_error"] for record in model.history_],
+        "seconds": model.history_[-1]["seconds"],
+    }
+
+
+def main() -> None:
+    stored = json.loads(STORE.read_text()) if STORE.exists() else []
+    arguments = sys.argv[1:]
+    if arguments == ["table"]:
+        write_table(stored)
+        return
+    if not arguments or len(arguments) % 3:
+        sys.exit(__doc__)
+    for name, delta_x, delta in zip(*(iter(arguments),) * 3, strict=True):
+        key = {"data": name, "delta_x": float(delta_x), "delta": float(delta)}
+        if not any(key.items() <= r.items() for r in stored):
+            stored.append(run(name, float(delta_x), float(delta)))
+            print({**key, "validation_error": stored[-1]["validation_error"]}, flush=True)
+            STORE.write_text(json.dumps(stored, indent=1) + "\n")
+
+
+def write_table(stored: list[dict]) -> None:
+    """One row a run, best epoch and last."""
+    lines = [
+        "# Thresholds of the pseudo-inverses",
+        "",
+        "Error (%) on the last sixth of the training set after each epoch of `Pinv(delta_x, delta)`, one seed:",
+        "784-1000-500-10 without bias, random start, batches of 5000.  No test set was looked at.",
+        "",
+        "| data | delta_x | delta | " + " | ".join(f"epoch {e + 1}" for e in range(EPOCHS)) + " | training, epoch 5 |",
+        "| --- | --- | --- |" + " --- |" * (EPOCHS + 1),
+    ]
+    for r in sorted(stored, key=lambda r: (r["data"], r["delta"], r["delta_x"])):
+        errors = " | ".join(f"{e:.2f}" for e in r["validation_error"])
+        lines.append(f"| {r['data']} | {r['delta_x']:g} | {r['delta']:g} | {errors} | {r['train_error'][-1]:.2f} |")
+    lines += ["", "Made by `python benchmarks/thresholds.py`; what follows from it is in [research.md](../research.md)."]
+    (RESULTS / "thresholds.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""`nmfnet evaluate` and `nmfnet predict`: a saved model on data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+import nmfnet
+from nmfnet.cli.data import TABLES, Array, Task, examples, rows
+from nmfnet.cli.results import MODEL
+from nmfnet.cli.tables import confusion, error_name, in_words, score, write_csv
+from nmfnet.errors import DataError, NMFNetError
+
+
+def evaluate(path: Path, data: str, target: str | None, console: Console) -> None:
+    """Print the error of a model, and for a classifier the confusion matrix.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Model file, or folder of a run.
+    data : str
+        Name of a data set, or file.
+    target : str or None
+        Column of a table.
+    console : rich.console.Console
+    """
+    model = load(path)
+    what, X, y = examples(data, target, model)
+    task: Task = "classification" if isinstance(model, nmfnet.NMFNetClassifier) else "regression"
+    if model.predict(X[:1]).ndim != 1:
+        raise NMFNetError(f"{path} has several targets a row, which evaluate does not support")
+    if task == "classification":
+        check_classes(y, model.classes_)
+    elif y.dtype.kind not in "biuf":
+        raise DataError(f"the model predicts numbers, but the targets of {data} are like {str(y[0])!r}")
+    found = score(model, X, y, task)
+    name = "Error" if task == "classification" else error_name(task)
+    console.print(f"{name} on {what}: {in_words(found, task)}", markup=False, soft_wrap=True)
+    if task == "classification" and found.error:
+        console.print(confusion(console, y, model.predict(X), model.classes_))
+
+
+def predict(path: Path, file: str, out: Path | None, proba: bool) -> None:
+    """Write predictions as a table.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Model file, or folder of a run.
+    file : str
+        Rows to predict.
+    out : pathlib.Path or None
+        Table to write; None prints it.
+    proba : bool
+        Whether to add a column with the probability of each class.
+    """
+    if out is not None and out.suffix.lower() not in TABLES:
+        raise NMFNetError(f"--out must end with {' or '.join(TABLES)}; got {out}")
+    model = load(path)
+    if proba and not isinstance(model, nmfnet.NMFNetClassifier):
+        raise NMFNetError(f"--proba is for classifiers; {path} is a regressor")
+    X = rows(file, model)
+    columns = named("prediction", model.predict(X), getattr(model, "classes_", None))
+    if proba:
+        columns |= named("probability", model.predict_proba(X), model.classes_)
+    if out is None:
+        write_csv(sys.stdout, columns)
+    elif out.suffix.lower() == ".csv":
+        with open(out, "w", encoding="utf-8", newline="") as csv_file:
+            write_csv(csv_file, columns)
+    else:
+        write_parquet(out, columns)
+
+
+def load(path: Path) -> Any:
+    """Load a model from its file, or from the folder of a run."""
+    return nmfnet.load(path / MODEL if path.is_dir() else path)
+
+
+def check_classes(y: Array, classes: Array) -> None:
+    """Refuse targets of which the model knows none."""
+    known = set(classes.tolist())
+    if not any(value in known for value in np.unique(y).tolist()):
+        raise DataError(
+            f"none of the targets is a class of the model: they are like {y[0].item()!r}, "
+            f"its classes like {classes[0].item()!r}"
+        )
+
+
+def named(what: str, values: Array, classes: Array | None) -> dict[str, Array]:
+    """Columns of a table: one, or one for each class or output."""
+    if values.ndim == 1:
+        return {what: values}
+    names = range(1, values.shape[1] + 1) if classes is None else classes
+    return {f"{what}_{name}": column for name, column in zip(names, values.T, strict=True)}
+
+
+def write_parquet(path: Path, columns: dict[str, Array]) -> None:
+    """Write columns of equal length, under their names."""
+    try:
+        import pandas as pd
+
+        pd.DataFrame(columns).to_parquet(path)
+    except ImportError as error:
+        raise NMFNetError(f"{path}: writing .parquet files needs pip install 'nmfnet[tables]'") from error

@@ -1,0 +1,170 @@
+"""What `nmfnet train` leaves: the files of a run, and the summary it ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn
+import torch
+from rich.table import Table
+
+import nmfnet
+from nmfnet.cli.data import Task, run_name
+from nmfnet.cli.tables import Score, error_name, facts, in_words
+from nmfnet.datasets import Dataset
+from nmfnet.errors import NMFNetError
+from nmfnet.estimators.base import BaseNMFNet
+
+MODEL, HISTORY, SETTINGS, CURVES = "model.safetensors", "history.json", "settings.json", "curves.png"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `nmfnet train`, as they were given."""
+
+    data: str
+    target: str | None
+    hidden: str
+    activation: str
+    solver: str
+    pretrain: str
+    epochs: int
+    batch_size: str
+    alpha: float
+    l1_ratio: float
+    bias: bool
+    validation: float
+    seed: int
+    device: str
+    task: str
+    out: str | None
+
+    @property
+    def folder(self) -> Path:
+        """Where the files go."""
+        return Path(self.out or f"nmfnet-{run_name(self.data)}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that has ended, and how good its model is."""
+
+    request: Request
+    dataset: Dataset
+    task: Task
+    model: BaseNMFNet
+    interrupted: bool
+    scores: dict[str, Score]
+
+    @property
+    def kept_epoch(self) -> int:
+        """Epoch whose weights were kept: the best on the validation part, or the last."""
+        errors = [record["val_error"] for record in self.model.history_ if "val_error" in record]
+        return errors.index(min(errors)) + 1 if errors else len(self.model.history_)
+
+
+@contextmanager
+def run_folder(folder: Path) -> Iterator[None]:
+    """Make a folder early, so that a long training cannot fail at it; leave none that is empty.
+
+    Raises
+    ------
+    NMFNetError
+        If it holds anything but a former run.
+    OSError
+        If it cannot be made.
+    """
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not (folder / SETTINGS).is_file():
+        raise NMFNetError(f"{folder} holds files that are not of a former run: choose another folder with --out")
+    try:
+        yield
+    finally:
+        if made and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def write(run: Run) -> None:
+    """Write the four files; the settings, which mark the folder as a run's, come first."""
+    from nmfnet.report import curves
+
+    folder, test = run.request.folder, run.scores.get("test")
+    write_json(folder / SETTINGS, settings(run))
+    write_json(folder / HISTORY, run.model.history_)
+    run.model.save(folder / MODEL)
+    title = f"{run.dataset.name}: {network(run.model)}"
+    curves(run.model.history_, folder / CURVES, test_error=test.error if test else None, title=title, kind=run.task)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write under another name first, so that an interrupted write leaves the old file whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def settings(run: Run) -> dict[str, Any]:
+    """Everything that was asked for, what it was run with, and what came out."""
+    dataset, history = run.dataset, run.model.history_
+    return {
+        "asked": asdict(run.request),
+        "data": {
+            "name": dataset.name,
+            "source": dataset.source,
+            "features": dataset.n_features,
+            "task": run.task,
+            "rows": {part: score.rows for part, score in run.scores.items()},
+        },
+        "result": {
+            "epochs": len(history),
+            "kept_epoch": run.kept_epoch,
+            "interrupted": run.interrupted,
+            "seconds": history[-1]["seconds"],
+            **{part: score.as_dict(run.task) for part, score in run.scores.items()},
+        },
+        "versions": {
+            "nmfnet": nmfnet.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scikit-learn": sklearn.__version__,
+            "torch": torch.__version__,
+        },
+    }
+
+
+def network(model: BaseNMFNet) -> str:
+    """Sizes of the layers and the activation, as in ``64-100-10, relu``."""
+    sizes = [model.n_features_in_, *(W.shape[1] for W in model.coefs_)]
+    hidden = model.network_.activation.name if len(sizes) > 2 else "linear"
+    return f"{'-'.join(map(str, sizes))}, {hidden}"
+
+
+def summary(run: Run) -> Table:
+    """Table that ends the training."""
+    history, dataset, folder = run.model.history_, run.dataset, run.request.folder
+    kept = "" if run.kept_epoch == len(history) else f" (weights of epoch {run.kept_epoch})"
+    return facts(
+        [
+            ("Data", f"{dataset.name}, from {dataset.source}"),
+            ("Network", network(run.model)),
+            ("Epochs", f"{len(history)}{kept}"),
+            *(
+                (f"{part.capitalize()} {error_name(run.task)}", in_words(s, run.task))
+                for part, s in run.scores.items()
+            ),
+            ("Time", f"{history[-1]['seconds']:.1f} s"),
+            ("Files", f"{', '.join((MODEL, HISTORY, SETTINGS, CURVES))} in {folder}"),
+        ]
+    )

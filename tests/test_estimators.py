@@ -1,0 +1,335 @@
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_classification, make_regression
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+from nmfnet import DivergenceError, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, Pinv
+from nmfnet.activations import ACTIVATIONS
+from nmfnet.estimators.classifier import project_onto_simplex
+
+ESTIMATORS = [NMFNetClassifier, NMFNetRegressor]
+both = pytest.mark.parametrize("Estimator", ESTIMATORS)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X / 16, y, random_state=0, stratify=y)
+
+
+@pytest.fixture
+def small():
+    rng = np.random.default_rng(0)
+    return rng.random((40, 5)), np.arange(40) % 3
+
+
+@pytest.mark.parametrize("pretrain", [None, "nmf"])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_digits(digits, pretrain, fit_intercept):
+    X, X_test, y, y_test = digits
+    model = NMFNetClassifier((100, 50), pretrain=pretrain, fit_intercept=fit_intercept, random_state=0)
+    assert model.fit(X.astype(np.float32), y).score(X_test.astype(np.float32), y_test) > 0.95
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_every_activation_learns(digits, activation):
+    X, X_test, y, y_test = digits
+    model = NMFNetClassifier((60,), activation=activation, random_state=0).fit(X, y)
+    assert model.score(X_test, y_test) > 0.9
+
+
+def test_regression():
+    X, y = make_regression(400, 8, noise=1, random_state=0)
+    assert NMFNetRegressor((30,), random_state=0, alpha=1e-3).fit(X, y).score(X, y) > 0.95
+
+
+def test_attributes_are_those_of_mlp(digits):
+    X, _, y, _ = digits
+    ours = NMFNetClassifier((20, 10), max_iter=3, random_state=0).fit(X, y)
+    with pytest.warns(ConvergenceWarning):
+        theirs = MLPClassifier((20, 10), max_iter=2, random_state=0).fit(X, y)
+    assert [W.shape for W in ours.coefs_] == [W.shape for W in theirs.coefs_]
+    assert [b.shape for b in ours.intercepts_] == [b.shape for b in theirs.intercepts_]
+    assert ours.n_layers_ == theirs.n_layers_ and ours.n_outputs_ == theirs.n_outputs_
+    np.testing.assert_array_equal(ours.classes_, theirs.classes_)
+    assert ours.n_iter_ == 3 == len(ours.history_)
+    assert ours.out_activation_ == "identity"
+    Z = X
+    for W, b in zip(ours.coefs_[:-1], ours.intercepts_[:-1], strict=True):
+        Z = np.maximum(Z @ W + b, 0)
+    np.testing.assert_array_equal((Z @ ours.coefs_[-1] + ours.intercepts_[-1]).argmax(1), ours.predict(X))
+
+
+@both
+def test_the_dtype_of_the_data_is_kept(Estimator, small):
+    X, y = small
+    for dtype in (np.float32, np.float64):
+        model = Estimator((4,), max_iter=2).fit(X.astype(dtype), y)
+        assert {W.dtype for W in model.coefs_} == {np.dtype(dtype)}
+
+
+@both
+def test_the_same_seed_gives_the_same_weights_and_leaves_global_state_alone(Estimator, small):
+    X, y = small
+    torch.manual_seed(1)
+    np.random.seed(1)
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()
+    one, two = (Estimator((4, 3), batch_size=7, pretrain="nmf", random_state=3).fit(X, y) for _ in range(2))
+    for a, b in zip(one.coefs_, two.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert torch.equal(states[0], torch.get_rng_state())
+    np.testing.assert_array_equal(states[1], np.random.get_state()[1])
+    other = Estimator((4, 3), batch_size=7, pretrain="nmf", random_state=4).fit(X, y)
+    assert not np.array_equal(one.coefs_[0], other.coefs_[0])
+
+
+def test_no_bias(small):
+    X, y = small
+    model = NMFNetClassifier((4,), fit_intercept=False).fit(X, y)
+    assert [W.shape for W in model.coefs_] == [(5, 4), (4, 3)]
+    assert not any(b.any() for b in model.intercepts_)
+
+
+def test_labels_of_any_kind():
+    X, y = make_classification(200, n_classes=3, n_informative=5, random_state=0)
+    for labels in (np.array(["a", "b", "c"]), np.array([-1, 5, 1000]), np.array([0.0, 1.0, 2.0])):
+        model = NMFNetClassifier((50,), random_state=0).fit(X, labels[y])
+        assert model.score(X, labels[y]) > 0.9
+        assert set(model.predict(X)) <= set(labels)
+
+
+def test_probabilities(digits):
+    X, X_test, y, _ = digits
+    model = NMFNetClassifier((50,), random_state=0).fit(X, y)
+    P = model.predict_proba(X_test)
+    assert P.min() >= 0
+    np.testing.assert_allclose(P.sum(1), 1)
+    np.testing.assert_array_equal(model.classes_[P.argmax(1)], model.predict(X_test))
+
+
+def test_projection_onto_the_simplex_is_the_nearest_point():
+    rng = np.random.default_rng(0)
+    V = rng.normal(size=(50, 4)) * 2
+    P = project_onto_simplex(V)
+    np.testing.assert_allclose(P.sum(1), 1)
+    others = rng.dirichlet(np.ones(4), size=2000)
+    nearest = ((V[:, None] - others) ** 2).sum(2).min(1)
+    assert (((V - P) ** 2).sum(1) <= nearest + 1e-12).all()
+
+
+def test_multilabel():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 6))
+    Y = (X[:, :3] + X[:, 3:] > 0).astype(int)
+    model = NMFNetClassifier((40,), random_state=0).fit(X, Y)
+    assert (model.predict(X) == Y).mean() > 0.9
+    assert model.predict_proba(X).shape == Y.shape
+
+
+def test_multi_output_regression():
+    X, Y = make_regression(200, 6, n_targets=3, random_state=0)
+    model = NMFNetRegressor((20,), random_state=0).fit(X, Y)
+    assert model.predict(X).shape == (200, 3)
+    assert model.score(X, Y) > 0.95
+
+
+def test_warm_start_goes_on(digits):
+    X, _, y, _ = digits
+    whole = NMFNetClassifier((20,), max_iter=4, random_state=0, n_iter_no_change=100).fit(X, y)
+    model = NMFNetClassifier((20,), max_iter=2, random_state=0, warm_start=True, n_iter_no_change=100).fit(X, y)
+    first = model.history_[-1]["objective"]
+    model.fit(X, y)
+    assert model.n_iter_ == 4
+    assert [record["epoch"] for record in model.history_] == [1, 2, 3, 4]
+    assert model.history_[-1]["objective"] < first
+    for a, b in zip(model.coefs_, whole.coefs_, strict=True):  # one batch an epoch: the order does not matter
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_a_warm_start_with_other_data_is_refused(small):
+    X, y = small
+    model = NMFNetClassifier((4,), warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="warm_start=True goes on with the classes"):
+        model.fit(X, y + 1)
+    with pytest.raises(ValueError, match="warm_start=True goes on with a network"):
+        model.set_params(hidden_layer_sizes=(5,)).fit(X, y)
+
+
+def test_early_stopping_restores_the_best_epoch(digits):
+    X, _, y, _ = digits
+    model = NMFNetClassifier((30,), early_stopping=True, random_state=0, max_iter=15, batch_size=300).fit(X, y)
+    errors = [record["val_error"] for record in model.history_]
+    from sklearn.utils import check_random_state
+
+    _, X_val, _, y_val = train_test_split(
+        X, y, test_size=0.1, random_state=check_random_state(0), stratify=y
+    )
+    assert 1 - model.score(X_val, y_val) == pytest.approx(min(errors))
+
+
+def test_clone_pickle_pipeline_and_grid_search(digits):
+    X, X_test, y, _ = digits
+    model = NMFNetClassifier((20,), solver=Pinv(n_w=3), pretrain=NMFAutoencoder(n_ae=2), random_state=0, max_iter=3)
+    assert clone(model).get_params() == model.get_params()
+    model.fit(X, y)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X_test), model.predict(X_test))
+    pipeline = make_pipeline(MinMaxScaler(), NMFNetClassifier(max_iter=2))
+    grid = {"nmfnetclassifier__hidden_layer_sizes": [(10,), (30,)], "nmfnetclassifier__solver": ["pinv", Pinv(n_w=2)]}
+    assert GridSearchCV(pipeline, grid, cv=2).fit(X[:300], y[:300]).best_score_ > 0.8
+
+
+def test_verbose_prints_a_line_per_epoch(small, capsys):
+    X, y = small
+    NMFNetClassifier((4, 3), max_iter=2, pretrain="nmf", verbose=True).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["Pre-training layer 1 of 2", "Pre-training layer 2 of 2"]
+    assert lines[2].startswith("epoch 1, objective = ")
+    assert len(lines) == 4
+
+
+# --- Input that is wrong, or at the edge of it ---
+
+
+@both
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_infinity_are_refused(Estimator, small, bad):
+    X, y = small
+    X_bad = X.copy()
+    X_bad[3, 2] = bad
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+        Estimator().fit(X_bad, y)
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+        Estimator().fit(X, y).predict(X_bad)
+    y_bad = y.astype(float)
+    y_bad[3] = bad
+    with pytest.raises(ValueError, match=r"Input y contains (NaN|infinity)"):
+        Estimator().fit(X, y_bad)
+
+
+@both
+def test_wrong_shapes_are_refused(Estimator, small):
+    X, y = small
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        Estimator().fit(X, y[:-1])
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        Estimator().fit(X[:0], y[:0])
+    with pytest.raises(ValueError, match=r"0 feature\(s\)"):
+        Estimator().fit(X[:, :0], y)
+    with pytest.raises(ValueError, match="Expected 2D array"):
+        Estimator().fit(X[:, 0], y)
+    with pytest.raises(ValueError, match="expecting 5 features"):
+        Estimator(max_iter=1).fit(X, y).predict(X[:, :4])
+
+
+@both
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("pretrain", [None, "nmf"])
+def test_one_sample(Estimator, fit_intercept, pretrain):
+    model = Estimator((3,), fit_intercept=fit_intercept, pretrain=pretrain, random_state=0)
+    model.fit(np.array([[1.0, 2.0]]), np.array([7]))
+    assert model.predict(np.array([[1.0, 2.0]])) == pytest.approx(7)
+
+
+def test_one_class(small):
+    X, _ = small
+    model = NMFNetClassifier((3,)).fit(X, np.full(40, "only"))
+    assert set(model.predict(X)) == {"only"}
+    np.testing.assert_allclose(model.predict_proba(X), 1)
+
+
+@both
+@pytest.mark.parametrize("value", [0.0, 1.0, 1e6])
+@pytest.mark.parametrize("pretrain", [None, "nmf"])
+def test_constant_features(Estimator, small, value, pretrain):
+    X, y = small
+    model = Estimator((6,), random_state=0, pretrain=pretrain).fit(np.column_stack([X, np.full(40, value)]), y)
+    assert all(np.isfinite(W).all() for W in model.coefs_)
+    constant = Estimator((6,), random_state=0, pretrain=pretrain).fit(np.full((40, 3), value), y)
+    assert np.isfinite(constant.predict(np.full((40, 3), value))).all()
+
+
+@both
+def test_zero_hidden_layers_and_a_hidden_layer_of_1(Estimator, small):
+    X, y = small
+    for sizes, shapes in (((), 1), (1, 2), ((1,), 2), ((4, 1), 3)):
+        model = Estimator(sizes, random_state=0).fit(X, y)
+        assert len(model.coefs_) == shapes
+        assert np.isfinite(model.predict(X)).all()
+
+
+@both
+def test_a_batch_larger_than_the_data_is_clipped_with_a_warning(Estimator, small):
+    X, y = small
+    with pytest.warns(UserWarning, match=r"batch_size=1000 is larger than the 40 training samples"):
+        model = Estimator((4,), batch_size=1000, random_state=0).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        same = Estimator((4,), batch_size=40, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(model.coefs_[0], same.coefs_[0])
+
+
+@both
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"solver": "adam"}, "solver must be 'pinv', or an instance of Pinv; got 'adam'"),
+        ({"pretrain": "pca"}, "pretrain must be 'nmf' or None, or an instance of NMFAutoencoder; got 'pca'"),
+        ({"activation": "swish"}, "activation must be one of 'relu'"),
+        ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be an integer of at least 1; got 0"),
+        ({"hidden_layer_sizes": (3, 2.5)}, "hidden_layer_sizes must be an integer"),
+        ({"hidden_layer_sizes": "10"}, "hidden_layer_sizes must be an integer"),
+        ({"hidden_layer_sizes": None}, "hidden_layer_sizes"),
+        ({"alpha": -1}, "alpha must be a finite number of at least 0"),
+        ({"alpha": float("nan")}, "alpha"),
+        ({"l1_ratio": 2}, r"l1_ratio must be a number in \[0, 1\]"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1 or 'auto'"),
+        ({"batch_size": "all"}, "batch_size"),
+        ({"max_iter": 0}, "max_iter"),
+        ({"max_iter": True}, "max_iter"),
+        ({"tol": -1}, "tol"),
+        ({"n_iter_no_change": 0}, "n_iter_no_change"),
+        ({"early_stopping": True, "validation_fraction": 1}, r"validation_fraction must be a number in \(0, 1\)"),
+        ({"device": "abacus"}, "device='abacus' cannot be used"),
+    ],
+)
+def test_bad_parameters_are_named(Estimator, small, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        Estimator(**parameters).fit(*small)
+
+
+@both
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1e3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_features_of_any_scale_without_bias(Estimator, small, scale, dtype):
+    """Without the column of ones, which does not scale along, only rounding tells scales apart."""
+    X, y = small
+    settings = {"fit_intercept": False, "random_state": 0, "max_iter": 2}
+    plain = Estimator((6,), **settings).fit(X.astype(dtype), y)
+    scaled = Estimator((6,), **settings).fit((X * scale).astype(dtype), y)
+    agreement = np.corrcoef(plain.predict(X), scaled.predict(X * scale))[0, 1]
+    assert agreement > 0.95
+
+
+@both
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e15])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_features_of_any_scale_give_finite_weights(Estimator, small, scale, dtype):
+    X, y = small
+    model = Estimator((6,), random_state=0).fit((X * scale).astype(dtype), y)
+    assert all(np.isfinite(W).all() for W in [*model.coefs_, *model.intercepts_])
+
+
+def test_overflow_is_a_named_error():
+    X = np.linspace(1e36, 3e38, 30, dtype=np.float32).reshape(10, 3)
+    with pytest.raises((DivergenceError, ValueError), match=r"non-finite|infinity|large"):
+        NMFNetRegressor((5,)).fit(X, np.linspace(-3e38, 3e38, 10, dtype=np.float32))

@@ -1,0 +1,225 @@
+"""The loop, the sweep's settings and the pre-training."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from nmfnet import Callback, DataError, DivergenceError, DivergenceWarning, NMFAutoencoder, NMFNetRegressor, Pinv
+from nmfnet.activations import ACTIVATIONS, get_activation
+from nmfnet.network import Network, he_weights
+from nmfnet.training import Progress, Settings, train
+from nmfnet.training.loop import shuffled
+
+
+class FakeSolver:
+    """Calls `step` instead of a sweep; the outputs are those of the network."""
+
+    default_batch_size = 10
+
+    def __init__(self, step):
+        self.step = step
+
+    def prepare(self, network, X, alpha, l1_ratio):
+        self.calls = 0
+
+        def sweep(X, Y):
+            outputs = network.predict(X)
+            self.calls += 1
+            network.weights[0] = self.step(network.weights[0], self.calls)
+            return outputs
+
+        return sweep
+
+
+def run(step, max_iter=5, *, validation=None, callbacks=(), tol=0.0, n_iter_no_change=100, batch_size=10):
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(10, 2, generator=generator)
+    Y = X @ torch.ones(2, 1)
+    network = Network([torch.zeros(2, 1)], get_activation("relu"), intercept=False)
+    settings = Settings(
+        batch_size, max_iter, tol, n_iter_no_change, 0.0, 0.0, lambda o, Y: (o - Y).square().mean(1), callbacks,
+        (X, Y) if validation else None,
+    )  # fmt: skip
+    progress = Progress()
+    train(network, FakeSolver(step), X, Y, settings, progress, generator)
+    return network.weights[0], progress.history
+
+
+def test_non_finite_weights_end_the_training_with_the_last_good_ones():
+    with pytest.warns(DivergenceWarning, match="Epoch 3 ended with non-finite weights"):
+        W, history = run(lambda W, call: W + 1 if call < 3 else W * float("nan"))
+    assert torch.equal(W, torch.full((2, 1), 2.0))
+    assert [record["epoch"] for record in history] == [1, 2]
+
+
+def test_non_finite_weights_in_the_first_epoch_are_an_error():
+    with pytest.raises(DivergenceError, match="first epoch"):
+        run(lambda W, call: W / 0)
+
+
+def test_an_interrupt_keeps_the_last_complete_sweep():
+    def step(W, call):
+        if call == 4:
+            raise KeyboardInterrupt
+        return W + 1
+
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        W, history = run(step, batch_size=5)  # two batches an epoch: the fourth is half-way in the second
+    assert torch.equal(W, torch.full((2, 1), 3.0))
+    assert len(history) == 1
+
+
+def test_an_interrupted_sweep_leaves_the_weights_as_they_were():
+    def half_way(network, X, Y):
+        network.weights[0] = network.weights[0] + 1
+        raise KeyboardInterrupt
+
+    network = Network([torch.zeros(2, 1)], get_activation("relu"), intercept=False)
+    from nmfnet.training.loop import _whole_sweep
+
+    with pytest.raises(KeyboardInterrupt):
+        _whole_sweep(network, lambda X, Y: half_way(network, X, Y), torch.ones(1, 2), torch.ones(1, 1))
+    assert torch.equal(network.weights[0], torch.zeros(2, 1))
+
+
+def test_the_best_epoch_on_the_validation_set_is_restored():
+    W, history = run(lambda W, call: W + 0.4, max_iter=6, validation=True)  # 0.4, 0.8, 1.2, ...: best is 0.8 or 1.2
+    errors = [record["val_error"] for record in history]
+    assert np.argmin(errors) in (1, 2)
+    assert W[0, 0] == pytest.approx(0.4 * (np.argmin(errors) + 1))
+    assert len(history) == 6
+
+
+def test_training_stops_without_progress():
+    _, history = run(lambda W, call: W, max_iter=50, n_iter_no_change=4)
+    assert len(history) == 5  # the first is progress by definition
+
+
+def test_history_and_hooks():
+    seen = []
+
+    class Hooks(Callback):
+        def on_batch_end(self, batch, n_batches):
+            seen.append((batch, n_batches))
+
+        def on_epoch_end(self, network, record):
+            seen.append(record)
+
+    _, history = run(lambda W, call: W + 0.1, max_iter=2, callbacks=[Hooks()], batch_size=4)
+    assert seen == [(1, 3), (2, 3), (3, 3), history[0], (1, 3), (2, 3), (3, 3), history[1]]
+    assert list(history[0]) == ["epoch", "objective", "train_error", "seconds"]
+    assert history[0]["train_error"] == pytest.approx(2 * history[0]["objective"])
+    assert 0 < history[0]["seconds"] <= history[1]["seconds"]
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 10), (10, 1), (7, 100), (1, 1), (11, 10)])
+def test_batches_are_a_permutation_in_equal_parts(n, size):
+    batches = list(shuffled(n, size, torch.Generator().manual_seed(0)))
+    assert sorted(torch.cat(batches).tolist()) == list(range(n))
+    lengths = [len(batch) for batch in batches]
+    assert max(lengths) <= size and max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+def test_one_linear_layer_is_lstsq_after_one_full_batch(intercept):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 5)), rng.standard_normal((60, 2))
+    solver = Pinv(n_w=1, delta_x=0.0)
+    model = NMFNetRegressor((), solver=solver, max_iter=1, fit_intercept=intercept).fit(X, y)
+    design = np.column_stack([X, np.ones(60)]) if intercept else X
+    expected = scipy.linalg.lstsq(design, y)[0]
+    np.testing.assert_allclose(model.coefs_[0], expected[:5], atol=1e-10)
+    np.testing.assert_allclose(model.predict(X), design @ expected, atol=1e-10)
+
+
+def test_mini_batches_of_one_linear_layer_converge_to_lstsq():
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((600, 5))
+    y = X @ rng.standard_normal(5) + 0.01 * rng.standard_normal(600)
+    model = NMFNetRegressor(
+        (), solver=Pinv(n_w=1, delta_x=0.0), batch_size=100, max_iter=40, tol=0, random_state=0
+    ).fit(X, y)
+    expected = scipy.linalg.lstsq(np.column_stack([X, np.ones(600)]), y)[0]
+    np.testing.assert_allclose(model.coefs_[0][:, 0], expected[:5], atol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", sorted(set(ACTIVATIONS) - {"sigmoid"}))
+def test_a_sweep_reduces_the_objective_and_float32_agrees_with_float64(name, dtype):
+    generator = torch.Generator().manual_seed(0)
+    X = torch.rand(300, 20, generator=generator, dtype=torch.float64)
+    Y = torch.sin(4 * X[:, :3]).double()
+    weights = he_weights([20, 30, 20, 3], True, generator, torch.float64)
+    outputs = {}
+    for kind in (torch.float64, torch.float32):
+        network = Network([W.to(kind) for W in weights], get_activation(name), intercept=True)
+        sweep = Pinv().prepare(network, X.to(kind), 0.0, 0.0)
+        for _ in range(3):
+            sweep(X.to(kind), Y.to(kind))
+        outputs[kind] = network.predict(X.to(kind))
+    start = Network(weights, get_activation(name), intercept=True).predict(X)
+    assert (outputs[dtype] - Y).square().sum() < 0.5 * (start - Y).square().sum()
+    difference = (outputs[torch.float32].double() - outputs[torch.float64]).norm()
+    assert difference < 0.02 * outputs[torch.float64].norm()
+
+
+def test_the_penalty_shrinks_and_l1_thins_the_weights():
+    rng = np.random.default_rng(2)
+    X, y = rng.standard_normal((200, 10)), rng.standard_normal(200)
+    settings = {"max_iter": 5, "random_state": 0}
+
+    def weights(**penalty):
+        return NMFNetRegressor((20, 15), **settings, **penalty).fit(X, y).coefs_
+
+    plain, ridge, lasso = weights(), weights(alpha=1000.0), weights(alpha=10.0, l1_ratio=1.0)
+    assert sum((W**2).sum() for W in ridge) < 0.6 * sum((W**2).sum() for W in plain)
+    assert all((W != 0).all() for W in plain)
+    assert all((W == 0).mean() > 0.2 for W in lasso)
+
+
+@pytest.mark.parametrize("name", ["relu", "logistic", "tanh", "softplus"])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_pretraining_reconstructs_and_starts_closer(name, intercept):
+    generator = torch.Generator().manual_seed(0)
+    X = torch.rand(200, 4, generator=generator) @ torch.rand(4, 30, generator=generator)
+    Y = X[:, :2].contiguous()
+    f = get_activation(name)
+    network = Network(he_weights([30, 8, 6, 2], intercept, generator, X.dtype), f, intercept)
+    layers = []
+    pretraining = NMFAutoencoder(n_ae=5)
+    before = (network.predict(X) - Y).square().sum()
+    pretraining(network, X, Y, generator, layers.append)
+    assert layers == [1, 2]
+    assert (network.predict(X) - Y).square().sum() < 0.05 * before
+    Z, H = torch.rand(200, 8, generator=generator), torch.rand(8, 30, generator=generator)
+    _, Z, H = pretraining.layer(X, Z, H, f, 1e-3, intercept)
+    assert Z.min() >= 0 and H.min() >= 0
+
+
+def test_pretraining_refuses_negative_data_and_says_how_to_proceed():
+    X = np.array([[0.5, 1.0], [0.2, -3.0], [0.1, 1.0]])
+    with pytest.raises(DataError, match=r"column 1 .* -3.*MinMaxScaler.*pretrain=None"):
+        NMFNetRegressor(pretrain="nmf").fit(X, [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_w": 0}, "n_w must be at least 1"),
+        ({"n_z": -1}, "n_z must be at least 0"),
+        ({"omega": 0}, "omega"),
+        ({"delta": 1.0}, "delta"),
+        ({"delta_x": -1}, "delta_x"),
+        ({"first_layer": "rows"}, "first_layer must be 'data' or 'batch'"),
+    ],
+)
+def test_bad_settings_of_the_solver(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Pinv(**settings)
+
+
+def test_bad_settings_of_the_pretraining():
+    with pytest.raises(ValueError, match="n_ae must be at least 1"):
+        NMFAutoencoder(n_ae=0)
