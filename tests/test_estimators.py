@@ -6,8 +6,8 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_classification, make_regression
-from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -170,9 +170,7 @@ def test_early_stopping_restores_the_best_epoch(digits):
     errors = [record["val_error"] for record in model.history_]
     from sklearn.utils import check_random_state
 
-    _, X_val, _, y_val = train_test_split(
-        X, y, test_size=0.1, random_state=check_random_state(0), stratify=y
-    )
+    _, X_val, _, y_val = train_test_split(X, y, test_size=0.1, random_state=check_random_state(0), stratify=y)
     assert 1 - model.score(X_val, y_val) == pytest.approx(min(errors))
 
 

@@ -26,8 +26,13 @@ penalty = {"alpha": st.sampled_from([0.0, 1e-3, 1.0, 100.0]), "l1_ratio": st.sam
 
 def randoms(seed):
     rng = np.random.default_rng(seed)
-    uniform = lambda *shape: torch.tensor(rng.random(shape))
-    normal = lambda *shape: torch.tensor(rng.standard_normal(shape))
+
+    def uniform(*shape):
+        return torch.tensor(rng.random(shape))
+
+    def normal(*shape):
+        return torch.tensor(rng.standard_normal(shape))
+
     return uniform, normal
 
 
@@ -108,7 +113,7 @@ ANTIDERIVATIVES = {
 def test_steps_of_nonlinear_least_squares_never_increase_the_matching_loss(
     name, m, n, r, scale, seed, alpha, l1_ratio, intercept
 ):
-    uniform, normal = randoms(seed)
+    _uniform, normal = randoms(seed)
     scale = min(scale, 10.0)  # exp(a) must not overflow in the reference
     Z = normal(m, r) * scale
     T = get_activation(name)(normal(m, n))
@@ -229,7 +234,7 @@ def test_semi_nmf_recovers_a_planted_factorization(rank, zeros, generator):
 @pytest.mark.parametrize("name", sorted(set(ACTIVATIONS)))
 @pytest.mark.parametrize("intercept", [False, True])
 def test_nonlinear_semi_nmf_reduces_the_error_and_keeps_the_range(name, intercept, generator):
-    uniform, normal = randoms(8)
+    _uniform, normal = randoms(8)
     f = get_activation(name)
     T = f(f.project(normal(80, 4)) @ normal(4, 10))
     start = nonlinear_semi_nmf(T, 4, name, n_iter=0, intercept=intercept, generator=generator.manual_seed(0))

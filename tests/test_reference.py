@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from references import paper
 
 from nmfnet import NMFAutoencoder, Pinv, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
 from nmfnet.activations import get_activation
 from nmfnet.factorization import nmf_update, nonlinear_z_step, semi_nmf_z_step
 from nmfnet.network import Network
+from references import paper
 
 EPS = np.finfo(np.float64).tiny
 NAMES = list(paper.ACTIVATIONS)

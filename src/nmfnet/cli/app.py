@@ -81,8 +81,8 @@ def reporting(command: Callable[P, int]) -> Callable[P, None]:
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
             try:
                 status = command(*args, **kwargs)
-            except KeyboardInterrupt:
-                typer.echo("interrupted", err=True)
+            except KeyboardInterrupt as interrupt:
+                typer.echo(str(interrupt) or "interrupted", err=True)
                 status = training.INTERRUPTED
             except BrokenPipeError:  # as of `nmfnet predict ... | head`
                 raise

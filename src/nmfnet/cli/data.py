@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from nmfnet import datasets
 from nmfnet.datasets import Dataset
-from nmfnet.datasets._files import _features, _read_frame, _table_features, _target
-from nmfnet.datasets._formats import load_npz
 from nmfnet.errors import DataError
 from nmfnet.estimators.base import BaseNMFNet
 
@@ -20,7 +18,6 @@ Array = NDArray[Any]
 Task = Literal["classification", "regression"]
 
 TABLES = (".csv", ".parquet")
-FILES = (".npz", *TABLES)
 MANY_VALUES = 20  # integers with more values than these, and in more than 5% of the rows, are amounts
 
 
@@ -71,14 +68,12 @@ def _named(data: str) -> str | None:
 
 
 def targets(dataset: Dataset) -> Array:
-    """Targets of the training part, which must be there and not all the same."""
+    """Targets of the training part, which must be there."""
     if dataset.y_train is None and dataset.feature_names is not None:
         columns = ", ".join(dataset.feature_names[:20]) + (", ..." if len(dataset.feature_names) > 20 else "")
         raise DataError(f"{dataset.source}: which column is to be learned? --target COLUMN, one of {columns}")
     if dataset.y_train is None:
         raise DataError(f"{dataset.source}: has no targets y_train or y")
-    if (dataset.y_train == dataset.y_train[0]).all():
-        raise DataError(f"{dataset.source}: every row has the target {dataset.y_train[0]}: there is nothing to learn")
     return dataset.y_train
 
 
@@ -96,8 +91,10 @@ def task_of(y: Array, asked: str = "auto") -> Task:
     Raises
     ------
     DataError
-        If `y` is unfit for the task that was asked for.
+        If `y` is unfit for the task that was asked for, or all the same.
     """
+    if (y == y[0]).all():
+        raise DataError(f"every row has the target {y[0]}: there is nothing to learn")
     numeric = y.dtype.kind in "iuf"
     fractions = y.dtype.kind == "f" and bool((y != np.floor(y)).any())
     if asked == "regression":
@@ -142,40 +139,21 @@ def features(dataset: Dataset) -> Any:
 
 def examples(data: str, target: str | None, model: BaseNMFNet) -> Examples:
     """Read what a model is to be tried on: the test part, or all rows where there is none."""
-    if Path(data).suffix.lower() in TABLES and hasattr(model, "feature_names_in_"):
-        X, y = _read_columns(Path(data), model, target)
-        dataset = Dataset(run_name(data), X, y, feature_names=tuple(model.feature_names_in_), source=data)
+    if Path(data).suffix.lower() in TABLES:
+        dataset = datasets.read_file(data, target, columns_of(model))
     else:
         dataset = read(data, target)
     if dataset.X_test is not None and dataset.y_test is not None:
         return Examples(f"the test part of {dataset.name}", dataset.X_test, dataset.y_test)
-    if dataset.y_train is None:
-        targets(dataset)
-    assert dataset.y_train is not None
-    return Examples(f"all of {dataset.name}", dataset.X_train, dataset.y_train)
+    return Examples(f"all of {dataset.name}", dataset.X_train, targets(dataset))
 
 
 def rows(data: str, model: BaseNMFNet) -> Array:
     """Read what a model is to predict; columns it does not know are left out."""
-    path = Path(data)
-    ending = path.suffix.lower()
-    if ending == ".npz":
-        arrays = load_npz(path, ("X_test", "X"))
-        name = next(iter(arrays))
-        return _features(arrays[name], path, name)[0]
-    if ending in TABLES and hasattr(model, "feature_names_in_"):
-        return _read_columns(path, model)[0]
-    return datasets.read_file(path).X_train
+    dataset = datasets.read_file(data, columns=columns_of(model))
+    return dataset.X_train if dataset.X_test is None else dataset.X_test
 
 
-def _read_columns(path: Path, model: Any, target: str | None = None) -> tuple[Array, Array | None]:
-    """Columns of a table that a model was trained on, in its order, and the target."""
-    frame = _read_frame(path)
-    frame.columns = [str(column) for column in frame.columns]
-    names = list(model.feature_names_in_)
-    missing = [name for name in (*names, *([target] if target else [])) if name not in frame.columns]
-    if missing:
-        listed = ", ".join(map(repr, missing[:10])) + (", ..." if len(missing) > 10 else "")
-        raise DataError(f"{path}: lacks {'columns' if len(missing) > 1 else 'column'} {listed}")
-    y = None if target is None else _target(frame[target], path)
-    return _table_features(frame[names], path, target), y
+def columns_of(model: Any) -> list[str] | None:
+    """Names of the features that a model was trained on, None if they had none."""
+    return list(model.feature_names_in_) if hasattr(model, "feature_names_in_") else None

@@ -70,13 +70,13 @@ class Bar(Reporter):
             BarColumn(bar_width=None),
             TextColumn("{task.fields[batch]}"),
             TimeRemainingColumn(),
-            TextColumn("left"),
+            TextColumn("{task.fields[left]}"),
             console=console,
             expand=True,
             transient=True,
             speed_estimate_period=600,
         )
-        self.bar = self.display.add_task("starting", total=None, batch="")
+        self.bar = self.display.add_task("starting", total=None, batch="", left="")
         self.epoch = 0
 
     def __enter__(self) -> Self:
@@ -91,7 +91,7 @@ class Bar(Reporter):
 
     def on_batch_end(self, batch: int, n_batches: int) -> None:  # noqa: D102
         if self.epoch == 0 and batch == 1:  # the time left is of the epochs, not the pre-training
-            self.display.reset(self.bar, total=self.epochs)
+            self.display.reset(self.bar, total=self.epochs, batch="", left="left")
         self.display.update(
             self.bar,
             description=f"epoch {self.epoch + 1}/{self.epochs}",

@@ -135,10 +135,13 @@ def fit(model: BaseNMFNet, X: Any, y: Array, task: Task, ctrl_c: CtrlC, console:
         warnings.showwarning = note
         warnings.simplefilter("always", ConvergenceWarning)
         model.callbacks = [ctrl_c, progress]
-        model.fit(X, y)
+        try:
+            model.fit(X, y)
+        except KeyboardInterrupt:
+            interrupted = True
     model.callbacks = None
-    if not model.history_:
-        raise KeyboardInterrupt
+    if not getattr(model, "history_", []):
+        raise KeyboardInterrupt("interrupted: nothing was saved")
     return interrupted
 
 

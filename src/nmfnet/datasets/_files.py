@@ -25,7 +25,9 @@ _TABLES = (".csv", ".parquet")
 _LISTED = 20  # names of columns that fit in one line of an error
 
 
-def read_file(path: str | os.PathLike[str], target: str | None = None) -> Dataset:
+def read_file(
+    path: str | os.PathLike[str], target: str | None = None, columns: Sequence[str] | None = None
+) -> Dataset:
     """Read a data set from a file.
 
     Parameters
@@ -40,6 +42,9 @@ def read_file(path: str | os.PathLike[str], target: str | None = None) -> Datase
     target : str, optional
         Name of a table's column to learn; without it every column is a feature and `y_train` is
         None.  Not for ``.npz``.
+    columns : sequence of str, optional
+        Names of a table's feature columns, in the order wanted, as a model knows them; all others
+        but the target are passed over.  Left out, every column but the target is a feature.
 
     Returns
     -------
@@ -63,7 +68,7 @@ def read_file(path: str | os.PathLike[str], target: str | None = None) -> Datase
             )
         return _read_arrays(path)
     if ending in _TABLES:
-        return _read_table(path, target)
+        return _read_table(path, target, columns)
     named = path.name.lower().replace("_", "-") in ("digits", *IMAGE_SETS)
     hint = f" (for the data set of that name: load({path.name!r}))" if named else ""
     raise DataError(f"{path}: is not a .npz, .csv or .parquet file{hint}")
@@ -145,26 +150,25 @@ def _labels(arrays: dict[str, NDArray[Any]], name: str, n: int, path: Path) -> N
 # --- tables ---
 
 
-def _read_table(path: Path, target: str | None) -> Dataset:
+def _read_table(path: Path, target: str | None, columns: Sequence[str] | None) -> Dataset:
     frame = _read_frame(path)
     frame.columns = names = [str(column) for column in frame.columns]
     _check_names(names, path)
     if frame.empty:
         raise DataError(f"{path}: has {len(frame)} rows and {len(names)} columns; nothing to read")
-    y = None
-    if target is not None:
-        if target not in names:
-            raise DataError(_no_such_column(target, names, path))
-        y = _target(frame.pop(target), path)
-    if frame.shape[1] == 0:
+    if target is not None and target not in names:
+        raise DataError(_no_such_column(target, names, path))
+    if columns is None:
+        columns = [name for name in names if name != target]
+    missing = [name for name in columns if name not in names]
+    if missing:
+        listed = ", ".join(map(repr, missing[:_LISTED])) + (", ..." if len(missing) > _LISTED else "")
+        raise DataError(f"{path}: lacks {'columns' if len(missing) > 1 else 'column'} {listed}")
+    if not columns:
         raise DataError(f"{path}: has no column besides the target {target!r}")
-    return Dataset(
-        path.stem,
-        _table_features(frame, path, target),
-        y,
-        feature_names=tuple(frame.columns),
-        source=str(path),
-    )
+    X = _table_features(frame[list(columns)], path, target)
+    y = None if target is None else _target(frame[target], path)
+    return Dataset(path.stem, X, y, feature_names=tuple(columns), source=str(path))
 
 
 def _read_frame(path: Path) -> pd.DataFrame:

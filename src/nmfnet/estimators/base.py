@@ -127,7 +127,7 @@ class BaseNMFNet(BaseEstimator):
         settings = Settings(
             batch_size=self._batch_size(len(X_train), solver.default_batch_size),
             max_iter=self.max_iter, tol=self.tol, n_iter_no_change=self.n_iter_no_change,
-            alpha=self.alpha, l1_ratio=float(self.l1_ratio),
+            alpha=float(self.alpha), l1_ratio=float(self.l1_ratio),
             error=self._error, callbacks=callbacks, validation=validation,
         )  # fmt: skip
         sizes = [X_train.shape[1], *hidden, Y_train.shape[1]]

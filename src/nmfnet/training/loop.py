@@ -113,25 +113,21 @@ def train(
     """
     with progress.timed():
         sweep = solver.prepare(network, X, settings.alpha, settings.l1_ratio)
-    for _ in range(settings.max_iter):
-        before = list(network.weights)
-        record: EpochRecord | None
-        try:
+    try:
+        for _ in range(settings.max_iter):
+            before = list(network.weights)
             record = _epoch(network, sweep, X, Y, settings, progress, generator)
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=3)
-            break
-        except torch.linalg.LinAlgError:  # a decomposition met overflowed activations
-            record = None
-        if record is None or not network.is_finite():
-            network.weights[:] = before
-            _report_divergence(progress)
-            break
-        progress.add(record, network.weights, settings.tol)
-        for callback in settings.callbacks:
-            callback.on_epoch_end(network, record)
-        if progress.epochs_without_progress >= settings.n_iter_no_change:
-            break
+            if record is None:
+                network.weights[:] = before
+                _report_divergence(progress)
+                break
+            progress.add(record, network.weights, settings.tol)
+            for callback in settings.callbacks:
+                callback.on_epoch_end(network, record)
+            if progress.epochs_without_progress >= settings.n_iter_no_change:
+                break
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=3)
     if progress.best_weights is not None:
         network.weights[:] = progress.best_weights
 
@@ -144,8 +140,8 @@ def _epoch(
     settings: Settings,
     progress: Progress,
     generator: torch.Generator,
-) -> EpochRecord:
-    """One pass over the data in random order."""
+) -> EpochRecord | None:
+    """One pass over the data in random order; None if it ends with non-finite weights."""
     n = len(X)
     objective = error = torch.zeros((), dtype=X.dtype, device=X.device)
     batches = list(shuffled(n, settings.batch_size, generator))
@@ -153,11 +149,16 @@ def _epoch(
         with progress.timed():
             rows = rows.to(X.device)
             X_batch, Y_batch = (X, Y) if len(batches) == 1 else (X[rows], Y[rows])
-            outputs = _whole_sweep(network, sweep, X_batch, Y_batch)
+            try:
+                outputs = _whole_sweep(network, sweep, X_batch, Y_batch)
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+                return None  # a decomposition met overflowed activations
             objective = objective + (Y_batch - outputs).square().sum() / 2
             error = error + settings.error(outputs, Y_batch).sum()
         for callback in settings.callbacks:
             callback.on_batch_end(number, len(batches))
+    if not network.is_finite():
+        return None
     record = EpochRecord(epoch=len(progress.history) + 1)
     with progress.timed():
         record["objective"] = (float(objective) + network.penalty(settings.alpha, settings.l1_ratio)) / n

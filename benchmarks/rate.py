@@ -1,0 +1,120 @@
+"""Does an epoch of the paper's sweep cost what its matrix products warrant?
+
+    python benchmarks/rate.py [THREADS]     writes docs/results/rate.md
+
+Every matrix product of an epoch (MNIST, 784-1000-500-10, batches of 5000, float32) is recorded as it
+happens.  In the same run each product is timed alone, with operands of the same shape, layout and
+type, and the sum over the epoch is set against the epoch's own seconds.  Decompositions, activation
+functions and everything else are overhead.  Let the machine have nothing else to do.
+"""
+
+import os
+import platform
+import statistics
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import nmfnet
+from nmfnet.activations import get_activation
+from nmfnet.network import Network, he_weights
+from nmfnet.training import Pinv
+from nmfnet.training.loop import shuffled
+
+OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "rate.md"
+aten = torch.ops.aten
+PRODUCTS = {aten.mm.default: 0, aten.addmm.default: 1, aten.addmm_.default: 1, aten.mm.out: 0, aten.addmm.out: 1}
+
+
+class Recorder(TorchDispatchMode):
+    """Counts matrix products by shape, layout and type."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.products: Counter[tuple[Any, ...]] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in PRODUCTS:
+            left, right = args[PRODUCTS[func] : PRODUCTS[func] + 2]
+            transposed = left.stride(0) < left.stride(1), right.stride(0) < right.stride(1)
+            self.products[(*left.shape, right.shape[1], left.dtype, *transposed)] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def time_product(m: int, k: int, n: int, dtype: torch.dtype, left_t: bool, right_t: bool) -> float:
+    """Median seconds of one product, its operands already in memory."""
+    left = torch.randn(k, m, dtype=dtype).T if left_t else torch.randn(m, k, dtype=dtype)
+    right = torch.randn(n, k, dtype=dtype).T if right_t else torch.randn(k, n, dtype=dtype)
+    out = torch.empty(m, n, dtype=dtype)
+    seconds = []
+    for _ in range(7):
+        start = time.perf_counter()
+        torch.mm(left, right, out=out)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def epoch(sweep: Any, X: torch.Tensor, Y: torch.Tensor, seed: int) -> float:
+    """Seconds of one pass over the batches."""
+    start = time.perf_counter()
+    for rows in shuffled(len(X), 5000, torch.Generator().manual_seed(seed)):
+        sweep(X[rows], Y[rows])
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        torch.set_num_threads(int(sys.argv[1]))
+    data = nmfnet.datasets.load("mnist")
+    X = torch.from_numpy(data.X_train)
+    Y = torch.nn.functional.one_hot(torch.from_numpy(data.y_train)).float()
+    lines = []
+    for delta_x in (5e-3, 4e-2):
+        weights = he_weights([784, 1000, 500, 10], False, torch.Generator().manual_seed(0), torch.float32)
+        network = Network(weights, get_activation("relu"), intercept=False)
+        sweep = Pinv(delta_x=delta_x).prepare(network, X, 0.0, 0.0)
+        epoch(sweep, X, Y, 0)  # warm-up
+        with Recorder() as recorder:
+            epoch(sweep, X, Y, 1)
+        alone, flops, seconds, table = 0.0, 0.0, [], []
+        for repeat in range(3):
+            seconds.append(epoch(sweep, X, Y, 2 + repeat))
+        for (m, k, n, *kind), count in recorder.products.items():
+            one = time_product(m, k, n, *kind)
+            alone, flops = alone + count * one, flops + count * 2 * m * k * n
+            table.append((count * one, count, m, k, n, str(kind[0]).removeprefix("torch."), 2 * m * k * n / one / 1e9))
+        now = statistics.median(seconds)
+        lines += [
+            f"## delta_x = {delta_x:g}",
+            "",
+            f"- operations in matrix products: {flops / 1e12:.2f} x 10^12 an epoch",
+            f"- those products alone: {alone:.2f} s, {flops / alone / 1e9:.0f} GFLOP/s",
+            f"- the epoch: {now:.2f} s (median of 3: {', '.join(f'{s:.2f}' for s in seconds)}), "
+            f"{flops / now / 1e9:.0f} GFLOP/s",
+            f"- **share of the products' rate: {100 * alone / now:.0f} %**",
+            "",
+            "| seconds an epoch | products | (m, k) x (k, n) | type | GFLOP/s alone |",
+            "| ---: | ---: | --- | --- | ---: |",
+        ]
+        for total, count, m, k, n, dtype, rate in sorted(table, reverse=True)[:10]:
+            lines.append(f"| {total:.2f} | {count} | ({m}, {k}) x ({k}, {n}) | {dtype} | {rate:.0f} |")
+        lines.append("")
+    head = [
+        '# An epoch of `solver="pinv"` against its matrix products',
+        "",
+        f"MNIST, 784-1000-500-10, batches of 5000, float32, n_w = 10, n_z = 1; {torch.get_num_threads()} threads of "
+        f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}.",
+        "Made by `python benchmarks/rate.py`, which says how it is measured.",
+        "",
+    ]
+    OUT.write_text("\n".join(head + lines))
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The plots: what is drawn, on which scale, and into which file."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from nmfnet.report import curves
+
+
+def records(train_errors, val_errors=None, objectives=None, seconds=1.0):
+    """Return a history of these errors."""
+    history = []
+    for i, error in enumerate(train_errors):
+        record = {"epoch": i + 1, "objective": (objectives or train_errors)[i], "train_error": error}
+        if val_errors is not None:
+            record["val_error"] = val_errors[i]
+        history.append({**record, "seconds": seconds * (i + 1)})
+    return history
+
+
+def lines(panel):
+    """Return the lines of a panel by their labels."""
+    return {line.get_label(): line for line in panel.lines}
+
+
+def test_draws_errors_and_objective_over_epochs_and_time():
+    history = records([0.5, 0.2, 0.1], [0.4, 0.15, 0.3], [2.0, 1.0, 0.5], seconds=7.0)
+    figure = curves(history, test_error=0.25, title="a title")
+    by_epoch, by_time, objective, objective_by_time = figure.axes
+    for panel, x in ((by_epoch, [1, 2, 3]), (by_time, [7, 14, 21])):
+        drawn = lines(panel)
+        np.testing.assert_allclose(drawn["training, during epoch"].get_xydata(), np.transpose([x, [50, 20, 10]]))
+        np.testing.assert_allclose(drawn["validation, after epoch"].get_xydata(), np.transpose([x, [40, 15, 30]]))
+        np.testing.assert_allclose(drawn["best validation"].get_xydata(), [(x[1], 15)])
+        np.testing.assert_allclose(drawn["test: 25.00%"].get_ydata(), 25)
+    np.testing.assert_allclose(objective.lines[0].get_xydata(), [(1, 2.0), (2, 1.0), (3, 0.5)])
+    np.testing.assert_allclose(objective_by_time.lines[0].get_xydata(), [(7, 2.0), (14, 1.0), (21, 0.5)])
+    assert figure.get_suptitle() == "a title"
+    assert by_epoch.get_ylabel() == "Error (%)" and objective.get_ylabel() == "Objective per sample"
+    assert objective.get_xlabel() == "Epoch" and objective_by_time.get_xlabel() == "Training time (seconds)"
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["training, during epoch", "validation, after epoch", "best validation", "test: 25.00%"]
+
+
+def test_regression_shows_root_mean_squared_errors():
+    figure = curves(records([9.0, 4.0], [16.0, 1.0]), test_error=2.25, kind="regression")
+    drawn = lines(figure.axes[0])
+    assert list(drawn["training, during epoch"].get_ydata()) == [3, 2]
+    assert list(drawn["validation, after epoch"].get_ydata()) == [4, 1]
+    assert "test: 1.5" in drawn
+    assert figure.axes[0].get_ylabel() == "Root mean squared error"
+
+
+@pytest.mark.parametrize(
+    ("errors", "scale", "ticks"),
+    [
+        ([0.9, 0.1, 0.011], "log", [2, 5, 10, 20, 50]),
+        ([0.9, 0.1, 0.0], "symlog", [0, 10, 20, 50]),
+        ([0.11, 0.10, 0.09], "linear", None),  # a log scale would have no tick
+        ([0.0, 0.0], "linear", None),
+    ],
+)
+def test_scale(errors, scale, ticks):
+    panel = curves(records(errors)).axes[0]
+    assert panel.get_yscale() == scale
+    if ticks:
+        np.testing.assert_allclose(panel.get_yticks(), ticks)
+    assert panel.get_ylim()[0] <= 100 * min(errors) and panel.get_ylim()[1] >= 100 * max(errors)
+
+
+def test_ticks_of_many_decades_are_powers_of_ten():
+    panel = curves(records([0.5] * 3, objectives=[1e4, 10.0, 0.01])).axes[2]
+    np.testing.assert_allclose(panel.get_yticks(), [0.01, 0.1, 1, 10, 100, 1e3, 1e4])
+
+
+def test_values_that_are_not_finite_do_not_spoil_the_scale():
+    panel = curves(records([0.5] * 3, objectives=[math.inf, 1.0, 0.1])).axes[2]
+    assert panel.get_yscale() == "log"
+
+
+@pytest.mark.parametrize(("epochs", "marker"), [(1, "o"), (20, "o"), (100, "None")])
+def test_short_histories_have_markers(epochs, marker):
+    panel = curves(records([0.5] * epochs)).axes[0]
+    assert panel.lines[0].get_marker() == marker
+    low, high = panel.get_xlim()
+    assert low < 1 and high > epochs
+
+
+@pytest.mark.parametrize(
+    ("seconds", "last", "unit"), [(100, 100, "seconds"), (150, 2.5, "minutes"), (9000, 2.5, "hours")]
+)
+def test_unit_of_time(seconds, last, unit):
+    panel = curves(records([0.5], seconds=seconds)).axes[3]
+    assert panel.get_xlabel() == f"Training time ({unit})"
+    assert panel.lines[0].get_xdata()[-1] == last
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_saves(tmp_path, epochs):
+    history = records([0.5] * epochs, [0.4] * epochs)
+    curves(history, tmp_path / "curves.png", test_error=0.3)
+    height, width, _ = imread(tmp_path / "curves.png").shape
+    assert (width, height) == (1440, 960)
+
+
+def test_empty_history_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="history is empty"):
+        curves([], tmp_path / "curves.png")
+    assert not list(tmp_path.iterdir())
