@@ -24,7 +24,7 @@ Array = NDArray[Any]
     >>> from nmfnet import NMFNetRegressor
     >>> from sklearn.datasets import make_friedman1
     >>> X, y = make_friedman1(500, random_state=0)
-    >>> model = NMFNetRegressor((50,), random_state=0).fit(X, y)
+    >>> model = NMFNetRegressor((50,), max_iter=100, random_state=0).fit(X, y)
     >>> bool(model.score(X, y) > 0.9)
     True""",
 )
