@@ -253,7 +253,7 @@ def test_warnings_are_lines(run):
         ("numbers.csv", "which column is to be learned? --target COLUMN, one of a, b, c, ones"),
         ("numbers.csv --target c --task classification", "--task classification needs whole numbers or text"),
         ("numbers.csv --target ones", "every row has the target 1"),
-        ("numbers.csv --target a --pretrain nmf", "pretrain='nmf' needs X >= 0"),
+        ("numbers.csv --target a --pretrain nmf", "pretrain='nmf': X must be nonnegative"),
         ("single.csv --target y", "class 1 has a single row"),
         ("huge.npz", "non-finite"),
         ("no_y.npz", "has no targets y_train or y"),

@@ -114,6 +114,7 @@ def test_probabilities(digits):
     assert P.min() >= 0
     np.testing.assert_allclose(P.sum(1), 1)
     np.testing.assert_array_equal(model.classes_[P.argmax(1)], model.predict(X_test))
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X_test)), P)
 
 
 def test_projection_onto_the_simplex_is_the_nearest_point():
@@ -124,6 +125,12 @@ def test_projection_onto_the_simplex_is_the_nearest_point():
     others = rng.dirichlet(np.ones(4), size=2000)
     nearest = ((V[:, None] - others) ** 2).sum(2).min(1)
     assert (((V - P) ** 2).sum(1) <= nearest + 1e-12).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_projection_of_huge_outputs(dtype):
+    P = project_onto_simplex(np.array([[3e7, 0, 1], [1e17, 0, -1e17], [-1e30, -1e30, 0]], dtype=dtype))
+    np.testing.assert_array_equal(P, [[1, 0, 0], [1, 0, 0], [0, 0, 1]])
 
 
 def test_multilabel():
@@ -164,6 +171,45 @@ def test_a_warm_start_with_other_data_is_refused(small):
         model.set_params(hidden_layer_sizes=(5,)).fit(X, y)
 
 
+def test_a_warm_start_owes_nothing_to_the_best_of_the_last_fit():
+    X, y = make_regression(200, 5, random_state=0)
+    settings = {"random_state": 0, "warm_start": True, "max_iter": 5}
+    model = NMFNetRegressor((10,), early_stopping=True, **settings).fit(X, y)
+    before = model.coefs_[0].copy()
+    model.set_params(early_stopping=False).fit(X, 100 * y)
+    assert model.n_iter_ == 10
+    assert not np.array_equal(before, model.coefs_[0])
+    assert model.score(X, 100 * y) > 0.9
+
+
+@both
+def test_a_refused_fit_leaves_the_model_as_it_was(Estimator, small):
+    X, y = small
+    model = Estimator((4,), random_state=0).fit(X, y)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match="nonnegative"):
+        model.set_params(pretrain="nmf").fit(-np.ones((30, 7)), np.arange(30) % 2 + 50)
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert model.n_features_in_ == 5
+
+
+@both
+def test_tensors_are_trained_in_their_dtype(Estimator, small):
+    X, y = (torch.from_numpy(a) for a in small)
+    model = Estimator((4,), random_state=0).fit(X.float(), y)
+    assert model.coefs_[0].dtype == np.float32
+    np.testing.assert_array_equal(model.predict(X.float()), model.predict(X.float().numpy()))
+
+
+def test_sparse_targets(small):
+    from scipy.sparse import csr_matrix
+
+    X, y = small
+    Y = np.column_stack([y == 0, y != 1]).astype(int)
+    dense, sparse = (NMFNetClassifier((4,), random_state=0).fit(X, T) for T in (Y, csr_matrix(Y)))
+    np.testing.assert_array_equal(dense.coefs_[0], sparse.coefs_[0])
+
+
 def test_early_stopping_restores_the_best_epoch(digits):
     X, _, y, _ = digits
     model = NMFNetClassifier((30,), early_stopping=True, random_state=0, max_iter=15, batch_size=300).fit(X, y)
@@ -181,8 +227,8 @@ def test_clone_pickle_pipeline_and_grid_search(digits):
     model.fit(X, y)
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict(X_test), model.predict(X_test))
-    pipeline = make_pipeline(MinMaxScaler(), NMFNetClassifier(max_iter=2))
-    grid = {"nmfnetclassifier__hidden_layer_sizes": [(10,), (30,)], "nmfnetclassifier__solver": ["pinv", Pinv(n_w=2)]}
+    pipeline = make_pipeline(MinMaxScaler(), NMFNetClassifier(solver=Pinv(), max_iter=2))
+    grid = {"nmfnetclassifier__hidden_layer_sizes": [(10,), (30,)], "nmfnetclassifier__solver__n_w": [2, 3]}
     assert GridSearchCV(pipeline, grid, cv=2).fit(X[:300], y[:300]).best_score_ > 0.8
 
 
@@ -297,6 +343,9 @@ def test_a_batch_larger_than_the_data_is_clipped_with_a_warning(Estimator, small
         ({"tol": -1}, "tol"),
         ({"n_iter_no_change": 0}, "n_iter_no_change"),
         ({"early_stopping": True, "validation_fraction": 1}, r"validation_fraction must be a number in \(0, 1\)"),
+        ({"fit_intercept": 2}, "fit_intercept must be True or False"),
+        ({"early_stopping": "no"}, "early_stopping must be True or False"),
+        ({"callbacks": [1]}, "callbacks must be None or a sequence of nmfnet.Callback"),
         ({"device": "abacus"}, "device='abacus' cannot be used"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import NMF
 from sklearn.linear_model import ElasticNet, Ridge
 
-from nmfnet import nmf, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
+from nmfnet import DivergenceError, nmf, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
 from nmfnet.activations import ACTIVATIONS, get_activation
 from nmfnet.factorization import nmf_update, semi_nmf_z_step
 from nmfnet.factorization.semi_nmf import semi_nmf_hals_step
@@ -109,9 +109,9 @@ ANTIDERIVATIVES = {
 
 
 @pytest.mark.parametrize("name", ANTIDERIVATIVES)
-@given(**shapes, **penalty, intercept=st.booleans())
+@given(**shapes, **penalty, intercept=st.booleans(), omega=st.sampled_from([1.0, 0.7, 0.2]))
 def test_steps_of_nonlinear_least_squares_never_increase_the_matching_loss(
-    name, m, n, r, scale, seed, alpha, l1_ratio, intercept
+    name, m, n, r, scale, seed, alpha, l1_ratio, intercept, omega
 ):
     _uniform, normal = randoms(seed)
     scale = min(scale, 10.0)  # exp(a) must not overflow in the reference
@@ -128,7 +128,7 @@ def test_steps_of_nonlinear_least_squares_never_increase_the_matching_loss(
 
     last, size = loss()
     for _ in range(6):
-        W = nonlinear_least_squares(T, Z, W, name, alpha=alpha, l1_ratio=l1_ratio, intercept=intercept).W
+        W = nonlinear_least_squares(T, Z, W, name, omega=omega, alpha=alpha, l1_ratio=l1_ratio, intercept=intercept).W
         now, size = loss()
         assert_not_above(now, last, size + abs(last))
         last = now
@@ -188,6 +188,15 @@ def test_l1_with_a_truncated_basis_still_never_increases_the_objective():
         now = objective()
         assert_not_above(now, last, last)
         last = now
+
+
+def test_a_small_alpha_changes_little_where_singular_values_were_dropped():
+    _, normal = randoms(12)
+    Z = normal(60, 10) * torch.tensor([1.0] * 5 + [0.05] * 5, dtype=torch.float64)
+    W, f = normal(10, 4), {"delta": 0.1}
+    T = Z @ W
+    plain, damped = (nonlinear_least_squares(T, Z, W, alpha=alpha, **f).W for alpha in (0.0, 1e-9))
+    torch.testing.assert_close(damped, plain, atol=1e-6, rtol=0)
 
 
 def test_nmf_is_scikit_learns_multiplicative_solver():
@@ -281,6 +290,26 @@ def test_negative_input_is_refused_with_its_column():
         semi_nmf(X, 1, solver="als")
     with pytest.raises(ValueError, match="n_iter"):
         nmf(X.abs(), 1, n_iter=-1)
+    for factorize in (nmf, semi_nmf, nonlinear_semi_nmf):
+        with pytest.raises(ValueError, match="n_components must be an integer of at least 1"):
+            factorize(X.abs(), 0)
+        with pytest.raises(ValueError, match=r"left starting factor must have shape \(2, 2\)"):
+            factorize(X.abs(), 2, Z=torch.ones(3, 2))
+        with pytest.raises(ValueError, match="left starting factor contains NaN"):
+            factorize(X.abs(), Z=torch.full((2, 1), float("nan")))
+
+
+@pytest.mark.parametrize("factorize", [nmf, semi_nmf])
+def test_overflow_is_a_named_error(factorize, generator):
+    X = torch.rand(5, 4, generator=generator) * 1e25
+    with pytest.raises(DivergenceError, match="Scale the data"):
+        factorize(X, 2, generator=generator)
+
+
+def test_tensors_that_require_gradients_are_taken():
+    X = torch.rand(5, 4, requires_grad=True)
+    for factorize in (nmf, semi_nmf, nonlinear_semi_nmf):
+        assert not factorize(X, 2, n_iter=2).Z.requires_grad
 
 
 @pytest.mark.parametrize("factorize", [nmf, semi_nmf, nonlinear_semi_nmf])

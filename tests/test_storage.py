@@ -67,6 +67,30 @@ def test_parameters_and_feature_names_survive(path):
         again.predict(frame[list("edcba")])
 
 
+def test_the_model_is_saved_as_it_was_fitted(path):
+    """Not as its parameters would have it fitted next."""
+    model = NMFNetClassifier((4,), random_state=0).fit(X, LABELS["integers"])
+    expected = model.predict(X)
+    model.set_params(activation="tanh", fit_intercept=False, hidden_layer_sizes=(9,)).save(path)
+    np.testing.assert_array_equal(nmfnet.load(path).predict(X), expected)
+
+
+def test_parameters_of_numpy_types_are_saved(path):
+    solver = Pinv(n_w=np.int64(3), delta_x=np.float32(0.5))
+    model = NMFNetClassifier(np.array([5, 4]), solver=solver, max_iter=np.int64(2)).fit(X, LABELS["integers"])
+    model.history_[0]["objective"] = float("inf")  # as of an overflow in the first epoch
+    model.save(path)
+    again = nmfnet.load(path)
+    assert again.hidden_layer_sizes == (5, 4)
+    assert again.solver == solver
+    assert again.history_[0]["objective"] is None
+
+
+def test_a_tiny_file_cannot_ask_for_much_memory(saved):
+    changed(saved, change_header=lambda h: h["state"]["classes_"].update(dtype="<U500000000"))
+    assert nmfnet.load(saved).classes_.nbytes < 1000
+
+
 def test_a_loaded_model_can_be_trained_on(path):
     model = NMFNetClassifier((4,), random_state=0, warm_start=True, max_iter=2).fit(X, LABELS["integers"])
     model.save(path)
@@ -172,11 +196,16 @@ def changed(path, change_header=None, change_weights=None):
         (lambda h: h["parameters"].update(unknown=1), "not a readable"),
         (lambda h: h["parameters"].update(activation="swish"), "activation"),
         (lambda h: h["parameters"].update(solver={"settings": "Popen"}), "not a readable"),
-        (lambda h: h["state"].update(n_features_in_=7), "n_features_in_"),
+        (lambda h: h["state"].update(feature_names_in_=["a"]), "feature_names_in_ are not 5 names"),
+        (lambda h: h["state"]["classes_"].update(values=[10**30, 1, 2], dtype="<i8"), "not a readable"),
+        (lambda h: h["state"]["classes_"].update(dtype="<c16"), "not labels"),
+        (lambda h: h["parameters"].update(alpha=-1), "alpha"),
+        (lambda h: h["network"].update(activation="swish"), "activation"),
+        (lambda h: h.pop("network"), "not a readable"),
         (lambda h: h["state"]["classes_"].update(values=["a", "b"]), "2 classes for 3 outputs"),
         (lambda h: h["state"]["classes_"].update(dtype="|V8"), "not labels"),
         (lambda h: h["state"].update(history_=5), "not a readable"),
-        (lambda h: h["parameters"].update(fit_intercept=False), "does not fit onto"),
+        (lambda h: h["network"].update(intercept=False), "does not fit onto"),
     ],
 )
 def test_a_header_that_does_not_fit(saved, change, message):

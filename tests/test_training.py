@@ -114,6 +114,39 @@ def test_history_and_hooks():
     assert 0 < history[0]["seconds"] <= history[1]["seconds"]
 
 
+def test_an_interrupt_never_leaves_non_finite_weights():
+    def step(W, call):
+        if call == 2:
+            raise KeyboardInterrupt
+        return W * float("nan")
+
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        W, _ = run(step, batch_size=5)
+    assert torch.equal(W, torch.zeros(2, 1))
+
+
+def test_overflow_in_pretraining_is_a_named_error():
+    X = np.full((20, 4), 1e20, dtype=np.float32) * np.random.default_rng(0).random((20, 4), dtype=np.float32)
+    with pytest.raises(DivergenceError, match="Scale the data"):
+        NMFNetRegressor((5,), pretrain="nmf").fit(X, X[:, 0] / 1e20)
+
+
+def test_alpha_is_against_the_whole_sum_of_squares_whatever_the_batch():
+    from sklearn.linear_model import Ridge
+
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1000, 4))
+    y = X @ np.arange(1.0, 5.0)
+    expected = Ridge(alpha=300.0, fit_intercept=False).fit(X, y).coef_
+    for first_layer in ("data", "batch"):
+        solver = Pinv(n_w=1, delta_x=0.0, omega=0.1, first_layer=first_layer)
+        model = NMFNetRegressor(
+            (), solver=solver, batch_size=250, alpha=300.0, fit_intercept=False, max_iter=300, tol=0,
+            n_iter_no_change=1000, random_state=0,
+        ).fit(X, y)  # fmt: skip
+        np.testing.assert_allclose(model.coefs_[0][:, 0], expected, rtol=0.01)
+
+
 @pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 10), (10, 1), (7, 100), (1, 1), (11, 10)])
 def test_batches_are_a_permutation_in_equal_parts(n, size):
     batches = list(shuffled(n, size, torch.Generator().manual_seed(0)))
@@ -207,9 +240,10 @@ def test_pretraining_refuses_negative_data_and_says_how_to_proceed():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n_w": 0}, "n_w must be at least 1"),
-        ({"n_z": -1}, "n_z must be at least 0"),
-        ({"omega": 0}, "omega"),
+        ({"n_w": 0}, "n_w must be an integer of at least 1"),
+        ({"n_z": 0}, "n_z must be an integer of at least 1"),
+        ({"n_w": 2.5}, "n_w must be an integer"),
+        ({"omega": 0}, r"omega must be a number in \(0, 1\]"),
         ({"delta": 1.0}, "delta"),
         ({"delta_x": -1}, "delta_x"),
         ({"first_layer": "rows"}, "first_layer must be 'data' or 'batch'"),
@@ -221,5 +255,12 @@ def test_bad_settings_of_the_solver(settings, message):
 
 
 def test_bad_settings_of_the_pretraining():
-    with pytest.raises(ValueError, match="n_ae must be at least 1"):
+    with pytest.raises(ValueError, match="n_ae must be an integer of at least 1"):
         NMFAutoencoder(n_ae=0)
+    with pytest.raises(ValueError, match="delta_x must be a number in"):
+        NMFNetRegressor(pretrain=NMFAutoencoder().set_params(delta_x=7)).fit([[1.0], [2.0]], [1.0, 2.0])
+
+
+def test_pretraining_without_hidden_layers_takes_any_data():
+    X = np.array([[-1.0], [2.0], [3.0]])
+    assert NMFNetRegressor((), pretrain="nmf", max_iter=1).fit(X, X[:, 0]).score(X, X[:, 0]) > 0.999

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,9 +43,9 @@ class Activation:
         """Return T - f(A), written into `out`: the inner loops of a sweep allocate nothing."""
         return torch.sub(T, self.f_(out.copy_(A)), out=out)
 
-    def __reduce__(self) -> tuple[Callable[[str], Activation], tuple[str]]:
-        """Pickle as a name, since functions do not pickle well."""
-        return get_activation, (self.name,)
+    def __reduce__(self) -> Any:
+        """Pickle ours by name, since functions do not pickle well."""
+        return (get_activation, (self.name,)) if ACTIVATIONS.get(self.name) is self else super().__reduce__()
 
     @property
     def nonnegative(self) -> bool:

@@ -14,7 +14,7 @@ class ModelFileError(NMFNetError, ValueError):
 
 
 class DivergenceError(NMFNetError, ArithmeticError):
-    """Training produced non-finite weights before a single epoch was complete."""
+    """Numbers overflowed: in a factorization, or in training before a single epoch was complete."""
 
 
 class DivergenceWarning(UserWarning):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nmfnet.errors import DivergenceError
+
 BLOCK = 1024  # rows that are converted to float64 at a time
 
 
@@ -61,38 +63,49 @@ def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
         U, s, V = truncated_svd(Z.T, delta)
         return TruncatedSVD(V, s, U)
     if Z.dtype == torch.float64:
+        check_finite(Z)
         U, s, Vh = torch.linalg.svd(Z, full_matrices=False)
         kept = _significant(s, delta, max(Z.shape) * torch.finfo(Z.dtype).eps)
         return TruncatedSVD(U[:, kept], s[kept], Vh[kept].T)
     s, V = singular_basis(Z, delta)
-    inverse = V.double() / s.double()
+    inverse = V / s
     U = Z.new_empty(len(Z), len(s))
     for block, wide in zip(U.split(BLOCK), _float64_blocks(Z), strict=True):
         block.copy_(wide @ inverse)
-    return TruncatedSVD(U, s, V)
+    return TruncatedSVD(U, s.to(Z.dtype), V.to(Z.dtype))
 
 
 def singular_basis(Z: Tensor, delta: float = 0.0) -> tuple[Tensor, Tensor]:
     """Singular values (r,) and right singular vectors (n, r) of `Z` (m, n), truncated at `delta`.
 
-    Needs no memory of the size of `Z`: the first layer takes it of the whole data set.
+    In float64, whatever the dtype of `Z`.  For a tall float32 matrix it needs no memory of the size
+    of `Z`: the first layer takes it of the whole data set.
     """
     if Z.dtype == torch.float64:
+        check_finite(Z)
         _, s, Vh = torch.linalg.svd(torch.linalg.qr(Z, mode="r").R, full_matrices=False)
         kept = _significant(s, delta, max(Z.shape) * torch.finfo(Z.dtype).eps)
         return s[kept], Vh[kept].T
     if len(Z) < Z.shape[1]:
-        return truncated_svd(Z, delta)[1:]
-    eigenvalues, V = torch.linalg.eigh(gram(Z))
+        _, s, V = truncated_svd(Z, delta)
+        return s.double(), V.double()
+    eigenvalues, V = torch.linalg.eigh(check_finite(gram(Z)))
     s = eigenvalues.clamp(min=0).sqrt()
     # Eigenvalues carry an error of n eps times the largest, singular values its square root.
     kept = _significant(s, delta, (len(s) * torch.finfo(s.dtype).eps) ** 0.5)
-    return s[kept].to(Z.dtype), V[:, kept].to(Z.dtype)
+    return s[kept], V[:, kept]
 
 
 def _significant(s: Tensor, delta: float, rounding: float) -> Tensor:
     """Mask of the singular values (n,) above the larger of the two relative thresholds."""
     return s > max(delta, rounding) * s.max() if len(s) else s > 0
+
+
+def check_finite(Z: Tensor) -> Tensor:
+    """Return `Z`, or raise DivergenceError if it is not finite, on which LAPACK's answers differ."""
+    if not Z.isfinite().all():
+        raise DivergenceError("A matrix to decompose is not finite: numbers overflowed. Scale the data.")
+    return Z
 
 
 def gram(Z: Tensor) -> Tensor:

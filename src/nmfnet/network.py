@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.activations import Activation
+from nmfnet.factorization import penalty
 from nmfnet.linalg import affine
 
 
@@ -30,6 +31,16 @@ class Network:
     weights: list[Tensor]
     activation: Activation
     intercept: bool = True
+
+    @property
+    def sizes(self) -> list[int]:
+        """Widths n_0, ..., n_L."""
+        return [len(self.weights[0]) - self.intercept, *(W.shape[1] for W in self.weights)]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return self.weights[0].dtype
 
     def forward(self, X: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Forward pass.
@@ -58,22 +69,17 @@ class Network:
             outputs.append(affine(Z, self.weights[-1], self.intercept))
         return torch.cat(outputs)
 
-    def copy_weights(self) -> list[Tensor]:
-        """Return a copy of the weights that training does not change."""
-        return [W.clone() for W in self.weights]
-
     def is_finite(self) -> bool:
         """Whether every weight is finite."""
         return all(bool(W.isfinite().all()) for W in self.weights)
 
     def penalty(self, alpha: float, l1_ratio: float) -> float:
         """``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` over all layers."""
-        if not alpha:
-            return 0.0
-        slopes = [W[:-1] if self.intercept else W for W in self.weights]
-        l2 = sum(float(W.square().sum()) for W in self.weights) / 2
-        l1 = sum(float(W.abs().sum()) for W in slopes)
-        return alpha * ((1 - l1_ratio) * l2 + l1_ratio * l1)
+        return sum(float(penalty(W, alpha, l1_ratio, self.intercept)) for W in self.weights) if alpha else 0.0
+
+    def on(self, device: torch.device | str) -> Network:
+        """Return a network with these weights on a device."""
+        return Network([W.to(device) for W in self.weights], self.activation, self.intercept)
 
 
 def he_weights(sizes: Sequence[int], intercept: bool, generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ FORMAT_VERSION = 1
 ESTIMATORS = {"NMFNetClassifier": NMFNetClassifier, "NMFNetRegressor": NMFNetRegressor}
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
 NOT_SAVED = ("callbacks",)
+TOO_MUCH = (ArithmeticError, MemoryError, RecursionError)
 
 
 def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
@@ -49,7 +50,8 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
         "format_version": FORMAT_VERSION,
         "estimator": type(estimator).__name__,
         "parameters": {k: _plain(v) for k, v in estimator.get_params(deep=False).items() if k not in NOT_SAVED},
-        "state": estimator.get_state(),
+        "network": {"activation": estimator.network_.activation.name, "intercept": estimator.network_.intercept},
+        "state": _plain(estimator._get_state()),
     }
     tensors = {f"weight.{i}": W.detach().cpu().contiguous() for i, W in enumerate(estimator.network_.weights, 1)}
     path = Path(path)
@@ -62,16 +64,20 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A parameter as JSON holds it; settings become their class name and fields."""
+    """A value as JSON holds it; settings become their class name and parameters."""
     if type(value) in SETTINGS.values():
-        return {"settings": type(value).__name__, **dataclasses.asdict(value)}
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.random.RandomState):
-        return None
+        return {"settings": type(value).__name__, **_plain(value.get_params())}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
-    return value if value is None or isinstance(value, (bool, int, float, str)) else getattr(value, "name", str(value))
+    if isinstance(value, (np.generic, np.ndarray)):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no word for it
+    if value is None or isinstance(value, np.random.RandomState):
+        return None
+    return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -103,7 +109,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise
     except FileNotFoundError:
         raise ModelFileError(f"There is no model file {path}.") from None
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError, *TOO_MUCH) as error:
         raise ModelFileError(f"{path} is not a readable nmfnet model: {error}") from None
 
 
@@ -115,13 +121,14 @@ def _rebuild(header: dict[str, Any], weights: list[torch.Tensor]) -> BaseNMFNet:
             f"this nmfnet reads version {FORMAT_VERSION}."
         )
     cls = ESTIMATORS[header["estimator"]]
-    parameters = {k: _settings(v) for k, v in header["parameters"].items()}
+    parameters = {k: _settings(v) for k, v in header["parameters"].items() if k not in NOT_SAVED}
     estimator = cls(**parameters)
     estimator.device = "cpu"
-    network = Network(weights, get_activation(estimator.activation), bool(estimator.fit_intercept))
+    estimator._check_parameters()
+    network = Network(weights, get_activation(header["network"]["activation"]), bool(header["network"]["intercept"]))
     _check_weights(network)
     estimator.network_ = network
-    estimator.set_state(header["state"])
+    estimator._set_state(header["state"])
     return estimator
 
 

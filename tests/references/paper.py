@@ -115,7 +115,8 @@ def least_squares_step(
     if l2 == 0:
         return W + omega * inverse @ (Z.T @ R)
     outside = np.eye(len(W)) - V @ V.T
-    step = inverse @ (Z.T @ R - fraction * l2 * W) - fraction * outside @ W
+    cut = (delta * s.max()) ** 2 if len(s) else 0.0  # bounds the squared singular values dropped
+    step = inverse @ (Z.T @ R - fraction * l2 * W) - fraction * l2 / (l2 + cut) * outside @ W
     return W + omega * step
 
 

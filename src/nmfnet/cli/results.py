@@ -94,13 +94,13 @@ def run_folder(folder: Path) -> Iterator[None]:
 
 
 def write(run: Run) -> None:
-    """Write the four files; the settings, which mark the folder as a run's, come first."""
+    """Write the four files; the model first, whatever happens to the others."""
     from nmfnet.report import curves
 
     folder, test = run.request.folder, run.scores.get("test")
+    run.model.save(folder / MODEL)
     write_json(folder / SETTINGS, settings(run))
     write_json(folder / HISTORY, run.model.history_)
-    run.model.save(folder / MODEL)
     title = f"{run.dataset.name}: {network(run.model)}"
     curves(run.model.history_, folder / CURVES, test_error=test.error if test else None, title=title, kind=run.task)
 

@@ -17,8 +17,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from nmfnet.activations import Activation, get_activation
-from nmfnet.estimators.parameters import Choice, at_least, between, resolve
+from nmfnet._parameters import Choice, at_least, between, boolean, resolve
+from nmfnet.activations import ACTIVATIONS, get_activation
 from nmfnet.network import Network, he_weights
 from nmfnet.training import PRETRAININGS, SOLVERS, Callback, EpochRecord, PrintLog, Progress, Settings, train
 
@@ -31,12 +31,11 @@ class BaseNMFNet(BaseEstimator):
     network_: Network
     history_: list[EpochRecord]
     n_features_in_: int
-    _progress: Progress
 
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str | Activation = "relu",
+        activation: str = "relu",
         *,
         solver: str | Any = "pinv",
         pretrain: str | Any | None = None,
@@ -109,19 +108,20 @@ class BaseNMFNet(BaseEstimator):
         DivergenceError
             If the first epoch already ends with non-finite weights.
         """
+        before = dict(self.__dict__)
+        try:
+            self._fit(X, y)
+        except BaseException:  # a fit that fails leaves a fitted model as it was
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
         hidden = self._check_parameters()
-        continued = self.warm_start and hasattr(self, "network_")
-        X_checked, Y_checked = self._check_y(X, y)
-        device = self._device()
-        generator = self._generator()
-        validation = None
-        if self.early_stopping:
-            X_checked, X_val, Y_checked, Y_val = train_test_split(
-                X_checked, Y_checked, test_size=self.validation_fraction,
-                random_state=check_random_state(self.random_state), stratify=self._stratify(Y_checked),
-            )  # fmt: skip
-            validation = to_tensor(X_val).to(device), to_tensor(Y_val).to(device)
-        X_train, Y_train = to_tensor(X_checked).to(device), to_tensor(Y_checked).to(device)
+        X_checked, Y_checked = self._check_y(to_array(X), to_array(y))
+        device, generator = self._device(), self._generator()
+        X_train, Y_train, validation = self._split(X_checked, Y_checked, device)
         solver = resolve(self.solver, SOLVERS)
         callbacks = [*(self.callbacks or ()), *([PrintLog()] if self.verbose else [])]
         settings = Settings(
@@ -131,27 +131,38 @@ class BaseNMFNet(BaseEstimator):
             error=self._error, callbacks=callbacks, validation=validation,
         )  # fmt: skip
         sizes = [X_train.shape[1], *hidden, Y_train.shape[1]]
+        progress = Progress()
+        continued = self.warm_start and hasattr(self, "network_")
         if continued:
             self._check_same_network(sizes, X_train.dtype)
-            network, progress = self.network_, self._progress
-            network.weights[:] = [W.to(device) for W in network.weights]
+            network = self.network_.on(device)
+            progress = Progress(list(self.history_), self.history_[-1]["seconds"] if self.history_ else 0.0)
         else:
             weights = he_weights(sizes, self.fit_intercept, generator, X_train.dtype)
-            network = Network([W.to(device) for W in weights], get_activation(self.activation), self.fit_intercept)
-            progress = Progress()
+            network = Network(weights, get_activation(self.activation), bool(self.fit_intercept)).on(device)
         for callback in callbacks:
             callback.on_fit_begin(network, self.max_iter)
         if not continued:
             self._pretrain(network, X_train, Y_train, generator, progress, callbacks)
         train(network, solver, X_train, Y_train, settings, progress, generator)
-        self.network_, self._progress, self.history_ = network, progress, progress.history
-        return self
+        self.network_, self.history_ = network, progress.history
+
+    def _split(self, X: Array, Y: Array, device: torch.device) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
+        """Training inputs and targets, and the validation set of early stopping."""
+        if not self.early_stopping:
+            return to_tensor(X).to(device), to_tensor(Y).to(device), None
+        parts = train_test_split(
+            X, Y, test_size=self.validation_fraction, stratify=self._stratify(Y),
+            random_state=check_random_state(self.random_state),
+        )  # fmt: skip
+        X_train, X_val, Y_train, Y_val = (to_tensor(part).to(device) for part in parts)
+        return X_train, Y_train, (X_val, Y_val)
 
     def _outputs(self, X: ArrayLike) -> Array:
         """Outputs of the network, shape (n_samples, n_outputs)."""
         check_is_fitted(self)
         dtype = np.float32 if self.network_.weights[0].dtype == torch.float32 else np.float64
-        checked = validate_data(self, X, dtype=dtype, reset=False)
+        checked = validate_data(self, to_array(X), dtype=dtype, reset=False)
         return self.network_.predict(to_tensor(checked)).cpu().numpy()
 
     def _pretrain(
@@ -185,13 +196,20 @@ class BaseNMFNet(BaseEstimator):
         ):  # fmt: skip
             at_least(name, getattr(self, name), lowest, kind)
         between("l1_ratio", self.l1_ratio, 0, 1)
+        for name in ("fit_intercept", "early_stopping", "warm_start"):
+            boolean(name, getattr(self, name))
         if self.early_stopping:
-            between("validation_fraction", self.validation_fraction, 0, 1, open_ends=True)
+            between("validation_fraction", self.validation_fraction, 0, 1, open_low=True, open_high=True)
         if self.batch_size != "auto":
             at_least("batch_size", self.batch_size, 1, Integral, otherwise="'auto'")
-        get_activation(self.activation)
+        if not isinstance(self.activation, str) or self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"activation must be one of {', '.join(map(repr, ACTIVATIONS))}; got {self.activation!r}."
+            )
         Choice("solver", SOLVERS).check(self.solver)
         Choice("pretrain", PRETRAININGS, optional=True).check(self.pretrain)
+        if not all(isinstance(callback, Callback) for callback in self.callbacks or ()):
+            raise ValueError(f"callbacks must be None or a sequence of nmfnet.Callback; got {self.callbacks!r}.")
         return [int(size) for size in hidden]
 
     def _batch_size(self, n: int, default: int) -> int:
@@ -200,7 +218,7 @@ class BaseNMFNet(BaseEstimator):
         if self.batch_size > n:
             warnings.warn(
                 f"batch_size={self.batch_size} is larger than the {n} training samples; using {n}.",
-                UserWarning, stacklevel=3,
+                UserWarning, stacklevel=4,
             )  # fmt: skip
         return min(n, int(self.batch_size))
 
@@ -220,13 +238,16 @@ class BaseNMFNet(BaseEstimator):
         return torch.Generator().manual_seed(int(seed))
 
     def _check_same_network(self, sizes: list[int], dtype: torch.dtype) -> None:
-        W = self.network_.weights
-        intercept = self.network_.intercept
-        there = [len(W[0]) - intercept, *(w.shape[1] for w in W)]
-        if there != sizes or intercept != self.fit_intercept or W[0].dtype != dtype:
+        there, asked = (
+            f"{'-'.join(map(str, n))} units, {f}, {'a' if bias else 'no'} bias, {kind}"
+            for n, f, bias, kind in (
+                (self.network_.sizes, self.network_.activation.name, self.network_.intercept, self.network_.dtype),
+                (sizes, get_activation(self.activation).name, bool(self.fit_intercept), dtype),
+            )
+        )
+        if there != asked:
             raise ValueError(
-                f"warm_start=True goes on with a network of sizes {there}, fit_intercept={intercept}, {W[0].dtype}; "
-                f"the call asks for {sizes}, fit_intercept={self.fit_intercept}, {dtype}. Use warm_start=False."
+                f"warm_start=True goes on with a network of {there}; the call asks for {asked}. Use warm_start=False."
             )
 
     @property
@@ -267,27 +288,34 @@ class BaseNMFNet(BaseEstimator):
 
         save(self, path)
 
-    def get_state(self) -> dict[str, Any]:
-        """Return what `fit` learned besides the weights, as JSON holds it."""
+    def _get_state(self) -> dict[str, Any]:
+        """What `fit` learned besides the weights, for a model file."""
         names = getattr(self, "feature_names_in_", None)
-        return {
-            "n_features_in_": self.n_features_in_,
-            "feature_names_in_": None if names is None else list(names),
-            "history_": self.history_,
-        }
+        return {"feature_names_in_": None if names is None else list(names), "history_": self.history_}
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Inverse of :meth:`get_state`, for an estimator that has its network already."""
-        self.n_features_in_ = int(state["n_features_in_"])
-        if self.n_features_in_ != len(self.coefs_[0]):
-            raise ValueError(f"n_features_in_ is {self.n_features_in_}, but the weights take {len(self.coefs_[0])}.")
-        if state["feature_names_in_"] is not None:
-            self.feature_names_in_ = np.array([str(name) for name in state["feature_names_in_"]], dtype=object)
+    def _set_state(self, state: dict[str, Any]) -> None:
+        """Inverse of :meth:`_get_state`, for an estimator that has its network already."""
+        self.n_features_in_ = self.network_.sizes[0]
+        names = state["feature_names_in_"]
+        if names is not None:
+            if len(names) != self.n_features_in_ or not all(isinstance(name, str) for name in names):
+                raise ValueError(f"feature_names_in_ are not {self.n_features_in_} names.")
+            self.feature_names_in_ = np.array(names, dtype=object)
         self.history_ = [cast(EpochRecord, dict(record)) for record in state["history_"]]
-        self._progress = Progress(self.history_, self.history_[-1]["seconds"] if self.history_ else 0.0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "network_" in state:  # to be read where there is no GPU
+            state["network_"] = state["network_"].on("cpu")
+        return state
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
+
+
+def to_array(data: Any) -> Any:
+    """Return a tensor as an array of its dtype; anything else stays."""
+    return data.detach().cpu().numpy() if isinstance(data, Tensor) else data
 
 
 def to_tensor(array: Array) -> Tensor:

@@ -37,6 +37,7 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
 
     def _check_y(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         X_checked, labels = validate_data(self, X, y, dtype=(np.float64, np.float32), multi_output=True)
+        labels = labels.toarray() if hasattr(labels, "toarray") else labels
         check_classification_targets(labels)
         multilabel = type_of_target(labels) == "multilabel-indicator"
         if multilabel:
@@ -95,16 +96,31 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
         eps = np.finfo(outputs.dtype).eps  # a label is never certain
         return outputs.clip(eps, 1 - eps)
 
-    def get_state(self) -> dict[str, Any]:  # noqa: D102
-        classes = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
-        return {**super().get_state(), "classes_": classes, "multilabel": self._multilabel}
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """Logarithms of :meth:`predict_proba`, minus infinity where it is 0.
 
-    def set_state(self, state: dict[str, Any]) -> None:  # noqa: D102
-        super().set_state(state)
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def _get_state(self) -> dict[str, Any]:
+        classes = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
+        return {**super()._get_state(), "classes_": classes, "multilabel": self._multilabel}
+
+    def _set_state(self, state: dict[str, Any]) -> None:
+        super()._set_state(state)
         dtype, values = np.dtype(state["classes_"]["dtype"]), state["classes_"]["values"]
         if dtype.kind not in "biufUO" or not all(isinstance(v, (bool, int, float, str)) for v in values):
             raise ValueError(f"classes_ of dtype {dtype} are not labels.")
-        self.classes_ = np.array(values, dtype=dtype)
+        # The length of strings is theirs, whatever the file says.
+        self.classes_ = np.array(values, dtype=str if dtype.kind == "U" else dtype)
         if self.classes_.shape != (self.n_outputs_,):
             raise ValueError(f"there are {len(values)} classes for {self.n_outputs_} outputs.")
         self._multilabel = bool(state["multilabel"])
@@ -121,11 +137,13 @@ def project_onto_simplex(V: Array) -> Array:
     Parameters
     ----------
     V : ndarray of shape (m, k)
+        Finite.
 
     Returns
     -------
     ndarray of shape (m, k)
     """
+    V = V - V.max(1, keepdims=True)  # changes nothing but the rounding of large numbers
     ordered = -np.sort(-V, axis=1)
     excess = (np.cumsum(ordered, axis=1) - 1) / np.arange(1, V.shape[1] + 1)
     kept = (ordered > excess).sum(1)  # at least 1

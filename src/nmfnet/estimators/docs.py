@@ -26,9 +26,8 @@ TEMPLATE = """{what}
         "nmf" starts from a stacked autoencoder of nonnegative matrix factorizations, which needs X >= 0;
         None starts from random weights (He et al., 2015).
     alpha : float, default=0
-        Strength of the penalty ``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` on the weights
-        of a layer, against half the squared error summed over the samples of a batch.
-        The L2 part includes the biases.
+        Strength of the penalty ``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` on the weights of
+        every layer, against half the squared error summed over all samples.  The L2 part includes the biases.
     l1_ratio : float, default=0
         Share of L1 in the penalty, between 0 and 1; L1 makes weights sparse.
     batch_size : int or "auto", default="auto"
@@ -55,7 +54,7 @@ TEMPLATE = """{what}
     verbose : bool, default=False
         Whether to print a line per epoch.
     callbacks : sequence of nmfnet.Callback, optional
-        Hooks into the training.
+        Hooks into the training.  `clone`, and so a grid search, copies them.
 
     Attributes
     ----------{fitted}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 
@@ -32,6 +33,7 @@ class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
     def _check_y(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         dtypes = (np.float64, np.float32)
         X_checked, targets = validate_data(self, X, y, dtype=dtypes, multi_output=True, y_numeric=True)
+        targets = targets.toarray() if hasattr(targets, "toarray") else targets
         if targets.ndim == 2 and targets.shape[1] == 1:
             targets = column_or_1d(targets, warn=True)
         self._single = targets.ndim == 1
@@ -40,11 +42,11 @@ class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
     def _error(self, outputs: Tensor, Y: Tensor) -> Tensor:
         return (outputs - Y).square().mean(1)
 
-    def get_state(self) -> dict[str, Any]:  # noqa: D102
-        return {**super().get_state(), "single_output": self._single}
+    def _get_state(self) -> dict[str, Any]:
+        return {**super()._get_state(), "single_output": self._single}
 
-    def set_state(self, state: dict[str, Any]) -> None:  # noqa: D102
-        super().set_state(state)
+    def _set_state(self, state: dict[str, Any]) -> None:
+        super()._set_state(state)
         self._single = bool(state["single_output"])
 
     def predict(self, X: ArrayLike) -> Array:
@@ -60,3 +62,8 @@ class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
         """
         outputs = self._outputs(X)
         return outputs[:, 0] if self._single else outputs
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -9,7 +9,7 @@ function                  problem                             role in a network
 ========================  ==================================  ===================
 """
 
-from nmfnet.factorization._common import Factorization
+from nmfnet.factorization._common import Factorization, penalty
 from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.factorization.nmf import nmf, nmf_update
 from nmfnet.factorization.nonlinear_semi_nmf import nonlinear_semi_nmf, nonlinear_z_step
@@ -22,6 +22,7 @@ __all__ = [
     "nonlinear_least_squares",
     "nonlinear_semi_nmf",
     "nonlinear_z_step",
+    "penalty",
     "semi_nmf",
     "semi_nmf_z_step",
 ]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from nmfnet._parameters import at_least
+from nmfnet.errors import DivergenceError
 
 CHECK_EVERY = 10  # iterations between two looks at the objective, as in scikit-learn's NMF
 
@@ -41,24 +46,36 @@ def iterate(
     tol: float,
 ) -> Factorization:
     """Repeat `update` until the objective falls by less than `tol` of its first value in ten steps."""
-    if n_iter < 0:
-        raise ValueError(f"n_iter must be at least 0; got {n_iter}.")
-    first = last = float(objective(Z, W))
+    at_least("n_iter", n_iter, 0, Integral)
+    first = last = _finite(objective(Z, W))
     done = 0
     while done < n_iter:
         Z, W = update(Z, W)
         done += 1
         if tol > 0 and done % CHECK_EVERY == 0:
-            now = float(objective(Z, W))
+            now = _finite(objective(Z, W))
             if last - now < tol * first:
                 return Factorization(Z, W, now, done)
             last = now
-    return Factorization(Z, W, float(objective(Z, W)), done)
+    return Factorization(Z, W, _finite(objective(Z, W)), done)
+
+
+def _finite(objective: Tensor) -> float:
+    value = float(objective)
+    if not math.isfinite(value):
+        raise DivergenceError("The objective is not finite: numbers overflowed. Scale the data.")
+    return value
 
 
 def penalties(alpha: float, l1_ratio: float) -> tuple[float, float]:
     """Split `alpha` into its L1 and its L2 part."""
     return alpha * l1_ratio, alpha * (1 - l1_ratio)
+
+
+def penalty(F: Tensor, alpha: float, l1_ratio: float, intercept: bool = False) -> Tensor:
+    """``alpha ((1 - l1_ratio) ||F||^2 / 2 + l1_ratio ||F||_1)``; a bias row is left out of the L1 part."""
+    l1, l2 = penalties(alpha, l1_ratio)
+    return l2 / 2 * F.square().sum() + l1 * (F[:-1] if intercept else F).abs().sum()
 
 
 def uniform(rows: int, columns: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -75,6 +92,25 @@ def check_matrix(X: Tensor, name: str) -> None:
         raise ValueError(f"{name} must be of a floating-point dtype; got {X.dtype}.")
     if not X.isfinite().all():
         raise ValueError(f"{name} contains NaN or infinity.")
+
+
+def rank_of(
+    n_components: int | None, Z: Tensor | None, W: Tensor | None, shape: tuple[int, int], intercept: bool = False
+) -> int:
+    """Rank asked for by number, or by starting factors, whose shapes must fit; else the smaller of `shape`."""
+    if n_components is not None:
+        at_least("n_components", n_components, 1, Integral)
+        rank = n_components
+    elif Z is not None:
+        rank = Z.shape[1]
+    else:
+        rank = min(shape) if W is None else len(W) - intercept
+    for name, factor, expected in (("left", Z, (shape[0], rank)), ("right", W, (rank + intercept, shape[1]))):
+        if factor is not None and tuple(factor.shape) != expected:
+            raise ValueError(f"The {name} starting factor must have shape {expected}; got {tuple(factor.shape)}.")
+        if factor is not None and not factor.isfinite().all():
+            raise ValueError(f"The {name} starting factor contains NaN or infinity.")
+    return rank
 
 
 def check_nonnegative(X: Tensor, name: str) -> None:

@@ -18,6 +18,7 @@ class Fit(NamedTuple):
     A: Tensor
 
 
+@torch.no_grad()
 def nonlinear_least_squares(
     T: Tensor,
     Z: Tensor,
@@ -38,7 +39,8 @@ def nonlinear_least_squares(
 
     With the identity, ``n_iter=1`` and ``omega=1`` this is the exact (ridge) least-squares fit.
     For a monotone f with slope in [0, 1], omega <= 1 and the pseudo-inverse of `Z` itself, no step
-    increases the matching loss, the sum of F(a) - t a with F' = f (plus the penalty).  The
+    increases the matching loss, the sum of F(a) - t a with F' = f, plus the penalty (with L2 only
+    where ``delta=0``: the penalty also acts in directions that a threshold keeps the fit from).  The
     squared error itself carries no such guarantee unless f is the identity.
 
     Parameters
@@ -94,9 +96,15 @@ def nonlinear_least_squares(
     s = s[:, None]
     gain = 1 / (s + l2 / fraction / s)  # s / (s^2 + alpha), safe for singular values of any size
     if l2 > 0:
+        cut = _cut(basis, delta)
+        outside = cut / (cut + l2 / fraction)
         for _ in range(n_iter):
-            # What Tikhonov's filter leaves out of W is taken off, all of it where Z sees nothing.
-            excess = W - V @ (s * gain * (V.T @ W))
+            # What Tikhonov's filter leaves out of W is taken off: all of it where Z sees nothing, and where
+            # singular values were dropped as much as the largest of them would allow.
+            inside = V.T @ W
+            excess = W - V @ (s * gain * inside)
+            if cut > 0:
+                excess -= outside * (W - V @ inside)
             W = W + omega * (V @ (gain * (U.T @ f.residual(T, A, out=R))) - fraction * excess)
             A = affine(Z, W, intercept)
         return Fit(W, A)
@@ -112,12 +120,15 @@ def nonlinear_least_squares(
 def _gram_majorizer(basis: TruncatedSVD, delta: float) -> Tensor:
     """A matrix (n, n) not below the Gram matrix, although `basis` was truncated at `delta`."""
     _, s, V = basis
-    if len(s) == 0:
-        return V.new_zeros(len(V), len(V))
-    cut = (delta * s.max()).square()
+    cut = _cut(basis, delta)
     G = (V * (s.square() - cut)) @ V.T
     G.diagonal().add_(cut)
     return G
+
+
+def _cut(basis: TruncatedSVD, delta: float) -> float:
+    """Largest squared singular value that `basis` may lack after truncation at `delta`."""
+    return float((delta * basis.s.max()).square()) if len(basis.s) else 0.0
 
 
 def _coordinate_descent(W: Tensor, slope: Tensor, G: Tensor, l1: float, l2: float, intercept: bool) -> Tensor:

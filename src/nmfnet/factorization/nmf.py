@@ -12,6 +12,8 @@ from nmfnet.factorization._common import (
     check_nonnegative,
     iterate,
     penalties,
+    penalty,
+    rank_of,
     uniform,
 )
 
@@ -81,6 +83,7 @@ def _multiply_(factor: Tensor, up: Tensor, down: Tensor, l1: float, l2: float) -
     threshold(factor, tiny, 0.0, inplace=True)
 
 
+@torch.no_grad()
 def nmf(
     X: Tensor,
     n_components: int | None = None,
@@ -123,6 +126,8 @@ def nmf(
     ------
     ValueError
         If `X` is empty, not finite, or negative somewhere (the message names a column).
+    DivergenceError
+        If the objective overflows.
     """
     check_matrix(X, "X")
     check_nonnegative(X, "X")
@@ -134,9 +139,8 @@ def nmf(
         return Z, H
 
     def objective(Z: Tensor, H: Tensor) -> Tensor:
-        l1, l2 = penalties(1.0, l1_ratio)
-        penalty = sum(a * (l2 * F.square().sum() / 2 + l1 * F.sum()) for a, F in ((alpha_Z, Z), (alpha_H, H)))
-        return (X - Z @ H).square().sum() / 2 + penalty
+        fit = (X - Z @ H).square().sum() / 2
+        return fit + penalty(Z, alpha_Z, l1_ratio) + penalty(H, alpha_H, l1_ratio)
 
     return iterate(update, objective, Z, H, n_iter, tol)
 
@@ -149,12 +153,11 @@ def starting_factors(
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor]:
     """Copies of the factors given, else uniform random ones of the size that makes Z H as large as `X` on average."""
+    rank = rank_of(n_components, Z, H, (len(X), X.shape[1]))
     for name, factor in (("Z", Z), ("H", H)):
         if factor is not None:
             check_nonnegative(factor, name)
-    if n_components is None:
-        n_components = Z.shape[1] if Z is not None else len(H) if H is not None else min(X.shape)
-    size = 2 * (X.mean() / n_components).sqrt()  # the mean of a uniform variable is a half
-    Z = uniform(len(X), n_components, X, generator) * size if Z is None else Z.clone()
-    H = uniform(n_components, X.shape[1], X, generator) * size if H is None else H.clone()
+    size = 2 * (X.mean() / rank).sqrt()  # the mean of a uniform variable is a half
+    Z = uniform(len(X), rank, X, generator) * size if Z is None else Z.clone()
+    H = uniform(rank, X.shape[1], X, generator) * size if H is None else H.clone()
     return Z, H

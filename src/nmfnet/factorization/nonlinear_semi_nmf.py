@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.activations import Activation, get_activation
-from nmfnet.factorization._common import Factorization, check_matrix, iterate, penalties, uniform
+from nmfnet.factorization._common import Factorization, check_matrix, iterate, penalty, rank_of, uniform
 from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.linalg import affine, pseudo_inverse
 
@@ -73,6 +73,7 @@ def nonlinear_z_step(
     return Z
 
 
+@torch.no_grad()
 def nonlinear_semi_nmf(
     T: Tensor,
     n_components: int | None = None,
@@ -137,8 +138,9 @@ def nonlinear_semi_nmf(
     """
     f = get_activation(activation)
     check_matrix(T, "T")
+    rank = rank_of(n_components, Z, W, (len(T), T.shape[1]), intercept)
     if Z is None:
-        Z = uniform(len(T), n_components or min(T.shape), T, generator)
+        Z = uniform(len(T), rank, T, generator)
     Z = f.project(Z)
     if W is None:
         W = T.new_zeros(Z.shape[1] + intercept, T.shape[1])
@@ -152,10 +154,7 @@ def nonlinear_semi_nmf(
         return Z, W
 
     def objective(Z: Tensor, W: Tensor) -> Tensor:
-        l1, l2 = penalties(1.0, l1_ratio)
-        sparse = W[:-1] if intercept else W
-        penalty = alpha_Z * Z.square().sum() / 2
-        penalty += alpha_W * (l2 * W.square().sum() / 2 + l1 * sparse.abs().sum())
-        return (T - f(affine(Z, W, intercept))).square().sum() / 2 + penalty
+        fit = (T - f(affine(Z, W, intercept))).square().sum() / 2
+        return fit + penalty(Z, alpha_Z, 0.0) + penalty(W, alpha_W, l1_ratio, intercept)
 
     return iterate(update, objective, Z, W, n_iter, tol)

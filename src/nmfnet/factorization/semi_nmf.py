@@ -13,6 +13,8 @@ from nmfnet.factorization._common import (
     check_nonnegative,
     iterate,
     penalties,
+    penalty,
+    rank_of,
     uniform,
 )
 from nmfnet.factorization.least_squares import nonlinear_least_squares
@@ -72,6 +74,7 @@ def semi_nmf_hals_step(Y: Tensor, Z: Tensor, W: Tensor, *, alpha: float = 0.0, l
 Z_STEPS = {"hals": semi_nmf_hals_step, "mu": semi_nmf_z_step}
 
 
+@torch.no_grad()
 def semi_nmf(
     Y: Tensor,
     n_components: int | None = None,
@@ -90,7 +93,8 @@ def semi_nmf(
 ) -> Factorization:
     """Factorize a matrix of any sign, Y ~ Z W, with a nonnegative left factor.
 
-    Alternates a step on Z with the exact least-squares step on W; neither increases the objective.
+    Alternates a step on Z with the exact least-squares step on W; neither increases the objective
+    (with ``delta=0``, or without a penalty on W).
 
     Parameters
     ----------
@@ -129,8 +133,9 @@ def semi_nmf(
         If `Y` is empty or not finite, the starting `Z` negative somewhere, or `solver` unknown.
     """
     check_matrix(Y, "Y")
+    rank = rank_of(n_components, Z, W, (len(Y), Y.shape[1]), intercept)
     if Z is None:
-        Z = uniform(len(Y), n_components or min(Y.shape), Y, generator)
+        Z = uniform(len(Y), rank, Y, generator)
     check_nonnegative(Z, "Z")
     if solver not in Z_STEPS:
         raise ValueError(f"solver must be 'hals' or 'mu'; got {solver!r}.")
@@ -145,11 +150,8 @@ def semi_nmf(
         return Z, fit(Z, W)
 
     def objective(Z: Tensor, W: Tensor) -> Tensor:
-        l1, l2 = penalties(1.0, l1_ratio)
-        sparse = W[:-1] if intercept else W
-        penalty = alpha_Z * (l2 * Z.square().sum() / 2 + l1 * Z.sum())
-        penalty += alpha_W * (l2 * W.square().sum() / 2 + l1 * sparse.abs().sum())
-        return (Y - affine(Z, W, intercept)).square().sum() / 2 + penalty
+        fit = (Y - affine(Z, W, intercept)).square().sum() / 2
+        return fit + penalty(Z, alpha_Z, l1_ratio) + penalty(W, alpha_W, l1_ratio, intercept)
 
     if W is None:
         W = fit(Z, Y.new_zeros(Z.shape[1] + intercept, Y.shape[1]))

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, ClassVar, Literal
 
+import torch
+from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from nmfnet._parameters import at_least, between
 from nmfnet.factorization import nonlinear_least_squares, nonlinear_z_step, semi_nmf_z_step
 from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, with_ones
 from nmfnet.network import Network
 from nmfnet.training.loop import Sweep
 
 
-@dataclass(frozen=True)
-class Pinv:
+@dataclass
+class Pinv(BaseEstimator):
     """Settings of the paper's solver, for ``NMFNetClassifier(solver=Pinv(n_w=25))``.
 
     Parameters
@@ -29,7 +33,7 @@ class Pinv:
     n_z : int, default=1
         Steps on the nonnegative factor of each hidden layer, per batch.
     omega : float, default=1
-        Relaxation of the steps of the hidden layers.
+        Relaxation of the steps of the hidden layers, in (0, 1].
     delta : float, default=1e-14
         Singular values at most `delta` times the largest count as zero in the pseudo-inverses of
         hidden activations and of weights; never below the rounding error of the dtype.
@@ -51,14 +55,15 @@ class Pinv:
     default_batch_size: ClassVar[int] = 5000
 
     def __post_init__(self) -> None:
-        for name, count, lowest in (("n_w", self.n_w, 1), ("n_z", self.n_z, 0)):
-            if count < lowest:
-                raise ValueError(f"{name} must be at least {lowest}; got {count}.")
-        if not 0 < self.omega <= 2:
-            raise ValueError(f"omega must be in (0, 2]; got {self.omega}.")
-        for name, value in (("delta", self.delta), ("delta_x", self.delta_x)):
-            if not 0 <= value < 1:
-                raise ValueError(f"{name} must be in [0, 1); got {value}.")
+        self.check()
+
+    def check(self) -> None:
+        """Refuse unfit settings, naming them."""
+        at_least("n_w", self.n_w, 1, Integral)
+        at_least("n_z", self.n_z, 1, Integral)
+        between("omega", self.omega, 0, 1, open_low=True)
+        between("delta", self.delta, 0, 1, open_high=True)
+        between("delta_x", self.delta_x, 0, 1, open_high=True)
         if self.first_layer not in ("data", "batch"):
             raise ValueError(f"first_layer must be 'data' or 'batch'; got {self.first_layer!r}.")
 
@@ -71,17 +76,21 @@ class Pinv:
             Its weights are updated by every call of the sweep.
         X : Tensor of shape (n, n_0)
         alpha, l1_ratio : float
-            Penalty of :func:`nmfnet.nonlinear_least_squares` on the weights of each layer, per batch.
+            Penalty of :func:`nmfnet.nonlinear_least_squares` on the weights of each layer, against the
+            sum of squares over the whole data: a batch of b among n samples bears b/n of it.
 
         Returns
         -------
         callable
             ``sweep(X_batch, Y_batch)``; returns the outputs (b, n_L) from before the update.
         """
+        self.check()
         decompose = self._first_layer_basis(X, network.intercept)
 
+        @torch.no_grad()
         def sweep(X_batch: Tensor, Y_batch: Tensor) -> Tensor:
-            return self._sweep(network, X_batch, Y_batch, alpha, l1_ratio, decompose)
+            share = alpha * len(X_batch) / len(X)
+            return self._sweep(network, X_batch, Y_batch, share, l1_ratio, decompose)
 
         return sweep
 
@@ -90,7 +99,7 @@ class Pinv:
         if self.first_layer == "batch":
             return lambda batch: (truncated_svd(with_ones(batch, intercept), self.delta_x), 1.0)
         s, V = singular_basis(with_ones(X, intercept), self.delta_x)
-        inverse = V / s
+        inverse, s, V = ((V / s).to(X.dtype), s.to(X.dtype), V.to(X.dtype))
         return lambda batch: (TruncatedSVD(affine(batch, inverse, intercept), s, V), len(batch) / len(X))
 
     def _sweep(
@@ -121,6 +130,7 @@ class Pinv:
                     omega=self.omega, delta=self.delta, intercept=intercept, A=fitted,
                 )  # fmt: skip
         basis, fraction = first_layer(X)
+        penalty["alpha"] = alpha / fraction  # of which a fraction is against this batch
         W[0], _ = nonlinear_least_squares(
             T, X, W[0], f if len(W) > 1 else "identity", n_iter=self.n_w, omega=self.omega,
             delta=self.delta_x, basis=basis, fraction=fraction, A=A[0], **penalty,

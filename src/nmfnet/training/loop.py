@@ -49,13 +49,10 @@ class Settings:
 
 @dataclass
 class Progress:
-    """What training has reached: grows with every epoch, and goes on in a warm start."""
+    """The epochs so far: grows, and goes on in a warm start."""
 
     history: list[EpochRecord] = field(default_factory=list)
     seconds: float = 0.0
-    best: float = float("inf")
-    best_weights: list[Tensor] | None = None
-    epochs_without_progress: int = 0
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -64,15 +61,24 @@ class Progress:
         yield
         self.seconds += time.perf_counter() - start
 
-    def add(self, record: EpochRecord, weights: list[Tensor], tol: float) -> None:
+
+@dataclass
+class Best:
+    """The best epoch of one fit, and how long ago it was; with a validation set, its weights."""
+
+    tol: float
+    score: float = float("inf")
+    weights: list[Tensor] | None = None
+    epochs_without_progress: int = 0
+
+    def add(self, record: EpochRecord, weights: list[Tensor]) -> None:
         """Note an epoch, and whether it improved on the best by `tol`."""
-        self.history.append(record)
         score = record.get("val_error", record["objective"])
-        self.epochs_without_progress = 0 if score < self.best - tol else self.epochs_without_progress + 1
-        if score < self.best:
-            self.best = score
+        self.epochs_without_progress = 0 if score < self.score - self.tol else self.epochs_without_progress + 1
+        if score < self.score:
+            self.score = score
             if "val_error" in record:
-                self.best_weights = list(weights)
+                self.weights = list(weights)
 
 
 def train(
@@ -111,25 +117,30 @@ def train(
         If the first epoch ends with non-finite weights.  Later, training stops with a
         DivergenceWarning and the weights of the last good epoch.
     """
-    with progress.timed():
-        sweep = solver.prepare(network, X, settings.alpha, settings.l1_ratio)
+    best = Best(settings.tol)
+    good = list(network.weights)
     try:
+        with progress.timed():
+            sweep = solver.prepare(network, X, settings.alpha, settings.l1_ratio)
         for _ in range(settings.max_iter):
-            before = list(network.weights)
             record = _epoch(network, sweep, X, Y, settings, progress, generator)
             if record is None:
-                network.weights[:] = before
+                network.weights[:] = good
                 _report_divergence(progress)
                 break
-            progress.add(record, network.weights, settings.tol)
+            good = list(network.weights)
+            progress.history.append(record)
+            best.add(record, good)
             for callback in settings.callbacks:
                 callback.on_epoch_end(network, record)
-            if progress.epochs_without_progress >= settings.n_iter_no_change:
+            if best.epochs_without_progress >= settings.n_iter_no_change:
                 break
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=3)
-    if progress.best_weights is not None:
-        network.weights[:] = progress.best_weights
+        warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=4)
+        if not network.is_finite():
+            network.weights[:] = good
+    if best.weights is not None:
+        network.weights[:] = best.weights
 
 
 def _epoch(
@@ -143,7 +154,7 @@ def _epoch(
 ) -> EpochRecord | None:
     """One pass over the data in random order; None if it ends with non-finite weights."""
     n = len(X)
-    objective = error = torch.zeros((), dtype=X.dtype, device=X.device)
+    objective = error = torch.zeros((), dtype=torch.float64, device=X.device)
     batches = list(shuffled(n, settings.batch_size, generator))
     for number, rows in enumerate(batches, 1):
         with progress.timed():
@@ -151,10 +162,10 @@ def _epoch(
             X_batch, Y_batch = (X, Y) if len(batches) == 1 else (X[rows], Y[rows])
             try:
                 outputs = _whole_sweep(network, sweep, X_batch, Y_batch)
-            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-                return None  # a decomposition met overflowed activations
-            objective = objective + (Y_batch - outputs).square().sum() / 2
-            error = error + settings.error(outputs, Y_batch).sum()
+            except DivergenceError:  # a decomposition met overflowed activations
+                return None
+            objective = objective + (Y_batch - outputs).double().square().sum() / 2
+            error = error + settings.error(outputs, Y_batch).double().sum()
         for callback in settings.callbacks:
             callback.on_batch_end(number, len(batches))
     if not network.is_finite():
@@ -171,11 +182,11 @@ def _epoch(
 
 
 def _whole_sweep(network: Network, sweep: Sweep, X: Tensor, Y: Tensor) -> Tensor:
-    """A sweep that leaves the weights as they were if it is interrupted half-way."""
+    """A sweep that leaves the weights as they were if it ends half-way, by Ctrl-C or an error."""
     before = list(network.weights)
     try:
         return sweep(X, Y)
-    except KeyboardInterrupt:
+    except BaseException:
         network.weights[:] = before
         raise
 
@@ -197,5 +208,5 @@ def _report_divergence(progress: Progress) -> None:
         f"Epoch {len(progress.history) + 1} ended with non-finite weights; those of the last good epoch "
         f"were kept. {advice}",
         DivergenceWarning,
-        stacklevel=4,
+        stacklevel=5,
     )

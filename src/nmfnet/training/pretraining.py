@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
+from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from nmfnet._parameters import at_least, between
 from nmfnet.activations import Activation
 from nmfnet.errors import DataError
 from nmfnet.factorization import nonlinear_least_squares
+from nmfnet.factorization._common import check_nonnegative
 from nmfnet.factorization.nmf import Workspace, starting_factors, update_factors_
-from nmfnet.linalg import affine, truncated_svd, with_ones
+from nmfnet.linalg import truncated_svd, with_ones
 from nmfnet.network import Network
 
 
-@dataclass(frozen=True)
-class NMFAutoencoder:
+@dataclass
+class NMFAutoencoder(BaseEstimator):
     """Settings of the pre-training, for ``NMFNetClassifier(pretrain=NMFAutoencoder(n_ae=5))``.
 
     Parameters
@@ -47,10 +51,17 @@ class NMFAutoencoder:
     batch_size: int = 5000
 
     def __post_init__(self) -> None:
-        for name in ("n_ae", "n_nmf", "n_ls", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        self.check()
 
+    def check(self) -> None:
+        """Refuse unfit settings, naming them."""
+        for name in ("n_ae", "n_nmf", "n_ls", "batch_size"):
+            at_least(name, getattr(self, name), 1, Integral)
+        between("omega", self.omega, 0, 1, open_low=True)
+        between("delta", self.delta, 0, 1, open_high=True)
+        between("delta_x", self.delta_x, 0, 1, open_high=True)
+
+    @torch.no_grad()
     def __call__(
         self,
         network: Network,
@@ -73,9 +84,13 @@ class NMFAutoencoder:
         Raises
         ------
         DataError
-            If X is negative somewhere.
+            If X is negative somewhere and there are hidden layers.
+        DivergenceError
+            If numbers overflow.
         """
-        check_nonnegative_data(X)
+        self.check()
+        if len(network.weights) > 1:
+            check_data(X)
         rows = torch.randperm(len(X), generator=generator)[: self.batch_size].to(X.device)
         A, Y = X[rows], Y[rows]
         intercept, hidden = network.intercept, len(network.weights) - 1
@@ -121,19 +136,18 @@ class NMFAutoencoder:
         for _ in range(self.n_ae):
             for _ in range(self.n_nmf):
                 update_factors_(A, Z, H, workspace)
-            W, _ = nonlinear_least_squares(
+            W, P = nonlinear_least_squares(
                 Z, A, W, f, n_iter=self.n_ls, omega=self.omega, intercept=intercept, basis=basis
             )
-            Z = f(affine(A, W, intercept)).clamp_(min=0)
+            Z = f(P).clamp_(min=0)
         return W, Z, H
 
 
-def check_nonnegative_data(X: Tensor) -> None:
+def check_data(X: Tensor) -> None:
     """Refuse data that NMF cannot take, and say what to do about it."""
-    lowest = X.amin(0)
-    column = int(lowest.argmin())
-    if lowest[column] < 0:
+    try:
+        check_nonnegative(X, "X")
+    except ValueError as error:
         raise DataError(
-            f"pretrain='nmf' needs X >= 0, but column {column} has a minimum of {float(lowest[column]):.4g}: "
-            "scale X to [0, 1] (sklearn.preprocessing.MinMaxScaler) or use pretrain=None."
-        )
+            f"pretrain='nmf': {error} Scale X to [0, 1] (sklearn.preprocessing.MinMaxScaler) or use pretrain=None."
+        ) from None

@@ -18,12 +18,20 @@ def at_least(name: str, value: object, lowest: float, kind: Any, otherwise: str 
         raise ValueError(f"{name} must be {what} of at least {lowest}{also}; got {value!r}.")
 
 
-def between(name: str, value: object, low: float, high: float, open_ends: bool = False) -> None:
-    """Refuse anything but a number from `low` to `high`."""
-    ends = "()" if open_ends else "[]"
-    inside = isinstance(value, (int, float, np.number)) and (low < value < high if open_ends else low <= value <= high)
-    if not inside:
+def between(
+    name: str, value: object, low: float, high: float, open_low: bool = False, open_high: bool = False
+) -> None:
+    """Refuse anything but a number from `low` to `high`, an open end excluded."""
+    inside = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and low <= value <= high
+    if not inside or (open_low and value == low) or (open_high and value == high):
+        ends = "(" if open_low else "[", ")" if open_high else "]"
         raise ValueError(f"{name} must be a number in {ends[0]}{low}, {high}{ends[1]}; got {value!r}.")
+
+
+def boolean(name: str, value: object) -> None:
+    """Refuse anything but True and False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False; got {value!r}.")
 
 
 @dataclass(frozen=True)
