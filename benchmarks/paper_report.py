@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import t
 
 Runs = dict[str, list[dict[str, Any]]]
@@ -101,6 +102,8 @@ def plot(runs: Runs, what: dict[str, str]) -> Figure:
                 axes.plot(epochs, [e["train"] for e in r["epochs"]], color=colour, lw=0.8, ls=":")
         axes.set(xlabel="epoch", ylabel="error (%): test solid, training dotted", title=data)
         axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        if axes.has_data():
+            axes.legend(fontsize=8)
     return figure
