@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.activations import Activation, get_activation
+from nmfnet.factorization._common import penalties
 from nmfnet.linalg import TruncatedSVD, affine, truncated_svd, with_ones
 
 
@@ -83,38 +84,62 @@ def nonlinear_least_squares(
     if basis is None:
         basis = truncated_svd(with_ones(Z, intercept), delta)
     A = affine(Z, W, intercept) if A is None else A.clone()
-    R = torch.empty_like(A)
-    l1, l2 = fraction * alpha * l1_ratio, fraction * alpha * (1 - l1_ratio)
+    l1, l2 = penalties(alpha, l1_ratio)
     if l1 > 0:
-        majorizer = _gram_majorizer(basis, delta).div_(omega)
-        for _ in range(n_iter):
-            slope = with_ones(Z, intercept).T @ f.residual(T, A, out=R)
-            W = _coordinate_descent(W, slope, majorizer, l1, l2, intercept)
-            A = affine(Z, W, intercept)
-        return Fit(W, A)
-    U, s, V = basis
-    s = s[:, None]
-    gain = 1 / (s + l2 / fraction / s)  # s / (s^2 + alpha), safe for singular values of any size
+        majorizer = _gram_majorizer(basis, delta) / omega
+        return _sparse_steps(T, Z, W, A, f, majorizer, n_iter, fraction * l1, fraction * l2, intercept)
     if l2 > 0:
-        cut = _cut(basis, delta)
-        outside = cut / (cut + l2 / fraction)
-        for _ in range(n_iter):
-            # What Tikhonov's filter leaves out of W is taken off: all of it where Z sees nothing, and where
-            # singular values were dropped as much as the largest of them would allow.
-            inside = V.T @ W
-            excess = W - V @ (s * gain * inside)
-            if cut > 0:
-                excess -= outside * (W - V @ inside)
-            W = W + omega * (V @ (gain * (U.T @ f.residual(T, A, out=R))) - fraction * excess)
-            A = affine(Z, W, intercept)
-        return Fit(W, A)
+        return _ridge_steps(T, Z, W, A, f, basis, n_iter, omega, l2, fraction, _cut(basis, delta), intercept)
+    return _steps(T, W, A, f, basis, n_iter, omega)
+
+
+def _steps(T: Tensor, W: Tensor, A: Tensor, f: Activation, basis: TruncatedSVD, n_iter: int, omega: float) -> Fit:
+    """The steps without a penalty.
+
+    With Z = U diag(s) Vt the step is ``A <- A + omega U Ut (T - f(A))``, and W is only needed at the end.
+    """
+    U, s, V = basis
+    R = torch.empty_like(A)
     move = W.new_zeros(len(s), W.shape[1])
     for _ in range(n_iter):
-        # In the basis V the step is diagonal, and Z V = U diag(s) carries A along with it.
         step = omega * (U.T @ f.residual(T, A, out=R))
-        move += gain * step
+        move += step
         A.addmm_(U, step)
-    return Fit(torch.addmm(W, V, move), A)
+    return Fit(torch.addmm(W, V, move / s[:, None]), A)
+
+
+def _ridge_steps(
+    T: Tensor, Z: Tensor, W: Tensor, A: Tensor, f: Activation, basis: TruncatedSVD,
+    n_iter: int, omega: float, alpha: float, fraction: float, cut: float, intercept: bool,
+) -> Fit:  # fmt: skip
+    """The steps with Tikhonov's term, whose fixed point for linear f is the ridge solution."""
+    U, s, V = basis
+    s = s[:, None]
+    gain = 1 / (s + alpha / s)  # s / (s^2 + alpha), safe for singular values of any size
+    R = torch.empty_like(A)
+    for _ in range(n_iter):
+        # What Tikhonov's filter leaves out of W is taken off: all of it where Z sees nothing, and where
+        # singular values were dropped as much as the largest of them would allow.
+        inside = V.T @ W
+        kept = V @ (s * gain * inside)
+        if cut > 0:
+            kept += cut / (cut + alpha) * (W - V @ inside)
+        W = W + omega * (V @ (gain * (U.T @ f.residual(T, A, out=R))) - fraction * (W - kept))
+        A = affine(Z, W, intercept)
+    return Fit(W, A)
+
+
+def _sparse_steps(
+    T: Tensor, Z: Tensor, W: Tensor, A: Tensor, f: Activation, majorizer: Tensor,
+    n_iter: int, l1: float, l2: float, intercept: bool,
+) -> Fit:  # fmt: skip
+    """The steps with an L1 term: the same quadratic model, lowered by one pass of coordinate descent."""
+    R = torch.empty_like(A)
+    for _ in range(n_iter):
+        slope = with_ones(Z, intercept).T @ f.residual(T, A, out=R)
+        W = _coordinate_descent(W, slope, majorizer, l1, l2, intercept)
+        A = affine(Z, W, intercept)
+    return Fit(W, A)
 
 
 def _gram_majorizer(basis: TruncatedSVD, delta: float) -> Tensor:
