@@ -26,23 +26,23 @@ RUNS = Path(__file__).resolve().parent.parent / "docs" / "results" / "paper"
 
 # The settings of the paper's group: batches of 5000, thresholds 5e-3 for X and 1e-14 elsewhere, 10 and 1 inner
 # steps, 20 rounds of pre-training with 25 + 25 updates; for CIFAR-10 25 inner steps on both factors.
-MNIST = {"data": "mnist", "hidden": (1000, 500), "epochs": 20, "solver": Pinv(), "bias": False}
+MNIST = {"data": "mnist", "hidden": (1000, 500), "epochs": 20, "solver": Pinv(delta=1e-14), "bias": False}
 PRETRAIN = NMFAutoencoder()
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "mnist-paper": {**MNIST, "pretrain": PRETRAIN},
     "mnist-random": {**MNIST, "pretrain": None},
     "mnist-bias": {**MNIST, "pretrain": PRETRAIN, "bias": True},
-    "mnist-batch": {**MNIST, "pretrain": PRETRAIN, "solver": Pinv(first_layer="batch")},
+    "mnist-batch": {**MNIST, "pretrain": PRETRAIN, "solver": Pinv(delta=1e-14, first_layer="batch")},
     "mnist-delta": {
         **MNIST,
         "pretrain": NMFAutoencoder(delta_x=4e-2),
-        "solver": Pinv(delta_x=4e-2),
+        "solver": Pinv(delta=1e-14, delta_x=4e-2),
     },
     "cifar10-paper": {
         "data": "cifar10",
         "hidden": (1500, 1000, 500),
         "epochs": 10,
-        "solver": Pinv(n_w=25, n_z=25),
+        "solver": Pinv(n_w=25, n_z=25, delta=1e-14),
         "bias": False,
         "pretrain": PRETRAIN,
     },

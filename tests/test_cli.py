@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from sklearn.model_selection import train_test_split
 import nmfnet
 from nmfnet import cli, datasets
 from nmfnet.cli import evaluation
-from nmfnet.cli.app import app
 from nmfnet.cli.data import task_of
 from nmfnet.cli.progress import Bar, Lines
 from nmfnet.cli.results import Request
@@ -72,7 +72,7 @@ def run(capsys):
     def call(*arguments):
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
-            app([str(argument) for argument in arguments], prog_name="nmfnet")
+            cli.main([str(argument) for argument in arguments])
         return Result(exit_.value.code or 0, *capsys.readouterr())
 
     return call
@@ -279,7 +279,7 @@ def test_usage_errors_exit_with_2(run, arguments):
 
 def test_debug_shows_the_traceback(folder):
     with pytest.raises(DataError, match="no data set is named"):
-        app(["train", "mnst", "--debug"], prog_name="nmfnet")
+        cli.main(["train", "mnst", "--debug"])
 
 
 def test_unexpected_errors_keep_their_type(run, monkeypatch):
@@ -382,6 +382,9 @@ def test_sigint(options, line):
             if text.startswith(line):
                 break
         process.send_signal(signal.SIGINT)
+        if not options:  # impatience loses nothing
+            time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
@@ -389,7 +392,7 @@ def test_sigint(options, line):
     if options:
         assert err == "interrupted: nothing was saved\n" and not Path("out").exists()
     else:
-        assert err == "" and "Interrupted" in out
+        assert "stopping after this batch, then saving" in err and "Interrupted" in out
         model = nmfnet.load("out/model.safetensors")
         assert 2 <= len(model.history_) < 10000
         assert model.history_ == json.loads(Path("out/history.json").read_text())
@@ -402,10 +405,13 @@ def test_bar_of_a_terminal():
     console = Console(force_terminal=True, file=io.StringIO(), width=100, highlight=False, color_system=None)
     request = Request(
         data="digits", target=None, hidden="12-8", activation="relu", solver="pinv", pretrain="nmf", epochs=2,
-        batch_size="500", alpha=0.0, l1_ratio=0.0, bias=True, validation=0.1, seed=0, device="cpu", task="auto",
+        batch_size="500", alpha=0.0, l1_ratio=0.0, delta_x=0.02, delta=None,
+        bias=True, validation=0.1, seed=0, device="cpu", task="auto",
         out=None,
     )  # fmt: skip
     assert train(request, console) == 0
+    model = nmfnet.load("nmfnet-digits/model.safetensors")
+    assert model.solver == nmfnet.Pinv(delta_x=0.02) and model.pretrain == nmfnet.NMFAutoencoder(delta_x=0.02)
     assert "epoch 1/2: " not in console.file.getvalue()  # the bar goes at the end, and leaves no lines
 
 

@@ -171,6 +171,62 @@ def test_a_warm_start_with_other_data_is_refused(small):
         model.set_params(hidden_layer_sizes=(5,)).fit(X, y)
 
 
+def test_held_out_rows_do_not_touch_the_weights():
+    from sklearn.utils import check_random_state
+
+    rng = np.random.default_rng(0)
+    X, y = rng.random((60, 4)), rng.random(60)
+    settings = {"early_stopping": True, "validation_fraction": 0.2, "max_iter": 1, "random_state": 0}
+    model = NMFNetRegressor((5,), pretrain="nmf", **settings).fit(X, y)
+    held_out = train_test_split(np.arange(60), test_size=0.2, random_state=check_random_state(0))[1]
+    X_other, y_other = X.copy(), y.copy()
+    X_other[held_out], y_other[held_out] = 9.0, -9.0
+    other = NMFNetRegressor((5,), pretrain="nmf", **settings).fit(X_other, y_other)
+    for a, b in zip(model.coefs_, other.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert other.history_[0]["val_error"] > 10 * model.history_[0]["val_error"]
+
+
+def test_the_objective_in_the_history_has_the_penalty():
+    X, y = make_regression(50, 3, random_state=0)
+    model = NMFNetRegressor((), alpha=2.0, max_iter=2, fit_intercept=False, random_state=0).fit(X, y)
+    first = NMFNetRegressor((), alpha=2.0, max_iter=1, fit_intercept=False, random_state=0).fit(X, y)
+    fit = ((first.predict(X) - y) ** 2).sum() / 2
+    penalty = 2.0 * (model.coefs_[0] ** 2).sum() / 2
+    assert model.history_[1]["objective"] == pytest.approx((fit + penalty) / 50)
+
+
+def test_training_stops_by_its_tolerance():
+    X, y = make_regression(100, 3, random_state=0)
+    settings = {"max_iter": 200, "n_iter_no_change": 3, "random_state": 0}
+    quick, patient = (NMFNetRegressor((10,), tol=tol, **settings).fit(X, y).n_iter_ for tol in (1e9, 0.0))
+    assert quick == 4 < patient
+
+
+@both
+def test_a_warm_start_does_not_pretrain_again(Estimator, small, capsys):
+    X, y = small
+    model = Estimator((4,), pretrain="nmf", warm_start=True, verbose=True, max_iter=1).fit(X, y)
+    assert "Pre-training" in capsys.readouterr().out
+    model.fit(X, y)
+    assert "Pre-training" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("Estimator", [NMFNetClassifier])
+def test_a_validation_split_that_cannot_be_made_names_its_parameters(Estimator):
+    with pytest.raises(ValueError, match=r"early_stopping=True with validation_fraction=0\.1"):
+        Estimator(early_stopping=True).fit([[1.0], [2.0], [3.0]], [0, 1, 2])
+
+
+def test_few_samples_for_the_width(digits):
+    """Where a batch has about as many samples as a layer has units, the threshold delta has to help."""
+    X, X_test, y, y_test = digits
+    model = NMFNetClassifier((100,), random_state=0).fit(X[:100], y[:100])
+    assert model.score(X_test, y_test) > 0.6
+    paper = NMFNetClassifier((100,), solver=Pinv(delta=1e-14), random_state=0).fit(X[:100], y[:100])
+    assert model.score(X_test, y_test) > paper.score(X_test, y_test)
+
+
 def test_a_warm_start_owes_nothing_to_the_best_of_the_last_fit():
     X, y = make_regression(200, 5, random_state=0)
     settings = {"random_state": 0, "warm_start": True, "max_iter": 5}

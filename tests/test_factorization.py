@@ -299,6 +299,38 @@ def test_negative_input_is_refused_with_its_column():
             factorize(X.abs(), Z=torch.full((2, 1), float("nan")))
 
 
+@pytest.mark.parametrize(
+    ("factorize", "settings", "message"),
+    [
+        (nmf, {"alpha_Z": -1.0}, "alpha_Z must be a finite number"),
+        (nmf, {"alpha_H": float("nan")}, "alpha_H must be a finite number"),
+        (nmf, {"l1_ratio": 5.0}, "l1_ratio must be a number in"),
+        (nmf, {"tol": float("nan")}, "tol must be"),
+        (semi_nmf, {"delta": 2.0}, "delta must be a number in"),
+        (semi_nmf, {"alpha_W": -1.0}, "alpha_W"),
+        (nonlinear_semi_nmf, {"n_w": 0}, "n_w must be an integer of at least 1"),
+        (nonlinear_semi_nmf, {"omega": 5.0}, "omega must be a number in"),
+        (nonlinear_semi_nmf, {"Z": torch.ones(5, 2, dtype=torch.float64)}, "dtype torch.float64"),
+    ],
+)
+def test_unfit_settings_are_named(factorize, settings, message):
+    with pytest.raises(ValueError, match=message):
+        factorize(torch.ones(5, 4), 2, **settings)
+
+
+@pytest.mark.parametrize("factorize", [nmf, semi_nmf, nonlinear_semi_nmf])
+def test_arrays_are_refused_with_advice(factorize):
+    with pytest.raises(TypeError, match=r"use torch\.as_tensor"):
+        factorize(np.ones((3, 3)))
+
+
+def test_omega_shortens_the_sparse_step():
+    _, normal = randoms(13)
+    Z, T, W = normal(40, 1), normal(40, 3), normal(1, 3)
+    whole, half = (nonlinear_least_squares(T, Z, W, omega=omega, alpha=1e-6, l1_ratio=1.0).W for omega in (1.0, 0.5))
+    torch.testing.assert_close(half, (whole + W) / 2, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("factorize", [nmf, semi_nmf])
 def test_overflow_is_a_named_error(factorize, generator):
     X = torch.rand(5, 4, generator=generator) * 1e25

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nmfnet import NMFAutoencoder, Pinv, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
+from nmfnet import NMFAutoencoder, Pinv, nmf, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
 from nmfnet.activations import get_activation
 from nmfnet.factorization import nmf_update, nonlinear_z_step, semi_nmf_z_step
 from nmfnet.network import Network
@@ -36,14 +36,15 @@ def random_network(rng, sizes, bias):
 @pytest.mark.parametrize("hidden", [(), (7,), (9, 6), (8, 6, 5)])
 @pytest.mark.parametrize("first_layer", ["data", "batch"])
 def test_sweep(name, bias, hidden, first_layer):
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(4)
     X_all = rng.random((60, 10))
     X_all[:, 3] = 0  # a rank-deficient first layer
     X, Y = X_all[:40], rng.random((40, 3))
     weights = random_network(rng, (10, *hidden, 3), bias)
-    expected = paper.sweep(name, weights, X, Y, X_all, 4, 2, 0.9, 1e-3, 1e-14, EPS, bias, first_layer)
+    delta_x, delta = 0.13, 0.25  # which drop some singular values and keep others
+    expected = paper.sweep(name, weights, X, Y, X_all, 4, 2, 0.9, delta_x, delta, EPS, bias, first_layer)
     network = Network(tensors(*weights), get_activation(name), bias)
-    solver = Pinv(n_w=4, n_z=2, omega=0.9, delta=1e-14, delta_x=1e-3, first_layer=first_layer)
+    solver = Pinv(n_w=4, n_z=2, omega=0.9, delta=delta, delta_x=delta_x, first_layer=first_layer)
     outputs = solver.prepare(network, torch.tensor(X_all), 0.0, 0.0)(*tensors(X, Y))
     for ours, reference in zip(network.weights, expected, strict=True):
         assert_close(ours, reference)
@@ -58,11 +59,33 @@ def test_sweep(name, bias, hidden, first_layer):
 def test_autoencoder_layer(name, bias):
     rng = np.random.default_rng(1)
     A, Z, H = rng.random((50, 8)), rng.random((50, 5)), rng.random((5, 8))
-    expected = paper.autoencoder_layer(name, A, Z, H, 3, 4, 5, 0.9, 1e-3, EPS, bias)
+    expected = paper.autoencoder_layer(name, A, Z, H, 3, 4, 5, 0.9, 0.15, EPS, bias)
     pretraining = NMFAutoencoder(n_ae=3, n_nmf=4, n_ls=5, omega=0.9)
-    found = pretraining.layer(*tensors(A, Z, H), get_activation(name), 1e-3, bias)
+    found = pretraining.layer(*tensors(A, Z, H), get_activation(name), 0.15, bias)
     for ours, reference in zip(found, expected, strict=True):
         assert_close(ours, reference)
+
+
+@both_biases
+def test_whole_pretraining(bias):
+    """Two layers and the output, on a batch smaller than the data, with the threshold of each layer."""
+    rng = np.random.default_rng(8)
+    X, Y = rng.random((70, 8)), rng.random((70, 3))
+    network = Network(tensors(*random_network(rng, (8, 6, 5, 3), bias)), get_activation("relu"), bias)
+    pretraining = NMFAutoencoder(n_ae=2, n_nmf=3, n_ls=4, delta_x=0.15, delta=0.25, batch_size=40)
+    pretraining(network, *tensors(X, Y), torch.Generator().manual_seed(0))
+
+    generator = torch.Generator().manual_seed(0)  # the same draws, in the same order
+    rows = torch.randperm(70, generator=generator)[:40].numpy()
+    A = X[rows]
+    for layer, (width, delta) in enumerate([(6, 0.15), (5, 0.25)]):
+        size = 2 * np.sqrt(A.mean() / width)
+        Z = size * torch.rand(40, width, generator=generator, dtype=torch.float64).numpy()
+        H = size * torch.rand(width, A.shape[1], generator=generator, dtype=torch.float64).numpy()
+        W, A, _ = paper.autoencoder_layer("relu", A, Z, H, 2, 3, 4, 1.0, delta, EPS, bias)
+        assert_close(network.weights[layer], W)
+    last = paper.truncated_pinv(paper.inputs(A, bias), 0.25) @ Y[rows]
+    assert_close(network.weights[2], last)
 
 
 @pytest.mark.parametrize(("alpha", "l1_ratio"), [(0.0, 0.0), (0.3, 0.0), (0.3, 1.0), (0.3, 0.4)])
@@ -125,6 +148,30 @@ def test_nonlinear_z_step_with_tikhonov_term(bias, l2):
     T, Z, W = rng.random((30, 6)), rng.random((30, 4)), rng.standard_normal((4 + bias, 6))
     ours = nonlinear_z_step(*tensors(T, Z, W), "relu", omega=0.7, alpha=l2, intercept=bias)
     assert_close(ours, paper.z_step("relu", T, Z, W, 0.7, 1e-14, bias, l2=l2))
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.5])
+def test_thresholds_and_penalties_of_whole_factorizations(delta):
+    """Each reaches its steps: one iteration against the reference."""
+    rng = np.random.default_rng(9)
+    T, Z, W = rng.random((30, 6)), rng.random((30, 4)), rng.standard_normal((4, 6))
+    ours = nonlinear_semi_nmf(
+        *tensors(T), Z=torch.tensor(Z), W=torch.tensor(W), n_iter=1, n_w=3, n_z=1, omega=0.8, tol=0, delta=delta,
+        alpha_Z=0.3, alpha_W=0.2,
+    )  # fmt: skip
+    f = paper.ACTIVATIONS["relu"]
+    expected = paper.nonlinear_least_squares(T, Z, W, f, 3, 0.8, delta, l2=0.2)
+    assert_close(ours.W, expected)
+    if delta == 0:  # with both, the reference truncates W W^T in another place
+        assert_close(ours.Z, paper.z_step("relu", T, Z, expected, 0.8, delta, False, l2=0.3))
+    sparse = nonlinear_semi_nmf(*tensors(T), Z=torch.tensor(Z), n_iter=3, alpha_W=3.0, l1_ratio=1.0)
+    assert (sparse.W == 0).any()
+    Y = T - 0.5
+    fitted = semi_nmf(*tensors(Y), Z=torch.tensor(Z), n_iter=0, delta=delta)
+    assert_close(fitted.W, paper.truncated_pinv(Z, delta) @ Y)
+    updated = nmf(*tensors(T), Z=torch.tensor(Z), H=torch.tensor(np.abs(W)), n_iter=1, tol=0, alpha_Z=0.3, alpha_H=0.2)
+    for o, r in zip(updated[:2], paper.nmf_update(T, Z, np.abs(W), EPS, 0, 0.3, 0, 0.2), strict=True):
+        assert_close(o, r)
 
 
 @all_activations

@@ -104,6 +104,21 @@ def test_saving_an_unfitted_model_is_refused(path):
     assert not path.exists()
 
 
+def test_what_could_not_be_loaded_is_not_written(path):
+    class OtherSettings(Pinv):
+        pass
+
+    model = NMFNetClassifier((4,), solver=OtherSettings(), max_iter=1).fit(X, LABELS["integers"])
+    with pytest.raises(ValueError, match="could not be loaded again"):
+        model.save(path)
+    dates = np.array(["2026-01-01", "2026-01-02"], dtype="datetime64[D]")[np.arange(40) % 2]
+    with pytest.raises(ValueError, match="could not be loaded again"):
+        NMFNetClassifier((4,), max_iter=1).fit(X, dates).save(path)
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        model.save(path.parent / "nowhere" / "model")
+    assert not path.exists()
+
+
 def test_a_failed_write_leaves_the_old_file_whole(path, monkeypatch):
     model = NMFNetClassifier((4,), max_iter=1).fit(X, LABELS["integers"])
     model.save(path)
@@ -142,7 +157,7 @@ def test_a_file_that_is_no_model(path, content):
 
 
 def test_a_folder(tmp_path):
-    with pytest.raises(ModelFileError):
+    with pytest.raises(ModelFileError, match="is a folder"):
         nmfnet.load(tmp_path)
 
 

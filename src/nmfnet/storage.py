@@ -43,6 +43,8 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
     ------
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
+    ValueError
+        If the file could not be loaded again, as with labels that are neither numbers nor text.
     """
     check_is_fitted(estimator)
     header = {
@@ -55,9 +57,16 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
     }
     tensors = {f"weight.{i}": W.detach().cpu().contiguous() for i, W in enumerate(estimator.network_.weights, 1)}
     path = Path(path)
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.absolute().parent} to save the model in.")
+    text = json.dumps(header, allow_nan=False)
+    try:
+        _rebuild(json.loads(text), list(tensors.values()))
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"This model could not be loaded again: {error}") from error
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(tensors, temporary, metadata={"nmfnet": json.dumps(header, allow_nan=False)})
+        save_file(tensors, temporary, metadata={"nmfnet": text})
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -97,6 +106,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     ModelFileError
         If the file is missing, corrupt, or not a model of this package.
     """
+    if os.path.isdir(path):
+        raise ModelFileError(f"{path} is a folder, not a model file: is it in there?")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 
 NEEDED = ("typer", "rich", "matplotlib")
 
 
-def main() -> None:
-    """Run the command line, or say what it lacks."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, or say what it lacks; errors in the use of it are a line, too."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"error: the command line needs {', '.join(missing)}: pip install 'nmfnet[cli]'")
-    from nmfnet.cli.app import app
+    try:
+        from nmfnet.cli.app import app
 
-    app(prog_name="nmfnet")
+        status = app(arguments, prog_name="nmfnet", standalone_mode=False)
+    except KeyboardInterrupt:  # while the libraries are being loaded, say
+        print("interrupted", file=sys.stderr)
+        status = 130
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # that of a wrong option or argument
+            raise
+        text = " ".join(error.format_message().split())
+        if text:  # without a command, the help was shown
+            print(f"error: {text} (see nmfnet --help)", file=sys.stderr)
+        status = 2
+    sys.exit(status or 0)

@@ -55,6 +55,12 @@ ActivationName = Annotated[str, typer.Option(metavar="NAME", help=f"Of the hidde
 SolverName = Annotated[str, typer.Option(metavar="NAME", help=f"The sweep over a batch: {', '.join(SOLVERS)}.")]
 Pretrain = Annotated[Pretraining, typer.Option(help="Start from an autoencoder of NMFs; needs data >= 0.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Passes over the data.")]
+DeltaX = Annotated[
+    float | None, typer.Option("--delta-x", metavar="SHARE", help="Threshold of the singular values of the data.")
+]
+Delta = Annotated[
+    float | None, typer.Option("--delta", metavar="SHARE", help="Threshold of the singular values of hidden layers.")
+]
 BatchSize = Annotated[str, typer.Option(metavar="ROWS", help="Most rows in a batch; auto: 5000, or all if fewer.")]
 Alpha = Annotated[float, typer.Option(min=0, help="Strength of the penalty on the weights.")]
 L1Ratio = Annotated[float, typer.Option(min=0, max=1, help="Share of L1 in the penalty.")]
@@ -140,6 +146,8 @@ def train(
     batch_size: BatchSize = "auto",
     alpha: Alpha = 0.0,
     l1_ratio: L1Ratio = 0.0,
+    delta_x: DeltaX = None,
+    delta: Delta = None,
     bias: Bias = True,
     validation: Validation = 0.1,
     seed: Seed = 0,
@@ -150,8 +158,8 @@ def train(
 ) -> int:
     """Train a network; write the model, its history, the settings and the curves to a folder."""
     request = Request(
-        data, target, hidden, activation, solver, pretrain.value, epochs, batch_size, alpha, l1_ratio, bias,
-        validation, seed, device, task.value, out,
+        data, target, hidden, activation, solver, pretrain.value, epochs, batch_size, alpha, l1_ratio, delta_x, delta,
+        bias, validation, seed, device, task.value, out,
     )  # fmt: skip
     return training.train(request, console())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 from collections.abc import Iterable
@@ -122,8 +123,8 @@ def reporter(console: Console, task: Task) -> Reporter:
 class CtrlC(Callback):
     """Turns the first Ctrl-C after the first epoch into an end of the training after the batch.
 
-    Before, there is nothing to save, and Ctrl-C ends the command at once; so does a second one.
-    Left to itself, Ctrl-C could strike between two sweeps, and lose the training.
+    Before, there is nothing to save, and Ctrl-C ends the command at once.  Further ones change nothing:
+    left to itself, Ctrl-C could strike while the model is being written, and lose the training.
     """
 
     def __init__(self) -> None:
@@ -145,9 +146,10 @@ class CtrlC(Callback):
             signal.signal(signal.SIGINT, self._before)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.pressed or self.epochs == 0:
+        if self.epochs == 0:
             raise KeyboardInterrupt
         self.pressed = True
+        os.write(2, b"\nstopping after this batch, then saving: a moment\n")
 
     def on_batch_end(self, batch: int, n_batches: int) -> None:  # noqa: D102
         if self.pressed:

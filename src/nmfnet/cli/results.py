@@ -40,6 +40,8 @@ class Request:
     batch_size: str
     alpha: float
     l1_ratio: float
+    delta_x: float | None
+    delta: float | None
     bias: bool
     validation: float
     seed: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from nmfnet.cli.results import Request, Run, run_folder, summary, write
 from nmfnet.cli.tables import Score, score
 from nmfnet.datasets import Dataset
 from nmfnet.estimators.base import BaseNMFNet
+from nmfnet.training import PRETRAININGS, SOLVERS
 
 INTERRUPTED = 130  # exit status, as of a shell
 
@@ -72,8 +74,8 @@ def estimator(request: Request, task: Task) -> BaseNMFNet:
     return cls(
         hidden_layer_sizes(request.hidden),
         request.activation,
-        solver=request.solver,
-        pretrain=None if request.pretrain == "none" else request.pretrain,
+        solver=with_thresholds(request.solver, SOLVERS, delta_x=request.delta_x, delta=request.delta),
+        pretrain=with_thresholds(request.pretrain, PRETRAININGS, delta_x=request.delta_x),
         alpha=request.alpha,
         l1_ratio=request.l1_ratio,
         batch_size=batch_size(request.batch_size),
@@ -85,6 +87,14 @@ def estimator(request: Request, task: Task) -> BaseNMFNet:
         random_state=request.seed,
         device=request.device,
     )
+
+
+def with_thresholds(name: str, options: Mapping[str, type], **thresholds: float | None) -> Any:
+    """Settings of that name with the thresholds that were asked for; a name without any, or None, stays."""
+    given = {key: value for key, value in thresholds.items() if value is not None}
+    if name == "none":
+        return None
+    return options[name](**given) if given and name in options else name
 
 
 def hidden_layer_sizes(text: str) -> tuple[int, ...]:

@@ -33,8 +33,8 @@ def read_file(
     Parameters
     ----------
     path : path
-        ``.npz``: arrays X_train, y_train, X_test, y_test, of which X_train is required; or X and
-        y, of which X is required.  X has shape (n, n_features), or (n, height, width) or
+        ``.npz``: arrays X_train, y_train, X_test, y_test, of which X_train or
+        X_test is required; or X and y, of which X is required.  X has shape (n, n_features), or (n, height, width) or
         (n, height, width, channels) for images.  uint8 values, of whatever shape, are pixels and
         scaled from 0..255 to [0, 1]; all other numbers are left as they are.
         ``.csv``, whose first line names the columns, or ``.parquet``: a table of numbers, one
@@ -79,17 +79,18 @@ def read_file(
 
 def _read_arrays(path: Path) -> Dataset:
     arrays = load_npz(path, (*PARTS, "X", "y"))
-    X_name, y_name = ("X_train", "y_train") if "X_train" in arrays else ("X", "y")
+    names = ("X_train", "y_train"), ("X", "y"), ("X_test", "y_test")
+    X_name, y_name = next((pair for pair in names if pair[0] in arrays), ("X", "y"))
     if X_name not in arrays:
         raise DataError(f"{path}: holds {', '.join(arrays)}, but neither X_train nor X")
     X_train, image_shape = _features(arrays[X_name], path, X_name)
     y_train = _labels(arrays, y_name, len(X_train), path)
     X_test = y_test = None
-    if "X_test" in arrays:
+    if "X_test" in arrays and X_name != "X_test":
         _check_alike(arrays[X_name], arrays["X_test"], path, X_name)
         X_test, _ = _features(arrays["X_test"], path, "X_test")
         y_test = _labels(arrays, "y_test", len(X_test), path)
-    elif "y_test" in arrays:
+    elif "y_test" in arrays and X_name != "X_test":
         raise DataError(f"{path}: holds y_test without X_test")
     return Dataset(path.stem, X_train, y_train, X_test, y_test, image_shape=image_shape, source=str(path))
 

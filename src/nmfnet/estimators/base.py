@@ -151,10 +151,14 @@ class BaseNMFNet(BaseEstimator):
         """Training inputs and targets, and the validation set of early stopping."""
         if not self.early_stopping:
             return to_tensor(X).to(device), to_tensor(Y).to(device), None
-        parts = train_test_split(
-            X, Y, test_size=self.validation_fraction, stratify=self._stratify(Y),
-            random_state=check_random_state(self.random_state),
-        )  # fmt: skip
+        try:
+            parts = train_test_split(
+                X, Y, test_size=self.validation_fraction, stratify=self._stratify(Y),
+                random_state=check_random_state(self.random_state),
+            )  # fmt: skip
+        except ValueError as error:
+            text = f"early_stopping=True with validation_fraction={self.validation_fraction}: {error}"
+            raise ValueError(text) from None
         X_train, X_val, Y_train, Y_val = (to_tensor(part).to(device) for part in parts)
         return X_train, Y_train, (X_val, Y_val)
 
@@ -208,7 +212,8 @@ class BaseNMFNet(BaseEstimator):
             )
         Choice("solver", SOLVERS).check(self.solver)
         Choice("pretrain", PRETRAININGS, optional=True).check(self.pretrain)
-        if not all(isinstance(callback, Callback) for callback in self.callbacks or ()):
+        callbacks = self.callbacks if self.callbacks is not None else ()
+        if not isinstance(callbacks, Sequence) or not all(isinstance(callback, Callback) for callback in callbacks):
             raise ValueError(f"callbacks must be None or a sequence of nmfnet.Callback; got {self.callbacks!r}.")
         return [int(size) for size in hidden]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from numbers import Integral
-from typing import NamedTuple
+from numbers import Integral, Real
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from nmfnet._parameters import at_least
+from nmfnet._parameters import at_least, between
 from nmfnet.errors import DivergenceError
 
 CHECK_EVERY = 10  # iterations between two looks at the objective, as in scikit-learn's NMF
@@ -84,8 +84,26 @@ def uniform(rows: int, columns: int, like: Tensor, generator: torch.Generator | 
     return drawn.to(like.device)
 
 
+def check_settings(**settings: Any) -> None:
+    """Refuse unfit numbers, each by its name."""
+    for name, value in settings.items():
+        match name:
+            case "l1_ratio":
+                between(name, value, 0, 1)
+            case "delta":
+                between(name, value, 0, 1, open_high=True)
+            case "omega":
+                between(name, value, 0, 1, open_low=True)
+            case "n_w" | "n_z":
+                at_least(name, value, 1, Integral)
+            case _:
+                at_least(name, value, 0, Real)
+
+
 def check_matrix(X: Tensor, name: str) -> None:
     """Refuse anything but a finite, nonempty, floating-point matrix."""
+    if not isinstance(X, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor; got {type(X).__name__}: use torch.as_tensor({name}).")
     if X.ndim != 2 or X.numel() == 0:
         raise ValueError(f"{name} must be a nonempty matrix; got shape {tuple(X.shape)}.")
     if not X.dtype.is_floating_point:
@@ -94,10 +112,9 @@ def check_matrix(X: Tensor, name: str) -> None:
         raise ValueError(f"{name} contains NaN or infinity.")
 
 
-def rank_of(
-    n_components: int | None, Z: Tensor | None, W: Tensor | None, shape: tuple[int, int], intercept: bool = False
-) -> int:
-    """Rank asked for by number, or by starting factors, whose shapes must fit; else the smaller of `shape`."""
+def rank_of(n_components: int | None, Z: Tensor | None, W: Tensor | None, X: Tensor, intercept: bool = False) -> int:
+    """Rank asked for by number, or by starting factors, which must fit to X; else the smaller side of X."""
+    shape = X.shape
     if n_components is not None:
         at_least("n_components", n_components, 1, Integral)
         rank = n_components
@@ -108,6 +125,8 @@ def rank_of(
     for name, factor, expected in (("left", Z, (shape[0], rank)), ("right", W, (rank + intercept, shape[1]))):
         if factor is not None and tuple(factor.shape) != expected:
             raise ValueError(f"The {name} starting factor must have shape {expected}; got {tuple(factor.shape)}.")
+        if factor is not None and factor.dtype != X.dtype:
+            raise ValueError(f"The {name} starting factor is of dtype {factor.dtype}, the matrix of {X.dtype}.")
         if factor is not None and not factor.isfinite().all():
             raise ValueError(f"The {name} starting factor contains NaN or infinity.")
     return rank

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.activations import Activation, get_activation
-from nmfnet.factorization._common import penalties
+from nmfnet.factorization._common import check_settings, penalties
 from nmfnet.linalg import TruncatedSVD, affine, truncated_svd, with_ones
 
 
@@ -80,6 +80,7 @@ def nonlinear_least_squares(
     Fit
         The new weights and their pre-activations.
     """
+    check_settings(omega=omega, delta=delta, alpha=alpha, l1_ratio=l1_ratio)
     f = get_activation(activation)
     if basis is None:
         basis = truncated_svd(with_ones(Z, intercept), delta)

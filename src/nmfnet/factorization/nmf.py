@@ -10,6 +10,7 @@ from nmfnet.factorization._common import (
     Factorization,
     check_matrix,
     check_nonnegative,
+    check_settings,
     iterate,
     penalties,
     penalty,
@@ -130,6 +131,7 @@ def nmf(
         If the objective overflows.
     """
     check_matrix(X, "X")
+    check_settings(alpha_Z=alpha_Z, alpha_H=alpha_H, l1_ratio=l1_ratio, tol=tol)
     check_nonnegative(X, "X")
     Z, H = starting_factors(X, n_components, Z, H, generator)
     workspace = Workspace(X, Z)
@@ -153,7 +155,7 @@ def starting_factors(
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor]:
     """Copies of the factors given, else uniform random ones of the size that makes Z H as large as `X` on average."""
-    rank = rank_of(n_components, Z, H, (len(X), X.shape[1]))
+    rank = rank_of(n_components, Z, H, X)
     for name, factor in (("Z", Z), ("H", H)):
         if factor is not None:
             check_nonnegative(factor, name)

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from nmfnet.activations import Activation, get_activation
-from nmfnet.factorization._common import Factorization, check_matrix, iterate, penalty, rank_of, uniform
+from nmfnet.factorization._common import (
+    Factorization,
+    check_matrix,
+    check_settings,
+    iterate,
+    penalty,
+    rank_of,
+    uniform,
+)
 from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.linalg import affine, pseudo_inverse
 
@@ -138,7 +146,10 @@ def nonlinear_semi_nmf(
     """
     f = get_activation(activation)
     check_matrix(T, "T")
-    rank = rank_of(n_components, Z, W, (len(T), T.shape[1]), intercept)
+    check_settings(
+        alpha_Z=alpha_Z, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, delta=delta, omega=omega, n_w=n_w, n_z=n_z
+    )
+    rank = rank_of(n_components, Z, W, T, intercept)
     if Z is None:
         Z = uniform(len(T), rank, T, generator)
     Z = f.project(Z)

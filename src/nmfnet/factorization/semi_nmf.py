@@ -11,6 +11,7 @@ from nmfnet.factorization._common import (
     Factorization,
     check_matrix,
     check_nonnegative,
+    check_settings,
     iterate,
     penalties,
     penalty,
@@ -133,7 +134,8 @@ def semi_nmf(
         If `Y` is empty or not finite, the starting `Z` negative somewhere, or `solver` unknown.
     """
     check_matrix(Y, "Y")
-    rank = rank_of(n_components, Z, W, (len(Y), Y.shape[1]), intercept)
+    check_settings(alpha_Z=alpha_Z, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, delta=delta)
+    rank = rank_of(n_components, Z, W, Y, intercept)
     if Z is None:
         Z = uniform(len(Y), rank, Y, generator)
     check_nonnegative(Z, "Z")

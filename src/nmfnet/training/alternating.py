@@ -34,9 +34,10 @@ class Pinv(BaseEstimator):
         Steps on the nonnegative factor of each hidden layer, per batch.
     omega : float, default=1
         Relaxation of the steps of the hidden layers, in (0, 1].
-    delta : float, default=1e-14
+    delta : float, default=1e-2
         Singular values at most `delta` times the largest count as zero in the pseudo-inverses of
-        hidden activations and of weights; never below the rounding error of the dtype.
+        hidden activations and of weights; never below the rounding error of the dtype.  The paper's group
+        used 1e-14, which fails where a batch has about as many samples as a layer has units.
     delta_x : float, default=5e-3
         The same for the data X of the first layer.
     first_layer : {"data", "batch"}, default="data"
@@ -48,7 +49,7 @@ class Pinv(BaseEstimator):
     n_w: int = 10
     n_z: int = 1
     omega: float = 1.0
-    delta: float = 1e-14
+    delta: float = 1e-2
     delta_x: float = 5e-3
     first_layer: Literal["data", "batch"] = "data"
 

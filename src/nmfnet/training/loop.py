@@ -152,7 +152,7 @@ def _epoch(
     progress: Progress,
     generator: torch.Generator,
 ) -> EpochRecord | None:
-    """One pass over the data in random order; None if it ends with non-finite weights."""
+    """One pass over the data in random order; None if it ends with numbers that are not finite."""
     n = len(X)
     objective = error = torch.zeros((), dtype=torch.float64, device=X.device)
     batches = list(shuffled(n, settings.batch_size, generator))
@@ -168,7 +168,7 @@ def _epoch(
             error = error + settings.error(outputs, Y_batch).double().sum()
         for callback in settings.callbacks:
             callback.on_batch_end(number, len(batches))
-    if not network.is_finite():
+    if not (network.is_finite() and objective.isfinite()):
         return None
     record = EpochRecord(epoch=len(progress.history) + 1)
     with progress.timed():
@@ -176,7 +176,7 @@ def _epoch(
         record["train_error"] = float(error) / n
         if settings.validation is not None:
             X_val, Y_val = settings.validation
-            record["val_error"] = float(settings.error(network.predict(X_val), Y_val).mean())
+            record["val_error"] = float(settings.error(network.predict(X_val), Y_val).double().mean())
     record["seconds"] = progress.seconds
     return record
 
