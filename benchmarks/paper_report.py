@@ -62,7 +62,7 @@ def write(folder: Path, configurations: dict[str, Any], what: dict[str, str]) ->
             lines.append(f"| {name} | {r['seed']} | {r['date']} | {r['machine']} | {versions} |")
     lines += [
         "",
-        "The runs shared the machine with other work: their seconds are no measure of speed, [rate.md](rate.md) is.",
+        "Most runs shared the machine with other work: their seconds are no measure of speed, [rate.md](rate.md) is.",
     ]
     (folder.parent / "paper.md").write_text("\n".join(lines) + "\n")
 
