@@ -260,3 +260,10 @@ def test_semi_nmf_fits_a_bias(generator):
     found = semi_nmf(Y, 2, n_iter=200, intercept=True, generator=generator)
     assert found.W.shape == (3, 6)
     assert (Y - with_ones(found.Z) @ found.W).norm() < 0.05 * (Y - Y.mean(0)).norm()
+
+
+def test_omega_shortens_the_sparse_step():
+    _, normal = randoms(13)
+    Z, T, W = normal(40, 1), normal(40, 3), normal(1, 3)
+    whole, half = (nonlinear_least_squares(T, Z, W, omega=omega, alpha=1e-6, l1_ratio=1.0).W for omega in (1.0, 0.5))
+    torch.testing.assert_close(half, (whole + W) / 2, atol=1e-6, rtol=0)

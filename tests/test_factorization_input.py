@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nmfnet import DivergenceError, nmf, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
+from nmfnet import DivergenceError, nmf, nonlinear_semi_nmf, semi_nmf
 
 
 def randoms(seed):
@@ -79,13 +79,6 @@ def test_unfit_settings_are_named(factorize, settings, message):
 def test_arrays_are_refused_with_advice(factorize):
     with pytest.raises(TypeError, match=r"use torch\.as_tensor"):
         factorize(np.ones((3, 3)))
-
-
-def test_omega_shortens_the_sparse_step():
-    _, normal = randoms(13)
-    Z, T, W = normal(40, 1), normal(40, 3), normal(1, 3)
-    whole, half = (nonlinear_least_squares(T, Z, W, omega=omega, alpha=1e-6, l1_ratio=1.0).W for omega in (1.0, 0.5))
-    torch.testing.assert_close(half, (whole + W) / 2, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("factorize", [nmf, semi_nmf])
