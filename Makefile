@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-paper clean
+.PHONY: demo test clean
 
 demo: $(VENV)/.demo
 	$(BIN)/nmfnet train digits --hidden 200-100 --pretrain nmf --epochs 30 --seed 0 --out demo-output
@@ -17,9 +17,6 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
-
-bench-paper: $(VENV)/.demo
-	$(BIN)/python benchmarks/paper.py list
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

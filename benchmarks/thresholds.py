@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def write_table(stored: list[dict]) -> None:
-    """One row a run, best epoch and last."""
+    """One row a run, with the error after every epoch."""
     lines = [
         "# Thresholds of the pseudo-inverses",
         "",

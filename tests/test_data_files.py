@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_samples import images, message
 from nmfnet.datasets import read_file
+from samples import images, message
 
 # --- anyone's own .npz ---
 

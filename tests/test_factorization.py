@@ -13,6 +13,7 @@ from nmfnet.activations import ACTIVATIONS, get_activation
 from nmfnet.factorization import nmf_update, semi_nmf_z_step
 from nmfnet.factorization.semi_nmf import semi_nmf_hals_step
 from nmfnet.linalg import affine, truncated_svd, with_ones
+from samples import randoms
 
 shapes = {
     "m": st.integers(1, 25),
@@ -22,18 +23,6 @@ shapes = {
     "seed": st.integers(0, 2**31),
 }
 penalty = {"alpha": st.sampled_from([0.0, 1e-3, 1.0, 100.0]), "l1_ratio": st.sampled_from([0.0, 0.5, 1.0])}
-
-
-def randoms(seed):
-    rng = np.random.default_rng(seed)
-
-    def uniform(*shape):
-        return torch.tensor(rng.random(shape))
-
-    def normal(*shape):
-        return torch.tensor(rng.standard_normal(shape))
-
-    return uniform, normal
 
 
 def cost(factor, alpha, l1_ratio):

@@ -5,18 +5,7 @@ import pytest
 import torch
 
 from nmfnet import DivergenceError, nmf, nonlinear_semi_nmf, semi_nmf
-
-
-def randoms(seed):
-    rng = np.random.default_rng(seed)
-
-    def uniform(*shape):
-        return torch.tensor(rng.random(shape))
-
-    def normal(*shape):
-        return torch.tensor(rng.standard_normal(shape))
-
-    return uniform, normal
+from samples import randoms
 
 
 @pytest.mark.parametrize("factorize", [nmf, semi_nmf, nonlinear_semi_nmf])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,22 @@ def boolean(name: str, value: object) -> None:
     """Refuse anything but True and False."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name} must be True or False; got {value!r}.")
+
+
+def check_settings(**settings: Any) -> None:
+    """Refuse unfit settings of a factorization or a solver: what each may be goes by its name."""
+    for name, value in settings.items():
+        match name:
+            case "l1_ratio":
+                between(name, value, 0, 1)
+            case "delta" | "delta_x":
+                between(name, value, 0, 1, open_high=True)
+            case "omega":
+                between(name, value, 0, 1, open_low=True)
+            case "n_w" | "n_z" | "n_ae" | "n_nmf" | "n_ls" | "batch_size":
+                at_least(name, value, 1, Integral)
+            case _:
+                at_least(name, value, 0, Real)
 
 
 @dataclass(frozen=True)

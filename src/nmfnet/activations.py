@@ -83,8 +83,11 @@ def get_activation(activation: str | Activation) -> Activation:
     ValueError
         If the name is unknown.
     """
-    if isinstance(activation, Activation):
-        return activation
+    return activation if isinstance(activation, Activation) else activation_named(activation)
+
+
+def activation_named(activation: object) -> Activation:
+    """:func:`get_activation` for names alone, which is what a model file can hold."""
     if isinstance(activation, str) and activation in ACTIVATIONS:
         return ACTIVATIONS[activation]
     names = ", ".join(map(repr, ACTIVATIONS))

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from sklearn.utils.validation import check_is_fitted
 
-from nmfnet.activations import get_activation
+from nmfnet.activations import activation_named
 from nmfnet.errors import ModelFileError
 from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
 from nmfnet.estimators.base import BaseNMFNet
@@ -136,7 +136,7 @@ def _rebuild(header: dict[str, Any], weights: list[torch.Tensor]) -> BaseNMFNet:
     estimator = cls(**parameters)
     estimator.device = "cpu"
     estimator._check_parameters()
-    network = Network(weights, get_activation(header["network"]["activation"]), bool(header["network"]["intercept"]))
+    network = Network(weights, activation_named(header["network"]["activation"]), bool(header["network"]["intercept"]))
     _check_weights(network)
     estimator.network_ = network
     estimator._set_state(header["state"])

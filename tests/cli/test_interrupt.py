@@ -22,14 +22,7 @@ from nmfnet.cli import evaluation
 from nmfnet.cli.progress import Bar, Lines
 from nmfnet.cli.results import Request
 from nmfnet.cli.training import train
-
-FILES = ["curves.png", "history.json", "model.safetensors", "settings.json"]
-
-
-def settings(folder):
-    """Return the settings of a run."""
-    return json.loads(Path(folder, "settings.json").read_text())
-
+from samples import RUN_FILES, settings
 
 # --- Ctrl-C ---
 
@@ -52,7 +45,7 @@ def test_interrupted_training_is_saved(run, monkeypatch, validation):
     result = run("train", "digits", "--epochs", 50, "--validation", validation)
     assert result.status == 130 and result.err == ""
     assert "Interrupted" in result.out and "Test error" in result.out
-    assert sorted(os.listdir("nmfnet-digits")) == FILES
+    assert sorted(os.listdir("nmfnet-digits")) == RUN_FILES
     model = nmfnet.load("nmfnet-digits/model.safetensors")
     assert len(model.history_) == 2 == len(json.loads(Path("nmfnet-digits/history.json").read_text()))
     assert settings("nmfnet-digits")["result"]["interrupted"] is True

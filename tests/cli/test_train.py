@@ -16,14 +16,7 @@ from nmfnet import cli, datasets
 from nmfnet.cli.data import task_of
 from nmfnet.cli.training import hidden_layer_sizes
 from nmfnet.errors import DataError
-
-FILES = ["curves.png", "history.json", "model.safetensors", "settings.json"]
-
-
-def settings(folder):
-    """Return the settings of a run."""
-    return json.loads(Path(folder, "settings.json").read_text())
-
+from samples import RUN_FILES, settings
 
 # --- train ---
 
@@ -31,7 +24,7 @@ def settings(folder):
 def test_train_writes_four_files(run):
     result = run("train", "digits", "--hidden", "30-20", "--epochs", 3)
     assert result.status == 0 and result.err == ""
-    assert sorted(os.listdir("nmfnet-digits")) == FILES
+    assert sorted(os.listdir("nmfnet-digits")) == RUN_FILES
     model = nmfnet.load("nmfnet-digits/model.safetensors")
     assert json.loads(Path("nmfnet-digits/history.json").read_text()) == model.history_
     assert len(model.history_) == 3 and [W.shape[1] for W in model.coefs_] == [30, 20, 10]
@@ -223,8 +216,8 @@ def test_train_does_not_overwrite_what_is_not_a_run(run):
 
 def test_train_overwrites_a_former_run_only_when_done(run):
     run("train", "digits", "--epochs", 1, "--out", "out")
-    before = {name: Path("out", name).read_bytes() for name in FILES}
+    before = {name: Path("out", name).read_bytes() for name in RUN_FILES}
     run("train", "digits", "--epochs", 2, "--out", "out", "--device", "abacus").failed()
-    assert {name: Path("out", name).read_bytes() for name in FILES} == before
+    assert {name: Path("out", name).read_bytes() for name in RUN_FILES} == before
     assert run("train", "digits", "--epochs", 2, "--out", "out").status == 0
-    assert settings("out")["result"]["epochs"] == 2 and sorted(os.listdir("out")) == FILES
+    assert settings("out")["result"]["epochs"] == 2 and sorted(os.listdir("out")) == RUN_FILES

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,12 +10,7 @@ import pytest
 
 import nmfnet
 from nmfnet import cli, datasets
-
-
-def settings(folder):
-    """Return the settings of a run."""
-    return json.loads(Path(folder, "settings.json").read_text())
-
+from samples import settings
 
 # --- evaluate ---
 

@@ -32,17 +32,18 @@ def evaluate(path: Path, data: str, target: str | None, console: Console) -> Non
     model = load(path)
     what, X, y = examples(data, target, model)
     task: Task = "classification" if isinstance(model, nmfnet.NMFNetClassifier) else "regression"
-    if model.predict(X[:1]).ndim != 1:
+    predicted = model.predict(X)
+    if predicted.ndim != 1:
         raise NMFNetError(f"{path} has several targets a row, which evaluate does not support")
     if task == "classification":
         check_classes(y, model.classes_)
     elif y.dtype.kind not in "biuf":
         raise DataError(f"the model predicts numbers, but the targets of {data} are like {str(y[0])!r}")
-    found = score(model, X, y, task)
+    found = score(predicted, y, task)
     name = "Error" if task == "classification" else error_name(task)
     console.print(f"{name} on {what}: {in_words(found, task)}", markup=False, soft_wrap=True)
     if task == "classification" and found.error:
-        console.print(confusion(console, y, model.predict(X), model.classes_))
+        console.print(confusion(console, y, predicted, model.classes_))
 
 
 def predict(path: Path, file: str, out: Path | None, proba: bool) -> None:

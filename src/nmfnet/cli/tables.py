@@ -18,7 +18,6 @@ from rich.text import Text
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import shown_error
 from nmfnet.datasets import Available
-from nmfnet.estimators.base import BaseNMFNet
 
 MOST_CLASSES = 20  # with more, a confusion matrix is a list of its largest entries
 CONFUSIONS_LISTED = 10
@@ -53,9 +52,8 @@ class Score:
         return {"mean_squared_error": self.error, "rmse": math.sqrt(self.error), "r2": self.r2}
 
 
-def score(model: BaseNMFNet, X: Array, y: Array, task: Task) -> Score:
-    """Error of a model's predictions of y."""
-    predicted = model.predict(X)
+def score(predicted: Array, y: Array, task: Task) -> Score:
+    """Error of predictions of y."""
     if task == "classification":
         return Score(len(y), float(np.mean(predicted != y)))
     residual = np.subtract(predicted, y, dtype=np.float64)

@@ -162,7 +162,7 @@ def scores(model: BaseNMFNet, dataset: Dataset, task: Task, validation: float) -
     rest of the error on all rows is that of the training rows.
     """
     y = cli_data.targets(dataset)
-    everything = score(model, dataset.X_train, y, task)
+    everything = score(model.predict(dataset.X_train), y, task)
     n, n_validation = len(y), cli_data.held_out(len(y), validation)
     found = {"training": everything}
     if n_validation:
@@ -173,5 +173,5 @@ def scores(model: BaseNMFNet, dataset: Dataset, task: Task, validation: float) -
         found["training"] = Score(n - n_validation, rest / (n - n_validation), everything.variance)
         found["validation"] = Score(n_validation, error, everything.variance)
     if dataset.X_test is not None and dataset.y_test is not None:
-        found["test"] = score(model, dataset.X_test, dataset.y_test, task)
+        found["test"] = score(model.predict(dataset.X_test), dataset.y_test, task)
     return found

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from nmfnet._parameters import Choice, at_least, between, boolean, resolve
-from nmfnet.activations import ACTIVATIONS, get_activation
+from nmfnet.activations import activation_named
 from nmfnet.network import Network, he_weights
 from nmfnet.training import PRETRAININGS, SOLVERS, Callback, EpochRecord, PrintLog, Progress, Settings, train
 
@@ -139,7 +139,7 @@ class BaseNMFNet(BaseEstimator):
             progress = Progress(list(self.history_), self.history_[-1]["seconds"] if self.history_ else 0.0)
         else:
             weights = he_weights(sizes, self.fit_intercept, generator, X_train.dtype)
-            network = Network(weights, get_activation(self.activation), bool(self.fit_intercept)).on(device)
+            network = Network(weights, activation_named(self.activation), bool(self.fit_intercept)).on(device)
         for callback in callbacks:
             callback.on_fit_begin(network, self.max_iter)
         if not continued:
@@ -165,7 +165,7 @@ class BaseNMFNet(BaseEstimator):
     def _outputs(self, X: ArrayLike) -> Array:
         """Outputs of the network, shape (n_samples, n_outputs)."""
         check_is_fitted(self)
-        dtype = np.float32 if self.network_.weights[0].dtype == torch.float32 else np.float64
+        dtype = np.float32 if self.network_.dtype == torch.float32 else np.float64
         checked = validate_data(self, to_array(X), dtype=dtype, reset=False)
         return self.network_.predict(to_tensor(checked)).cpu().numpy()
 
@@ -206,10 +206,7 @@ class BaseNMFNet(BaseEstimator):
             between("validation_fraction", self.validation_fraction, 0, 1, open_low=True, open_high=True)
         if self.batch_size != "auto":
             at_least("batch_size", self.batch_size, 1, Integral, otherwise="'auto'")
-        if not isinstance(self.activation, str) or self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation must be one of {', '.join(map(repr, ACTIVATIONS))}; got {self.activation!r}."
-            )
+        activation_named(self.activation)
         Choice("solver", SOLVERS).check(self.solver)
         Choice("pretrain", PRETRAININGS, optional=True).check(self.pretrain)
         callbacks = self.callbacks if self.callbacks is not None else ()
@@ -247,7 +244,7 @@ class BaseNMFNet(BaseEstimator):
             f"{'-'.join(map(str, n))} units, {f}, {'a' if bias else 'no'} bias, {kind}"
             for n, f, bias, kind in (
                 (self.network_.sizes, self.network_.activation.name, self.network_.intercept, self.network_.dtype),
-                (sizes, get_activation(self.activation).name, bool(self.fit_intercept), dtype),
+                (sizes, activation_named(self.activation).name, bool(self.fit_intercept), dtype),
             )
         )
         if there != asked:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from numbers import Integral, Real
-from typing import Any, NamedTuple
+from numbers import Integral
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from nmfnet._parameters import at_least, between
+from nmfnet._parameters import at_least
 from nmfnet.errors import DivergenceError
 
 CHECK_EVERY = 10  # iterations between two looks at the objective, as in scikit-learn's NMF
@@ -82,22 +82,6 @@ def uniform(rows: int, columns: int, like: Tensor, generator: torch.Generator | 
     """Uniform numbers in [0, 1), drawn on the CPU so that every device starts from the same ones."""
     drawn = torch.rand(rows, columns, generator=generator, dtype=like.dtype)
     return drawn.to(like.device)
-
-
-def check_settings(**settings: Any) -> None:
-    """Refuse unfit numbers, each by its name."""
-    for name, value in settings.items():
-        match name:
-            case "l1_ratio":
-                between(name, value, 0, 1)
-            case "delta":
-                between(name, value, 0, 1, open_high=True)
-            case "omega":
-                between(name, value, 0, 1, open_low=True)
-            case "n_w" | "n_z":
-                at_least(name, value, 1, Integral)
-            case _:
-                at_least(name, value, 0, Real)
 
 
 def check_matrix(X: Tensor, name: str) -> None:

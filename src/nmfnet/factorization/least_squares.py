@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nmfnet._parameters import check_settings
 from nmfnet.activations import Activation, get_activation
-from nmfnet.factorization._common import check_settings, penalties
+from nmfnet.factorization._common import penalties
 from nmfnet.linalg import TruncatedSVD, affine, truncated_svd, with_ones
 
 

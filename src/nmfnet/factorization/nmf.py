@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import threshold
 
+from nmfnet._parameters import check_settings
 from nmfnet.factorization._common import (
     Factorization,
     check_matrix,
     check_nonnegative,
-    check_settings,
     iterate,
     penalties,
     penalty,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nmfnet._parameters import check_settings
 from nmfnet.activations import Activation, get_activation
 from nmfnet.factorization._common import (
     Factorization,
     check_matrix,
-    check_settings,
     iterate,
     penalty,
     rank_of,

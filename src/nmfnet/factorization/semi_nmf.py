@@ -7,11 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from nmfnet._parameters import check_settings
 from nmfnet.factorization._common import (
     Factorization,
     check_matrix,
     check_nonnegative,
-    check_settings,
     iterate,
     penalties,
     penalty,
@@ -22,7 +22,9 @@ from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.linalg import affine
 
 
-def semi_nmf_z_step(Y: Tensor, Z: Tensor, W: Tensor, *, alpha: float = 0.0, l1_ratio: float = 0.0) -> Tensor:
+def semi_nmf_z_step(
+    Y: Tensor, Z: Tensor, W: Tensor, *, alpha: float = 0.0, l1_ratio: float = 0.0, intercept: bool = False
+) -> Tensor:
     """One multiplicative step on the nonnegative factor (Ding, Li and Jordan, 2010, equation 11).
 
     ``Z <- Z o sqrt( ([Y Wt]+ + Z [W Wt]-) / ([Y Wt]- + Z [W Wt]+) )``, with the gradient of the
@@ -32,18 +34,18 @@ def semi_nmf_z_step(Y: Tensor, Z: Tensor, W: Tensor, *, alpha: float = 0.0, l1_r
     Parameters
     ----------
     Y : Tensor of shape (m, k)
-        Without the bias, where there is one.
     Z : Tensor of shape (m, r), nonnegative
-    W : Tensor of shape (r, k)
-        Without bias row.
+    W : Tensor of shape (r, k), or (r + 1, k) with `intercept`
     alpha, l1_ratio : float
         Penalty on Z, see :func:`semi_nmf`.
+    intercept : bool, default=False
+        Whether the last row of `W` is a bias, which is taken off Y.
 
     Returns
     -------
     Tensor of shape (m, r), nonnegative
     """
-    YW, WW = Y @ W.T, W @ W.T
+    YW, WW = _products(Y, W, intercept)
     l1, l2 = penalties(alpha, l1_ratio)
     up = torch.addmm(YW.clamp(min=0), Z, (-WW).clamp_(min=0))
     down = torch.addmm(YW.neg_().clamp_(min=0), Z, WW.clamp_(min=0))
@@ -53,7 +55,9 @@ def semi_nmf_z_step(Y: Tensor, Z: Tensor, W: Tensor, *, alpha: float = 0.0, l1_r
     return up.sqrt_().mul_(Z).div_(down.add_(torch.finfo(Z.dtype).tiny).sqrt_())
 
 
-def semi_nmf_hals_step(Y: Tensor, Z: Tensor, W: Tensor, *, alpha: float = 0.0, l1_ratio: float = 0.0) -> Tensor:
+def semi_nmf_hals_step(
+    Y: Tensor, Z: Tensor, W: Tensor, *, alpha: float = 0.0, l1_ratio: float = 0.0, intercept: bool = False
+) -> Tensor:
     """One pass of exact minimization over the columns of the nonnegative factor (HALS).
 
     ``z_j <- [(Y w_jt - sum over i != j of z_i w_i w_jt) / (w_j w_jt)]+``, Cichocki and Phan (2009).
@@ -61,7 +65,7 @@ def semi_nmf_hals_step(Y: Tensor, Z: Tensor, W: Tensor, *, alpha: float = 0.0, l
     become positive, and converges far faster.  Parameters as in :func:`semi_nmf_z_step`.
     """
     l1, l2 = penalties(alpha, l1_ratio)
-    YW, WW = Y @ W.T, W @ W.T
+    YW, WW = _products(Y, W, intercept)
     Z = Z.clone()
     for j, h in enumerate(WW.diagonal().tolist()):
         if h + l2 > 0:  # otherwise the objective does not depend on z_j, or only through L1
@@ -70,6 +74,13 @@ def semi_nmf_hals_step(Y: Tensor, Z: Tensor, W: Tensor, *, alpha: float = 0.0, l
         elif l1 > 0:
             Z[:, j] = 0
     return Z
+
+
+def _products(Y: Tensor, W: Tensor, intercept: bool) -> tuple[Tensor, Tensor]:
+    """Y Wt (m, r) and W Wt (r, r), after the bias has been taken off both."""
+    if intercept:
+        Y, W = Y - W[-1], W[:-1]
+    return Y @ W.T, W @ W.T
 
 
 Z_STEPS = {"hals": semi_nmf_hals_step, "mu": semi_nmf_z_step}
@@ -147,8 +158,7 @@ def semi_nmf(
         return nonlinear_least_squares(Y, Z, W, delta=delta, alpha=alpha_W, l1_ratio=l1_ratio, intercept=intercept).W
 
     def update(Z: Tensor, W: Tensor) -> tuple[Tensor, Tensor]:
-        without_bias = (Y - W[-1], W[:-1]) if intercept else (Y, W)
-        Z = z_step(without_bias[0], Z, without_bias[1], alpha=alpha_Z, l1_ratio=l1_ratio)
+        Z = z_step(Y, Z, W, alpha=alpha_Z, l1_ratio=l1_ratio, intercept=intercept)
         return Z, fit(Z, W)
 
     def objective(Z: Tensor, W: Tensor) -> Tensor:

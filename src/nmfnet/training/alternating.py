@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from nmfnet._parameters import at_least, between
+from nmfnet._parameters import check_settings
 from nmfnet.factorization import nonlinear_least_squares, nonlinear_z_step, semi_nmf_z_step
 from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, with_ones
 from nmfnet.network import Network
@@ -60,11 +59,7 @@ class Pinv(BaseEstimator):
 
     def check(self) -> None:
         """Refuse unfit settings, naming them."""
-        at_least("n_w", self.n_w, 1, Integral)
-        at_least("n_z", self.n_z, 1, Integral)
-        between("omega", self.omega, 0, 1, open_low=True)
-        between("delta", self.delta, 0, 1, open_high=True)
-        between("delta_x", self.delta_x, 0, 1, open_high=True)
+        check_settings(n_w=self.n_w, n_z=self.n_z, omega=self.omega, delta=self.delta, delta_x=self.delta_x)
         if self.first_layer not in ("data", "batch"):
             raise ValueError(f"first_layer must be 'data' or 'batch'; got {self.first_layer!r}.")
 
@@ -124,7 +119,7 @@ class Pinv(BaseEstimator):
                 T, Z[layer], W[layer], g, n_iter=n_w, omega=omega, delta=self.delta, A=A[layer], **penalty
             )
             if top and f.nonnegative:
-                T = self._semi_nmf_target(T, Z[layer], W[layer], network)
+                T = f.project(semi_nmf_z_step(T, Z[layer], W[layer], intercept=intercept))
             else:
                 T = nonlinear_z_step(
                     T, Z[layer], W[layer], f, output=g, n_iter=1 if top else self.n_z,
@@ -137,10 +132,3 @@ class Pinv(BaseEstimator):
             delta=self.delta_x, basis=basis, fraction=fraction, A=A[0], **penalty,
         )  # fmt: skip
         return outputs
-
-    @staticmethod
-    def _semi_nmf_target(Y: Tensor, Z: Tensor, W: Tensor, network: Network) -> Tensor:
-        """The nonnegative factor Z of Y ~ Z W after one multiplicative step."""
-        if network.intercept:
-            Y, W = Y - W[-1], W[:-1]
-        return network.activation.project(semi_nmf_z_step(Y, Z, W))

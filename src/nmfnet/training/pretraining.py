@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from nmfnet._parameters import at_least, between
+from nmfnet._parameters import check_settings
 from nmfnet.activations import Activation
 from nmfnet.errors import DataError
 from nmfnet.factorization import nonlinear_least_squares
@@ -55,11 +54,7 @@ class NMFAutoencoder(BaseEstimator):
 
     def check(self) -> None:
         """Refuse unfit settings, naming them."""
-        for name in ("n_ae", "n_nmf", "n_ls", "batch_size"):
-            at_least(name, getattr(self, name), 1, Integral)
-        between("omega", self.omega, 0, 1, open_low=True)
-        between("delta", self.delta, 0, 1, open_high=True)
-        between("delta_x", self.delta_x, 0, 1, open_high=True)
+        check_settings(**self.get_params())
 
     @torch.no_grad()
     def __call__(
