@@ -20,7 +20,7 @@ from nmfnet.factorization import (
     semi_nmf,
 )
 from nmfnet.storage import load
-from nmfnet.training import Callback, NMFAutoencoder, Pinv
+from nmfnet.training import Callback, NMFAutoencoder, Pinv, Relaxed
 
 __version__ = "0.1.0"
 
@@ -36,6 +36,7 @@ __all__ = [
     "NMFNetError",
     "NMFNetRegressor",
     "Pinv",
+    "Relaxed",
     "datasets",
     "load",
     "nmf",

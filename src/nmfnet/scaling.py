@@ -1,0 +1,142 @@
+"""Shift, scale and projection of what goes into a network, and the scale of real targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmfnet.linalg import BLOCK
+
+# Columns share a unit if nine in ten of them reach at most so many times as far as the median column.
+SAME_UNIT = 2.0
+# Directions that are always kept, and the widest input whose covariance matrix is formed.
+FEWEST, WIDEST = 64, 8192
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """``(X - shift) * factor``, or ``(X - shift) @ factor`` where the factor is a matrix.
+
+    Attributes
+    ----------
+    shift : Tensor of shape (n,)
+    factor : Tensor of shape (n,) or (n, r)
+    """
+
+    shift: Tensor
+    factor: Tensor
+
+    def __call__(self, X: Tensor) -> Tensor:
+        """From (m, n) to (m, n) or (m, r)."""
+        X = X - self.shift
+        return X @ self.factor if self.projects else X.mul_(self.factor)
+
+    def inverse(self, X: Tensor) -> Tensor:
+        """From scaled to original values; for a scaling that does not project."""
+        return X / self.factor + self.shift
+
+    @property
+    def projects(self) -> bool:
+        """Whether the factor is a matrix."""
+        return self.factor.ndim == 2
+
+    @property
+    def n_out(self) -> int:
+        """Columns of the result."""
+        return self.factor.shape[-1]
+
+    @property
+    def compression(self) -> float:
+        """Share r / n of the dimensions that is kept."""
+        return self.n_out / len(self.factor)
+
+    def on(self, device: torch.device | str) -> Scaling:
+        """The same on a device."""
+        return Scaling(self.shift.to(device), self.factor.to(device))
+
+
+def input_scaling(X: Tensor, explained_variance: float, centre: bool = True) -> Scaling:
+    """Scaling of the inputs, by what the columns of X are.
+
+    Columns of different units (a table's) are standardized one by one.  Columns that share a unit (pixels,
+    counts) keep their proportions and get one common scale.  If these are compressible besides, so that
+    half as many principal components hold `explained_variance` of the variance, then the network sees those
+    components alone: the low-variance directions are mostly noise, and the first layer becomes cheaper.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n, n_0)
+    explained_variance : float
+        Share of the variance to keep, in (0, 1]; 1 keeps everything.
+    centre : bool, default=True
+        Whether to subtract the mean; a network without biases could not put it back.
+
+    Returns
+    -------
+    Scaling
+        Of mean square 1 on average over the columns of its result.  A constant column becomes 0.
+    """
+    mean, variance, reach = _moments(X, centre)
+    # What rounding leaves of a constant column is no variance.
+    noise = (torch.finfo(X.dtype).eps * reach).square() * 16
+    varies = variance > noise
+    if not bool(varies.any()):
+        return Scaling(mean.to(X.dtype), torch.ones_like(mean, dtype=X.dtype))
+    top = torch.quantile(reach[varies], torch.tensor([0.5, 0.9], dtype=reach.dtype, device=reach.device))
+    if float(top[1]) > SAME_UNIT * float(top[0]):
+        scale = torch.where(varies, variance, torch.ones_like(variance)).rsqrt() * varies
+        return Scaling(mean.to(X.dtype), scale.to(X.dtype))
+    projection = _principal(X, mean, variance, explained_variance)
+    if projection is not None:
+        return Scaling(mean.to(X.dtype), projection.to(X.dtype))
+    common = (variance * varies).mean().rsqrt() * varies
+    return Scaling(mean.to(X.dtype), common.to(X.dtype))
+
+
+def target_scaling(Y: Tensor, centre: bool = True) -> Scaling:
+    """Scaling of real targets (n, k) to mean 0 and variance 1; a constant column keeps its scale."""
+    mean, variance, reach = _moments(Y, centre)
+    varies = variance > (torch.finfo(Y.dtype).eps * reach).square() * 16
+    scale = torch.where(varies, variance, torch.ones_like(variance)).rsqrt()
+    return Scaling(mean.to(Y.dtype), scale.to(Y.dtype))
+
+
+def _principal(X: Tensor, mean: Tensor, variance: Tensor, share: float) -> Tensor | None:
+    """Principal directions (n_0, r) with the common scale, or None where X is not compressible."""
+    n = X.shape[1]
+    if share >= 1 or n < 2 * FEWEST or n > WIDEST or len(X) < 2 * FEWEST:
+        return None
+    covariance = torch.zeros(n, n, dtype=torch.float64, device=X.device)
+    unit = float(variance.mean().sqrt())  # keeps the squares of huge and tiny numbers in range
+    for block in _float64(X):
+        block.sub_(mean).div_(unit)
+        covariance.addmm_(block.T, block)
+    eigenvalues, V = torch.linalg.eigh(covariance.div_(len(X)))
+    eigenvalues, V = eigenvalues.flip(0).clamp(min=0), V.flip(1)
+    cumulated = eigenvalues.cumsum(0) / eigenvalues.sum()
+    r = max(FEWEST, 1 + int((cumulated < share).sum()))
+    if 2 * r > n:
+        return None
+    return V[:, :r] / (unit * eigenvalues[:r].mean().sqrt())
+
+
+def _moments(X: Tensor, centre: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (or 0), variance about it and largest distance from 0 of each column, in float64, in two passes."""
+    reach = X.abs().amax(0).double()
+    mean = torch.zeros_like(reach)
+    if centre:
+        for block in _float64(X):
+            mean += block.sum(0) / len(X)
+    variance = torch.zeros_like(mean)
+    for block in _float64(X):
+        variance += block.sub_(mean).square_().sum(0)
+    return mean, variance / len(X), reach
+
+
+def _float64(X: Tensor) -> Iterator[Tensor]:
+    """Copies of blocks of rows, in float64."""
+    for block in X.split(BLOCK):
+        yield block.to(torch.float64, copy=True)
