@@ -24,8 +24,8 @@ class Network:
     ----------
     weights : list of Tensor
         W[l] of shape (n_{l-1} + 1, n_l) with the bias in the last row, or (n_{l-1}, n_l) without.
-    activation : Activation
-        Of the hidden layers.
+    activation : Activation or sequence of Activation
+        Of the hidden layers: of all, or one by one.
     intercept : bool
         Whether layers have a bias.
     output : Output
@@ -37,7 +37,7 @@ class Network:
     """
 
     weights: list[Tensor]
-    activation: Activation
+    activation: Activation | Sequence[Activation]
     intercept: bool = True
     output: Output = LINEAR
     inputs: Scaling | None = None
@@ -48,6 +48,18 @@ class Network:
         """Widths n_0, ..., n_L; n_0 is that of X."""
         first = len(self.weights[0]) - self.intercept if self.inputs is None else len(self.inputs.shift)
         return [first, *(W.shape[1] for W in self.weights)]
+
+    @property
+    def activations(self) -> list[Activation]:
+        """Of each hidden layer."""
+        if isinstance(self.activation, Activation):
+            return [self.activation] * (len(self.weights) - 1)
+        return list(self.activation)
+
+    @property
+    def activation_names(self) -> str | list[str]:
+        """Name of the activation, or of each layer's where they differ."""
+        return self.activation.name if isinstance(self.activation, Activation) else [f.name for f in self.activation]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -66,9 +78,9 @@ class Network:
             the scaled targets.
         """
         Z, A = [X if self.inputs is None else self.inputs(X)], []
-        for W in self.weights[:-1]:
+        for W, f in zip(self.weights, self.activations, strict=False):
             A.append(affine(Z[-1], W, self.intercept))
-            Z.append(self.activation(A[-1]))
+            Z.append(f(A[-1]))
         A.append(affine(Z[-1], self.weights[-1], self.intercept))
         return Z, A
 
@@ -78,8 +90,8 @@ class Network:
         for Z in X.split(rows):
             Z = Z.to(self.weights[0].device)
             Z = Z if self.inputs is None else self.inputs(Z)
-            for W in self.weights[:-1]:
-                Z = self.activation(affine(Z, W, self.intercept))
+            for W, f in zip(self.weights, self.activations, strict=False):
+                Z = f(affine(Z, W, self.intercept))
             outputs.append(affine(Z, self.weights[-1], self.intercept))
         return self.original_outputs(torch.cat(outputs))
 

@@ -79,29 +79,40 @@ def input_scaling(X: Tensor, explained_variance: float, centre: bool = True) -> 
     Scaling
         Of mean square 1 on average over the columns of its result.  A constant column becomes 0.
     """
-    mean, variance, reach = _moments(X, centre)
-    # What rounding leaves of a constant column is no variance.
-    noise = (torch.finfo(X.dtype).eps * reach).square() * 16
-    varies = variance > noise
-    if not bool(varies.any()):
-        return Scaling(mean.to(X.dtype), torch.ones_like(mean, dtype=X.dtype))
-    top = torch.quantile(reach[varies], torch.tensor([0.5, 0.9], dtype=reach.dtype, device=reach.device))
-    if float(top[1]) > SAME_UNIT * float(top[0]):
-        scale = torch.where(varies, variance, torch.ones_like(variance)).rsqrt() * varies
-        return Scaling(mean.to(X.dtype), scale.to(X.dtype))
-    projection = _principal(X, mean, variance, explained_variance)
-    if projection is not None:
-        return Scaling(mean.to(X.dtype), projection.to(X.dtype))
-    common = (variance * varies).mean().rsqrt() * varies
-    return Scaling(mean.to(X.dtype), common.to(X.dtype))
+    mean, variance, varies, same_unit = _columns(X, centre)
+    if same_unit:
+        projection = _principal(X, mean, variance, explained_variance)
+        if projection is not None:
+            return Scaling(mean.to(X.dtype), projection.to(X.dtype))
+    return Scaling(mean.to(X.dtype), (_inverse_scale(variance, varies, same_unit) * varies).to(X.dtype))
 
 
 def target_scaling(Y: Tensor, centre: bool = True) -> Scaling:
-    """Scaling of real targets (n, k) to mean 0 and variance 1; a constant column keeps its scale."""
-    mean, variance, reach = _moments(Y, centre)
-    varies = variance > (torch.finfo(Y.dtype).eps * reach).square() * 16
-    scale = torch.where(varies, variance, torch.ones_like(variance)).rsqrt()
+    """Scaling of real targets (n, k) to mean 0 and mean square 1.
+
+    One by one, or with one scale for all where they share a unit; a constant column keeps its scale.
+    """
+    mean, variance, varies, same_unit = _columns(Y, centre)
+    scale = _inverse_scale(variance, varies, same_unit)
     return Scaling(mean.to(Y.dtype), scale.to(Y.dtype))
+
+
+def _columns(X: Tensor, centre: bool) -> tuple[Tensor, Tensor, Tensor, bool]:
+    """Mean and variance of each column in float64, whether it varies, and whether all share a unit."""
+    mean, variance, reach = _moments(X, centre)
+    # What rounding leaves of a constant column is no variance.
+    varies = variance > (torch.finfo(X.dtype).eps * reach).square() * 16
+    if not bool(varies.any()):
+        return mean, variance, varies, False
+    middle, most = torch.quantile(reach[varies], torch.tensor([0.5, 0.9], dtype=reach.dtype, device=reach.device))
+    return mean, variance, varies, float(most) <= SAME_UNIT * float(middle)
+
+
+def _inverse_scale(variance: Tensor, varies: Tensor, same_unit: bool) -> Tensor:
+    """One over the standard deviation of each column, or over that of all; 1 for what is constant."""
+    if same_unit:
+        return variance[varies].mean().rsqrt().expand_as(variance)
+    return torch.where(varies, variance, torch.ones_like(variance)).rsqrt()
 
 
 def _principal(X: Tensor, mean: Tensor, variance: Tensor, share: float) -> Tensor | None:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from sklearn.utils.validation import check_is_fitted
 
-from nmfnet.activations import activation_named
+from nmfnet.activations import activations_named
 from nmfnet.errors import ModelFileError
 from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
 from nmfnet.estimators.base import BaseNMFNet
@@ -56,7 +56,7 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
         "estimator": type(estimator).__name__,
         "parameters": {k: _plain(v) for k, v in estimator.get_params(deep=False).items() if k not in NOT_SAVED},
         "network": {
-            "activation": estimator.network_.activation.name,
+            "activation": estimator.network_.activation_names,
             "intercept": estimator.network_.intercept,
             "output": estimator.network_.output.name,
             "label_smoothing": estimator.network_.output.smoothing,
@@ -132,7 +132,7 @@ def load(path: str | os.PathLike[str]) -> Any:
             if "nmfnet" not in metadata:
                 raise ModelFileError(f"{path} is a safetensors file, but not a nmfnet model.")
             header = json.loads(metadata["nmfnet"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a dict
+            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
         return _rebuild(header, tensors)
     except ModelFileError:
         raise
@@ -167,7 +167,7 @@ def _network(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Networ
             scalings[name] = Scaling(tensors.pop(f"{name}.shift"), tensors.pop(f"{name}.factor"))
     network = Network(
         [tensors[f"weight.{i}"] for i in range(1, len(tensors) + 1)],
-        activation_named(header["activation"]),
+        activations_named(header["activation"], len(tensors) - 1),
         bool(header["intercept"]),
         Output(header.get("output", "identity"), float(header.get("label_smoothing", 0.0))),
         **scalings,

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from nmfnet._parameters import Choice, at_least, between, boolean, resolve
-from nmfnet.activations import activation_named
+from nmfnet.activations import Activation, activations_named
 from nmfnet.errors import DivergenceError
 from nmfnet.network import Network, he_weights
 from nmfnet.outputs import Output
@@ -52,7 +52,7 @@ class BaseNMFNet(BaseEstimator):
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str = "relu",
+        activation: str | Sequence[str] = "relu",
         *,
         solver: str | Any = "relaxed",
         pretrain: str | Any | None = None,
@@ -211,7 +211,7 @@ class BaseNMFNet(BaseEstimator):
 
         Pre-training is of the data as they are, so that there the inputs are not scaled.
         """
-        inputs = solver.scaling(X, bool(self.fit_intercept)) if self.pretrain is None else None
+        inputs = solver.scaling(X, self._kind(), bool(self.fit_intercept)) if self.pretrain is None else None
         output = solver.output(self._kind())
         relaxed = solver.keeps_state
         targets = target_scaling(Y, bool(self.fit_intercept)) if relaxed and output.name == "identity" else None
@@ -219,7 +219,7 @@ class BaseNMFNet(BaseEstimator):
         # Small outputs at the start: relative steps then find their scale.
         weights = he_weights(sizes, self.fit_intercept, generator, X.dtype, last=0.1 if relaxed else 1.0)
         weights = [W.to(X.device) for W in weights]
-        activation = activation_named(self.activation)
+        activation = activations_named(self.activation, len(hidden))
         return Network(weights, activation, bool(self.fit_intercept), output, inputs, targets)
 
     def _continued(self, solver: Solver, hidden: list[int], X: Tensor, Y: Tensor) -> Network:
@@ -289,7 +289,7 @@ class BaseNMFNet(BaseEstimator):
             between("validation_fraction", self.validation_fraction, 0, 1, open_low=True, open_high=True)
         if self.batch_size != "auto":
             at_least("batch_size", self.batch_size, 1, Integral, otherwise="'auto'")
-        activation_named(self.activation)
+        activations_named(self.activation, len(hidden))
         Choice("solver", SOLVERS).check(self.solver)
         Choice("pretrain", PRETRAININGS, optional=True).check(self.pretrain)
         callbacks = self.callbacks if self.callbacks is not None else ()
@@ -324,11 +324,13 @@ class BaseNMFNet(BaseEstimator):
 
     def _check_same_network(self, sizes: list[int], dtype: torch.dtype, output: Output) -> None:
         net = self.network_
+        f = activations_named(self.activation, len(sizes) - 2)
+        asked_for = f.name if isinstance(f, Activation) else [each.name for each in f]
         there, asked = (
             f"{'-'.join(map(str, n))} units, {f} and {g.name}, {'a' if bias else 'no'} bias, {kind}"
             for n, f, g, bias, kind in (
-                (net.sizes, net.activation.name, net.output, net.intercept, net.dtype),
-                (sizes, activation_named(self.activation).name, output, bool(self.fit_intercept), dtype),
+                (net.sizes, net.activation_names, net.output, net.intercept, net.dtype),
+                (sizes, asked_for, output, bool(self.fit_intercept), dtype),
             )
         )
         if there != asked:

@@ -18,8 +18,8 @@ TEMPLATE = """{what}
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Widths of the hidden layers; ``()`` is a linear model.
     activation : {{"relu", "leaky_relu", "logistic", "sigmoid", "tanh", "softplus", "identity"}}, default="relu"
-        Of the hidden layers.  With relu, logistic and softplus their activations are nonnegative factors;
-        with the others the nonnegativity falls away and the factor step is plain least squares.
+        Of the hidden layers, or a sequence with a name for each.  With relu, logistic and softplus their
+        activations are nonnegative factors; with the others the nonnegativity falls away.
     solver : {{"relaxed", "pinv"}} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
         The sweep over a batch: small steps on both factors, or the paper's.  An instance carries its own
         settings, as in ``Relaxed(dropout=0.2)``.

@@ -20,7 +20,7 @@ from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, w
 from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling
-from nmfnet.training.loop import Plan
+from nmfnet.training.loop import Kind, Plan
 
 FirstLayer = Callable[[Tensor], tuple[TruncatedSVD, float]]
 
@@ -72,11 +72,11 @@ class Pinv(BaseEstimator):
         """The paper's 5000, or all samples."""
         return min(n, 5000)
 
-    def output(self, kind: Literal["classes", "labels", "real"]) -> Output:
+    def output(self, kind: Kind) -> Output:
         """Least squares, whatever the targets."""
         return Output("identity")
 
-    def scaling(self, X: Tensor, centre: bool) -> Scaling | None:
+    def scaling(self, X: Tensor, kind: Kind, centre: bool) -> Scaling | None:
         """None: the paper's network takes X as it is."""
         return None
 
@@ -125,15 +125,15 @@ class PinvSweep:
     def __call__(self, X: Tensor, Y: Tensor) -> Tensor:
         """Update the weights from X (b, n_0) and Y (b, n_L), and return the outputs (b, n_L) from before."""
         network, settings = self.network, self.settings
-        W, f, intercept = network.weights, network.activation, network.intercept
+        W, F, intercept = network.weights, network.activations, network.intercept
         share = self.plan.alpha * len(X) / self.plan.n_samples
         penalty: dict[str, Any] = {"alpha": share, "l1_ratio": self.plan.l1_ratio, "intercept": intercept}
         Z, A = network.forward(X)
         outputs, T = A[-1], Y
         for layer in reversed(range(1, len(W))):
             # From the second layer up: T ~ g(Z W), in W and then in Z, the target of the layer below.
-            top = layer == len(W) - 1
-            g, n_w, omega = ("identity", 1, 1.0) if top else (f, settings.n_w, settings.omega)
+            top, f = layer == len(W) - 1, F[layer - 1]
+            g, n_w, omega = ("identity", 1, 1.0) if top else (F[layer], settings.n_w, settings.omega)
             W[layer], fitted = nonlinear_least_squares(
                 T, Z[layer], W[layer], g, n_iter=n_w, omega=omega, delta=settings.delta, A=A[layer], **penalty
             )
@@ -147,7 +147,7 @@ class PinvSweep:
         basis, fraction = self.first_layer(X)
         penalty["alpha"] = share / fraction  # of which a fraction is against this batch
         W[0], _ = nonlinear_least_squares(
-            T, X, W[0], f if len(W) > 1 else "identity", n_iter=settings.n_w, omega=settings.omega,
+            T, X, W[0], F[0] if F else "identity", n_iter=settings.n_w, omega=settings.omega,
             delta=settings.delta_x, basis=basis, fraction=fraction, A=A[0], **penalty,
         )  # fmt: skip
         return outputs

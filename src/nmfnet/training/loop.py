@@ -19,6 +19,8 @@ from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling
 from nmfnet.training.callbacks import Callback, EpochRecord
 
+Kind = Literal["classes", "labels", "real"]  # of targets
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -64,10 +66,10 @@ class Solver(Protocol):
     def default_batch_size(self, n: int) -> int:
         """Batch size for n samples."""
 
-    def output(self, kind: Literal["classes", "labels", "real"]) -> Output:
+    def output(self, kind: Kind) -> Output:
         """What the outputs mean for such targets."""
 
-    def scaling(self, X: Tensor, centre: bool) -> Scaling | None:
+    def scaling(self, X: Tensor, kind: Kind, centre: bool) -> Scaling | None:
         """Scaling of the inputs, if any."""
 
     def prepare(self, network: Network, X: Tensor, plan: Plan) -> Sweep:

@@ -95,7 +95,7 @@ class NMFAutoencoder(BaseEstimator):
             delta = self.delta_x if layer == 0 else self.delta
             width = network.weights[layer].shape[1]
             Z, H = starting_factors(A, width, None, None, generator)
-            network.weights[layer], A, _ = self.layer(A, Z, H, network.activation, delta, intercept)
+            network.weights[layer], A, _ = self.layer(A, Z, H, network.activations[layer], delta, intercept)
         last = network.weights[-1]
         delta = self.delta if hidden else self.delta_x
         network.weights[-1] = nonlinear_least_squares(Y, A, torch.zeros_like(last), delta=delta, intercept=intercept).W

@@ -18,7 +18,7 @@ from nmfnet.linalg import DampedInverse, affine
 from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling
-from nmfnet.training.loop import Plan
+from nmfnet.training.loop import Kind, Plan
 
 PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
 LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they need momentum
@@ -54,7 +54,7 @@ class Relaxed(BaseEstimator):
         Whether inputs are scaled; see :func:`nmfnet.scaling.input_scaling`.
     explained_variance : float, default=0.93
         Share of the variance that the principal components of the inputs keep, where these are
-        compressible; 1 keeps all.
+        compressible and the targets are classes; 1 keeps all.
     label_smoothing : float, default=0.2
         Of the classes.  It keeps a residual in every sample: without it the relative step would follow the few samples
         that are still wrong.  `predict_proba` takes it back.
@@ -92,15 +92,19 @@ class Relaxed(BaseEstimator):
         """A twentieth of the samples, within [200, 1000]."""
         return min(n, max(200, min(1000, n // 20)))
 
-    def output(self, kind: Literal["classes", "labels", "real"]) -> Output:
+    def output(self, kind: Kind) -> Output:
         """What the outputs mean: softmax for classes, sigmoid for labels, identity for real targets."""
         names: dict[str, Literal["identity", "softmax", "sigmoid"]] = {"classes": "softmax", "labels": "sigmoid"}
         return Output(names.get(kind, "identity"), 0.0 if kind == "real" else self.label_smoothing)
 
-    def scaling(self, X: Tensor, centre: bool) -> Scaling | None:
-        """Scaling of the inputs X (n, n_0), with a shift where there are biases."""
+    def scaling(self, X: Tensor, kind: Kind, centre: bool) -> Scaling | None:
+        """Scaling of the inputs X (n, n_0), with a shift where there are biases.
+
+        Principal components only for classes and labels: real targets may hang on any direction.
+        """
         self.check()
-        return input_scaling(X, self.explained_variance, centre) if self.standardize else None
+        share = 1.0 if kind == "real" else self.explained_variance
+        return input_scaling(X, share, centre) if self.standardize else None
 
     def prepare(self, network: Network, X: Tensor, plan: Plan) -> RelaxedSweep:
         """Return the sweep over a batch, which knows how many updates are planned."""
@@ -141,8 +145,8 @@ class RelaxedSweep:
         Tensor of shape (b, n_L)
             Outputs from before the update, of the masked inputs.
         """
-        network, f = self.network, self.network.activation
-        W, intercept = network.weights, network.intercept
+        network = self.network
+        W, F, intercept = network.weights, network.activations, network.intercept
         Z, A, kept = self._forward(X)
         outputs, Y = A[-1].clone(), network.scaled_targets(Y)
         if self.updates % CHECK == 0 and not self.watch.good(network.output.loss(outputs, Y), self.average):
@@ -155,7 +159,7 @@ class RelaxedSweep:
             if layer:
                 # T = f(A + (T_above - Z_above) Wt)
                 V = W[layer][:-1] if intercept else W[layer]
-                T = f.f_(torch.addmm(A[layer - 1], E, V.T))
+                T = F[layer - 1].f_(torch.addmm(A[layer - 1], E, V.T))
                 mask = kept[layer]
                 E = T.sub_(Z[layer]) if mask is None else T.mul_(mask).sub_(Z[layer])
         self._update(steps)
@@ -163,7 +167,7 @@ class RelaxedSweep:
 
     def _forward(self, X: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
         """Inputs and pre-activations of every layer, and the dropout masks of the inputs."""
-        network, f = self.network, self.network.activation
+        network, F = self.network, self.network.activations
         if self.noise:
             X = X * self._mask(X, self.noise)
         Z, A = [X if network.inputs is None else network.inputs(X)], []
@@ -171,7 +175,7 @@ class RelaxedSweep:
         for layer, W in enumerate(network.weights):
             A.append(affine(Z[-1], W, network.intercept))
             if layer < len(network.weights) - 1:
-                Z.append(f(A[-1]))
+                Z.append(F[layer](A[-1]))
                 mask = self._mask(Z[-1], self.settings.dropout) if self.settings.dropout else None
                 kept.append(mask)
                 if mask is not None:
