@@ -142,8 +142,9 @@ class DampedInverse:
     """Damped least-squares steps ``(G + d I)^-1 Zt E / m`` on batches, with a running Gram matrix G.
 
     G is centred where there is a bias row: the bias is fitted exactly and not damped, as in ridge regression.  It
-    averages over batches and is factorized again every few of them.  Inputs far wider than a batch take
-    the dual form ``Zt (Z Zt / m + d I)^-1 E / m`` instead, which needs no matrix of the size of G.
+    averages over the batches at which it is factorized again: every few of them, and whenever inputs have grown
+    much.  Inputs wider than `wide` and than a batch take the dual form ``Zt (Z Zt / m + d I)^-1 E / m`` where
+    that is cheaper; it needs no matrix of the size of G, and knows the batch at hand alone.
 
     Parameters
     ----------
@@ -163,18 +164,23 @@ class DampedInverse:
     batches = 10
     early = 20  # updates in which every other one factorizes
     wide = 4096  # inputs up to here always take the primal form
+    growth = 4.0  # of the size of the inputs since the last factorization, after which it is made anew
 
     def __init__(self, damping: float, intercept: bool) -> None:
         self.damping, self.intercept, self.retries = damping, intercept, 0
         self.gram: Tensor | None = None
         self.inverse: Tensor | None = None
         self.ridge: Tensor | None = None
+        self.stiffness = 0.0
+        self.size = 0.0  # root mean square of the inputs at the last factorization
 
     def forget(self) -> None:
         """Start the running average anew."""
         self.gram = self.inverse = None
 
-    def solve(self, Z: Tensor, E: Tensor, update: int, pull: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def solve(
+        self, Z: Tensor, E: Tensor, update: int, pull: Tensor | None = None, stiffness: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
         """Step for a batch.
 
         Parameters
@@ -185,6 +191,8 @@ class DampedInverse:
             Number of the batch, from 0.
         pull : Tensor of shape (n + intercept, k), optional
             Added to the right-hand side ``Zt E / m``: minus the slope of a penalty.
+        stiffness : float, default=0
+            Curvature of the penalty, added to d.
 
         Returns
         -------
@@ -192,13 +200,17 @@ class DampedInverse:
         moved : Tensor, a scalar
             Root mean square over samples of the length of ``[Z, 1] D``; from G, without a pass over Z.
         """
-        centre, bias = (Z.mean(0), E.mean(0)) if self.intercept else (None, None)
         (m, n), k = Z.shape, E.shape[1]
+        self.stiffness = stiffness
+        centre, bias = (Z.mean(0), E.mean(0)) if self.intercept else (None, None)
+        mean = centre
+        if centre is not None and m == 1:  # one sample has nothing left beside its mean
+            centre = torch.zeros_like(centre)
         solve = self._dual if self._dual_is_cheaper(m, n, k) else self._primal
         D, squares = solve(Z, E, centre, bias, update, None if pull is None else pull[:n])
-        if centre is not None and bias is not None:
-            squares = squares + bias.square().sum()
-            D = torch.cat([D, (bias - centre @ D)[None]])
+        if mean is not None and bias is not None:
+            squares = bias.square().sum() if m == 1 else squares + bias.square().sum()
+            D = torch.cat([D, (bias - mean @ D)[None]])
         return D, squares.clamp(min=0).sqrt()
 
     def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
@@ -211,7 +223,12 @@ class DampedInverse:
     def _primal(
         self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None, update: int, pull: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        if update % self._every(len(Z)) == 0 or (update < self.early and update % 2 == 0) or self.inverse is None:
+        due = update % self._every(len(Z)) == 0 or (update < self.early and update % 2 == 0)
+        size = float(torch.linalg.vector_norm(Z)) / Z.numel() ** 0.5
+        grown = size > self.growth * self.size
+        if due or grown or self.inverse is None:
+            self.gram = None if grown else self.gram
+            self.size = size
             self._refresh(Z, centre)
         assert self.inverse is not None and self.ridge is not None
         C = Z.T @ E
@@ -229,7 +246,7 @@ class DampedInverse:
         size = G.diagonal().mean()
         if centre is not None:
             G.addr_(centre, centre, alpha=-1)
-        self.gram = G if self.gram is None else self.gram.mul_(self.memory).add_(G, alpha=1 - self.memory)
+        self.gram = G if self.gram is None else torch.lerp(G, self.gram, self.memory)
         self.ridge = self._ridge(self.gram.diagonal().mean(), size)
         self.inverse = torch.cholesky_inverse(self._cholesky(self.gram))
 
@@ -253,7 +270,7 @@ class DampedInverse:
     def _ridge(self, mean_diagonal: Tensor, size: Tensor) -> Tensor:
         """d: never below the rounding error of a Gram matrix of entries of this size, never 0."""
         limits = torch.finfo(size.dtype)
-        return self.damping * mean_diagonal.clamp(min=0) + limits.eps * size + limits.tiny**0.5
+        return self.damping * mean_diagonal.clamp(min=0) + limits.eps * size + limits.tiny**0.5 + self.stiffness
 
     def _cholesky(self, G: Tensor) -> Tensor:
         """Factor of G + d I; d grows until there is one."""

@@ -58,7 +58,7 @@ class Scaling:
         return Scaling(self.shift.to(device), self.factor.to(device))
 
 
-def input_scaling(X: Tensor, explained_variance: float, centre: bool = True) -> Scaling:
+def input_scaling(X: Tensor, explained_variance: float, centre: bool = True, constant: float = 0.0) -> Scaling:
     """Scaling of the inputs, by what the columns of X are.
 
     Columns of different units (a table's) are standardized one by one.  Columns that share a unit (pixels,
@@ -73,18 +73,21 @@ def input_scaling(X: Tensor, explained_variance: float, centre: bool = True) -> 
         Share of the variance to keep, in (0, 1]; 1 keeps everything.
     centre : bool, default=True
         Whether to subtract the mean; a network without biases could not put it back.
+    constant : float, default=0
+        Factor of constant columns; 0 ignores them for ever, 1 is for samples that are only the first.
 
     Returns
     -------
     Scaling
-        Of mean square 1 on average over the columns of its result.  A constant column becomes 0.
+        Of mean square 1 on average over the columns of its result that vary.
     """
-    mean, variance, varies, same_unit = _columns(X, centre)
+    mean, deviation, varies, same_unit = _columns(X, centre)
     if same_unit:
-        projection = _principal(X, mean, variance, explained_variance)
+        projection = _principal(X, mean, deviation, explained_variance)
         if projection is not None:
             return Scaling(mean.to(X.dtype), projection.to(X.dtype))
-    return Scaling(mean.to(X.dtype), (_inverse_scale(variance, varies, same_unit) * varies).to(X.dtype))
+    factor = torch.where(varies, _inverse_scale(deviation, varies, same_unit), constant)
+    return Scaling(mean.to(X.dtype), factor.to(X.dtype))
 
 
 def target_scaling(Y: Tensor, centre: bool = True) -> Scaling:
@@ -92,36 +95,39 @@ def target_scaling(Y: Tensor, centre: bool = True) -> Scaling:
 
     One by one, or with one scale for all where they share a unit; a constant column keeps its scale.
     """
-    mean, variance, varies, same_unit = _columns(Y, centre)
-    scale = _inverse_scale(variance, varies, same_unit)
+    mean, deviation, varies, same_unit = _columns(Y, centre)
+    scale = _inverse_scale(deviation, varies, same_unit)
     return Scaling(mean.to(Y.dtype), scale.to(Y.dtype))
 
 
 def _columns(X: Tensor, centre: bool) -> tuple[Tensor, Tensor, Tensor, bool]:
-    """Mean and variance of each column in float64, whether it varies, and whether all share a unit."""
-    mean, variance, reach = _moments(X, centre)
-    # What rounding leaves of a constant column is no variance.
-    varies = variance > (torch.finfo(X.dtype).eps * reach).square() * 16
+    """Mean and standard deviation of each column in float64, whether it varies, and whether all share a unit."""
+    mean, deviation, reach, spread = _moments(X, centre)
+    # What rounding leaves of a constant column is no deviation; and one over it must be a number.
+    limits = torch.finfo(X.dtype)
+    varies = (deviation > 4 * limits.eps * reach) & (deviation > 4 / limits.max)
     if not bool(varies.any()):
-        return mean, variance, varies, False
-    middle, most = torch.quantile(reach[varies], torch.tensor([0.5, 0.9], dtype=reach.dtype, device=reach.device))
-    return mean, variance, varies, float(most) <= SAME_UNIT * float(middle)
+        return mean, deviation, varies, False
+    middle, most = torch.quantile(spread[varies], torch.tensor([0.5, 0.9], dtype=reach.dtype, device=reach.device))
+    return mean, deviation, varies, float(most) <= SAME_UNIT * float(middle)
 
 
-def _inverse_scale(variance: Tensor, varies: Tensor, same_unit: bool) -> Tensor:
-    """One over the standard deviation of each column, or over that of all; 1 for what is constant."""
+def _inverse_scale(deviation: Tensor, varies: Tensor, same_unit: bool) -> Tensor:
+    """One over the standard deviation of each column, 1 for a constant one; or over that of all that vary."""
     if same_unit:
-        return variance[varies].mean().rsqrt().expand_as(variance)
-    return torch.where(varies, variance, torch.ones_like(variance)).rsqrt()
+        largest = deviation[varies].max()
+        common = largest * (deviation[varies] / largest).square().mean().sqrt()
+        return (1 / common).expand_as(deviation)
+    return 1 / torch.where(varies, deviation, torch.ones_like(deviation))
 
 
-def _principal(X: Tensor, mean: Tensor, variance: Tensor, share: float) -> Tensor | None:
+def _principal(X: Tensor, mean: Tensor, deviation: Tensor, share: float) -> Tensor | None:
     """Principal directions (n_0, r) with the common scale, or None where X is not compressible."""
     n = X.shape[1]
     if share >= 1 or n < 2 * FEWEST or n > WIDEST or len(X) < 2 * FEWEST:
         return None
     covariance = torch.zeros(n, n, dtype=torch.float64, device=X.device)
-    unit = float(variance.mean().sqrt())  # keeps the squares of huge and tiny numbers in range
+    unit = float(deviation.max())  # keeps the squares of huge and tiny numbers in range
     for block in _float64(X):
         block.sub_(mean).div_(unit)
         covariance.addmm_(block.T, block)
@@ -134,17 +140,20 @@ def _principal(X: Tensor, mean: Tensor, variance: Tensor, share: float) -> Tenso
     return V[:, :r] / (unit * eigenvalues[:r].mean().sqrt())
 
 
-def _moments(X: Tensor, centre: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (or 0), variance about it and largest distance from 0 of each column, in float64, in two passes."""
+def _moments(X: Tensor, centre: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean (or 0), deviation from it, largest distances from 0 and from the mean of each column, in float64."""
     reach = X.abs().amax(0).double()
     mean = torch.zeros_like(reach)
     if centre:
         for block in _float64(X):
-            mean += block.sum(0) / len(X)
-    variance = torch.zeros_like(mean)
+            mean += (block / len(X)).sum(0)
+    spread, squares = torch.zeros_like(mean), torch.zeros_like(mean)
     for block in _float64(X):
-        variance += block.sub_(mean).square_().sum(0)
-    return mean, variance / len(X), reach
+        spread = torch.maximum(spread, block.sub_(mean).abs_().amax(0))
+    unit = torch.where(spread > 0, spread, torch.ones_like(spread))  # keeps squares in range
+    for block in _float64(X):
+        squares += block.sub_(mean).div_(unit).square_().sum(0)
+    return mean, unit * (squares / len(X)).sqrt(), reach, spread
 
 
 def _float64(X: Tensor) -> Iterator[Tensor]:

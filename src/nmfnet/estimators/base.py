@@ -34,6 +34,7 @@ from nmfnet.training import (
     Progress,
     Settings,
     Solver,
+    Sweep,
     epoch,
     planned,
     train,
@@ -48,6 +49,8 @@ class BaseNMFNet(BaseEstimator):
     network_: Network
     history_: list[EpochRecord]
     n_features_in_: int
+    _sweep: Sweep
+    _random_: Tensor
 
     def __init__(
         self,
@@ -169,7 +172,8 @@ class BaseNMFNet(BaseEstimator):
             self._pretrain(network, X_train, Y_train, generator, progress, settings.callbacks)
         train(network, solver, X_train, Y_train, settings, progress, generator)
         self.network_, self.history_ = network, progress.history
-        self.__dict__.pop("_sweep", None)
+        for name in ("_sweep", "_random_"):
+            self.__dict__.pop(name, None)
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, **encoding: Any) -> None:
         """One pass over X and y, with the averages of earlier calls."""
@@ -178,22 +182,25 @@ class BaseNMFNet(BaseEstimator):
         device, solver = self._device(), resolve(self.solver, SOLVERS)
         X_batch, Y_batch = to_tensor(X_checked).to(device), to_tensor(Y_checked).to(device)
         settings = self._settings(solver, len(X_batch), None)
+        generator = self._generator() if "_random_" not in self.__dict__ else torch.Generator()
         if first:
-            self._generator_ = self._generator()
-            network = self._new_network(solver, hidden, X_batch, Y_batch, self._generator_)
+            network = self._new_network(solver, hidden, X_batch, Y_batch, generator, partial=True)
             self.history_ = []
         else:
             network = self._continued(solver, hidden, X_batch, Y_batch).on(device)
-        generator = self.__dict__.setdefault("_generator_", self._generator())
+        if "_random_" in self.__dict__:
+            generator.set_state(self._random_)
         progress = Progress(self.history_, self.history_[-1]["seconds"] if self.history_ else 0.0)
-        sweep = self.__dict__.get("_sweep")
-        if sweep is None or not solver.keeps_state:
+        if "_sweep" in self.__dict__ and solver.keeps_state:
+            sweep = self._sweep.fork()
+        else:
             sweep = solver.prepare(network, X_batch, planned(settings, len(X_batch), generator, partial=True))
         record = epoch(sweep.network, sweep, X_batch, Y_batch, settings, progress, generator)
         if record is None:
             raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
         self.history_ = [*self.history_, record]
-        self.network_, self._sweep = network.with_weights(sweep.weights()), sweep
+        self.network_ = network.with_weights(sweep.weights())
+        self._sweep, self._random_ = sweep, generator.get_state()
 
     def _settings(self, solver: Solver, n: int, validation: tuple[Tensor, Tensor] | None) -> Settings:
         return Settings(
@@ -205,16 +212,23 @@ class BaseNMFNet(BaseEstimator):
         )  # fmt: skip
 
     def _new_network(
-        self, solver: Solver, hidden: list[int], X: Tensor, Y: Tensor, generator: torch.Generator
+        self,
+        solver: Solver,
+        hidden: list[int],
+        X: Tensor,
+        Y: Tensor,
+        generator: torch.Generator,
+        partial: bool = False,
     ) -> Network:
         """A network with random weights, on the device of X.
 
         Pre-training is of the data as they are, so that there the inputs are not scaled.
         """
-        inputs = solver.scaling(X, self._kind(), bool(self.fit_intercept)) if self.pretrain is None else None
+        centre = bool(self.fit_intercept)
+        inputs = solver.scaling(X, self._kind(), centre, partial) if self.pretrain is None else None
         output = solver.output(self._kind())
         relaxed = solver.keeps_state
-        targets = target_scaling(Y, bool(self.fit_intercept)) if relaxed and output.name == "identity" else None
+        targets = target_scaling(Y, centre) if relaxed and output.name == "identity" else None
         sizes = [X.shape[1] if inputs is None else inputs.n_out, *hidden, Y.shape[1]]
         # Small outputs at the start: relative steps then find their scale.
         weights = he_weights(sizes, self.fit_intercept, generator, X.dtype, last=0.1 if relaxed else 1.0)
@@ -392,7 +406,7 @@ class BaseNMFNet(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        for name in ("_sweep", "_generator_"):  # large and not needed: training goes on from the averaged weights
+        for name in ("_sweep", "_random_"):  # large and not needed: training goes on from the averaged weights
             state.pop(name, None)
         if "network_" in state:  # to be read where there is no GPU
             state["network_"] = state["network_"].on("cpu")

@@ -76,7 +76,7 @@ class Pinv(BaseEstimator):
         """Least squares, whatever the targets."""
         return Output("identity")
 
-    def scaling(self, X: Tensor, kind: Kind, centre: bool) -> Scaling | None:
+    def scaling(self, X: Tensor, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
         """None: the paper's network takes X as it is."""
         return None
 
@@ -116,6 +116,11 @@ class PinvSweep:
 
     def __init__(self, settings: Pinv, network: Network, plan: Plan, first_layer: FirstLayer) -> None:
         self.settings, self.network, self.plan, self.first_layer = settings, network, plan, first_layer
+
+    def fork(self) -> PinvSweep:
+        """A copy that goes its own way."""
+        network = self.network.with_weights(self.network.weights)
+        return PinvSweep(self.settings, network, self.plan, self.first_layer)
 
     def weights(self) -> list[Tensor]:
         """The network's own."""

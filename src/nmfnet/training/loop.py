@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, Self
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -50,6 +50,11 @@ class Sweep(Protocol):
     def __call__(self, X: Tensor, Y: Tensor) -> Tensor:
         """Replace the network's weight tensors, and return the outputs from before."""
 
+    network: Network
+
+    def fork(self) -> Self:
+        """A copy, whose calls leave this one as it is."""
+
     def weights(self) -> list[Tensor]:
         """Weights to predict with: the network's own, or an average of them."""
 
@@ -69,7 +74,7 @@ class Solver(Protocol):
     def output(self, kind: Kind) -> Output:
         """What the outputs mean for such targets."""
 
-    def scaling(self, X: Tensor, kind: Kind, centre: bool) -> Scaling | None:
+    def scaling(self, X: Tensor, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
         """Scaling of the inputs, if any."""
 
     def prepare(self, network: Network, X: Tensor, plan: Plan) -> Sweep:
@@ -165,7 +170,9 @@ def train(
         If the first epoch ends with non-finite weights.  Later, training stops with a
         DivergenceWarning and the weights of the last good epoch.
     """
-    best, good = Best(settings.tol), list(network.weights)
+    # The loss of real targets has their unit, squared.
+    unit = 1.0 if network.targets is None else float(network.targets.factor.double().pow(-2).mean())
+    best, good = Best(settings.tol * unit), list(network.weights)
     deadline = None if settings.max_time is None else progress.seconds + settings.max_time
     sweep = None
     try:
@@ -225,8 +232,9 @@ def epoch(
                 outputs = _whole_sweep(network, sweep, X_batch, Y_batch)
             except DivergenceError:  # a decomposition met overflowed activations
                 return None
-            objective = objective + network.output.loss(outputs, Y_batch).double().sum()
-            error = error + settings.error(outputs, Y_batch).double().sum()
+            outputs, Y_batch = outputs.double(), Y_batch.double()  # sums and squares of large numbers
+            objective = objective + network.output.loss(outputs, Y_batch).sum()
+            error = error + settings.error(outputs, Y_batch).sum()
             seen += len(rows)
         for callback in settings.callbacks:
             callback.on_batch_end(number, len(batches))
@@ -241,7 +249,7 @@ def epoch(
         record["train_error"] = float(error) / seen
         if settings.validation is not None:
             X_val, Y_val = settings.validation
-            record["val_error"] = float(settings.error(model.predict(X_val), Y_val).double().mean())
+            record["val_error"] = float(settings.error(model.predict(X_val).double(), Y_val.double()).mean())
     if sweep.retries > retries:
         record["retries"] = sweep.retries - retries
     record["seconds"] = progress.seconds

@@ -6,6 +6,7 @@ and no derivative of f anywhere.  docs/relaxed.md explains each part and what is
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -22,6 +23,8 @@ from nmfnet.training.loop import Kind, Plan
 
 PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
 LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they need momentum
+LEAST = 0.01  # size of the outputs that steps are at least relative to
+FOLLOW = 0.02  # least weight of the newest weights in the average where there is no end, so that it follows changes
 CHECK = 4  # updates between two looks at the loss, each of which waits for the device
 
 
@@ -29,20 +32,23 @@ CHECK = 4  # updates between two looks at the loss, each of which waits for the 
 class Relaxed(BaseEstimator):
     """Settings of the relaxed solver, for ``NMFNetClassifier(solver=Relaxed(dropout=0.2))``.
 
-    None of them needs tuning to the data: steps are relative, and all that depends on units is scaled.
+    None of them is meant to be tuned to the data: steps are relative, and inputs and real targets are scaled, except
+    inputs with `pretrain` or ``standardize=False``.
 
     Parameters
     ----------
     delta : float or "auto", default="auto"
-        Relative step at the start: by how much of their size a layer's pre-activations move in one update.  It
-        falls linearly to 0 over the planned updates; without a plan (`partial_fit`) it stays.
+        Relative step at the start: by how much of their size a layer's pre-activations move in one update, as far as
+        the running Gram matrix tells.  It falls linearly to 0 over the planned updates; without a plan
+        (`partial_fit`) it stays.  Above 0.05 a step is taken partly at once and partly by averaging.
         "auto" is 20 / updates, within [0.05, 0.3].
     tau : float, default=0.1
         How far the targets go: those of the top layer are ``A + tau (Y - g(A))``.
     damping : float, default=1
         Tikhonov term of the least-squares steps, relative to the mean diagonal of the Gram matrix.
     noise : float or "auto", default="auto"
-        Probability that an input is masked during training, the others scaled up.  "auto" masks only where
+        Probability that an input is masked during training (set to 0, or to its value nearest to 0), the others
+        moved away from there by the factor 1 / (1 - noise).  "auto" masks only where
         inputs tell about each other: ``0.3 (1 - 2 r / n_0)`` where r of n_0 principal components
         suffice (images), 0 where they do not (tables).
     dropout : float, default=0
@@ -52,12 +58,12 @@ class Relaxed(BaseEstimator):
         training can end at any time.
     standardize : bool, default=True
         Whether inputs are scaled; see :func:`nmfnet.scaling.input_scaling`.
-    explained_variance : float, default=0.93
+    explained_variance : float, default=0.96
         Share of the variance that the principal components of the inputs keep, where these are
         compressible and the targets are classes; 1 keeps all.
     label_smoothing : float, default=0.2
-        Of the classes.  It keeps a residual in every sample: without it the relative step would follow the few samples
-        that are still wrong.  `predict_proba` takes it back.
+        Of the classes or labels.  It keeps a residual in nearly every sample: without it the relative step would
+        follow the few samples that are still wrong.  `predict_proba` takes it back.
     """
 
     delta: float | Literal["auto"] = "auto"
@@ -67,7 +73,7 @@ class Relaxed(BaseEstimator):
     dropout: float = 0.0
     averaging: float = 8.0
     standardize: bool = True
-    explained_variance: float = 0.93
+    explained_variance: float = 0.96
     label_smoothing: float = 0.2
 
     keeps_state: ClassVar[bool] = True
@@ -97,26 +103,26 @@ class Relaxed(BaseEstimator):
         names: dict[str, Literal["identity", "softmax", "sigmoid"]] = {"classes": "softmax", "labels": "sigmoid"}
         return Output(names.get(kind, "identity"), 0.0 if kind == "real" else self.label_smoothing)
 
-    def scaling(self, X: Tensor, kind: Kind, centre: bool) -> Scaling | None:
-        """Scaling of the inputs X (n, n_0), with a shift where there are biases.
+    def scaling(self, X: Tensor, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
+        """Scaling of the inputs X (n, n_0), with a shift where there are biases; `partial` where X is but a part.
 
         Principal components only for classes and labels: real targets may hang on any direction.
         """
         self.check()
         share = 1.0 if kind == "real" else self.explained_variance
-        return input_scaling(X, share, centre) if self.standardize else None
+        return input_scaling(X, share, centre, constant=float(partial)) if self.standardize else None
 
     def prepare(self, network: Network, X: Tensor, plan: Plan) -> RelaxedSweep:
         """Return the sweep over a batch, which knows how many updates are planned."""
         self.check()
-        return RelaxedSweep(self, network, plan)
+        return RelaxedSweep(self, network, plan, background(X))
 
 
 class RelaxedSweep:
     """One update of all weights from a batch, and the average of the weights so far."""
 
-    def __init__(self, settings: Relaxed, network: Network, plan: Plan) -> None:
-        self.settings, self.network, self.plan = settings, network, plan
+    def __init__(self, settings: Relaxed, network: Network, plan: Plan, background: Tensor | None = None) -> None:
+        self.settings, self.network, self.plan, self.background = settings, network, plan, background
         self.delta = _auto_delta(plan.n_updates) if settings.delta == "auto" else float(settings.delta)
         self.momentum = max(0.0, 1 - STEADY / self.delta)
         self.noise = _auto_noise(network.inputs) if settings.noise == "auto" else float(settings.noise)
@@ -126,6 +132,16 @@ class RelaxedSweep:
         self.updates = self.taken_back = 0
         self.watch = Watch(self.average)
         self.generator: torch.Generator | None = None
+
+    def fork(self) -> RelaxedSweep:
+        """A copy that goes its own way; tensors are shared, since none is ever written into."""
+        other = copy(self)
+        other.network = self.network.with_weights(self.network.weights)
+        other.inverses, other.watch = [copy(inverse) for inverse in self.inverses], copy(self.watch)
+        if self.generator is not None:
+            other.generator = torch.Generator(self.generator.device)
+            other.generator.set_state(self.generator.get_state())
+        return other
 
     def weights(self) -> list[Tensor]:
         """Weights to predict with."""
@@ -169,7 +185,8 @@ class RelaxedSweep:
         """Inputs and pre-activations of every layer, and the dropout masks of the inputs."""
         network, F = self.network, self.network.activations
         if self.noise:
-            X = X * self._mask(X, self.noise)
+            rest = X.new_zeros(()) if self.background is None else self.background
+            X = (X - rest).mul_(self._mask(X, self.noise)).add_(rest)
         Z, A = [X if network.inputs is None else network.inputs(X)], []
         kept: list[Tensor | None] = [None]
         for layer, W in enumerate(network.weights):
@@ -185,12 +202,14 @@ class RelaxedSweep:
     def _step(self, layer: int, Z: Tensor, E: Tensor, A: Tensor) -> Tensor:
         """Damped least-squares step D on E, scaled so that Z D is a fraction delta of A in size."""
         penalty = self.plan.alpha / self.plan.n_samples * self.settings.tau if self.plan.alpha else 0.0
-        pull = None
+        pull, share = None, self.plan.l1_ratio
         if penalty:
-            W, share = self.network.weights[layer], self.plan.l1_ratio
+            W = self.network.weights[layer]
             pull = -penalty * ((1 - share) * W + share * W.sign())
-        D, moved = self.inverses[layer].solve(Z, E, self.updates, pull)
+        D, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - share))
         size = torch.linalg.vector_norm(A) / A.shape[0] ** 0.5
+        if layer == len(self.network.weights) - 1:  # outputs of constant inputs start at 0
+            size = size.clamp(min=LEAST * A.shape[1] ** 0.5)
         done = 0.0 if self.plan.n_updates is None else min(1.0, self.updates / self.plan.n_updates)
         scale = (1 - done) * self.delta * size / moved
         return D.mul_(scale.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
@@ -204,6 +223,8 @@ class RelaxedSweep:
         """
         a = self.settings.averaging
         follow = (a + 1) / (self.updates + a + 1)
+        if self.plan.n_updates is None:
+            follow = max(follow, FOLLOW)
         fast = [W + step for W, step in zip(self.fast, steps, strict=True)]
         average = [torch.lerp(old, new, follow) for old, new in zip(self.average, fast, strict=True)]
         working = fast
@@ -219,6 +240,7 @@ class RelaxedSweep:
         self.fast, self.average = list(self.watch.weights), list(self.watch.weights)
         self.network.weights[:] = self.watch.weights
         self.updates, self.taken_back = self.updates + 1, self.taken_back + 1
+        self.watch = Watch(self.average)  # it may be the data that changed
         for inverse in self.inverses:
             inverse.forget()
 
@@ -231,7 +253,7 @@ class RelaxedSweep:
             self.generator = torch.Generator(like.device).manual_seed(self.plan.seed)
         words = torch.empty(-(-like.numel() // 8), dtype=torch.int64, device=like.device)
         words.random_(-(2**63), None, generator=self.generator)
-        threshold = round(256 * p)
+        threshold = min(255, round(256 * p))
         keep = words.view(torch.uint8)[: like.numel()].view(like.shape) >= threshold
         return keep.to(like.dtype).mul_(256 / (256 - threshold))
 
@@ -254,6 +276,11 @@ class Watch:
         self.lowest = min(self.lowest, self.mean)
         self.weights = weights
         return True
+
+
+def background(X: Tensor) -> Tensor:
+    """What a masked input becomes, shape (n,): 0, or the value nearest to it that the column of X (m, n) has."""
+    return X.amin(0).clamp(min=0) + X.amax(0).clamp(max=0)
 
 
 def _auto_delta(n_updates: int | None) -> float:
