@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 .PHONY: demo test bench clean
 
 demo: $(VENV)/.demo
-	$(BIN)/nmfnet train digits --hidden 200-100 --pretrain nmf --epochs 30 --seed 0 --out demo-output
+	$(BIN)/nmfnet train digits --hidden 200-100 --epochs 30 --seed 0 --out demo-output
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from .store import Store
 from .tune import logs
 
 Runs = list[dict[str, Any]]
+BASELINES = ("adam", "adamw", "sgd", "muon")
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
 
 HEAD = """# Solvers compared
@@ -26,8 +27,9 @@ successive halving; nmfnet's solvers always run with their defaults.  Each numbe
 rows that no choice has seen, with the 95 % confidence interval of the mean where there are three seeds or more.
 Made by `python -m benchmarks.bench report` from [bench/](bench/).
 
-Seconds are of runs that had the machine to themselves; where there are none, the column is empty.  'To adamw's'
-is the time until the error first was at most AdamW's last one, the median over the seeds.
+Seconds are of runs that had the machine to themselves; where there are none, the column is empty.  'To the
+baseline's' is the time until the error first was at most the mean last error of the best tuned optimizer, the
+median over the seeds.
 A name with `@default` ran with settings that were not tuned, `@common` with the best ones for all tasks, another word
 behind @ is a precision or a number of threads.
 """
@@ -53,15 +55,27 @@ def section(task: Task, solvers: dict[str, Runs]) -> list[str]:
     """Table of a task, the lowest error first."""
     network = "-".join(map(str, task.hidden))
     lines = [f"## {task.name}", "", f"Hidden layers {network}; {task.epochs} epochs.", ""]
-    lines += [f"| solver | seeds | {task.metric} | loss | seconds | to adamw's |", "| --- " + "| ---: " * 5 + "|"]
-    goal = last(solvers.get("adamw", []), "error")
+    lines += [
+        f"| solver | seeds | {task.metric} | loss | seconds | to the baseline's |",
+        "| --- " + "| ---: " * 5 + "|",
+    ]
+    goal = baseline(solvers)
     for name, runs in sorted(solvers.items(), key=lambda entry: order(entry[1])):
         errors, losses = last(runs, "error"), last(runs, "loss")
         ended = sorted({run["status"].split(":")[0] for run in runs if run["status"] != "done"})
         cells = [interval(errors) or ", ".join(ended), interval(losses), seconds(runs)]
-        cells.append(reached(runs, statistics.mean(goal)) if goal else "")
+        cells.append("" if goal is None else reached(runs, goal))
         lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
     return [*lines, ""]
+
+
+def baseline(solvers: dict[str, Runs]) -> float | None:
+    """Mean last error of the best of the tuned optimizers."""
+    names = [
+        name for name in solvers if name.split("@")[0] in BASELINES and not {"default", "common"} & {*name.split("@")}
+    ]
+    errors = [statistics.mean(values) for name in names if (values := last(solvers[name], "error"))]
+    return min(errors, default=None)
 
 
 def last(runs: Runs, key: str) -> list[float]:
