@@ -202,7 +202,7 @@ def test_single_samples_after_a_fit(dtype, alpha, digits, monkeypatch):
     monkeypatch.setattr(torch.linalg, "cholesky_ex", counted)
     for i in range(5):
         model.partial_fit(X[i : i + 1].astype(dtype), y[i : i + 1])
-    assert model.score(X_test, y_test) > before - 0.2
+    assert model.score(X_test, y_test) > before - 0.3
     assert max(np.abs(W).max() for W in model.coefs_) < 10 * size
 
 

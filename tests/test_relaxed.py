@@ -45,8 +45,8 @@ def assert_same_course(problem, hidden, n_batches, delta=None, sizes=(40, 33), s
     weights = random_weights(rng, (6, *hidden, 3), problem.bias)
     network = network_of(weights, problem.activation, problem.output, problem.bias)
     settings = Relaxed(
-        delta=problem.delta if delta is None else delta, tau=problem.tau, damping=problem.damping, noise=0.0,
-        averaging=problem.averaging, label_smoothing=problem.smoothing,
+        delta=problem.delta if delta is None else delta, tau=problem.tau, damping=problem.damping,
+        noise=0.0, dropout=0.0, averaging=problem.averaging, label_smoothing=problem.smoothing,
     )  # fmt: skip
     plan = Plan(problem.alpha, problem.l1_ratio, problem.n_samples, problem.n_updates)
     sweep = settings.prepare(network, torch.zeros(1, 6, dtype=torch.float64), plan)
@@ -123,8 +123,8 @@ def test_scaled_inputs_and_targets():
     weights = random_weights(rng, (6, 5, 2), True)
     inputs, scale = input_scaling(X, 1.0), target_scaling(Y)
     plain, scaled = network_of(weights), dataclasses.replace(network_of(weights), inputs=inputs, targets=scale)
-    expected = RelaxedSweep(Relaxed(), plain, Plan())(inputs(X), scale(Y))
-    outputs = RelaxedSweep(Relaxed(), scaled, Plan())(X, Y)
+    expected = RelaxedSweep(Relaxed(dropout=0.0), plain, Plan())(inputs(X), scale(Y))
+    outputs = RelaxedSweep(Relaxed(dropout=0.0), scaled, Plan())(X, Y)
     torch.testing.assert_close(outputs, scale.inverse(expected))
     for a, b in zip(plain.weights, scaled.weights, strict=True):
         torch.testing.assert_close(a, b)
@@ -155,7 +155,7 @@ def test_without_a_hidden_layer_it_is_linear_regression(alpha, bias):
     X = rng.standard_normal((300, 4)) @ rng.standard_normal((4, 4))
     y = X @ np.arange(1.0, 5.0) + rng.standard_normal(300) + (5 if bias else 0)
     y = y - (0 if bias else y.mean())
-    solver = Relaxed(standardize=False, damping=0.1)
+    solver = Relaxed(dropout=0.0, standardize=False, damping=0.1)
     model = NMFNetRegressor(
         (), solver=solver, alpha=alpha, fit_intercept=bias, batch_size=300, max_iter=500, tol=0,
         n_iter_no_change=1000, random_state=0,
@@ -184,7 +184,7 @@ def test_residuals_tend_to_the_backpropagated_errors(activation, output, monkeyp
         A.append((Z @ W[:-1] + W[-1]).requires_grad_())
     errors = torch.autograd.grad(network.output.loss(A[-1], Y).sum(), A)
     tau = 1e-7
-    RelaxedSweep(Relaxed(tau=tau), network, Plan())(X, Y)
+    RelaxedSweep(Relaxed(dropout=0.0, tau=tau), network, Plan())(X, Y)
     for layer, error in enumerate(errors):
         torch.testing.assert_close(residuals[layer] / tau, -error, rtol=1e-4, atol=1e-6)
 
@@ -196,7 +196,7 @@ def test_small_steps_on_all_samples_decrease_the_loss(activation, output, seed):
     rng = np.random.default_rng(seed)
     network = network_of(random_weights(rng, (6, 9, 8, 3), True), activation, output)
     X, Y = torch.tensor(rng.standard_normal((60, 6))), torch.tensor(targets(rng, output, 60, 3))
-    sweep = RelaxedSweep(Relaxed(delta=0.002), network, Plan())
+    sweep = RelaxedSweep(Relaxed(dropout=0.0, delta=0.002), network, Plan())
     losses = [float(network.output.loss(sweep(X, Y), Y).mean()) for _ in range(30)]
     assert (np.diff(losses) < 0).all()
 
@@ -208,7 +208,7 @@ def test_an_update_that_can_go_nowhere_leaves_finite_weights(bad):
     network = network_of(random_weights(rng, (6, 9, 3), True))
     X = torch.zeros(20, 6, dtype=torch.float64) if bad == "inputs" else torch.tensor(rng.random((20, 6)))
     Y = network.predict(X)
-    sweep = RelaxedSweep(Relaxed(), network, Plan(alpha=1.0, n_samples=20))
+    sweep = RelaxedSweep(Relaxed(dropout=0.0), network, Plan(alpha=1.0, n_samples=20))
     for _ in range(6):
         sweep(X, Y)
     assert network.is_finite() and all(W.isfinite().all() for W in sweep.weights())

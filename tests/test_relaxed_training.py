@@ -70,7 +70,8 @@ def test_several_labels_are_learned():
 @pytest.mark.parametrize("penalty", [{"alpha": 100.0}, {"alpha": 20.0, "l1_ratio": 1.0}])
 def test_penalties_shrink_weights(penalty, digits):
     X, X_test, y, y_test = digits
-    plain, shrunk = (NMFNetClassifier(**SHORT, **more).fit(X, y) for more in ({}, penalty))
+    settings = {**SHORT, "solver": Relaxed(dropout=0.0)}
+    plain, shrunk = (NMFNetClassifier(**settings, **more).fit(X, y) for more in ({}, penalty))
     for a, b in zip(shrunk.coefs_, plain.coefs_, strict=True):
         assert np.abs(a).sum() < np.abs(b).sum()
     assert shrunk.score(X_test, y_test) > 0.85
@@ -101,7 +102,7 @@ def test_the_unit_of_real_targets_does_not_matter(factor, rules):
     near, far = (
         NMFNetRegressor((20,), max_iter=25, random_state=0, **rules).fit(X, targets) for targets in (y, y * factor)
     )
-    np.testing.assert_allclose(far.predict(X), factor * near.predict(X), rtol=1e-6)
+    np.testing.assert_allclose(far.predict(X), factor * near.predict(X), rtol=1e-4)
     assert far.n_iter_ == near.n_iter_
 
 

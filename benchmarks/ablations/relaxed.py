@@ -31,6 +31,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "explained_variance=0.9": ({"explained_variance": 0.9}, {}),
     "noise=0": ({"noise": 0.0}, {}),
     "noise=0.3": ({"noise": 0.3}, {}),
+    "dropout=0": ({"dropout": 0.0}, {}),
     "dropout=0.2": ({"dropout": 0.2}, {}),
     "damping=0.1": ({"damping": 0.1}, {}),
     "damping=10": ({"damping": 10.0}, {}),

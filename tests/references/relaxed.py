@@ -13,6 +13,7 @@ import numpy as np
 from references.paper import ACTIVATIONS, Array, inputs, split
 
 MEMORY, SAMPLES, BATCHES, EARLY = 0.9, 10_000, 10, 20  # of the running Gram matrix
+ENOUGH = 64
 STEADY, LOOK = 0.05, 4  # the largest step without momentum; updates between two looks at the loss
 
 
@@ -132,7 +133,8 @@ def update(problem: Problem, state: State, X: Array, Y: Array) -> State:
         if not good:
             return take_back(state)
     momentum = max(0.0, 1 - STEADY / state.delta)
-    fall = 1.0 if problem.n_updates is None else max(0.0, 1 - state.updates / problem.n_updates)
+    few = min(1.0, (len(X) / ENOUGH) ** 0.5)
+    fall = few if problem.n_updates is None else max(0.0, 1 - state.updates / problem.n_updates)
     grams, factorized = list(state.grams), list(state.factorized)
     fast, average, working = [list(W) for _ in range(3)]
     c = (problem.averaging + 1) / (state.updates + problem.averaging + 1)

@@ -24,6 +24,7 @@ from nmfnet.training.loop import Kind, Plan
 PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
 LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they need momentum
 LEAST = 0.01  # size of the outputs that steps are at least relative to
+ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
 FOLLOW = 0.02  # least weight of the newest weights in the average where there is no end, so that it follows changes
 CHECK = 4  # updates between two looks at the loss, each of which waits for the device
 
@@ -51,8 +52,8 @@ class Relaxed(BaseEstimator):
         moved away from there by the factor 1 / (1 - noise).  "auto" masks only where
         inputs tell about each other: ``0.3 (1 - 2 r / n_0)`` where r of n_0 principal components
         suffice (images), 0 where they do not (tables).
-    dropout : float, default=0
-        The same for hidden activations.
+    dropout : float, default=0.1
+        The same for hidden activations, of which the masked ones become 0.
     averaging : float, default=8
         The weights returned are averages over about the last ``1 / (averaging + 1)`` of all updates, so that
         training can end at any time.
@@ -70,7 +71,7 @@ class Relaxed(BaseEstimator):
     tau: float = 0.1
     damping: float = 1.0
     noise: float | Literal["auto"] = "auto"
-    dropout: float = 0.0
+    dropout: float = 0.1
     averaging: float = 8.0
     standardize: bool = True
     explained_variance: float = 0.96
@@ -210,16 +211,19 @@ class RelaxedSweep:
     def _step(self, layer: int, Z: Tensor, E: Tensor, A: Tensor) -> Tensor:
         """Damped least-squares step D on E, scaled so that Z D is a fraction delta of A in size."""
         penalty = self.plan.alpha / self.plan.n_samples * self.settings.tau if self.plan.alpha else 0.0
-        pull, share = None, self.plan.l1_ratio
+        pull, l1 = None, self.plan.l1_ratio
         if penalty:
             W = self.network.weights[layer]
-            pull = -penalty * ((1 - share) * W + share * W.sign())
-        D, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - share))
+            pull = -penalty * ((1 - l1) * W + l1 * W.sign())
+        D, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1))
         size = torch.linalg.vector_norm(A) / A.shape[0] ** 0.5
         if layer == len(self.network.weights) - 1:  # outputs of constant inputs start at 0
             size = size.clamp(min=LEAST * A.shape[1] ** 0.5)
-        done = 0.0 if self.plan.n_updates is None else min(1.0, self.updates / self.plan.n_updates)
-        scale = (1 - done) * self.delta * size / moved
+        if self.plan.n_updates is None:  # no end: calls with a few samples each say little each
+            share = min(1.0, (len(Z) / ENOUGH) ** 0.5)
+        else:
+            share = max(0.0, 1 - self.updates / self.plan.n_updates)
+        scale = share * self.delta * size / moved
         return D.mul_(scale.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
 
     def _update(self, steps: list[Tensor]) -> None:
