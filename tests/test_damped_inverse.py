@@ -12,19 +12,6 @@ both_forms = pytest.mark.parametrize("dual", [False, True])
 
 
 @pytest.fixture
-def bounded(monkeypatch):
-    """Fail where a factorization is tried for ever."""
-    calls, cholesky = [], torch.linalg.cholesky_ex
-
-    def counted(*args, **kwargs):
-        calls.append(1)
-        assert len(calls) < 2000, "factorized for ever"
-        return cholesky(*args, **kwargs)
-
-    monkeypatch.setattr(torch.linalg, "cholesky_ex", counted)
-
-
-@pytest.fixture
 def inverse(monkeypatch):
     def make(damping=0.3, bias=True, dual=False):
         made = DampedInverse(damping, bias)

@@ -70,7 +70,7 @@ def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
     s, V = singular_basis(Z, delta)
     inverse = V / s
     U = Z.new_empty(len(Z), len(s))
-    for block, wide in zip(U.split(BLOCK), _float64_blocks(Z), strict=True):
+    for block, wide in zip(U.split(BLOCK), float64_blocks(Z), strict=True):
         block.copy_(wide @ inverse)
     return TruncatedSVD(U, s.to(Z.dtype), V.to(Z.dtype))
 
@@ -111,13 +111,13 @@ def check_finite(Z: Tensor) -> Tensor:
 def gram(Z: Tensor) -> Tensor:
     """Gram matrix Zt Z, shape (n, n), accumulated in float64."""
     G = torch.zeros(Z.shape[1], Z.shape[1], dtype=torch.float64, device=Z.device)
-    for wide in _float64_blocks(Z):
+    for wide in float64_blocks(Z):
         G.addmm_(wide.T, wide)
     return G
 
 
-def _float64_blocks(Z: Tensor) -> Iterator[Tensor]:
-    """Blocks of rows of `Z` in float64, all in one buffer: fresh memory costs as much as the product."""
+def float64_blocks(Z: Tensor) -> Iterator[Tensor]:
+    """Blocks of rows of `Z` in float64, all in one buffer to write into: fresh memory costs as much as a product."""
     buffer = torch.empty(min(len(Z), BLOCK), Z.shape[1], dtype=torch.float64, device=Z.device)
     for block in Z.split(BLOCK):
         yield buffer[: len(block)].copy_(block)

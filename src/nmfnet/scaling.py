@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nmfnet.linalg import BLOCK
+from nmfnet.linalg import float64_blocks
 
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column.
 SAME_UNIT = 2.0
@@ -128,7 +127,7 @@ def _principal(X: Tensor, mean: Tensor, deviation: Tensor, share: float) -> Tens
         return None
     covariance = torch.zeros(n, n, dtype=torch.float64, device=X.device)
     unit = float(deviation.max())  # keeps the squares of huge and tiny numbers in range
-    for block in _float64(X):
+    for block in float64_blocks(X):
         block.sub_(mean).div_(unit)
         covariance.addmm_(block.T, block)
     eigenvalues, V = torch.linalg.eigh(covariance.div_(len(X)))
@@ -145,18 +144,12 @@ def _moments(X: Tensor, centre: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     reach = X.abs().amax(0).double()
     mean = torch.zeros_like(reach)
     if centre:
-        for block in _float64(X):
+        for block in float64_blocks(X):
             mean += (block / len(X)).sum(0)
     spread, squares = torch.zeros_like(mean), torch.zeros_like(mean)
-    for block in _float64(X):
+    for block in float64_blocks(X):
         spread = torch.maximum(spread, block.sub_(mean).abs_().amax(0))
     unit = torch.where(spread > 0, spread, torch.ones_like(spread))  # keeps squares in range
-    for block in _float64(X):
+    for block in float64_blocks(X):
         squares += block.sub_(mean).div_(unit).square_().sum(0)
     return mean, unit * (squares / len(X)).sqrt(), reach, spread
-
-
-def _float64(X: Tensor) -> Iterator[Tensor]:
-    """Copies of blocks of rows, in float64."""
-    for block in X.split(BLOCK):
-        yield block.to(torch.float64, copy=True)

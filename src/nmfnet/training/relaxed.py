@@ -127,7 +127,6 @@ class RelaxedSweep:
         # Masking to 0 is the usual case, and takes fewer passes over X.
         self.background = background if background is not None and bool(background.any()) else None
         self.delta = _auto_delta(plan.n_updates) if settings.delta == "auto" else float(settings.delta)
-        self.momentum = max(0.0, 1 - STEADY / self.delta)
         self.noise = _auto_noise(network.inputs) if settings.noise == "auto" else float(settings.noise)
         self.inverses = [DampedInverse(settings.damping, network.intercept) for _ in network.weights]
         self.fast = list(network.weights)
@@ -149,6 +148,11 @@ class RelaxedSweep:
     def weights(self) -> list[Tensor]:
         """Weights to predict with."""
         return self.average
+
+    @property
+    def momentum(self) -> float:
+        """Share of the average in the working weights: so large that they move by at most STEADY at once."""
+        return max(0.0, 1 - STEADY / self.delta)
 
     @property
     def retries(self) -> int:
@@ -248,7 +252,6 @@ class RelaxedSweep:
     def _take_back(self) -> None:
         """Go back to the average at the last good look, and on with half the step."""
         self.delta /= 2
-        self.momentum = max(0.0, 1 - STEADY / self.delta)
         self.fast, self.average = list(self.watch.weights), list(self.watch.weights)
         self.network.weights[:] = self.watch.weights
         self.updates, self.taken_back = self.updates + 1, self.taken_back + 1
