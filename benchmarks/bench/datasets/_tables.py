@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from ..problem import Data, Part, Task
+from ._split import FEWER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,4 +67,4 @@ def table(name: str, read: Read, classification: bool, small: bool = False) -> T
     """Return the task: two hidden layers of 256, 60 epochs."""
     tags = ("tables", "small") if small else ("tables",)
     metric = "error %" if classification else "RMSE"
-    return Task(name, partial(load, read, classification), (256, 256), 60, metric, tags=tags)
+    return Task(name, partial(load, read, classification), (256, 256), 60, metric, tags=tags, rungs=FEWER)
