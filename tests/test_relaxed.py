@@ -46,7 +46,8 @@ def assert_same_course(problem, hidden, n_batches, delta=None, sizes=(40, 33), s
     network = network_of(weights, problem.activation, problem.output, problem.bias)
     settings = Relaxed(
         delta=problem.delta if delta is None else delta, tau=problem.tau, damping=problem.damping,
-        noise=0.0, dropout=0.0, averaging=problem.averaging, label_smoothing=problem.smoothing,
+        noise=0.0, dropout=0.0, momentum=problem.momentum, averaging=problem.averaging,
+        label_smoothing=problem.smoothing,
     )  # fmt: skip
     plan = Plan(problem.alpha, problem.l1_ratio, problem.n_samples, problem.n_updates)
     sweep = settings.prepare(network, torch.zeros(1, 6, dtype=torch.float64), plan)
@@ -80,20 +81,47 @@ def test_updates_without_a_hidden_layer(output, bias):
 
 
 @both_biases
-def test_a_long_course_with_momentum_and_a_falling_step(bias):
+def test_a_long_course_with_an_anchor_and_a_falling_step(bias):
     """Beyond the early updates, where the Gram matrix stays for several batches, and past the plan's end."""
     problem = reference.Problem(
         "relu", "softmax", bias, 0.2, delta=0.2, tau=0.2, damping=0.3, averaging=3.0, n_updates=30
     )
     sweep, _ = assert_same_course(problem, (8, 5), 33)
-    assert sweep.momentum == pytest.approx(0.75)
+    assert sweep.anchor == pytest.approx(0.75)
+
+
+@both_biases
+@pytest.mark.parametrize("output", ["identity", "softmax"])
+def test_momentum(output, bias):
+    problem = reference.Problem(
+        "relu", output, bias, SMOOTHING[output], delta=0.02, momentum=0.9, alpha=0.3, n_samples=50
+    )
+    assert_same_course(problem, (8, 5), 30)
+
+
+def test_auto_momentum_is_for_real_targets_and_with_smaller_steps():
+    sweeps = [
+        RelaxedSweep(Relaxed(), network_of([np.ones((3, 2))], output=name), Plan()) for name in ("identity", "softmax")
+    ]
+    assert [sweep.momentum for sweep in sweeps] == [0.9, 0.0]
+    short = [RelaxedSweep(Relaxed(), network_of([np.ones((3, 2))]), Plan(n_updates=n)).momentum for n in (1, 20, 200)]
+    assert short == pytest.approx([0, 0.5, 0.9])
+    assert sweeps[0].delta == pytest.approx(0.4 * sweeps[1].delta)
+
+
+def test_auto_dropout_follows_weights_for_each_target_value():
+    """(weights / (weights + values))^2, of at most 0.2, or 0.1 for real targets."""
+    for output, most in (("softmax", 0.2), ("sigmoid", 0.2), ("identity", 0.1)):
+        network = network_of([np.ones((3, 4)), np.ones((5, 2))], output=output)
+        shares = [RelaxedSweep(Relaxed(), network, Plan(n_samples=n)).dropout / most for n in (1, 11, 10**6)]
+        assert shares == pytest.approx([(22 / 24) ** 2, 0.25, 0], abs=1e-6)
 
 
 def test_auto_delta_is_that_of_the_plan():
     problem = reference.Problem("tanh", "softmax", True, 0.2, delta=0.1, n_updates=200)
     assert_same_course(problem, (8,), 5, delta="auto")
-    assert _auto_delta(None) == _auto_delta(10**6) == STEADY
-    assert _auto_delta(1) == LARGEST
+    assert _auto_delta(None, 0.0) == _auto_delta(10**6, 0.0) == STEADY
+    assert _auto_delta(1, 0.0) == LARGEST
 
 
 def test_large_batches_refresh_the_gram_matrix_every_time():
@@ -214,40 +242,6 @@ def test_an_update_that_can_go_nowhere_leaves_finite_weights(bad):
     assert network.is_finite() and all(W.isfinite().all() for W in sweep.weights())
 
 
-# Masks.
-
-
-@pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_masks(p, dtype):
-    """Of mean 1, and 0 with the probability asked for, to the nearest 1/256."""
-    sweep = RelaxedSweep(Relaxed(), network_of([np.ones((3, 2))]), Plan(seed=1))
-    mask = sweep._mask(torch.zeros(401, 499, dtype=dtype), p)
-    assert mask.shape == (401, 499) and mask.dtype == dtype
-    assert len(mask.unique()) == 2
-    n, q = mask.numel(), round(256 * p) / 256
-    assert float((mask == 0).double().mean()) == pytest.approx(q, abs=5 * (q * (1 - q) / n) ** 0.5)
-    assert float(mask.max()) == pytest.approx(1 / (1 - q))  # then the expected value is 1
-    for axis in (0, 1):  # no row or column of its own
-        spread = (q / (1 - q) / mask.shape[axis]) ** 0.5
-        assert float((mask.mean(axis) - 1).abs().max()) < 6 * spread
-    assert not torch.equal(mask, sweep._mask(mask, p))
-
-
-def test_masks_come_from_the_seed_alone():
-    network, like = network_of([np.ones((3, 2))]), torch.zeros(50, 7)
-    state = torch.random.get_rng_state()
-    masks = [RelaxedSweep(Relaxed(), network, Plan(seed=seed))._mask(like, 0.5) for seed in (1, 1, 2)]
-    assert torch.equal(state, torch.random.get_rng_state())
-    assert torch.equal(masks[0], masks[1]) and not torch.equal(masks[0], masks[2])
-
-
-@pytest.mark.parametrize("p", [1e-4, 0.998, 0.999, 0.99999])
-def test_extreme_probabilities_of_masks(p):
-    mask = RelaxedSweep(Relaxed(), network_of([np.ones((3, 2))]), Plan())._mask(torch.zeros(100, 100), p)
-    assert mask.isfinite().all() and (mask >= 0).all()
-
-
 def test_auto_noise():
     def scaling(*shape):
         return Scaling(torch.zeros(200), torch.ones(*shape))
@@ -296,7 +290,8 @@ def test_watch_that_begins_with_numbers_that_are_not_finite():
         ("tau", [0, 2, "auto"]),
         ("damping", [-1, float("inf"), "auto"]),
         ("noise", [-0.1, 1, 1.5, "much", None]),
-        ("dropout", [-0.1, 1, "auto"]),
+        ("dropout", [-0.1, 1, "much"]),
+        ("momentum", [-0.1, 1, "much"]),
         ("averaging", [-1, None]),
         ("standardize", [1, "yes", None]),
         ("explained_variance", [0, 1.1, "auto"]),

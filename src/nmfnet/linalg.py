@@ -152,6 +152,8 @@ class DampedInverse:
         d, relative to the mean diagonal of G.
     intercept : bool
         Whether steps have a bias row.
+    momentum : float, default=0
+        Of the right-hand sides ``Zt E / m``, in Nesterov's form; the dual form has none.
 
     Attributes
     ----------
@@ -166,8 +168,9 @@ class DampedInverse:
     wide = 4096  # inputs up to here always take the primal form
     growth = 4.0  # of the size of the inputs since the last factorization, after which it is made anew
 
-    def __init__(self, damping: float, intercept: bool) -> None:
-        self.damping, self.intercept, self.retries = damping, intercept, 0
+    def __init__(self, damping: float, intercept: bool, momentum: float = 0.0) -> None:
+        self.damping, self.intercept, self.momentum, self.retries = damping, intercept, momentum, 0
+        self.velocity: list[Tensor] = []  # running means of the right-hand side and of the bias
         self.gram: Tensor | None = None
         self.inverse: Tensor | None = None
         self.ridge: Tensor | None = None
@@ -177,6 +180,7 @@ class DampedInverse:
     def forget(self) -> None:
         """Start the running average anew."""
         self.gram = self.inverse = None
+        self.velocity = []
 
     def solve(
         self, Z: Tensor, E: Tensor, update: int, pull: Tensor | None = None, stiffness: float = 0.0
@@ -207,7 +211,7 @@ class DampedInverse:
         if centre is not None and m == 1:  # one sample has nothing left beside its mean
             centre = torch.zeros_like(centre)
         solve = self._dual if self._dual_is_cheaper(m, n, k) else self._primal
-        D, squares = solve(Z, E, centre, bias, update, None if pull is None else pull[:n])
+        D, squares, bias = solve(Z, E, centre, bias, update, None if pull is None else pull[:n])
         if mean is not None and bias is not None:
             squares = bias.square().sum() if m == 1 else squares + bias.square().sum()
             D = torch.cat([D, (bias - mean @ D)[None]])
@@ -222,7 +226,7 @@ class DampedInverse:
 
     def _primal(
         self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None, update: int, pull: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         due = update % self._every(len(Z)) == 0 or (update < self.early and update % 2 == 0)
         size = float(torch.linalg.vector_norm(Z)) / Z.numel() ** 0.5
         grown = size > self.growth * self.size
@@ -237,8 +241,19 @@ class DampedInverse:
             C.addr_(centre, bias, alpha=-1)
         if pull is not None:
             C += pull
+        C, bias = self._ahead(C, bias)
         D = self.inverse @ C
-        return D, (D * C).sum() - self.ridge * D.square().sum()  # G D = C - d D
+        return D, (D * C).sum() - self.ridge * D.square().sum(), bias  # G D = C - d D
+
+    def _ahead(self, C: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Right-hand side and bias one step ahead of their running means (Nesterov)."""
+        if not self.momentum:
+            return C, bias
+        new = [C] if bias is None else [C, bias]
+        old = self.velocity or new
+        self.velocity = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, old, strict=True)]
+        ahead = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, self.velocity, strict=True)]
+        return ahead[0], None if bias is None else ahead[1]
 
     def _refresh(self, Z: Tensor, centre: Tensor | None) -> None:
         G = Z.T @ Z
@@ -252,7 +267,7 @@ class DampedInverse:
 
     def _dual(
         self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None, update: int, pull: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         m, n = Z.shape
         if centre is not None and bias is not None:
             Z, E = Z - centre, E - bias
@@ -263,9 +278,9 @@ class DampedInverse:
         L = self._cholesky(K)
         if pull is None:
             S = torch.cholesky_solve(E, L)
-            return Z.T @ S / m, (E - self.ridge * S).square().sum() / m  # Z D = (K - d I) S
+            return Z.T @ S / m, (E - self.ridge * S).square().sum() / m, bias  # Z D = (K - d I) S
         D = Z.T @ torch.cholesky_solve(E - Z @ pull / self.ridge, L) / m + pull / self.ridge
-        return D, (Z @ D).square().sum() / m
+        return D, (Z @ D).square().sum() / m, bias
 
     def _ridge(self, mean_diagonal: Tensor, size: Tensor) -> Tensor:
         """d: never below the rounding error of a Gram matrix of entries of this size, never 0."""

@@ -13,6 +13,7 @@ from nmfnet.linalg import float64_blocks
 SAME_UNIT = 2.0
 # Directions that are always kept, and the widest input whose covariance matrix is formed.
 FEWEST, WIDEST = 64, 8192
+ENOUGH = 10_000  # samples for a covariance matrix; four times the width where that is more
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,11 @@ def _principal(X: Tensor, mean: Tensor, deviation: Tensor, share: float) -> Tens
         return None
     covariance = torch.zeros(n, n, dtype=torch.float64, device=X.device)
     unit = float(deviation.max())  # keeps the squares of huge and tiny numbers in range
-    for block in float64_blocks(X):
+    sample = X[:: max(1, len(X) // max(ENOUGH, 4 * n))]
+    for block in float64_blocks(sample):
         block.sub_(mean).div_(unit)
         covariance.addmm_(block.T, block)
-    eigenvalues, V = torch.linalg.eigh(covariance.div_(len(X)))
+    eigenvalues, V = torch.linalg.eigh(covariance.div_(len(sample)))
     eigenvalues, V = eigenvalues.flip(0).clamp(min=0), V.flip(1)
     cumulated = eigenvalues.cumsum(0) / eigenvalues.sum()
     r = max(FEWEST, 1 + int((cumulated < share).sum()))

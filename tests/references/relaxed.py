@@ -14,7 +14,7 @@ from references.paper import ACTIVATIONS, Array, inputs, split
 
 MEMORY, SAMPLES, BATCHES, EARLY = 0.9, 10_000, 10, 20  # of the running Gram matrix
 ENOUGH = 64
-STEADY, LOOK = 0.05, 4  # the largest step without momentum; updates between two looks at the loss
+STEADY, LOOK = 0.05, 4  # the largest step without an anchor; updates between two looks at the loss
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Problem:
     tau: float = 0.1
     damping: float = 1.0
     averaging: float = 8.0
+    momentum: float = 0.0
     alpha: float = 0.0
     l1_ratio: float = 0.0
     n_samples: int = 1
@@ -45,6 +46,9 @@ class State:
     delta: float
     grams: list[Array | None]  # running averages
     factorized: list[Array | None]  # G + d I when it was last factorized
+    heads: list[
+        Array | None
+    ]  # running averages of the right-hand sides, with the mean of E below where there is a bias
     updates: int = 0
     good: list[Array] | None = None  # averages at the last good look
     first: float | None = None
@@ -55,7 +59,7 @@ class State:
 def start(weights: list[Array], problem: Problem) -> State:
     """Begin at some weights."""
     empty = [None] * len(weights)
-    return State(weights, weights, weights, problem.delta, empty, empty, good=weights)
+    return State(weights, weights, weights, problem.delta, empty, empty, empty, good=weights)
 
 
 def g(name: str, A: Array) -> Array:
@@ -104,16 +108,21 @@ def is_refreshed(update: int, m: int) -> bool:
     return update % every == 0 or (update < EARLY and update % 2 == 0)
 
 
-def damped_step(problem: Problem, system: Array, Z: Array, E: Array, W: Array) -> Array:
-    """Damped least-squares step (p + bias, q) on E, for the matrix G + d I; the bias is fitted exactly."""
+def right_hand_side(problem: Problem, Z: Array, E: Array, W: Array) -> Array:
+    """Zt E / m less the slope of the penalty, (p, q), and below it, for the bias, the mean of E."""
     slope = problem.tau * problem.alpha / problem.n_samples
     V, _ = split(W, problem.bias)
     pull = slope * ((1 - problem.l1_ratio) * V + problem.l1_ratio * np.sign(V))
     if not problem.bias:
-        return np.linalg.solve(system, Z.T @ E / len(Z) - pull)
-    centred = Z - Z.mean(0)
-    D = np.linalg.solve(system, centred.T @ (E - E.mean(0)) / len(Z) - pull)
-    return np.vstack([D, E.mean(0) - Z.mean(0) @ D])
+        return Z.T @ E / len(Z) - pull
+    return np.vstack([(Z - Z.mean(0)).T @ (E - E.mean(0)) / len(Z) - pull, E.mean(0)])
+
+
+def damped_step(problem: Problem, system: Array, right: Array, Z: Array) -> Array:
+    """Damped least-squares step (p + bias, q), for the matrix G + d I; the bias is fitted exactly."""
+    V, mean = split(right, problem.bias)
+    D = np.linalg.solve(system, V)
+    return np.vstack([D, mean - Z.mean(0) @ D]) if problem.bias else D
 
 
 def predicted_length(problem: Problem, gram: Array, Z: Array, D: Array) -> float:
@@ -132,10 +141,10 @@ def update(problem: Problem, state: State, X: Array, Y: Array) -> State:
         state, good = look(state, loss(problem.output, A[last], Y))
         if not good:
             return take_back(state)
-    momentum = max(0.0, 1 - STEADY / state.delta)
+    anchor = max(0.0, 1 - STEADY / state.delta)
     few = min(1.0, (len(X) / ENOUGH) ** 0.5)
     fall = few if problem.n_updates is None else max(0.0, 1 - state.updates / problem.n_updates)
-    grams, factorized = list(state.grams), list(state.factorized)
+    grams, factorized, heads = list(state.grams), list(state.factorized), list(state.heads)
     fast, average, working = [list(W) for _ in range(3)]
     c = (problem.averaging + 1) / (state.updates + problem.averaging + 1)
 
@@ -148,18 +157,20 @@ def update(problem: Problem, state: State, X: Array, Y: Array) -> State:
             grams[layer] = G
             stiffness = problem.tau * problem.alpha / problem.n_samples * (1 - problem.l1_ratio)
             factorized[layer] = G + (problem.damping * np.trace(G) / len(G) + stiffness) * np.eye(len(G))
-        D = damped_step(problem, factorized[layer], Z[layer], E, W[layer])
+        right, beta = right_hand_side(problem, Z[layer], E, W[layer]), problem.momentum
+        heads[layer] = right if heads[layer] is None else beta * heads[layer] + (1 - beta) * right
+        D = damped_step(problem, factorized[layer], beta * heads[layer] + (1 - beta) * right, Z[layer])
         rms = np.sqrt((A[layer] ** 2).sum(1).mean())
         step = fall * state.delta * rms / predicted_length(problem, grams[layer], Z[layer], D) * D
         fast[layer] = state.fast[layer] + step
         average[layer] = (1 - c) * state.average[layer] + c * fast[layer]
-        working[layer] = momentum * average[layer] + (1 - momentum) * fast[layer]
+        working[layer] = anchor * average[layer] + (1 - anchor) * fast[layer]
         if layer > 0:
             V, _ = split(W[layer], problem.bias)
             target_minus_output = f(A[layer - 1] + E @ V.T) - Z[layer]
     return replace(
         state, fast=fast, average=average, working=working, grams=grams, factorized=factorized,
-        updates=state.updates + 1,
+        heads=heads, updates=state.updates + 1,
     )  # fmt: skip
 
 
@@ -178,5 +189,5 @@ def take_back(state: State) -> State:
     empty = [None] * len(state.fast)
     return replace(
         state, fast=state.good, average=state.good, working=state.good, delta=state.delta / 2, grams=empty,
-        factorized=empty, updates=state.updates + 1, first=None,
+        factorized=empty, heads=empty, updates=state.updates + 1, first=None,
     )  # fmt: skip

@@ -20,9 +20,11 @@ from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling
 from nmfnet.training.loop import Kind, Plan
+from nmfnet.training.masks import Masks
 
 PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
-LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they need momentum
+LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they are anchored to the average
+MOMENTUM = 0.9  # where the residuals have little noise
 LEAST = 0.01  # size of the outputs that steps are at least relative to
 ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
 FOLLOW = 0.02  # least weight of the newest weights in the average where there is no end, so that it follows changes
@@ -42,7 +44,7 @@ class Relaxed(BaseEstimator):
         Relative step at the start: by how much of their size a layer's pre-activations move in one update, as far as
         the running Gram matrix tells.  It falls linearly to 0 over the planned updates; without a plan
         (`partial_fit`) it stays.  Above 0.05 a step is taken partly at once and partly by averaging.
-        "auto" is 20 / updates, within [0.05, 0.3].
+        "auto" is 20 / updates, within [0.05, 0.3], times ``1 - 2/3 momentum``.
     tau : float, default=0.1
         How far the targets go: those of the top layer are ``A + tau (Y - g(A))``.
     damping : float, default=1
@@ -52,8 +54,14 @@ class Relaxed(BaseEstimator):
         moved away from there by the factor 1 / (1 - noise).  "auto" masks only where
         inputs tell about each other: ``0.3 (1 - 2 r / n_0)`` where r of n_0 principal components
         suffice (images), 0 where they do not (tables).
-    dropout : float, default=0.1
-        The same for hidden activations, of which the masked ones become 0.
+    dropout : float or "auto", default="auto"
+        The same for hidden activations, of which the masked ones become 0.  "auto" is ``0.2 (w / (w + v))^2`` for
+        w weights and v target values to fit, half of that for real targets: next to 0.2 for small data, nothing
+        for an autoencoder.
+    momentum : float or "auto", default="auto"
+        Nesterov's, on the right-hand sides of the least-squares steps.  "auto" is 0 for classes and labels, and 0.9
+        for real targets, whose residuals have less noise: a deep autoencoder needs half the epochs.  Less
+        where fewer than 100 updates are planned.
     averaging : float, default=8
         The weights returned are averages over about the last ``1 / (averaging + 1)`` of all updates, so that
         training can end at any time.
@@ -71,7 +79,8 @@ class Relaxed(BaseEstimator):
     tau: float = 0.1
     damping: float = 1.0
     noise: float | Literal["auto"] = "auto"
-    dropout: float = 0.1
+    dropout: float | Literal["auto"] = "auto"
+    momentum: float | Literal["auto"] = "auto"
     averaging: float = 8.0
     standardize: bool = True
     explained_variance: float = 0.96
@@ -88,8 +97,8 @@ class Relaxed(BaseEstimator):
             between("delta", self.delta, 0, 1, open_low=True)
         between("tau", self.tau, 0, 1, open_low=True)
         check_settings(damping=self.damping, averaging=self.averaging)
-        for name in ("noise", "dropout", "label_smoothing"):
-            if not (name == "noise" and self.noise == "auto"):
+        for name in ("noise", "dropout", "momentum", "label_smoothing"):
+            if name == "label_smoothing" or getattr(self, name) != "auto":
                 between(name, getattr(self, name), 0, 1, open_high=True)
         boolean("standardize", self.standardize)
         between("explained_variance", self.explained_variance, 0, 1, open_low=True)
@@ -126,23 +135,22 @@ class RelaxedSweep:
         self.settings, self.network, self.plan = settings, network, plan
         # Masking to 0 is the usual case, and takes fewer passes over X.
         self.background = background if background is not None and bool(background.any()) else None
-        self.delta = _auto_delta(plan.n_updates) if settings.delta == "auto" else float(settings.delta)
+        self.delta = _auto_delta(plan.n_updates, self.momentum) if settings.delta == "auto" else float(settings.delta)
         self.noise = _auto_noise(network.inputs) if settings.noise == "auto" else float(settings.noise)
-        self.inverses = [DampedInverse(settings.damping, network.intercept) for _ in network.weights]
+        self.dropout = _auto_dropout(network, plan) if settings.dropout == "auto" else float(settings.dropout)
+        self.inverses = [DampedInverse(settings.damping, network.intercept, self.momentum) for _ in network.weights]
         self.fast = list(network.weights)
         self.average = list(network.weights)
         self.updates = self.taken_back = 0
         self.watch = Watch(self.average)
-        self.generator: torch.Generator | None = None
+        self.masks = Masks(plan.seed)
 
     def fork(self) -> RelaxedSweep:
         """A copy that goes its own way; tensors are shared, since none is ever written into."""
         other = copy(self)
         other.network = self.network.with_weights(self.network.weights)
         other.inverses, other.watch = [copy(inverse) for inverse in self.inverses], copy(self.watch)
-        if self.generator is not None:
-            other.generator = torch.Generator(self.generator.device)
-            other.generator.set_state(self.generator.get_state())
+        other.masks = self.masks.fork()
         return other
 
     def weights(self) -> list[Tensor]:
@@ -151,6 +159,16 @@ class RelaxedSweep:
 
     @property
     def momentum(self) -> float:
+        """Momentum of the steps: by default for real targets, over at most a tenth of the updates."""
+        if self.settings.momentum != "auto":
+            return float(self.settings.momentum)
+        if self.network.output.name != "identity":
+            return 0.0
+        planned = self.plan.n_updates
+        return MOMENTUM if planned is None else max(0.0, min(MOMENTUM, 1 - 10 / max(1, planned)))
+
+    @property
+    def anchor(self) -> float:
         """Share of the average in the working weights: so large that they move by at most STEADY at once."""
         return max(0.0, 1 - STEADY / self.delta)
 
@@ -199,7 +217,7 @@ class RelaxedSweep:
             A.append(affine(Z[-1], W, network.intercept))
             if layer < len(network.weights) - 1:
                 Z.append(F[layer](A[-1]))
-                mask = self._mask(Z[-1], self.settings.dropout) if self.settings.dropout else None
+                mask = self.masks(Z[-1], self.dropout) if self.dropout else None
                 kept.append(mask)
                 if mask is not None:
                     Z[-1].mul_(mask)
@@ -207,10 +225,10 @@ class RelaxedSweep:
 
     def _masked(self, X: Tensor) -> Tensor:
         """Inputs (b, n_0), some of them set back to the background."""
-        mask = self._mask(X, self.noise)
+        mask = self.masks(X, self.noise)
         if self.background is None:
-            return mask.mul_(X)
-        return mask.mul_(X - self.background).add_(self.background)
+            return mask * X
+        return torch.addcmul(self.background, mask, X - self.background)
 
     def _step(self, layer: int, Z: Tensor, E: Tensor, A: Tensor) -> Tensor:
         """Damped least-squares step D on E, scaled so that Z D is a fraction delta of A in size."""
@@ -234,7 +252,7 @@ class RelaxedSweep:
         """Move the weights, and their average (schedule-free averaging: Defazio et al., 2024).
 
         The fast weights take the whole step; the average follows with the weight (a + 1) / (t + a + 1); the network
-        works with a mean of the two, in which the average has the share `momentum`.  All layers or none: new lists
+        works with a mean of the two, in which the average has the share `anchor`.  All layers or none: new lists
         replace the old ones at the end.
         """
         a = self.settings.averaging
@@ -244,8 +262,8 @@ class RelaxedSweep:
         fast = [W + step for W, step in zip(self.fast, steps, strict=True)]
         average = [torch.lerp(old, new, follow) for old, new in zip(self.average, fast, strict=True)]
         working = fast
-        if self.momentum:
-            working = [torch.lerp(new, mean, self.momentum) for new, mean in zip(fast, average, strict=True)]
+        if self.anchor:
+            working = [torch.lerp(new, mean, self.anchor) for new, mean in zip(fast, average, strict=True)]
         self.fast, self.average, self.updates = fast, average, self.updates + 1
         self.network.weights[:] = working
 
@@ -258,19 +276,6 @@ class RelaxedSweep:
         self.watch = Watch(self.average)  # it may be the data that changed
         for inverse in self.inverses:
             inverse.forget()
-
-    def _mask(self, like: Tensor, p: float) -> Tensor:
-        """1 / (1 - p) with probability 1 - p and 0 otherwise, of the shape of a tensor; p in steps of 1/256.
-
-        A byte of randomness an entry, drawn eight at a time: several times as fast as bernoulli_.
-        """
-        if self.generator is None:
-            self.generator = torch.Generator(like.device).manual_seed(self.plan.seed)
-        words = torch.empty(-(-like.numel() // 8), dtype=torch.int64, device=like.device)
-        words.random_(-(2**63), None, generator=self.generator)
-        threshold = min(255, round(256 * p))
-        keep = words.view(torch.uint8)[: like.numel()].view(like.shape) >= threshold
-        return keep.to(like.dtype).mul_(256 / (256 - threshold))
 
 
 class Watch:
@@ -298,8 +303,19 @@ def background(X: Tensor) -> Tensor:
     return X.amin(0).clamp(min=0) + X.amax(0).clamp(max=0)
 
 
-def _auto_delta(n_updates: int | None) -> float:
-    return STEADY if n_updates is None else min(LARGEST, max(STEADY, PATH / max(1, n_updates)))
+def _auto_dropout(network: Network, plan: Plan) -> float:
+    """The more weights for each target value, the more; half of it for real targets, 0 in an autoencoder."""
+    weights = sum(W.numel() for W in network.weights)
+    values = plan.n_samples * network.weights[-1].shape[1]
+    most = 0.1 if network.output.name == "identity" else 0.2
+    return most * (weights / (weights + values)) ** 2
+
+
+def _auto_delta(n_updates: int | None, momentum: float) -> float:
+    """PATH / updates within limits; less where momentum lets the steps add up, by a factor that measures best."""
+    less = 1 - 2 / 3 * momentum
+    path = LARGEST if n_updates is None else PATH / max(1, n_updates)
+    return less * (STEADY if n_updates is None else min(LARGEST, max(STEADY, path)))
 
 
 def _auto_noise(inputs: Scaling | None) -> float:
