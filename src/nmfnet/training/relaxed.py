@@ -55,9 +55,9 @@ class Relaxed(BaseEstimator):
         inputs tell about each other: ``0.3 (1 - 2 r / n_0)`` where r of n_0 principal components
         suffice (images), 0 where they do not (tables).
     dropout : float or "auto", default="auto"
-        The same for hidden activations, of which the masked ones become 0.  "auto" is ``0.2 (w / (w + v))^2`` for
-        w weights and v target values to fit, half of that for real targets: next to 0.2 for small data, nothing
-        for an autoencoder.
+        The same for hidden activations, of which the masked ones become 0.  "auto" is
+        ``0.3 / sqrt(L) w / (w + v)`` for w weights in L layers and v target values to fit, half of that for real
+        targets: 0.17 for two hidden layers on small data, nothing for an autoencoder.
     momentum : float or "auto", default="auto"
         Nesterov's, on the right-hand sides of the least-squares steps.  "auto" is 0 for classes and labels, and 0.9
         for real targets, whose residuals have less noise: a deep autoencoder needs half the epochs.  Less
@@ -304,11 +304,12 @@ def background(X: Tensor) -> Tensor:
 
 
 def _auto_dropout(network: Network, plan: Plan) -> float:
-    """The more weights for each target value, the more; half of it for real targets, 0 in an autoencoder."""
+    """More with more weights for each target value, less with depth, half for real targets; below 1 % none at all."""
     weights = sum(W.numel() for W in network.weights)
-    values = plan.n_samples * network.weights[-1].shape[1]
-    most = 0.1 if network.output.name == "identity" else 0.2
-    return most * (weights / (weights + values)) ** 2
+    values = plan.n_samples * network.weights[-1].shape[1]  # an autoencoder has many more of them than weights
+    most = (0.15 if network.output.name == "identity" else 0.3) / len(network.weights) ** 0.5
+    share = most * weights / (weights + values)
+    return share if share >= 0.01 else 0.0
 
 
 def _auto_delta(n_updates: int | None, momentum: float) -> float:
