@@ -43,10 +43,10 @@ class Objective:
             self.seconds += time.perf_counter() - self._since
             self._since = None
 
-    def record(self, epoch: int, predict: Predict) -> bool:
+    def record(self, epoch: int, predict: Predict, updates: int | None = None) -> bool:
         """Stop the clock, score, start it again; False if predictions are not finite and going on is useless.
 
-        A second record of an epoch replaces the first.
+        A second record of an epoch replaces the first.  `updates` counts those of the weights so far.
         """
         self.stop()
         outputs = np.asarray(predict(self.X))
@@ -54,7 +54,9 @@ class Objective:
         if self.records and self.records[-1]["epoch"] == epoch:
             self.records.pop()
         if good:
-            self.records.append({"epoch": epoch, "seconds": self.seconds, **score(outputs, self.y, self.metric)})
+            count = {} if updates is None else {"updates": updates}
+            scores = score(outputs, self.y, self.metric)
+            self.records.append({"epoch": epoch, **count, "seconds": self.seconds, **scores})
         else:
             self.status = "diverged"
         self.start()

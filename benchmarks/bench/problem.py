@@ -54,6 +54,7 @@ class Task:
     tags: tuple[str, ...] = ()
     rungs: tuple[tuple[int, float], ...] | None = None  # of the tuning, where the usual ones cost too much
     version: int = 1
+    goals: tuple[float, ...] = ()  # errors whose first time the report tells
 
     @property
     def classification(self) -> bool:

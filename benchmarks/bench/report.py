@@ -64,8 +64,20 @@ def section(task: Task, solvers: dict[str, Runs]) -> list[str]:
         errors, losses = last(runs, "error"), last(runs, "loss")
         ended = sorted({run["status"].split(":")[0] for run in runs if run["status"] != "done"})
         cells = [interval(errors) or ", ".join(ended), interval(losses), seconds(runs)]
-        cells.append("" if goal is None else reached(runs, goal))
+        cells.append("" if goal is None else reached(alone(runs), goal))
         lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
+    return [*lines, "", *milestones(task, solvers)]
+
+
+def milestones(task: Task, solvers: dict[str, Runs]) -> list[str]:
+    """Table of the seconds and updates until the error is at most each of the task's goals."""
+    if not task.goals:
+        return []
+    lines = ["| solver " + "".join(f"| {goal:g} %: seconds | updates " for goal in task.goals) + "|"]
+    lines.append("| --- " + "| ---: " * (2 * len(task.goals)) + "|")
+    for name, runs in sorted(solvers.items(), key=lambda entry: order(entry[1])):
+        cells = [f"{reached(alone(runs), goal)} | {reached(runs, goal, 'updates')}" for goal in task.goals]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 
@@ -113,11 +125,12 @@ def seconds(runs: Runs) -> str:
     return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
-def reached(runs: Runs, goal: float) -> str:
-    """Median seconds until the error is at most `goal`, if more than half of the runs get there."""
+def reached(runs: Runs, goal: float, what: str = "seconds") -> str:
+    """Median of the seconds or updates until the error is at most `goal`, if more than half of the runs get there."""
     times = [
-        next((epoch["seconds"] for epoch in run["epochs"] if epoch["error"] <= goal), float("inf"))
-        for run in alone(runs)
+        next((epoch[what] for epoch in run["epochs"] if epoch["error"] <= goal), float("inf"))
+        for run in runs
+        if run["epochs"] and what in run["epochs"][0]
     ]
     median = statistics.median(times) if times else float("inf")
     return f"{median:.3g}" if median < float("inf") else "never" if times else ""

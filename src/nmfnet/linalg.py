@@ -214,7 +214,7 @@ class DampedInverse:
         D, squares, bias = solve(Z, E, centre, bias, update, None if pull is None else pull[:n])
         if mean is not None and bias is not None:
             squares = bias.square().sum() if m == 1 else squares + bias.square().sum()
-            D = torch.cat([D, (bias - mean @ D)[None]])
+            torch.sub(bias, mean @ D[:n], out=D[n])
         return D, squares.clamp(min=0).sqrt()
 
     def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
@@ -242,8 +242,15 @@ class DampedInverse:
         if pull is not None:
             C += pull
         C, bias = self._ahead(C, bias)
-        D = self.inverse @ C
-        return D, (D * C).sum() - self.ridge * D.square().sum(), bias  # G D = C - d D
+        step = self._product(self.inverse, C)
+        D = step[: len(C)]
+        return step, C.mul_(D).sum() - self.ridge * D.square().sum(), bias  # G D = C - d D
+
+    def _product(self, left: Tensor, right: Tensor) -> Tensor:
+        """``left right`` (n, k) as the upper rows of a step (n + intercept, k); the last one is left for the bias."""
+        step = right.new_empty(len(left) + self.intercept, right.shape[1])
+        torch.mm(left, right, out=step[: len(left)])
+        return step
 
     def _ahead(self, C: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Right-hand side and bias one step ahead of their running means (Nesterov)."""
@@ -261,9 +268,10 @@ class DampedInverse:
         size = G.diagonal().mean()
         if centre is not None:
             G.addr_(centre, centre, alpha=-1)
-        self.gram = G if self.gram is None else torch.lerp(G, self.gram, self.memory)
-        self.ridge = self._ridge(self.gram.diagonal().mean(), size)
-        self.inverse = torch.cholesky_inverse(self._cholesky(self.gram))
+        self.gram = G if self.gram is None else G.lerp_(self.gram, self.memory)
+        self.inverse = None  # its memory is needed
+        self.ridge = self._ridge(G.diagonal().mean(), size)
+        self.inverse = torch.cholesky_inverse(self._cholesky(G))
 
     def _dual(
         self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None, update: int, pull: Tensor | None
@@ -278,9 +286,10 @@ class DampedInverse:
         L = self._cholesky(K)
         if pull is None:
             S = torch.cholesky_solve(E, L)
-            return Z.T @ S / m, (E - self.ridge * S).square().sum() / m, bias  # Z D = (K - d I) S
-        D = Z.T @ torch.cholesky_solve(E - Z @ pull / self.ridge, L) / m + pull / self.ridge
-        return D, (Z @ D).square().sum() / m, bias
+            return self._product(Z.T, S / m), (E - self.ridge * S).square().sum() / m, bias  # Z D = (K - d I) S
+        step = self._product(Z.T, torch.cholesky_solve(E - Z @ pull / self.ridge, L) / m)
+        D = step[:n].add_(pull / self.ridge)
+        return step, (Z @ D).square().sum() / m, bias
 
     def _ridge(self, mean_diagonal: Tensor, size: Tensor) -> Tensor:
         """d: never below the rounding error of a Gram matrix of entries of this size, never 0."""

@@ -15,6 +15,8 @@ from nmfnet.linalg import affine
 from nmfnet.outputs import LINEAR, Output
 from nmfnet.scaling import Scaling
 
+PREDICTED = 2**22  # activations of the widest layer that are held at once in a prediction
+
 
 @dataclass
 class Network:
@@ -84,8 +86,9 @@ class Network:
         A.append(affine(Z[-1], self.weights[-1], self.intercept))
         return Z, A
 
-    def predict(self, X: Tensor, rows: int = 8192) -> Tensor:
-        """Outputs (m, n_L) for inputs (m, n_0), computed `rows` rows at a time."""
+    def predict(self, X: Tensor, rows: int | None = None) -> Tensor:
+        """Outputs (m, n_L) for inputs (m, n_0), computed `rows` rows at a time; by default, so many as take 16 MiB."""
+        rows = rows or max(64, PREDICTED // max(X.shape[1], *(W.shape[1] for W in self.weights)))
         outputs = []
         for Z in X.split(rows):
             Z = Z.to(self.weights[0].device)

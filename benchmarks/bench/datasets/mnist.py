@@ -1,4 +1,4 @@
-"""MNIST with three networks: the usual one, a wide one, a deep one."""
+"""MNIST with four networks: the usual one, a wide one, the same for long, a deep one."""
 
 from ..problem import Data, Task
 from ._split import FEWER, images
@@ -10,7 +10,8 @@ def load() -> Data:
 
 
 TASKS = [
-    Task("mnist", load, (1000, 500), 15, tags=("images",)),
+    Task("mnist", load, (1000, 500), 15, tags=("images",), goals=(2.0, 1.5)),
     Task("mnist-wide", load, (2048, 2048), 20, tags=("images",), rungs=FEWER),
+    Task("mnist-long", load, (2048, 2048), 60, tags=("images",), rungs=FEWER),
     Task("mnist-deep", load, (500,) * 10, 15, tags=("images",), rungs=FEWER),
 ]

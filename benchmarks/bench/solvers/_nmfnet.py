@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import nmfnet
+from nmfnet.training import SOLVERS
 
 from ..objective import Objective, Predict
 from ..problem import Problem, Settings, Solver
@@ -16,8 +17,8 @@ VERSION = "2"  # bump when a run would come out differently
 class Watch(nmfnet.Callback):
     """Hands the network's predictions to the objective after every epoch."""
 
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
+    def __init__(self, objective: Objective, per_epoch: int) -> None:
+        self.objective, self.per_epoch = objective, per_epoch
         self.model: Any = None
 
     def predictor(self) -> Predict:
@@ -28,13 +29,15 @@ class Watch(nmfnet.Callback):
     def on_epoch_end(self, network: Any, record: Any) -> None:
         """Score the network as it would be if the fit ended here; the clock stands still."""
         self.model.network_ = network
-        self.objective.record(record["epoch"], self.predictor())
+        self.objective.record(record["epoch"], self.predictor(), record["epoch"] * self.per_epoch)
 
 
 def fit(name: str, problem: Problem, settings: Settings, seed: int, objective: Objective) -> None:
     """Fit the estimator; what its end still changes counts as part of the last epoch."""
     estimator = nmfnet.NMFNetClassifier if problem.classification else nmfnet.NMFNetRegressor
-    watch = Watch(objective)
+    n = len(problem.train.X)
+    batch = settings.get("batch_size", SOLVERS[name]().default_batch_size(n))
+    watch = Watch(objective, -(-n // batch))
     activation: Any = "relu"
     if problem.linear:
         activation = ["identity" if layer in problem.linear else "relu" for layer in range(len(problem.hidden))]
@@ -52,7 +55,7 @@ def fit(name: str, problem: Problem, settings: Settings, seed: int, objective: O
             raise
         objective.status = f"unsupported: {error}"
     else:
-        objective.record(model.n_iter_, watch.predictor())
+        objective.record(model.n_iter_, watch.predictor(), model.n_iter_ * watch.per_epoch)
 
 
 def version() -> str:
@@ -60,6 +63,9 @@ def version() -> str:
     return VERSION
 
 
-def solver(name: str) -> Solver:
-    """Return an nmfnet solver by the name its estimators know."""
-    return Solver(name, partial(fit, name), {}, {}, version)
+def solver(name: str, batch_size: int | None = None, tasks: tuple[str, ...] = ()) -> Solver:
+    """Return an nmfnet solver by its name in the estimators; or, for some tasks, with another batch size."""
+    if batch_size is None:
+        return Solver(name, partial(fit, name), {}, {}, version)
+    settings = {"batch_size": batch_size}
+    return Solver(f"{name}-{batch_size}", partial(fit, name), settings, {}, version, lambda task: task.name in tasks)

@@ -133,5 +133,5 @@ def fit(problem: Problem, settings: Settings, seed: int, objective: Objective, m
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
-        if not objective.record(epoch + 1, predict):
+        if not objective.record(epoch + 1, predict, (epoch + 1) * per_epoch):
             return

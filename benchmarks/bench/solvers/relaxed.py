@@ -1,7 +1,7 @@
-"""nmfnet's relaxed solver, with its defaults; there from the version of nmfnet on that has it."""
-
-from nmfnet.training import SOLVERS as KNOWN
+"""nmfnet's relaxed solver with its defaults; and with large batches, where the defaults are for the rest."""
 
 from ._nmfnet import solver
 
-SOLVERS = [solver("relaxed")] if "relaxed" in KNOWN else []
+LARGE = ("mnist", "fashion-mnist")
+
+SOLVERS = [solver("relaxed"), *(solver("relaxed", batch_size, LARGE) for batch_size in (6000, 20_000))]

@@ -259,7 +259,7 @@ class RelaxedSweep:
         follow = (a + 1) / (self.updates + a + 1)
         if self.plan.n_updates is None:
             follow = max(follow, FOLLOW)
-        fast = [W + step for W, step in zip(self.fast, steps, strict=True)]
+        fast = [step.add_(W) for W, step in zip(self.fast, steps, strict=True)]
         average = [torch.lerp(old, new, follow) for old, new in zip(self.average, fast, strict=True)]
         working = fast
         if self.anchor:
