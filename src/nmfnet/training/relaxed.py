@@ -24,6 +24,7 @@ from nmfnet.training.masks import Masks
 
 PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
 LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they are anchored to the average
+UNPLANNED = 0.1  # dropout without a plan
 MOMENTUM = 0.9  # where the residuals have little noise
 LEAST = 0.01  # size of the outputs that steps are at least relative to
 ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
@@ -57,7 +58,7 @@ class Relaxed(BaseEstimator):
     dropout : float or "auto", default="auto"
         The same for hidden activations, of which the masked ones become 0.  "auto" is
         ``0.3 / sqrt(L) w / (w + v)`` for w weights in L layers and v target values to fit, half of that for real
-        targets: 0.17 for two hidden layers on small data, nothing for an autoencoder.
+        targets: 0.17 for two hidden layers on small data, nothing for an autoencoder.  0.1 in `partial_fit`.
     momentum : float or "auto", default="auto"
         Nesterov's, on the right-hand sides of the least-squares steps.  "auto" is 0 for classes and labels, and 0.9
         for real targets, whose residuals have less noise: a deep autoencoder needs half the epochs.  Less
@@ -305,6 +306,8 @@ def background(X: Tensor) -> Tensor:
 
 def _auto_dropout(network: Network, plan: Plan) -> float:
     """More with more weights for each target value, less with depth, half for real targets; below 1 % none at all."""
+    if plan.n_updates is None:  # nobody knows how much is to come
+        return UNPLANNED
     weights = sum(W.numel() for W in network.weights)
     values = plan.n_samples * network.weights[-1].shape[1]  # an autoencoder has many more of them than weights
     most = (0.15 if network.output.name == "identity" else 0.3) / len(network.weights) ** 0.5
