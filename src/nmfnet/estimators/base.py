@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from numbers import Integral, Real
 from typing import Any, Literal, Self, cast
 
 import numpy as np
@@ -19,10 +17,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from nmfnet._parameters import Choice, at_least, between, boolean, resolve
-from nmfnet.activations import Activation, activations_named
+from nmfnet._parameters import resolve
 from nmfnet.errors import DivergenceError
-from nmfnet.network import Network, he_weights
+from nmfnet.estimators.building import fitted_network, new_network
+from nmfnet.estimators.inputs import to_array, to_tensor
+from nmfnet.estimators.parameters import batch_size, check_parameters, device_named, generator_for
+from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import target_scaling
 from nmfnet.training import (
@@ -95,6 +95,10 @@ class BaseNMFNet(BaseEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
 
+    def _check_parameters(self) -> list[int]:
+        """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
+        return check_parameters(self)
+
     # What the two subclasses answer differently.
 
     def _check_y(self, X: ArrayLike, y: ArrayLike, reset: bool = True) -> tuple[Array, Array]:
@@ -152,20 +156,20 @@ class BaseNMFNet(BaseEstimator):
     def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
         hidden = self._check_parameters()
         X_checked, Y_checked = self._check_y(to_array(X), to_array(y))
-        device, generator = self._device(), self._generator()
+        device, generator = device_named(self.device), generator_for(self.random_state)
         X_train, Y_train, validation = self._split(X_checked, Y_checked, device)
         solver = resolve(self.solver, SOLVERS)
         settings = self._settings(solver, len(X_train), validation)
         progress = Progress()
         continued = self.warm_start and hasattr(self, "network_")
         if continued:
-            network = self._continued(solver, hidden, X_train, Y_train).on(device)
+            network = fitted_network(self, solver, hidden, X_train, Y_train)
             if network.targets is not None:  # the targets may have another unit now
                 network.targets = target_scaling(Y_train, bool(self.fit_intercept))
             progress = Progress(list(self.history_), self.history_[-1]["seconds"] if self.history_ else 0.0)
         else:
             with progress.timed():
-                network = self._new_network(solver, hidden, X_train, Y_train, generator)
+                network = new_network(self, solver, hidden, X_train, Y_train, generator)
         for callback in settings.callbacks:
             callback.on_fit_begin(network, self.max_iter)
         if not continued:
@@ -179,15 +183,15 @@ class BaseNMFNet(BaseEstimator):
         """One pass over X and y, with the averages of earlier calls."""
         hidden, first = self._check_parameters(), not hasattr(self, "network_")
         X_checked, Y_checked = self._check_y(to_array(X), to_array(y), reset=first, **encoding)
-        device, solver = self._device(), resolve(self.solver, SOLVERS)
+        device, solver = device_named(self.device), resolve(self.solver, SOLVERS)
         X_batch, Y_batch = to_tensor(X_checked).to(device), to_tensor(Y_checked).to(device)
         settings = self._settings(solver, len(X_batch), None)
-        generator = self._generator() if "_random_" not in self.__dict__ else torch.Generator()
+        generator = generator_for(self.random_state) if "_random_" not in self.__dict__ else torch.Generator()
         if first:
-            network = self._new_network(solver, hidden, X_batch, Y_batch, generator, partial=True)
+            network = new_network(self, solver, hidden, X_batch, Y_batch, generator, partial=True)
             self.history_ = []
         else:
-            network = self._continued(solver, hidden, X_batch, Y_batch).on(device)
+            network = fitted_network(self, solver, hidden, X_batch, Y_batch)
         if "_random_" in self.__dict__:
             generator.set_state(self._random_)
         progress = Progress(self.history_, self.history_[-1]["seconds"] if self.history_ else 0.0)
@@ -204,43 +208,12 @@ class BaseNMFNet(BaseEstimator):
 
     def _settings(self, solver: Solver, n: int, validation: tuple[Tensor, Tensor] | None) -> Settings:
         return Settings(
-            batch_size=self._batch_size(n, solver.default_batch_size(n)),
+            batch_size=batch_size(self.batch_size, n, solver.default_batch_size(n)),
             max_iter=self.max_iter, max_time=self.max_time, tol=self.tol, n_iter_no_change=self.n_iter_no_change,
             alpha=float(self.alpha), l1_ratio=float(self.l1_ratio), validation=validation,
             error=partial(self._error, output=solver.output(self._kind())),
             callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose else [])],
         )  # fmt: skip
-
-    def _new_network(
-        self,
-        solver: Solver,
-        hidden: list[int],
-        X: Tensor,
-        Y: Tensor,
-        generator: torch.Generator,
-        partial: bool = False,
-    ) -> Network:
-        """A network with random weights, on the device of X.
-
-        Pre-training is of the data as they are, so that there the inputs are not scaled.
-        """
-        centre = bool(self.fit_intercept)
-        inputs = solver.scaling(X, self._kind(), centre, partial) if self.pretrain is None else None
-        output = solver.output(self._kind())
-        relaxed = solver.keeps_state
-        targets = target_scaling(Y, centre) if relaxed and output.name == "identity" else None
-        sizes = [X.shape[1] if inputs is None else inputs.n_out, *hidden, Y.shape[1]]
-        # Small outputs at the start: relative steps then find their scale.
-        weights = he_weights(sizes, self.fit_intercept, generator, X.dtype, last=0.1 if relaxed else 1.0)
-        weights = [W.to(X.device) for W in weights]
-        activation = activations_named(self.activation, len(hidden))
-        return Network(weights, activation, bool(self.fit_intercept), output, inputs, targets)
-
-    def _continued(self, solver: Solver, hidden: list[int], X: Tensor, Y: Tensor) -> Network:
-        """The fitted network, if it is the one that the parameters ask for."""
-        output = solver.output(self._kind())
-        self._check_same_network([X.shape[1], *hidden, Y.shape[1]], X.dtype, output)
-        return self.network_.with_weights(self.network_.weights)
 
     def _split(self, X: Array, Y: Array, device: torch.device) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
         """Training inputs and targets, and the validation set of early stopping."""
@@ -283,74 +256,6 @@ class BaseNMFNet(BaseEstimator):
 
         with progress.timed():
             pretraining(network, X, network.scaled_targets(Y), generator, announce)
-
-    def _check_parameters(self) -> list[int]:
-        """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
-        sizes = self.hidden_layer_sizes
-        hidden = list(sizes) if isinstance(sizes, Iterable) else [sizes]
-        for size in hidden:
-            at_least("hidden_layer_sizes", size, 1, Integral)
-        for name, lowest, kind in (
-            ("alpha", 0, Real), ("max_iter", 1, Integral), ("tol", 0, Real), ("n_iter_no_change", 1, Integral),
-        ):  # fmt: skip
-            at_least(name, getattr(self, name), lowest, kind)
-        between("l1_ratio", self.l1_ratio, 0, 1)
-        if self.max_time is not None:
-            at_least("max_time", self.max_time, 0, Real, otherwise="None")
-        for name in ("fit_intercept", "early_stopping", "warm_start"):
-            boolean(name, getattr(self, name))
-        if self.early_stopping:
-            between("validation_fraction", self.validation_fraction, 0, 1, open_low=True, open_high=True)
-        if self.batch_size != "auto":
-            at_least("batch_size", self.batch_size, 1, Integral, otherwise="'auto'")
-        activations_named(self.activation, len(hidden))
-        Choice("solver", SOLVERS).check(self.solver)
-        Choice("pretrain", PRETRAININGS, optional=True).check(self.pretrain)
-        callbacks = self.callbacks if self.callbacks is not None else ()
-        if not isinstance(callbacks, Sequence) or not all(isinstance(callback, Callback) for callback in callbacks):
-            raise ValueError(f"callbacks must be None or a sequence of nmfnet.Callback; got {self.callbacks!r}.")
-        return [int(size) for size in hidden]
-
-    def _batch_size(self, n: int, default: int) -> int:
-        if isinstance(self.batch_size, str):
-            return min(n, default)
-        if self.batch_size > n:
-            warnings.warn(
-                f"batch_size={self.batch_size} is larger than the {n} training samples; using {n}.",
-                UserWarning, stacklevel=4,
-            )  # fmt: skip
-        return min(n, int(self.batch_size))
-
-    def _device(self) -> torch.device:
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError, TypeError) as error:
-            raise ValueError(f"device={self.device!r} cannot be used: {str(error).splitlines()[0]}") from None
-        return device
-
-    def _generator(self) -> torch.Generator:
-        """A generator of our own: torch's global one is left alone."""
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        return torch.Generator().manual_seed(int(seed))
-
-    def _check_same_network(self, sizes: list[int], dtype: torch.dtype, output: Output) -> None:
-        net = self.network_
-        f = activations_named(self.activation, len(sizes) - 2)
-        asked_for = f.name if isinstance(f, Activation) else [each.name for each in f]
-        there, asked = (
-            f"{'-'.join(map(str, n))} units, {f} and {g.name}, {'a' if bias else 'no'} bias, {kind}"
-            for n, f, g, bias, kind in (
-                (net.sizes, net.activation_names, net.output, net.intercept, net.dtype),
-                (sizes, asked_for, output, bool(self.fit_intercept), dtype),
-            )
-        )
-        if there != asked:
-            raise ValueError(
-                f"warm_start=True goes on with a network of {there}; the call asks for {asked}. Use warm_start=False."
-            )
 
     @property
     def coefs_(self) -> list[Array]:
@@ -414,15 +319,3 @@ class BaseNMFNet(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
-
-
-def to_array(data: Any) -> Any:
-    """Return a tensor as an array of its dtype; anything else stays."""
-    return data.detach().cpu().numpy() if isinstance(data, Tensor) else data
-
-
-def to_tensor(array: Array) -> Tensor:
-    """Share the memory of a NumPy array with a tensor that is only ever read."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(np.ascontiguousarray(array))
