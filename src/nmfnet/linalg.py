@@ -138,6 +138,23 @@ def pseudo_inverse(Z: Tensor, delta: float = 0.0, alpha: float = 0.0) -> Tensor:
     return (V / (s + alpha / s)) @ U.T
 
 
+def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean over samples of `values` (m,) or (m, k), by positive weights (m,) if there are any."""
+    return values.mean(0) if weight is None else weight @ values / weight.sum()
+
+
+def mean_length(A: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Root mean square of the lengths of the rows of `A` (m, k)."""
+    if weight is None:
+        return torch.linalg.vector_norm(A) / len(A) ** 0.5
+    return weighted_mean(torch.linalg.vector_norm(A, dim=1).square(), weight).sqrt()
+
+
+def weighted(A: Tensor, weight: Tensor | None, power: float = 1.0) -> Tensor:
+    """Rows of `A` (m, k) times a power of their weights (m,)."""
+    return A if weight is None else weight[:, None] ** power * A
+
+
 class DampedInverse:
     """Damped least-squares steps ``(G + d I)^-1 Zt E / m`` on batches, with a running Gram matrix G.
 
@@ -179,7 +196,13 @@ class DampedInverse:
         self.gram = self.inverse = None
 
     def solve(
-        self, Z: Tensor, E: Tensor, update: int, pull: Tensor | None = None, stiffness: float = 0.0
+        self,
+        Z: Tensor,
+        E: Tensor,
+        update: int,
+        pull: Tensor | None = None,
+        stiffness: float = 0.0,
+        sample_weight: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Step for a batch.
 
@@ -193,6 +216,8 @@ class DampedInverse:
             Added to the right-hand side ``Zt E / m``: minus the slope of a penalty.
         stiffness : float, default=0
             Curvature of the penalty, added to d.
+        sample_weight : Tensor of shape (m,), optional
+            Positive; means over samples are then weighted ones.
 
         Returns
         -------
@@ -202,12 +227,13 @@ class DampedInverse:
         """
         (m, n), k = Z.shape, E.shape[1]
         self.stiffness = stiffness
-        centre, bias = (Z.mean(0), E.mean(0)) if self.intercept else (None, None)
+        weight = None if sample_weight is None else (sample_weight / sample_weight.double().mean()).to(Z.dtype)
+        centre, bias = (weighted_mean(Z, weight), weighted_mean(E, weight)) if self.intercept else (None, None)
         mean = centre
         if centre is not None and m == 1:  # one sample has nothing left beside its mean
             centre = torch.zeros_like(centre)
         solve = self._dual if self._dual_is_cheaper(m, n, k) else self._primal
-        D, squares = solve(Z, E, centre, bias, update, None if pull is None else pull[:n])
+        D, squares = solve(Z, E, centre, bias, update, None if pull is None else pull[:n], weight)
         if mean is not None and bias is not None:
             squares = bias.square().sum() if m == 1 else squares + bias.square().sum()
             D = torch.cat([D, (bias - mean @ D)[None]])
@@ -221,17 +247,18 @@ class DampedInverse:
         return min(self.batches, max(1, self.samples // m))
 
     def _primal(
-        self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None, update: int, pull: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+        self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None,
+        update: int, pull: Tensor | None, weight: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         due = update % self._every(len(Z)) == 0 or (update < self.early and update % 2 == 0)
-        size = float(torch.linalg.vector_norm(Z)) / Z.numel() ** 0.5
+        size = float(mean_length(Z, weight)) / Z.shape[1] ** 0.5
         grown = size > self.growth * self.size
         if due or grown or self.inverse is None:
             self.gram = None if grown else self.gram
             self.size = size
-            self._refresh(Z, centre)
+            self._refresh(Z, centre, weight)
         assert self.inverse is not None and self.ridge is not None
-        C = Z.T @ E
+        C = Z.T @ weighted(E, weight)
         C /= len(Z)
         if centre is not None and bias is not None:
             C.addr_(centre, bias, alpha=-1)
@@ -240,8 +267,8 @@ class DampedInverse:
         D = self.inverse @ C
         return D, (D * C).sum() - self.ridge * D.square().sum()  # G D = C - d D
 
-    def _refresh(self, Z: Tensor, centre: Tensor | None) -> None:
-        G = Z.T @ Z
+    def _refresh(self, Z: Tensor, centre: Tensor | None, weight: Tensor | None) -> None:
+        G = Z.T @ weighted(Z, weight)
         G /= len(Z)
         size = G.diagonal().mean()
         if centre is not None:
@@ -251,11 +278,14 @@ class DampedInverse:
         self.inverse = torch.cholesky_inverse(self._cholesky(self.gram))
 
     def _dual(
-        self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None, update: int, pull: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+        self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None,
+        update: int, pull: Tensor | None, weight: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         m, n = Z.shape
         if centre is not None and bias is not None:
             Z, E = Z - centre, E - bias
+        if weight is not None:
+            Z, E = weighted(Z, weight, 0.5), weighted(E, weight, 0.5)
         K = Z @ Z.T
         K /= m
         size = K.diagonal().sum() / n

@@ -123,9 +123,13 @@ class Network:
         """Whether every weight is finite."""
         return all(bool(W.isfinite().all()) for W in self.weights)
 
-    def penalty(self, alpha: float, l1_ratio: float) -> float:
-        """``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` over all layers."""
-        return sum(float(penalty(W, alpha, l1_ratio, self.intercept)) for W in self.weights) if alpha else 0.0
+    def penalty(self, alpha: float, l1_ratio: float, biases: bool = True) -> float:
+        """``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` over all layers; `biases`: in the L2 part."""
+        if not alpha:
+            return 0.0
+        bare = self.intercept and not biases
+        weights = [W[:-1] for W in self.weights] if bare else self.weights
+        return sum(float(penalty(W, alpha, l1_ratio, self.intercept and biases)) for W in weights)
 
     def on(self, device: torch.device | str) -> Network:
         """Return a network with these weights on a device."""

@@ -5,39 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from nmfnet._parameters import resolve
-from nmfnet.errors import DivergenceError
-from nmfnet.estimators.building import fitted_network, new_network
+from nmfnet.estimators.data import Data, checked_data, split
+from nmfnet.estimators.fitting import fit, partial_fit
 from nmfnet.estimators.inputs import to_array, to_tensor
-from nmfnet.estimators.parameters import batch_size, check_parameters, device_named, generator_for
+from nmfnet.estimators.parameters import check_parameters
 from nmfnet.network import Network
 from nmfnet.outputs import Output
-from nmfnet.scaling import target_scaling
 from nmfnet.training import (
-    PRETRAININGS,
-    SOLVERS,
     Callback,
     EpochRecord,
-    PrintLog,
-    Progress,
-    Settings,
-    Solver,
     Sweep,
-    epoch,
-    planned,
-    train,
 )
 
 Array = NDArray[Any]
@@ -101,8 +87,10 @@ class BaseNMFNet(BaseEstimator):
 
     # What the two subclasses answer differently.
 
-    def _check_y(self, X: ArrayLike, y: ArrayLike, reset: bool = True) -> tuple[Array, Array]:
-        """Check X and y, and return X and the targets Y (n, n_outputs); without `reset`, against the fitted model."""
+    _numeric_y: ClassVar[bool]  # whether y must be numbers
+
+    def _encode(self, y: Array, reset: bool = True) -> Array:
+        """Targets Y (n, n_outputs) from a checked y; without `reset`, as the fitted model encodes them."""
         raise NotImplementedError
 
     def _kind(self) -> Literal["classes", "labels", "real"]:
@@ -117,7 +105,20 @@ class BaseNMFNet(BaseEstimator):
         """Labels that the validation split keeps the proportions of."""
         return None
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def _weighted(self, data: Data, *others: Data) -> list[Data]:
+        """The data, and others, with the weights that the classes add."""
+        return [data, *others]
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -126,6 +127,14 @@ class BaseNMFNet(BaseEstimator):
             float32 input is trained in float32, anything else in float64.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels or real targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Nonnegative.  A sample of weight 0 is left out; one of weight 2 counts as two in every sum and mean over
+            samples.  What counts rows, the batches and the automatic settings, does not look at the weights.
+        X_val, y_val : array-like, optional
+            A validation set, like X and y: its loss and error are recorded in `history_`, and with
+            ``early_stopping=True`` it takes the place of the samples that would be held out.
+        sample_weight_val : array-like, optional
+            Weights of the validation set.
 
         Returns
         -------
@@ -134,12 +143,28 @@ class BaseNMFNet(BaseEstimator):
         Raises
         ------
         ValueError
-            If X, y or a parameter is unfit; the message names it.
+            If an argument or a parameter is unfit; the message names it.
         DivergenceError
             If the first epoch already ends with non-finite weights.
         """
+        if (X_val is None) != (y_val is None) or (sample_weight_val is not None and X_val is None):
+            raise ValueError("X_val and y_val go together, and sample_weight_val with them.")
         with self._unchanged_on_failure():
-            self._fit(X, y)
+            hidden = self._check_parameters()
+            data, validation = checked_data(self, X, y, sample_weight), None
+            if X_val is not None:
+                validation = checked_data(self, X_val, y_val, sample_weight_val, reset=False, suffix="_val")
+            elif self.early_stopping:
+                data, validation = split(self, data)
+            data, *others = self._weighted(data, *([] if validation is None else [validation]))
+            fit(self, hidden, data, others[0] if others else None)
+        return self
+
+    def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
+        with self._unchanged_on_failure():
+            hidden, first = self._check_parameters(), not hasattr(self, "network_")
+            data = checked_data(self, X, y, sample_weight, reset=first, **encoding)
+            partial_fit(self, hidden, self._weighted(data)[0])
         return self
 
     @contextmanager
@@ -153,109 +178,12 @@ class BaseNMFNet(BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
-        hidden = self._check_parameters()
-        X_checked, Y_checked = self._check_y(to_array(X), to_array(y))
-        device, generator = device_named(self.device), generator_for(self.random_state)
-        X_train, Y_train, validation = self._split(X_checked, Y_checked, device)
-        solver = resolve(self.solver, SOLVERS)
-        settings = self._settings(solver, len(X_train), validation)
-        progress = Progress()
-        continued = self.warm_start and hasattr(self, "network_")
-        if continued:
-            network = fitted_network(self, solver, hidden, X_train, Y_train)
-            if network.targets is not None:  # the targets may have another unit now
-                network.targets = target_scaling(Y_train, bool(self.fit_intercept))
-            progress = Progress(list(self.history_), self.history_[-1]["seconds"] if self.history_ else 0.0)
-        else:
-            with progress.timed():
-                network = new_network(self, solver, hidden, X_train, Y_train, generator)
-        for callback in settings.callbacks:
-            callback.on_fit_begin(network, self.max_iter)
-        if not continued:
-            self._pretrain(network, X_train, Y_train, generator, progress, settings.callbacks)
-        train(network, solver, X_train, Y_train, settings, progress, generator)
-        self.network_, self.history_ = network, progress.history
-        for name in ("_sweep", "_random_"):
-            self.__dict__.pop(name, None)
-
-    def _partial_fit(self, X: ArrayLike, y: ArrayLike, **encoding: Any) -> None:
-        """One pass over X and y, with the averages of earlier calls."""
-        hidden, first = self._check_parameters(), not hasattr(self, "network_")
-        X_checked, Y_checked = self._check_y(to_array(X), to_array(y), reset=first, **encoding)
-        device, solver = device_named(self.device), resolve(self.solver, SOLVERS)
-        X_batch, Y_batch = to_tensor(X_checked).to(device), to_tensor(Y_checked).to(device)
-        settings = self._settings(solver, len(X_batch), None)
-        generator = generator_for(self.random_state) if "_random_" not in self.__dict__ else torch.Generator()
-        if first:
-            network = new_network(self, solver, hidden, X_batch, Y_batch, generator, partial=True)
-            self.history_ = []
-        else:
-            network = fitted_network(self, solver, hidden, X_batch, Y_batch)
-        if "_random_" in self.__dict__:
-            generator.set_state(self._random_)
-        progress = Progress(self.history_, self.history_[-1]["seconds"] if self.history_ else 0.0)
-        if "_sweep" in self.__dict__ and solver.keeps_state:
-            sweep = self._sweep.fork()
-        else:
-            sweep = solver.prepare(network, X_batch, planned(settings, len(X_batch), generator, partial=True))
-        record = epoch(sweep.network, sweep, X_batch, Y_batch, settings, progress, generator)
-        if record is None:
-            raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
-        self.history_ = [*self.history_, record]
-        self.network_ = network.with_weights(sweep.weights())
-        self._sweep, self._random_ = sweep, generator.get_state()
-
-    def _settings(self, solver: Solver, n: int, validation: tuple[Tensor, Tensor] | None) -> Settings:
-        return Settings(
-            batch_size=batch_size(self.batch_size, n, solver.default_batch_size(n)),
-            max_iter=self.max_iter, max_time=self.max_time, tol=self.tol, n_iter_no_change=self.n_iter_no_change,
-            alpha=float(self.alpha), l1_ratio=float(self.l1_ratio), validation=validation,
-            error=partial(self._error, output=solver.output(self._kind())),
-            callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose else [])],
-        )  # fmt: skip
-
-    def _split(self, X: Array, Y: Array, device: torch.device) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
-        """Training inputs and targets, and the validation set of early stopping."""
-        if not self.early_stopping:
-            return to_tensor(X).to(device), to_tensor(Y).to(device), None
-        try:
-            parts = train_test_split(
-                X, Y, test_size=self.validation_fraction, stratify=self._stratify(Y),
-                random_state=check_random_state(self.random_state),
-            )  # fmt: skip
-        except ValueError as error:
-            text = f"early_stopping=True with validation_fraction={self.validation_fraction}: {error}"
-            raise ValueError(text) from None
-        X_train, X_val, Y_train, Y_val = (to_tensor(part).to(device) for part in parts)
-        return X_train, Y_train, (X_val, Y_val)
-
     def _outputs(self, X: ArrayLike) -> Array:
         """Outputs of the network, shape (n_samples, n_outputs)."""
         check_is_fitted(self)
         dtype = np.float32 if self.network_.dtype == torch.float32 else np.float64
         checked = validate_data(self, to_array(X), dtype=dtype, reset=False)
         return self.network_.predict(to_tensor(checked)).cpu().numpy()
-
-    def _pretrain(
-        self,
-        network: Network,
-        X: Tensor,
-        Y: Tensor,
-        generator: torch.Generator,
-        progress: Progress,
-        callbacks: Sequence[Callback],
-    ) -> None:
-        if self.pretrain is None:
-            return
-        pretraining = resolve(self.pretrain, PRETRAININGS)
-
-        def announce(layer: int) -> None:
-            for callback in callbacks:
-                callback.on_pretrain_layer(layer, len(network.weights) - 1)
-
-        with progress.timed():
-            pretraining(network, X, network.scaled_targets(Y), generator, announce)
 
     @property
     def coefs_(self) -> list[Array]:

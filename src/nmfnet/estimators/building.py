@@ -23,6 +23,7 @@ def new_network(
     hidden: list[int],
     X: Tensor,
     Y: Tensor,
+    sample_weight: Tensor | None,
     generator: torch.Generator,
     partial: bool = False,
 ) -> Network:
@@ -31,10 +32,10 @@ def new_network(
     Pre-training is of the data as they are, so that there the inputs are not scaled.
     """
     kind, intercept = estimator._kind(), bool(estimator.fit_intercept)
-    inputs = solver.scaling(X, kind, intercept, partial) if estimator.pretrain is None else None
+    inputs = solver.scaling(X, kind, intercept, partial, sample_weight) if estimator.pretrain is None else None
     output = solver.output(kind)
     relaxed = solver.keeps_state
-    targets = target_scaling(Y, intercept) if relaxed and output.name == "identity" else None
+    targets = target_scaling(Y, intercept, sample_weight) if relaxed and output.name == "identity" else None
     sizes = [X.shape[1] if inputs is None else inputs.n_out, *hidden, Y.shape[1]]
     # Small outputs at the start: relative steps then find their scale.
     weights = he_weights(sizes, intercept, generator, X.dtype, last=0.1 if relaxed else 1.0)
@@ -42,7 +43,9 @@ def new_network(
     return Network(weights, activations_named(estimator.activation, len(hidden)), intercept, output, inputs, targets)
 
 
-def fitted_network(estimator: BaseNMFNet, solver: Solver, hidden: list[int], X: Tensor, Y: Tensor) -> Network:
+def fitted_network(
+    estimator: BaseNMFNet, solver: Solver, hidden: list[int], X: Tensor, Y: Tensor, fitting: bool = True
+) -> Network:
     """The fitted network, on the device of X, if it is the one that the parameters ask for."""
     network, sizes = estimator.network_, [X.shape[1], *hidden, Y.shape[1]]
     f, output = activations_named(estimator.activation, len(hidden)), solver.output(estimator._kind())
@@ -50,8 +53,10 @@ def fitted_network(estimator: BaseNMFNet, solver: Solver, hidden: list[int], X: 
     there = _described(network.sizes, network.activation_names, network.output, network.intercept, network.dtype)
     asked = _described(sizes, names, output, bool(estimator.fit_intercept), X.dtype)
     if there != asked:
+        how = "warm_start=True" if fitting else "partial_fit"
         raise ValueError(
-            f"warm_start=True goes on with a network of {there}; the call asks for {asked}. Use warm_start=False."
+            f"{how} goes on with a network of {there}; the call asks for {asked}. "
+            "Set the parameters and pass the data of the first call, or start anew with warm_start=False and fit."
         )
     return network.with_weights(network.weights).on(X.device)
 

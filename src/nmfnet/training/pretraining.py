@@ -64,6 +64,7 @@ class NMFAutoencoder(BaseEstimator):
         Y: Tensor,
         generator: torch.Generator,
         progress: Callable[[int], None] | None = None,
+        sample_weight: Tensor | None = None,
     ) -> None:
         """Replace the weights of `network`, layer after layer; the last layer is fitted to Y.
 
@@ -75,6 +76,8 @@ class NMFAutoencoder(BaseEstimator):
         generator : torch.Generator
         progress : callable, optional
             Called with the number of the layer before it is trained, from 1.
+        sample_weight : Tensor of shape (n,), optional
+            The samples are drawn with these as probabilities, and put back.
 
         Raises
         ------
@@ -86,7 +89,13 @@ class NMFAutoencoder(BaseEstimator):
         self.check()
         if len(network.weights) > 1:
             check_data(X)
-        rows = torch.randperm(len(X), generator=generator)[: self.batch_size].to(X.device)
+        if sample_weight is None:
+            rows = torch.randperm(len(X), generator=generator)[: self.batch_size]
+        else:
+            share = (sample_weight.double() / sample_weight.double().sum()).cpu()
+            points = torch.rand(min(len(X), self.batch_size), generator=generator, dtype=torch.float64)
+            rows = torch.searchsorted(share.cumsum(0), points).clamp(max=len(X) - 1)
+        rows = rows.to(X.device)
         A, Y = X[rows], Y[rows]
         intercept, hidden = network.intercept, len(network.weights) - 1
         for layer in range(hidden):
