@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.errors import DivergenceError
+from nmfnet.sparse import CentredRows, SparseRows, outer, transposed_product
 
 BLOCK = 1024  # rows that are converted to float64 at a time
 
@@ -31,8 +32,10 @@ class TruncatedSVD(NamedTuple):
     V: Tensor
 
 
-def affine(Z: Tensor, W: Tensor, intercept: bool = True) -> Tensor:
+def affine(Z: Tensor | SparseRows, W: Tensor, intercept: bool = True) -> Tensor:
     """[Z, 1] W, shape (m, k), without forming [Z, 1]; Z W where there is no bias row."""
+    if isinstance(Z, SparseRows):
+        return (Z @ W[:-1]).add_(W[-1]) if intercept else Z @ W
     return torch.addmm(W[-1], Z, W[:-1]) if intercept else Z @ W
 
 
@@ -197,7 +200,7 @@ class DampedInverse:
 
     def solve(
         self,
-        Z: Tensor,
+        Z: Tensor | SparseRows,
         E: Tensor,
         update: int,
         pull: Tensor | None = None,
@@ -208,7 +211,8 @@ class DampedInverse:
 
         Parameters
         ----------
-        Z : Tensor of shape (m, n)
+        Z : Tensor or SparseRows of shape (m, n)
+            Sparse rows wider than `wide` take the dual form always.
         E : Tensor of shape (m, k)
         update : int
             Number of the batch, from 0.
@@ -227,13 +231,21 @@ class DampedInverse:
         """
         (m, n), k = Z.shape, E.shape[1]
         self.stiffness = stiffness
+        if isinstance(Z, SparseRows) and n <= self.wide:
+            Z = Z.dense()
         weight = None if sample_weight is None else (sample_weight / sample_weight.double().mean()).to(Z.dtype)
-        centre, bias = (weighted_mean(Z, weight), weighted_mean(E, weight)) if self.intercept else (None, None)
+        centre, bias = None, None
+        if self.intercept:
+            centre = Z.mean(weight) if isinstance(Z, SparseRows) else weighted_mean(Z, weight)
+            bias = weighted_mean(E, weight)
         mean = centre
         if centre is not None and m == 1:  # one sample has nothing left beside its mean
             centre = torch.zeros_like(centre)
-        solve = self._dual if self._dual_is_cheaper(m, n, k) else self._primal
-        D, squares = solve(Z, E, centre, bias, update, None if pull is None else pull[:n], weight)
+        pull = None if pull is None else pull[:n]
+        if isinstance(Z, SparseRows) or self._dual_is_cheaper(m, n, k):
+            D, squares = self._dual(Z, E, centre, bias, pull, weight)
+        else:
+            D, squares = self._primal(Z, E, centre, bias, update, pull, weight)
         if mean is not None and bias is not None:
             squares = bias.square().sum() if m == 1 else squares + bias.square().sum()
             D = torch.cat([D, (bias - mean @ D)[None]])
@@ -278,23 +290,26 @@ class DampedInverse:
         self.inverse = torch.cholesky_inverse(self._cholesky(self.gram))
 
     def _dual(
-        self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None,
-        update: int, pull: Tensor | None, weight: Tensor | None,
+        self, X: Tensor | SparseRows, E: Tensor, centre: Tensor | None, bias: Tensor | None,
+        pull: Tensor | None, weight: Tensor | None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        m, n = Z.shape
-        if centre is not None and bias is not None:
-            Z, E = Z - centre, E - bias
-        if weight is not None:
-            Z, E = weighted(Z, weight, 0.5), weighted(E, weight, 0.5)
-        K = Z @ Z.T
+        m, n = X.shape
+        E = weighted(E if bias is None else E - bias, weight, 0.5)
+        Z: Tensor | CentredRows
+        if isinstance(X, SparseRows):
+            Z = CentredRows(X, centre, weight)
+        else:
+            Z = weighted(X if centre is None else X - centre, weight, 0.5)
+        K = outer(Z)
         K /= m
         size = K.diagonal().sum() / n
         self.ridge = self._ridge(size, size)
         L = self._cholesky(K)
         if pull is None:
             S = torch.cholesky_solve(E, L)
-            return Z.T @ S / m, (E - self.ridge * S).square().sum() / m  # Z D = (K - d I) S
-        D = Z.T @ torch.cholesky_solve(E - Z @ pull / self.ridge, L) / m + pull / self.ridge
+            return transposed_product(Z, S) / m, (E - self.ridge * S).square().sum() / m  # Z D = (K - d I) S
+        S = torch.cholesky_solve(E - Z @ pull / self.ridge, L)
+        D = transposed_product(Z, S) / m + pull / self.ridge
         return D, (Z @ D).square().sum() / m
 
     def _ridge(self, mean_diagonal: Tensor, size: Tensor) -> Tensor:

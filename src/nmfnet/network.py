@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from nmfnet.factorization import penalty
 from nmfnet.linalg import affine
 from nmfnet.outputs import LINEAR, Output
 from nmfnet.scaling import Scaling
+from nmfnet.sparse import SparseRows
+
+MOST_ROWS, MOST_NUMBERS = 8192, 2**26  # that predictions are computed of at a time
 
 
 @dataclass
@@ -84,16 +88,25 @@ class Network:
         A.append(affine(Z[-1], self.weights[-1], self.intercept))
         return Z, A
 
-    def predict(self, X: Tensor, rows: int = 8192) -> Tensor:
-        """Outputs (m, n_L) for inputs (m, n_0), computed `rows` rows at a time."""
-        outputs = []
-        for Z in X.split(rows):
-            Z = Z.to(self.weights[0].device)
-            Z = Z if self.inputs is None else self.inputs(Z)
-            for W, f in zip(self.weights, self.activations, strict=False):
-                Z = f(affine(Z, W, self.intercept))
-            outputs.append(affine(Z, self.weights[-1], self.intercept))
+    def predict(self, X: Tensor | SparseRows) -> Tensor:
+        """Outputs (m, n_L) for inputs (m, n_0), computed some rows at a time."""
+        last = len(self.weights) - 1
+        outputs = [affine(Z, self.weights[-1], self.intercept) for Z in self._codes(X, last)]
         return self.original_outputs(torch.cat(outputs))
+
+    def code(self, X: Tensor | SparseRows, layer: int) -> Tensor:
+        """Activations Z[layer] (m, n_layer) of a hidden layer, from 1, for inputs (m, n_0)."""
+        return torch.cat(list(self._codes(X, layer)))
+
+    def _codes(self, X: Tensor | SparseRows, layer: int) -> Iterator[Tensor]:
+        """Inputs of the layer after `layer`, part by part."""
+        rows = max(1, min(MOST_ROWS, MOST_NUMBERS // max(self.sizes)))
+        for part in X.split(rows):
+            Z: Any = part.to(self.weights[0].device)
+            Z = Z if self.inputs is None else self.inputs(Z)
+            for W, f in zip(self.weights[:layer], self.activations, strict=False):
+                Z = f(affine(Z, W, self.intercept))
+            yield Z
 
     def scaled_targets(self, Y: Tensor) -> Tensor:
         """Targets (m, n_L) on the scale of the outputs."""

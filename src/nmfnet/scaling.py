@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nmfnet.linalg import float64_blocks
+from nmfnet.sparse import SparseRows
 
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column.
 SAME_UNIT = 2.0
@@ -29,8 +31,12 @@ class Scaling:
     shift: Tensor
     factor: Tensor
 
-    def __call__(self, X: Tensor) -> Tensor:
-        """From (m, n) to (m, n) or (m, r)."""
+    def __call__(self, X: Any) -> Any:
+        """From (m, n) to (m, n) or (m, r); sparse rows stay sparse where nothing is shifted or projected."""
+        if isinstance(X, SparseRows):
+            if not (self.projects or bool(self.shift.any())):
+                return X.scaled(self.factor)
+            X = X.dense()
         X = X - self.shift
         return X @ self.factor if self.projects else X.mul_(self.factor)
 
@@ -59,7 +65,7 @@ class Scaling:
 
 
 def input_scaling(
-    X: Tensor,
+    X: Tensor | SparseRows,
     explained_variance: float,
     centre: bool = True,
     constant: float = 0.0,
@@ -72,9 +78,12 @@ def input_scaling(
     half as many principal components hold `explained_variance` of the variance, then the network sees those
     components alone: the low-variance directions are mostly noise, and the first layer becomes cheaper.
 
+    Sparse inputs stay sparse: nothing is subtracted or projected, and columns of different units are divided by their
+    largest absolute values instead, since a rare entry may be many standard deviations large.
+
     Parameters
     ----------
-    X : Tensor of shape (n, n_0)
+    X : Tensor or SparseRows of shape (n, n_0)
     explained_variance : float
         Share of the variance to keep, in (0, 1]; 1 keeps everything.
     centre : bool, default=True
@@ -90,6 +99,8 @@ def input_scaling(
         Of mean square 1 on average over the columns of its result that vary.
     """
     weight = _normalized(sample_weight)
+    if isinstance(X, SparseRows):
+        return _sparse_scaling(X, constant, weight)
     mean, deviation, varies, same_unit = _columns(X, centre, weight)
     if same_unit:
         projection = _principal(X, mean, deviation, explained_variance, weight)
@@ -97,6 +108,15 @@ def input_scaling(
             return Scaling(mean.to(X.dtype), projection.to(X.dtype))
     factor = torch.where(varies, _inverse_scale(deviation, varies, same_unit), constant)
     return Scaling(mean.to(X.dtype), factor.to(X.dtype))
+
+
+def _sparse_scaling(X: SparseRows, constant: float, weight: Tensor | None) -> Scaling:
+    deviation, reach = X.sizes(weight)
+    varies, same_unit = _units(deviation, reach, reach, X.dtype)
+    unit = reach[varies].max() if same_unit else reach
+    scale = unit * (deviation / unit)[varies].square().mean().sqrt()
+    factor = torch.where(varies, 1 / scale, constant)
+    return Scaling(torch.zeros_like(factor).to(X.dtype), factor.to(X.dtype))
 
 
 def target_scaling(Y: Tensor, centre: bool = True, sample_weight: Tensor | None = None) -> Scaling:
@@ -117,13 +137,18 @@ def _normalized(sample_weight: Tensor | None) -> Tensor | None:
 def _columns(X: Tensor, centre: bool, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor, bool]:
     """Mean and standard deviation of each column in float64, whether it varies, and whether all share a unit."""
     mean, deviation, reach, spread = _moments(X, centre, weight)
+    return mean, deviation, *_units(deviation, reach, spread, X.dtype)
+
+
+def _units(deviation: Tensor, reach: Tensor, spread: Tensor, dtype: torch.dtype) -> tuple[Tensor, bool]:
+    """Whether each column varies, and whether all that do share a unit."""
     # What rounding leaves of a constant column is no deviation; and one over it must be a number.
-    limits = torch.finfo(X.dtype)
+    limits = torch.finfo(dtype)
     varies = (deviation > 4 * limits.eps * reach) & (deviation > 4 / limits.max)
     if not bool(varies.any()):
-        return mean, deviation, varies, False
+        return varies, False
     middle, most = torch.quantile(spread[varies], torch.tensor([0.5, 0.9], dtype=reach.dtype, device=reach.device))
-    return mean, deviation, varies, float(most) <= SAME_UNIT * float(middle)
+    return varies, float(most) <= SAME_UNIT * float(middle)
 
 
 def _inverse_scale(deviation: Tensor, varies: Tensor, same_unit: bool) -> Tensor:

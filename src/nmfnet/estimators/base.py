@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from nmfnet.estimators.codes import HiddenCodesMixin
 from nmfnet.estimators.data import Data, checked_data, split
 from nmfnet.estimators.fitting import fit, partial_fit
-from nmfnet.estimators.inputs import to_array, to_tensor
+from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.parameters import check_parameters
 from nmfnet.network import Network
 from nmfnet.outputs import Output
@@ -29,7 +31,7 @@ from nmfnet.training import (
 Array = NDArray[Any]
 
 
-class BaseNMFNet(BaseEstimator):
+class BaseNMFNet(HiddenCodesMixin, BaseEstimator):
     """Base class of the estimators; use :class:`NMFNetClassifier` or :class:`NMFNetRegressor`."""
 
     network_: Network
@@ -56,7 +58,7 @@ class BaseNMFNet(BaseEstimator):
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
         random_state: int | np.random.RandomState | None = None,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = None,
         warm_start: bool = False,
         verbose: bool | int = False,
         callbacks: Sequence[Callback] | None = None,
@@ -123,8 +125,9 @@ class BaseNMFNet(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            float32 input is trained in float32, anything else in float64.
+        X : array-like, data frame, SciPy sparse matrix or Tensor of shape (n_samples, n_features)
+            float32 input is trained in float32, anything else in float64.  Sparse input stays sparse with
+            ``solver="relaxed"``; a tensor is trained on where it is, and what is predicted from one is a tensor.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels or real targets.
         sample_weight : array-like of shape (n_samples,), optional
@@ -178,12 +181,11 @@ class BaseNMFNet(BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def _outputs(self, X: ArrayLike) -> Array:
+    def _outputs(self, X: ArrayLike) -> Tensor:
         """Outputs of the network, shape (n_samples, n_outputs)."""
         check_is_fitted(self)
-        dtype = np.float32 if self.network_.dtype == torch.float32 else np.float64
-        checked = validate_data(self, to_array(X), dtype=dtype, reset=False)
-        return self.network_.predict(to_tensor(checked)).cpu().numpy()
+        rows = checked_rows(self, X)
+        return network_for(self.network_, X).predict(rows)
 
     @property
     def coefs_(self) -> list[Array]:
@@ -244,6 +246,11 @@ class BaseNMFNet(BaseEstimator):
         if "network_" in state:  # to be read where there is no GPU
             state["network_"] = state["network_"].on("cpu")
         return state
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")

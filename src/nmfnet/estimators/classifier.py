@@ -18,6 +18,7 @@ from torch import Tensor
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.data import Data
 from nmfnet.estimators.docs import document
+from nmfnet.estimators.inputs import like_input
 from nmfnet.outputs import Output
 from nmfnet.training import Callback
 
@@ -67,7 +68,7 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
         fit_intercept: bool = True,
         class_weight: Mapping[Any, float] | str | None = None,
         random_state: int | np.random.RandomState | None = None,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = None,
         warm_start: bool = False,
         verbose: bool | int = False,
         callbacks: Sequence[Callback] | None = None,
@@ -158,7 +159,7 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
     def _stratify(self, Y: Array) -> Array | None:
         return None if self._multilabel else Y.argmax(1)
 
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: ArrayLike) -> Any:
         """Predict class labels.
 
         Parameters
@@ -168,13 +169,38 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
         Returns
         -------
         ndarray of shape (n_samples,), or (n_samples, n_classes) for multi-label targets
+            A Tensor for a Tensor, unless the labels are text.
         """
         outputs = self._outputs(X)
         if self._multilabel:
-            return (outputs > threshold(self.network_.output)).astype(int)
-        return self.classes_[outputs.argmax(1)]
+            return like_input((outputs > threshold(self.network_.output)).long(), X)
+        best = outputs.argmax(1)
+        if isinstance(X, Tensor) and self.classes_.dtype.kind in "biuf":
+            return torch.from_numpy(self.classes_).to(best.device)[best]
+        return self.classes_[best.cpu().numpy()]
 
-    def predict_proba(self, X: ArrayLike) -> Array:
+    def decision_function(self, X: ArrayLike) -> Any:
+        """Outputs of the network: the larger, the more likely.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, or Tensor for a Tensor, of shape (n_samples,) or (n_samples, n_classes)
+            For two classes the second's output less the first's, positive where the second is predicted.  With
+            ``solver="relaxed"`` outputs are logits of the smoothed labels; with "pinv" they are fits of 0/1 targets,
+            those of several labels less 1/2.
+        """
+        outputs = self._outputs(X)
+        if self._multilabel:
+            outputs = outputs - threshold(self.network_.output)
+        elif outputs.shape[1] == 2:
+            outputs = outputs[:, 1] - outputs[:, 0]
+        return like_input(outputs, X)
+
+    def predict_proba(self, X: ArrayLike) -> Any:
         """Class probabilities.
 
         With ``solver="relaxed"`` the softmax of the outputs, or the logistic function for several labels, without
@@ -188,17 +214,11 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
+        ndarray, or Tensor for a Tensor, of shape (n_samples, n_classes)
         """
-        outputs = self._outputs(X)
-        if self.network_.output.name != "identity":
-            return self.network_.output.probabilities(torch.from_numpy(outputs)).numpy()
-        if not self._multilabel:
-            return project_onto_simplex(outputs)
-        eps = np.finfo(outputs.dtype).eps  # a label is never certain
-        return outputs.clip(eps, 1 - eps)
+        return like_input(self._probabilities(X), X)
 
-    def predict_log_proba(self, X: ArrayLike) -> Array:
+    def predict_log_proba(self, X: ArrayLike) -> Any:
         """Logarithms of :meth:`predict_proba`, minus infinity where it is 0.
 
         Parameters
@@ -207,10 +227,18 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
+        ndarray, or Tensor for a Tensor, of shape (n_samples, n_classes)
         """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+        return like_input(self._probabilities(X).log(), X)
+
+    def _probabilities(self, X: ArrayLike) -> Tensor:
+        outputs = self._outputs(X)
+        if self.network_.output.name != "identity":
+            return self.network_.output.probabilities(outputs)
+        if not self._multilabel:
+            return torch.from_numpy(project_onto_simplex(outputs.cpu().numpy())).to(outputs.device)
+        eps = torch.finfo(outputs.dtype).eps  # a label is never certain
+        return outputs.clip(eps, 1 - eps)
 
     def _get_state(self) -> dict[str, Any]:
         classes = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}

@@ -6,9 +6,10 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
-from torch import Tensor, device
+from torch import Tensor
 
 from nmfnet.estimators.inputs import Array, checked_inputs, to_array, to_tensor
 
@@ -25,12 +26,13 @@ class Data(NamedTuple):
 
     def rows(self, rows: Array) -> Data:
         """Return some of the samples."""
-        return Data(self.X[rows], self.Y[rows], None if self.weight is None else self.weight[rows])
+        picked = torch.from_numpy(rows).to(self.X.device) if isinstance(self.X, Tensor) else rows
+        return Data(self.X[picked], self.Y[rows], None if self.weight is None else self.weight[rows])
 
-    def on(self, where: device) -> tuple[Tensor, Tensor, Tensor | None]:
+    def on(self, where: torch.device) -> tuple[Any, Tensor, Tensor | None]:
         """Tensors on a device, which share memory with the arrays where they can."""
         X = to_tensor(self.X).to(where)
-        weight = None if self.weight is None else to_tensor(self.weight).to(where, X.dtype)
+        weight = None if self.weight is None else to_tensor(self.weight).to(where)
         return X, to_tensor(self.Y).to(where), weight
 
 
@@ -52,15 +54,16 @@ def checked_data(
         For the estimator's `_encode`.
     """
     X, y = checked_inputs(estimator, X, y, reset)
+    dtype = np.float32 if X.dtype in (np.float32, torch.float32) else np.float64
     weight = checked_weights(sample_weight, len(y), f"sample_weight{suffix}")
     if weight is not None:
-        weight = weight.astype(X.dtype)
+        weight = weight.astype(dtype)
         kept = np.flatnonzero(weight)
         if not len(kept):
             raise ValueError(f"sample_weight{suffix} must have a weight that is not zero.")
         if len(kept) < len(weight):
-            X, y, weight = X[kept], y[kept], weight[kept]
-    return Data(X, estimator._encode(y, reset, **encoding).astype(X.dtype), weight)
+            X, y, weight = Data(X, y, weight).rows(kept)
+    return Data(X, estimator._encode(y, reset, **encoding).astype(dtype), weight)
 
 
 def checked_weights(sample_weight: Any, n: int, name: str) -> Array | None:

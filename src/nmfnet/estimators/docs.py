@@ -51,8 +51,8 @@ TEMPLATE = """{what}
         Whether layers have biases.{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
-    device : str or torch.device, default="cpu"
-        Where to train; "auto" is a GPU where there is one.
+    device : str or torch.device, optional
+        Where to train; by default where X is, a tensor's device or the CPU.  "auto" is a GPU where there is one.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit's weights.
     verbose : bool, default=False

@@ -6,13 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from scipy.sparse import issparse
 from torch import Tensor
 
 from nmfnet._parameters import resolve
 from nmfnet.errors import DivergenceError
 from nmfnet.estimators.building import fitted_network, new_network
 from nmfnet.estimators.data import Data
-from nmfnet.estimators.parameters import batch_size, device_named, generator_for
+from nmfnet.estimators.parameters import batch_size, device_for, generator_for
 from nmfnet.network import Network
 from nmfnet.scaling import target_scaling
 from nmfnet.training import PRETRAININGS, SOLVERS, PrintLog, Progress, Settings, Solver, epoch, planned, train
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 def fit(estimator: BaseNMFNet, hidden: list[int], data: Data, validation: Data | None) -> None:
     """Train from the start, or from the last fit's weights."""
-    device, generator = device_named(estimator.device), generator_for(estimator.random_state)
+    device, generator = device_for(estimator.device, data.X), generator_for(estimator.random_state)
     solver = resolve(estimator.solver, SOLVERS)
-    X, Y, weight = data.on(device)
+    X, Y, weight = dense_where_needed(estimator, solver, data).on(device)
     # Weights of mean 1, and the penalty against their sum as it was.
     scale = 1.0 if weight is None else float(weight.double().mean())
     weight = None if weight is None else (weight / scale)
@@ -55,8 +56,8 @@ def fit(estimator: BaseNMFNet, hidden: list[int], data: Data, validation: Data |
 def partial_fit(estimator: BaseNMFNet, hidden: list[int], data: Data) -> None:
     """One pass over some samples, with the averages of earlier calls."""
     first = not hasattr(estimator, "network_")
-    device, solver = device_named(estimator.device), resolve(estimator.solver, SOLVERS)
-    X, Y, weight = data.on(device)
+    device, solver = device_for(estimator.device, data.X), resolve(estimator.solver, SOLVERS)
+    X, Y, weight = dense_where_needed(estimator, solver, data).on(device)
     settings = training_settings(estimator, solver, len(Y), weight, alpha=float(estimator.alpha))
     goes_on = "_sweep" in estimator.__dict__
     generator = torch.Generator() if goes_on else generator_for(estimator.random_state)
@@ -77,6 +78,12 @@ def partial_fit(estimator: BaseNMFNet, hidden: list[int], data: Data) -> None:
     estimator.history_ = [*history, record]
     estimator.network_ = network.with_weights(sweep.weights())
     estimator._sweep, estimator._random_ = sweep, generator.get_state()
+
+
+def dense_where_needed(estimator: BaseNMFNet, solver: Solver, data: Data) -> Data:
+    """Sparse inputs stay sparse for a solver that takes them; pre-training does not."""
+    keep = not issparse(data.X) or (solver.takes_sparse and estimator.pretrain is None)
+    return data if keep else data._replace(X=data.X.toarray())
 
 
 def training_settings(estimator: BaseNMFNet, solver: Solver, n: int, weight: Tensor | None, **others: Any) -> Settings:
@@ -111,4 +118,5 @@ def pretrain(
             callback.on_pretrain_layer(layer, len(network.weights) - 1)
 
     with progress.timed():
-        pretraining(network, X, network.scaled_targets(Y), generator, announce, settings.sample_weight)
+        names = getattr(estimator, "feature_names_in_", None)
+        pretraining(network, X, network.scaled_targets(Y), generator, announce, settings.sample_weight, names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -58,8 +58,10 @@ def batch_size(asked: int | str, n: int, default: int) -> int:
     return min(n, int(asked))
 
 
-def device_named(device: str | torch.device) -> torch.device:
-    """Device to train on, if there is one of that name."""
+def device_for(device: str | torch.device | None, X: Any) -> torch.device:
+    """Device to train on, if there is one of that name; None is where X is."""
+    if device is None:
+        return X.device if isinstance(X, torch.Tensor) else torch.device("cpu")
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

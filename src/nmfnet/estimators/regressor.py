@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
+from nmfnet.estimators.inputs import like_input
 from nmfnet.outputs import Output
 
 Array = NDArray[Any]
@@ -74,7 +75,7 @@ class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: ArrayLike) -> Any:
         """Predict real targets.
 
         Parameters
@@ -83,10 +84,10 @@ class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        ndarray, or Tensor for a Tensor, of shape (n_samples,) or (n_samples, n_outputs)
         """
         outputs = self._outputs(X)
-        return outputs[:, 0] if self._single else outputs
+        return like_input(outputs[:, 0] if self._single else outputs, X)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -57,6 +57,7 @@ class Pinv(BaseEstimator):
     first_layer: Literal["data", "batch"] = "data"
 
     keeps_state: ClassVar[bool] = False
+    takes_sparse: ClassVar[bool] = False  # it decomposes X, and what remains is dense
     penalizes_bias: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

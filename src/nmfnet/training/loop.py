@@ -72,6 +72,7 @@ class Solver(Protocol):
     """What the loop and the estimators ask of a solver's settings; see :class:`nmfnet.Pinv` for one."""
 
     keeps_state: ClassVar[bool]  # whether a sweep can go on with other data
+    takes_sparse: ClassVar[bool]  # whether X may be SparseRows
     penalizes_bias: ClassVar[bool]  # whether the L2 part of the penalty includes the biases
 
     def default_batch_size(self, n: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from sklearn.base import BaseEstimator
@@ -19,6 +19,7 @@ from nmfnet.linalg import DampedInverse, affine, mean_length, weighted_mean
 from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling
+from nmfnet.sparse import SparseRows
 from nmfnet.training.loop import Kind, Plan
 
 PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
@@ -78,6 +79,7 @@ class Relaxed(BaseEstimator):
     label_smoothing: float = 0.2
 
     keeps_state: ClassVar[bool] = True
+    takes_sparse: ClassVar[bool] = True
     penalizes_bias: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -209,8 +211,10 @@ class RelaxedSweep:
                     Z[-1].mul_(mask)
         return Z, A, kept
 
-    def _masked(self, X: Tensor) -> Tensor:
+    def _masked(self, X: Any) -> Any:
         """Inputs (b, n_0), some of them set back to the background."""
+        if isinstance(X, SparseRows):
+            return X.with_values(self._mask(X.values, self.noise).mul_(X.values))
         mask = self._mask(X, self.noise)
         if self.background is None:
             return mask.mul_(X)
@@ -298,8 +302,10 @@ class Watch:
         return True
 
 
-def background(X: Tensor) -> Tensor:
+def background(X: Any) -> Tensor | None:
     """What a masked input becomes, shape (n,): 0, or the value nearest to it that the column of X (m, n) has."""
+    if isinstance(X, SparseRows):
+        return None
     return X.amin(0).clamp(min=0) + X.amax(0).clamp(max=0)
 
 
