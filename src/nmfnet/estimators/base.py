@@ -20,6 +20,7 @@ from nmfnet.estimators.data import Data, checked_data, split
 from nmfnet.estimators.fitting import fit, partial_fit
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.parameters import check_parameters
+from nmfnet.estimators.tasks import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.training import (
@@ -31,7 +32,7 @@ from nmfnet.training import (
 Array = NDArray[Any]
 
 
-class BaseNMFNet(HiddenCodesMixin, BaseEstimator):
+class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
     """Base class of the estimators; use :class:`NMFNetClassifier` or :class:`NMFNetRegressor`."""
 
     network_: Network
@@ -111,6 +112,7 @@ class BaseNMFNet(HiddenCodesMixin, BaseEstimator):
         """The data, and others, with the weights that the classes add."""
         return [data, *others]
 
+    @with_callbacks
     def fit(
         self,
         X: ArrayLike,
@@ -152,6 +154,7 @@ class BaseNMFNet(HiddenCodesMixin, BaseEstimator):
         """
         if (X_val is None) != (y_val is None) or (sample_weight_val is not None and X_val is None):
             raise ValueError("X_val and y_val go together, and sample_weight_val with them.")
+        tasks = FitTasks(self, X, y, sample_weight)
         with self._unchanged_on_failure():
             hidden = self._check_parameters()
             data, validation = checked_data(self, X, y, sample_weight), None
@@ -160,7 +163,7 @@ class BaseNMFNet(HiddenCodesMixin, BaseEstimator):
             elif self.early_stopping:
                 data, validation = split(self, data)
             data, *others = self._weighted(data, *([] if validation is None else [validation]))
-            fit(self, hidden, data, others[0] if others else None)
+            fit(self, hidden, data, others[0] if others else None, tasks)
         return self
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:

@@ -216,7 +216,7 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
         -------
         ndarray, or Tensor for a Tensor, of shape (n_samples, n_classes)
         """
-        return like_input(self._probabilities(X), X)
+        return like_input(self._class_probabilities(X), X)
 
     def predict_log_proba(self, X: ArrayLike) -> Any:
         """Logarithms of :meth:`predict_proba`, minus infinity where it is 0.
@@ -229,9 +229,9 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
         -------
         ndarray, or Tensor for a Tensor, of shape (n_samples, n_classes)
         """
-        return like_input(self._probabilities(X).log(), X)
+        return like_input(self._class_probabilities(X).log(), X)
 
-    def _probabilities(self, X: ArrayLike) -> Tensor:
+    def _class_probabilities(self, X: ArrayLike) -> Tensor:
         outputs = self._outputs(X)
         if self.network_.output.name != "identity":
             return self.network_.output.probabilities(outputs)

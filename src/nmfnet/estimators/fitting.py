@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +18,27 @@ from nmfnet.estimators.data import Data
 from nmfnet.estimators.parameters import batch_size, device_for, generator_for
 from nmfnet.network import Network
 from nmfnet.scaling import target_scaling
-from nmfnet.training import PRETRAININGS, SOLVERS, PrintLog, Progress, Settings, Solver, epoch, planned, train
+from nmfnet.training import (
+    PRETRAININGS,
+    SOLVERS,
+    Callback,
+    PrintLog,
+    Progress,
+    Settings,
+    Solver,
+    epoch,
+    planned,
+    train,
+)
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
 
 
-def fit(estimator: BaseNMFNet, hidden: list[int], data: Data, validation: Data | None) -> None:
-    """Train from the start, or from the last fit's weights."""
+def fit(
+    estimator: BaseNMFNet, hidden: list[int], data: Data, validation: Data | None, tasks: Callback | None = None
+) -> None:
+    """Train from the start, or from the last fit's weights; `tasks` hears of it after the estimator's callbacks."""
     device, generator = device_for(estimator.device, data.X), generator_for(estimator.random_state)
     solver = resolve(estimator.solver, SOLVERS)
     X, Y, weight = dense_where_needed(estimator, solver, data).on(device)
@@ -43,14 +58,26 @@ def fit(estimator: BaseNMFNet, hidden: list[int], data: Data, validation: Data |
     else:
         with progress.timed():
             network = new_network(estimator, solver, hidden, X, Y, weight, generator)
-    for callback in settings.callbacks:
-        callback.on_fit_begin(network, estimator.max_iter)
-    if not continued:
-        pretrain(estimator, network, X, Y, generator, progress, settings)
-    train(network, solver, X, Y, settings, progress, generator)
+    settings.callbacks = [*settings.callbacks, *([tasks] if tasks else [])]
+    with announced(network, settings):
+        if not continued:
+            pretrain(estimator, network, X, Y, generator, progress, settings)
+        train(network, solver, X, Y, settings, progress, generator)
     estimator.network_, estimator.history_ = network, progress.history
     for name in ("_sweep", "_random_"):  # the next partial_fit starts its averages anew
         estimator.__dict__.pop(name, None)
+
+
+@contextmanager
+def announced(network: Network, settings: Settings) -> Iterator[None]:
+    """Tell the callbacks of the begin and, whatever happens, the end."""
+    for callback in settings.callbacks:
+        callback.on_fit_begin(network, settings.max_iter)
+    try:
+        yield
+    finally:
+        for callback in settings.callbacks:
+            callback.on_fit_end(network)
 
 
 def partial_fit(estimator: BaseNMFNet, hidden: list[int], data: Data) -> None:

@@ -52,8 +52,14 @@ class Callback:
     def on_batch_end(self, batch: int, n_batches: int) -> None:
         """Called after each batch, from 1, of an epoch of `n_batches`."""
 
-    def on_epoch_end(self, network: Network, record: EpochRecord) -> None:
-        """Called after each epoch with its entry in ``history_``."""
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Called before each epoch, from 1."""
+
+    def on_epoch_end(self, network: Network, record: EpochRecord) -> bool | None:
+        """Called after each epoch with its entry in ``history_``; True ends the training."""
+
+    def on_fit_end(self, network: Network) -> None:
+        """Called once, also where the training failed; weights put into `network` are those of the fitted model."""
 
 
 class PrintLog(Callback):

@@ -192,6 +192,8 @@ def train(
         with progress.timed():
             sweep = solver.prepare(network, X, planned(settings, len(X), generator))
         for _ in range(settings.max_iter):
+            for callback in settings.callbacks:
+                callback.on_epoch_begin(len(progress.history) + 1)
             record = epoch(network, sweep, X, Y, settings, progress, generator, deadline)
             if record is None:
                 _report_divergence(progress)
@@ -200,10 +202,9 @@ def train(
             good = list(sweep.weights())
             progress.history.append(record)
             best.add(record, good)
-            for callback in settings.callbacks:
-                callback.on_epoch_end(network.with_weights(good), record)
+            ends = [callback.on_epoch_end(network.with_weights(good), record) for callback in settings.callbacks]
             out_of_time = deadline is not None and progress.seconds >= deadline
-            if out_of_time or best.epochs_without_progress >= settings.n_iter_no_change:
+            if any(ends) or out_of_time or best.epochs_without_progress >= settings.n_iter_no_change:
                 break
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=4)
