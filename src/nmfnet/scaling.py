@@ -147,7 +147,7 @@ def _units(deviation: Tensor, reach: Tensor, spread: Tensor, dtype: torch.dtype)
     varies = (deviation > 4 * limits.eps * reach) & (deviation > 4 / limits.max)
     if not bool(varies.any()):
         return varies, False
-    middle, most = torch.quantile(spread[varies], torch.tensor([0.5, 0.9], dtype=reach.dtype, device=reach.device))
+    middle, most = spread[varies].median(), torch.quantile(spread[varies], 0.9)  # of two columns the smaller
     return varies, float(most) <= SAME_UNIT * float(middle)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags
+from sklearn.utils import Tags, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from nmfnet.estimators.data import Data, checked_data, split
 from nmfnet.estimators.fitting import fit, partial_fit
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.parameters import check_parameters
+from nmfnet.estimators.picture import picture
 from nmfnet.estimators.tasks import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.network import Network
 from nmfnet.outputs import Output
@@ -249,6 +250,10 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
         if "network_" in state:  # to be read where there is no GPU
             state["network_"] = state["network_"].on("cpu")
         return state
+
+    def _html_repr(self) -> str:
+        """scikit-learn's page of the parameters, with a picture of the network above it."""
+        return f"<div>{picture(self)}{estimator_html_repr(self)}</div>"
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
