@@ -117,6 +117,15 @@ def test_pinv_takes_sparse_inputs(form, counts):
     np.testing.assert_array_equal(one, model.fit(X.toarray(), y).coefs_[0])
 
 
+def test_duplicate_entries_are_summed_and_the_matrix_stays():
+    parts = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1, 1, 0, 2]), np.array([0, 2, 3, 4])
+    X, y = sparse.csr_array(parts, shape=(3, 3)), [0.0, 1.0, 2.0]
+    model = NMFNetRegressor((3,), random_state=0)
+    expected = model.fit(sparse.csr_array(X.toarray()), y).coefs_[0]
+    np.testing.assert_array_equal(model.fit(X, y).coefs_[0], expected)
+    assert X.data.tolist() == [1, 2, 3, 4]
+
+
 def test_sparse_inputs_are_never_dense(monkeypatch):
     X = sparse.random_array((500, 20_000), density=1e-3, rng=np.random.default_rng(0), format="csr")
     y = np.arange(500) % 2

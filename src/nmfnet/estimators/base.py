@@ -24,11 +24,7 @@ from nmfnet.estimators.picture import picture
 from nmfnet.estimators.tasks import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.network import Network
 from nmfnet.outputs import Output
-from nmfnet.training import (
-    Callback,
-    EpochRecord,
-    Sweep,
-)
+from nmfnet.training import Callback, EpochRecord, Sweep
 
 Array = NDArray[Any]
 

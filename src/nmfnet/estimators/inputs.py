@@ -119,6 +119,9 @@ def to_tensor(data: Any) -> Any:
     if isinstance(data, Tensor):
         return data
     if issparse(data):
+        if not data.has_canonical_format:
+            data = data.copy()
+            data.sum_duplicates()
         return SparseRows(data)
     if min(data.strides, default=0) < 0:
         data = np.ascontiguousarray(data)
