@@ -203,9 +203,9 @@ def test_residuals_tend_to_the_backpropagated_errors(activation, output, monkeyp
     X, Y = torch.tensor(rng.standard_normal((25, 6))), torch.tensor(targets(rng, output, 25, 3))
     residuals, step = {}, RelaxedSweep._step
 
-    def spy(self, layer, Z, E, A):
+    def spy(self, layer, Z, E, *others):
         residuals[layer] = E.clone()
-        return step(self, layer, Z, E, A)
+        return step(self, layer, Z, E, *others)
 
     monkeypatch.setattr(RelaxedSweep, "_step", spy)
     f, A = getattr(functional, {"logistic": "sigmoid"}.get(activation, activation)), []

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.errors import DivergenceError
+from nmfnet.sparse import SparseRows
 
 BLOCK = 1024  # rows that are converted to float64 at a time
 
@@ -31,8 +32,10 @@ class TruncatedSVD(NamedTuple):
     V: Tensor
 
 
-def affine(Z: Tensor, W: Tensor, intercept: bool = True) -> Tensor:
+def affine(Z: Tensor | SparseRows, W: Tensor, intercept: bool = True) -> Tensor:
     """[Z, 1] W, shape (m, k), without forming [Z, 1]; Z W where there is no bias row."""
+    if isinstance(Z, SparseRows):
+        return (Z @ W[:-1]).add_(W[-1]) if intercept else Z @ W
     return torch.addmm(W[-1], Z, W[:-1]) if intercept else Z @ W
 
 
@@ -138,173 +141,18 @@ def pseudo_inverse(Z: Tensor, delta: float = 0.0, alpha: float = 0.0) -> Tensor:
     return (V / (s + alpha / s)) @ U.T
 
 
-class DampedInverse:
-    """Damped least-squares steps ``(G + d I)^-1 Zt E / m`` on batches, with a running Gram matrix G.
+def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean over samples of `values` (m,) or (m, k), by positive weights (m,) if there are any."""
+    return values.mean(0) if weight is None else weight @ values / weight.sum()
 
-    G is centred where there is a bias row: the bias is fitted exactly and not damped, as in ridge regression.  It
-    averages over the batches at which it is factorized again: every few of them, and whenever inputs have grown
-    much.  Inputs wider than `wide` and than a batch take the dual form ``Zt (Z Zt / m + d I)^-1 E / m`` where
-    that is cheaper; it needs no matrix of the size of G, and knows the batch at hand alone.
 
-    Parameters
-    ----------
-    damping : float
-        d, relative to the mean diagonal of G.
-    intercept : bool
-        Whether steps have a bias row.
-    momentum : float, default=0
-        Of the right-hand sides ``Zt E / m``, in Nesterov's form; the dual form has none.
+def mean_length(A: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Root mean square of the lengths of the rows of `A` (m, k)."""
+    if weight is None:
+        return torch.linalg.vector_norm(A) / len(A) ** 0.5
+    return weighted_mean(torch.linalg.vector_norm(A, dim=1).square(), weight).sqrt()
 
-    Attributes
-    ----------
-    retries : int
-        Factorizations that failed and were repeated with ten times the damping.
-    """
 
-    memory = 0.9  # share of the old G when a new one comes in
-    samples = 10_000  # between two factorizations, about, but at most `batches` batches
-    batches = 10
-    early = 20  # updates in which every other one factorizes
-    wide = 4096  # inputs up to here always take the primal form
-    growth = 4.0  # of the size of the inputs since the last factorization, after which it is made anew
-
-    def __init__(self, damping: float, intercept: bool, momentum: float = 0.0) -> None:
-        self.damping, self.intercept, self.momentum, self.retries = damping, intercept, momentum, 0
-        self.velocity: list[Tensor] = []  # running means of the right-hand side and of the bias
-        self.gram: Tensor | None = None
-        self.inverse: Tensor | None = None
-        self.ridge: Tensor | None = None
-        self.stiffness = 0.0
-        self.size = 0.0  # root mean square of the inputs at the last factorization
-
-    def forget(self) -> None:
-        """Start the running average anew."""
-        self.gram = self.inverse = None
-        self.velocity = []
-
-    def solve(
-        self, Z: Tensor, E: Tensor, update: int, pull: Tensor | None = None, stiffness: float = 0.0
-    ) -> tuple[Tensor, Tensor]:
-        """Step for a batch.
-
-        Parameters
-        ----------
-        Z : Tensor of shape (m, n)
-        E : Tensor of shape (m, k)
-        update : int
-            Number of the batch, from 0.
-        pull : Tensor of shape (n + intercept, k), optional
-            Added to the right-hand side ``Zt E / m``: minus the slope of a penalty.
-        stiffness : float, default=0
-            Curvature of the penalty, added to d.
-
-        Returns
-        -------
-        D : Tensor of shape (n + intercept, k)
-        moved : Tensor, a scalar
-            Root mean square over samples of the length of ``[Z, 1] D``; from G, without a pass over Z.
-        """
-        (m, n), k = Z.shape, E.shape[1]
-        self.stiffness = stiffness
-        centre, bias = (Z.mean(0), E.mean(0)) if self.intercept else (None, None)
-        mean = centre
-        if centre is not None and m == 1:  # one sample has nothing left beside its mean
-            centre = torch.zeros_like(centre)
-        solve = self._dual if self._dual_is_cheaper(m, n, k) else self._primal
-        D, squares, bias = solve(Z, E, centre, bias, update, None if pull is None else pull[:n])
-        if mean is not None and bias is not None:
-            squares = bias.square().sum() if m == 1 else squares + bias.square().sum()
-            torch.sub(bias, mean @ D[:n], out=D[n])
-        return D, squares.clamp(min=0).sqrt()
-
-    def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
-        primal = n * n * k + (m * n * n + n**3) / self._every(m)
-        return n > max(m, self.wide) and m * m * (n + k) + m**3 / 6 < primal
-
-    def _every(self, m: int) -> int:
-        return min(self.batches, max(1, self.samples // m))
-
-    def _primal(
-        self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None, update: int, pull: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        due = update % self._every(len(Z)) == 0 or (update < self.early and update % 2 == 0)
-        size = float(torch.linalg.vector_norm(Z)) / Z.numel() ** 0.5
-        grown = size > self.growth * self.size
-        if due or grown or self.inverse is None:
-            self.gram = None if grown else self.gram
-            self.size = size
-            self._refresh(Z, centre)
-        assert self.inverse is not None and self.ridge is not None
-        C = Z.T @ E
-        C /= len(Z)
-        if centre is not None and bias is not None:
-            C.addr_(centre, bias, alpha=-1)
-        if pull is not None:
-            C += pull
-        C, bias = self._ahead(C, bias)
-        step = self._product(self.inverse, C)
-        D = step[: len(C)]
-        return step, C.mul_(D).sum() - self.ridge * D.square().sum(), bias  # G D = C - d D
-
-    def _product(self, left: Tensor, right: Tensor) -> Tensor:
-        """``left right`` (n, k) as the upper rows of a step (n + intercept, k); the last one is left for the bias."""
-        step = right.new_empty(len(left) + self.intercept, right.shape[1])
-        torch.mm(left, right, out=step[: len(left)])
-        return step
-
-    def _ahead(self, C: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Right-hand side and bias one step ahead of their running means (Nesterov)."""
-        if not self.momentum:
-            return C, bias
-        new = [C] if bias is None else [C, bias]
-        old = self.velocity or new
-        self.velocity = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, old, strict=True)]
-        ahead = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, self.velocity, strict=True)]
-        return ahead[0], None if bias is None else ahead[1]
-
-    def _refresh(self, Z: Tensor, centre: Tensor | None) -> None:
-        G = Z.T @ Z
-        G /= len(Z)
-        size = G.diagonal().mean()
-        if centre is not None:
-            G.addr_(centre, centre, alpha=-1)
-        self.gram = G if self.gram is None else G.lerp_(self.gram, self.memory)
-        self.inverse = None  # its memory is needed
-        self.ridge = self._ridge(G.diagonal().mean(), size)
-        self.inverse = torch.cholesky_inverse(self._cholesky(G))
-
-    def _dual(
-        self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None, update: int, pull: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        m, n = Z.shape
-        if centre is not None and bias is not None:
-            Z, E = Z - centre, E - bias
-        K = Z @ Z.T
-        K /= m
-        size = K.diagonal().sum() / n
-        self.ridge = self._ridge(size, size)
-        L = self._cholesky(K)
-        if pull is None:
-            S = torch.cholesky_solve(E, L)
-            return self._product(Z.T, S / m), (E - self.ridge * S).square().sum() / m, bias  # Z D = (K - d I) S
-        step = self._product(Z.T, torch.cholesky_solve(E - Z @ pull / self.ridge, L) / m)
-        D = step[:n].add_(pull / self.ridge)
-        return step, (Z @ D).square().sum() / m, bias
-
-    def _ridge(self, mean_diagonal: Tensor, size: Tensor) -> Tensor:
-        """d: never below the rounding error of a Gram matrix of entries of this size, never 0."""
-        limits = torch.finfo(size.dtype)
-        return self.damping * mean_diagonal.clamp(min=0) + limits.eps * size + limits.tiny**0.5 + self.stiffness
-
-    def _cholesky(self, G: Tensor) -> Tensor:
-        """Factor of G + d I; d grows until there is one."""
-        assert self.ridge is not None
-        check_finite(G)
-        while True:
-            damped = G.clone()
-            damped.diagonal().add_(self.ridge)
-            L, failed = torch.linalg.cholesky_ex(damped)
-            if not int(failed):
-                return L
-            self.retries += 1
-            self.ridge = check_finite(10 * self.ridge)
+def weighted(A: Tensor, weight: Tensor | None, power: float = 1.0) -> Tensor:
+    """Rows of `A` (m, k) times a power of their weights (m,)."""
+    return A if weight is None else weight[:, None] ** power * A

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,8 +15,9 @@ from nmfnet.factorization import penalty
 from nmfnet.linalg import affine
 from nmfnet.outputs import LINEAR, Output
 from nmfnet.scaling import Scaling
+from nmfnet.sparse import SparseRows
 
-PREDICTED = 2**22  # activations of the widest layer that are held at once in a prediction
+MOST_ROWS, MOST_NUMBERS = 8192, 2**22  # that predictions are computed of at a time
 
 
 @dataclass
@@ -86,17 +88,25 @@ class Network:
         A.append(affine(Z[-1], self.weights[-1], self.intercept))
         return Z, A
 
-    def predict(self, X: Tensor, rows: int | None = None) -> Tensor:
-        """Outputs (m, n_L) for inputs (m, n_0), computed `rows` rows at a time; by default, so many as take 16 MiB."""
-        rows = rows or max(64, PREDICTED // max(X.shape[1], *(W.shape[1] for W in self.weights)))
-        outputs = []
-        for Z in X.split(rows):
-            Z = Z.to(self.weights[0].device)
-            Z = Z if self.inputs is None else self.inputs(Z)
-            for W, f in zip(self.weights, self.activations, strict=False):
-                Z = f(affine(Z, W, self.intercept))
-            outputs.append(affine(Z, self.weights[-1], self.intercept))
+    def predict(self, X: Tensor | SparseRows) -> Tensor:
+        """Outputs (m, n_L) for inputs (m, n_0), computed some rows at a time."""
+        last = len(self.weights) - 1
+        outputs = [affine(Z, self.weights[-1], self.intercept) for Z in self._codes(X, last)]
         return self.original_outputs(torch.cat(outputs))
+
+    def code(self, X: Tensor | SparseRows, layer: int) -> Tensor:
+        """Activations Z[layer] (m, n_layer) of a hidden layer, from 1, for inputs (m, n_0)."""
+        return torch.cat(list(self._codes(X, layer)))
+
+    def _codes(self, X: Tensor | SparseRows, layer: int) -> Iterator[Tensor]:
+        """Inputs of the layer after `layer`, part by part."""
+        rows = max(64, min(MOST_ROWS, MOST_NUMBERS // max(self.sizes)))
+        for part in X.split(rows):
+            Z: Any = part.to(self.weights[0].device)
+            Z = Z if self.inputs is None else self.inputs(Z)
+            for W, f in zip(self.weights[:layer], self.activations, strict=False):
+                Z = f(affine(Z, W, self.intercept))
+            yield Z
 
     def scaled_targets(self, Y: Tensor) -> Tensor:
         """Targets (m, n_L) on the scale of the outputs."""
@@ -126,9 +136,13 @@ class Network:
         """Whether every weight is finite."""
         return all(bool(W.isfinite().all()) for W in self.weights)
 
-    def penalty(self, alpha: float, l1_ratio: float) -> float:
-        """``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` over all layers."""
-        return sum(float(penalty(W, alpha, l1_ratio, self.intercept)) for W in self.weights) if alpha else 0.0
+    def penalty(self, alpha: float, l1_ratio: float, biases: bool = True) -> float:
+        """``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` over all layers; `biases`: in the L2 part."""
+        if not alpha:
+            return 0.0
+        bare = self.intercept and not biases
+        weights = [W[:-1] for W in self.weights] if bare else self.weights
+        return sum(float(penalty(W, alpha, l1_ratio, self.intercept and biases)) for W in weights)
 
     def on(self, device: torch.device | str) -> Network:
         """Return a network with these weights on a device."""

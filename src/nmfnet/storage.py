@@ -152,7 +152,7 @@ def _rebuild(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> BaseNM
     cls = ESTIMATORS[header["estimator"]]
     parameters = {k: _settings(v) for k, v in header["parameters"].items() if k not in NOT_SAVED}
     estimator = cls(**parameters)
-    estimator.device = "cpu"
+    estimator.device = None
     estimator._check_parameters()
     estimator.network_ = _network(header["network"], dict(tensors))
     estimator._set_state(header["state"])

@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from numbers import Integral, Real
-from typing import Any, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import Tags, estimator_html_repr
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from nmfnet._parameters import Choice, at_least, between, boolean, resolve
-from nmfnet.activations import Activation, activations_named
-from nmfnet.errors import DivergenceError
-from nmfnet.network import Network, he_weights
+from nmfnet.estimators.codes import HiddenCodesMixin
+from nmfnet.estimators.data import Data, checked_data, split
+from nmfnet.estimators.fitting import fit, partial_fit
+from nmfnet.estimators.inputs import checked_rows, network_for
+from nmfnet.estimators.parameters import check_parameters
+from nmfnet.estimators.picture import picture
+from nmfnet.estimators.tasks import CallbackSupport, FitTasks, with_callbacks
+from nmfnet.network import Network
 from nmfnet.outputs import Output
-from nmfnet.scaling import target_scaling
-from nmfnet.training import (
-    PRETRAININGS,
-    SOLVERS,
-    Callback,
-    EpochRecord,
-    PrintLog,
-    Progress,
-    Settings,
-    Solver,
-    Sweep,
-    epoch,
-    planned,
-    train,
-)
+from nmfnet.training import Callback, EpochRecord, Sweep
 
 Array = NDArray[Any]
 
 
-class BaseNMFNet(BaseEstimator):
+class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
     """Base class of the estimators; use :class:`NMFNetClassifier` or :class:`NMFNetRegressor`."""
 
     network_: Network
@@ -70,7 +56,7 @@ class BaseNMFNet(BaseEstimator):
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
         random_state: int | np.random.RandomState | None = None,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = None,
         warm_start: bool = False,
         verbose: bool | int = False,
         callbacks: Sequence[Callback] | None = None,
@@ -95,10 +81,16 @@ class BaseNMFNet(BaseEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
 
+    def _check_parameters(self) -> list[int]:
+        """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
+        return check_parameters(self)
+
     # What the two subclasses answer differently.
 
-    def _check_y(self, X: ArrayLike, y: ArrayLike, reset: bool = True) -> tuple[Array, Array]:
-        """Check X and y, and return X and the targets Y (n, n_outputs); without `reset`, against the fitted model."""
+    _numeric_y: ClassVar[bool]  # whether y must be numbers
+
+    def _encode(self, y: Array, reset: bool = True) -> Array:
+        """Targets Y (n, n_outputs) from a checked y; without `reset`, as the fitted model encodes them."""
         raise NotImplementedError
 
     def _kind(self) -> Literal["classes", "labels", "real"]:
@@ -113,15 +105,38 @@ class BaseNMFNet(BaseEstimator):
         """Labels that the validation split keeps the proportions of."""
         return None
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def _weighted(self, data: Data, *others: Data) -> list[Data]:
+        """The data, and others, with the weights that the classes add."""
+        return [data, *others]
+
+    @with_callbacks
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            float32 input is trained in float32, anything else in float64.
+        X : array-like, data frame, SciPy sparse matrix or Tensor of shape (n_samples, n_features)
+            float32 input is trained in float32, anything else in float64.  Sparse input stays sparse with
+            ``solver="relaxed"``; a tensor is trained on where it is, and what is predicted from one is a tensor.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels or real targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Nonnegative.  A sample of weight 0 is left out; one of weight 2 counts as two in every sum and mean over
+            samples.  What counts rows, the batches and the automatic settings, does not look at the weights.
+        X_val, y_val : array-like, optional
+            A validation set, like X and y: its loss and error are recorded in `history_`, and with
+            ``early_stopping=True`` it takes the place of the samples that would be held out.
+        sample_weight_val : array-like, optional
+            Weights of the validation set.
 
         Returns
         -------
@@ -130,12 +145,29 @@ class BaseNMFNet(BaseEstimator):
         Raises
         ------
         ValueError
-            If X, y or a parameter is unfit; the message names it.
+            If an argument or a parameter is unfit; the message names it.
         DivergenceError
             If the first epoch already ends with non-finite weights.
         """
+        if (X_val is None) != (y_val is None) or (sample_weight_val is not None and X_val is None):
+            raise ValueError("X_val and y_val go together, and sample_weight_val with them.")
+        tasks = FitTasks(self, X, y, sample_weight)
         with self._unchanged_on_failure():
-            self._fit(X, y)
+            hidden = self._check_parameters()
+            data, validation = checked_data(self, X, y, sample_weight), None
+            if X_val is not None:
+                validation = checked_data(self, X_val, y_val, sample_weight_val, reset=False, suffix="_val")
+            elif self.early_stopping:
+                data, validation = split(self, data)
+            data, *others = self._weighted(data, *([] if validation is None else [validation]))
+            fit(self, hidden, data, others[0] if others else None, tasks)
+        return self
+
+    def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
+        with self._unchanged_on_failure():
+            hidden, first = self._check_parameters(), not hasattr(self, "network_")
+            data = checked_data(self, X, y, sample_weight, reset=first, **encoding)
+            partial_fit(self, hidden, self._weighted(data)[0])
         return self
 
     @contextmanager
@@ -149,208 +181,11 @@ class BaseNMFNet(BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
-        hidden = self._check_parameters()
-        X_checked, Y_checked = self._check_y(to_array(X), to_array(y))
-        device, generator = self._device(), self._generator()
-        X_train, Y_train, validation = self._split(X_checked, Y_checked, device)
-        solver = resolve(self.solver, SOLVERS)
-        settings = self._settings(solver, len(X_train), validation)
-        progress = Progress()
-        continued = self.warm_start and hasattr(self, "network_")
-        if continued:
-            network = self._continued(solver, hidden, X_train, Y_train).on(device)
-            if network.targets is not None:  # the targets may have another unit now
-                network.targets = target_scaling(Y_train, bool(self.fit_intercept))
-            progress = Progress(list(self.history_), self.history_[-1]["seconds"] if self.history_ else 0.0)
-        else:
-            with progress.timed():
-                network = self._new_network(solver, hidden, X_train, Y_train, generator)
-        for callback in settings.callbacks:
-            callback.on_fit_begin(network, self.max_iter)
-        if not continued:
-            self._pretrain(network, X_train, Y_train, generator, progress, settings.callbacks)
-        train(network, solver, X_train, Y_train, settings, progress, generator)
-        self.network_, self.history_ = network, progress.history
-        for name in ("_sweep", "_random_"):
-            self.__dict__.pop(name, None)
-
-    def _partial_fit(self, X: ArrayLike, y: ArrayLike, **encoding: Any) -> None:
-        """One pass over X and y, with the averages of earlier calls."""
-        hidden, first = self._check_parameters(), not hasattr(self, "network_")
-        X_checked, Y_checked = self._check_y(to_array(X), to_array(y), reset=first, **encoding)
-        device, solver = self._device(), resolve(self.solver, SOLVERS)
-        X_batch, Y_batch = to_tensor(X_checked).to(device), to_tensor(Y_checked).to(device)
-        settings = self._settings(solver, len(X_batch), None)
-        generator = self._generator() if "_random_" not in self.__dict__ else torch.Generator()
-        if first:
-            network = self._new_network(solver, hidden, X_batch, Y_batch, generator, partial=True)
-            self.history_ = []
-        else:
-            network = self._continued(solver, hidden, X_batch, Y_batch).on(device)
-        if "_random_" in self.__dict__:
-            generator.set_state(self._random_)
-        progress = Progress(self.history_, self.history_[-1]["seconds"] if self.history_ else 0.0)
-        if "_sweep" in self.__dict__ and solver.keeps_state:
-            sweep = self._sweep.fork()
-        else:
-            sweep = solver.prepare(network, X_batch, planned(settings, len(X_batch), generator, partial=True))
-        record = epoch(sweep.network, sweep, X_batch, Y_batch, settings, progress, generator)
-        if record is None:
-            raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
-        self.history_ = [*self.history_, record]
-        self.network_ = network.with_weights(sweep.weights())
-        self._sweep, self._random_ = sweep, generator.get_state()
-
-    def _settings(self, solver: Solver, n: int, validation: tuple[Tensor, Tensor] | None) -> Settings:
-        return Settings(
-            batch_size=self._batch_size(n, solver.default_batch_size(n)),
-            max_iter=self.max_iter, max_time=self.max_time, tol=self.tol, n_iter_no_change=self.n_iter_no_change,
-            alpha=float(self.alpha), l1_ratio=float(self.l1_ratio), validation=validation,
-            error=partial(self._error, output=solver.output(self._kind())),
-            callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose else [])],
-        )  # fmt: skip
-
-    def _new_network(
-        self,
-        solver: Solver,
-        hidden: list[int],
-        X: Tensor,
-        Y: Tensor,
-        generator: torch.Generator,
-        partial: bool = False,
-    ) -> Network:
-        """A network with random weights, on the device of X.
-
-        Pre-training is of the data as they are, so that there the inputs are not scaled.
-        """
-        centre = bool(self.fit_intercept)
-        inputs = solver.scaling(X, self._kind(), centre, partial) if self.pretrain is None else None
-        output = solver.output(self._kind())
-        relaxed = solver.keeps_state
-        targets = target_scaling(Y, centre) if relaxed and output.name == "identity" else None
-        sizes = [X.shape[1] if inputs is None else inputs.n_out, *hidden, Y.shape[1]]
-        # Small outputs at the start: relative steps then find their scale.
-        weights = he_weights(sizes, self.fit_intercept, generator, X.dtype, last=0.1 if relaxed else 1.0)
-        weights = [W.to(X.device) for W in weights]
-        activation = activations_named(self.activation, len(hidden))
-        return Network(weights, activation, bool(self.fit_intercept), output, inputs, targets)
-
-    def _continued(self, solver: Solver, hidden: list[int], X: Tensor, Y: Tensor) -> Network:
-        """The fitted network, if it is the one that the parameters ask for."""
-        output = solver.output(self._kind())
-        self._check_same_network([X.shape[1], *hidden, Y.shape[1]], X.dtype, output)
-        return self.network_.with_weights(self.network_.weights)
-
-    def _split(self, X: Array, Y: Array, device: torch.device) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
-        """Training inputs and targets, and the validation set of early stopping."""
-        if not self.early_stopping:
-            return to_tensor(X).to(device), to_tensor(Y).to(device), None
-        try:
-            parts = train_test_split(
-                X, Y, test_size=self.validation_fraction, stratify=self._stratify(Y),
-                random_state=check_random_state(self.random_state),
-            )  # fmt: skip
-        except ValueError as error:
-            text = f"early_stopping=True with validation_fraction={self.validation_fraction}: {error}"
-            raise ValueError(text) from None
-        X_train, X_val, Y_train, Y_val = (to_tensor(part).to(device) for part in parts)
-        return X_train, Y_train, (X_val, Y_val)
-
-    def _outputs(self, X: ArrayLike) -> Array:
+    def _outputs(self, X: ArrayLike) -> Tensor:
         """Outputs of the network, shape (n_samples, n_outputs)."""
         check_is_fitted(self)
-        dtype = np.float32 if self.network_.dtype == torch.float32 else np.float64
-        checked = validate_data(self, to_array(X), dtype=dtype, reset=False)
-        return self.network_.predict(to_tensor(checked)).cpu().numpy()
-
-    def _pretrain(
-        self,
-        network: Network,
-        X: Tensor,
-        Y: Tensor,
-        generator: torch.Generator,
-        progress: Progress,
-        callbacks: Sequence[Callback],
-    ) -> None:
-        if self.pretrain is None:
-            return
-        pretraining = resolve(self.pretrain, PRETRAININGS)
-
-        def announce(layer: int) -> None:
-            for callback in callbacks:
-                callback.on_pretrain_layer(layer, len(network.weights) - 1)
-
-        with progress.timed():
-            pretraining(network, X, network.scaled_targets(Y), generator, announce)
-
-    def _check_parameters(self) -> list[int]:
-        """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
-        sizes = self.hidden_layer_sizes
-        hidden = list(sizes) if isinstance(sizes, Iterable) else [sizes]
-        for size in hidden:
-            at_least("hidden_layer_sizes", size, 1, Integral)
-        for name, lowest, kind in (
-            ("alpha", 0, Real), ("max_iter", 1, Integral), ("tol", 0, Real), ("n_iter_no_change", 1, Integral),
-        ):  # fmt: skip
-            at_least(name, getattr(self, name), lowest, kind)
-        between("l1_ratio", self.l1_ratio, 0, 1)
-        if self.max_time is not None:
-            at_least("max_time", self.max_time, 0, Real, otherwise="None")
-        for name in ("fit_intercept", "early_stopping", "warm_start"):
-            boolean(name, getattr(self, name))
-        if self.early_stopping:
-            between("validation_fraction", self.validation_fraction, 0, 1, open_low=True, open_high=True)
-        if self.batch_size != "auto":
-            at_least("batch_size", self.batch_size, 1, Integral, otherwise="'auto'")
-        activations_named(self.activation, len(hidden))
-        Choice("solver", SOLVERS).check(self.solver)
-        Choice("pretrain", PRETRAININGS, optional=True).check(self.pretrain)
-        callbacks = self.callbacks if self.callbacks is not None else ()
-        if not isinstance(callbacks, Sequence) or not all(isinstance(callback, Callback) for callback in callbacks):
-            raise ValueError(f"callbacks must be None or a sequence of nmfnet.Callback; got {self.callbacks!r}.")
-        return [int(size) for size in hidden]
-
-    def _batch_size(self, n: int, default: int) -> int:
-        if isinstance(self.batch_size, str):
-            return min(n, default)
-        if self.batch_size > n:
-            warnings.warn(
-                f"batch_size={self.batch_size} is larger than the {n} training samples; using {n}.",
-                UserWarning, stacklevel=4,
-            )  # fmt: skip
-        return min(n, int(self.batch_size))
-
-    def _device(self) -> torch.device:
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError, TypeError) as error:
-            raise ValueError(f"device={self.device!r} cannot be used: {str(error).splitlines()[0]}") from None
-        return device
-
-    def _generator(self) -> torch.Generator:
-        """A generator of our own: torch's global one is left alone."""
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        return torch.Generator().manual_seed(int(seed))
-
-    def _check_same_network(self, sizes: list[int], dtype: torch.dtype, output: Output) -> None:
-        net = self.network_
-        f = activations_named(self.activation, len(sizes) - 2)
-        asked_for = f.name if isinstance(f, Activation) else [each.name for each in f]
-        there, asked = (
-            f"{'-'.join(map(str, n))} units, {f} and {g.name}, {'a' if bias else 'no'} bias, {kind}"
-            for n, f, g, bias, kind in (
-                (net.sizes, net.activation_names, net.output, net.intercept, net.dtype),
-                (sizes, asked_for, output, bool(self.fit_intercept), dtype),
-            )
-        )
-        if there != asked:
-            raise ValueError(
-                f"warm_start=True goes on with a network of {there}; the call asks for {asked}. Use warm_start=False."
-            )
+        rows = checked_rows(self, X)
+        return network_for(self.network_, X).predict(rows)
 
     @property
     def coefs_(self) -> list[Array]:
@@ -412,17 +247,14 @@ class BaseNMFNet(BaseEstimator):
             state["network_"] = state["network_"].on("cpu")
         return state
 
+    def _html_repr(self) -> str:
+        """scikit-learn's page of the parameters, with a picture of the network above it."""
+        return f"<div>{picture(self)}{estimator_html_repr(self)}</div>"
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
-
-
-def to_array(data: Any) -> Any:
-    """Return a tensor as an array of its dtype; anything else stays."""
-    return data.detach().cpu().numpy() if isinstance(data, Tensor) else data
-
-
-def to_tensor(array: Array) -> Tensor:
-    """Share the memory of a NumPy array with a tensor that is only ever read."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(np.ascontiguousarray(array))

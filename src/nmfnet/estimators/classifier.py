@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -9,13 +10,17 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
 from nmfnet.estimators.base import BaseNMFNet
+from nmfnet.estimators.data import Data
 from nmfnet.estimators.docs import document
+from nmfnet.estimators.inputs import like_input
 from nmfnet.outputs import Output
+from nmfnet.training import Callback
 
 Array = NDArray[Any]
 
@@ -25,6 +30,10 @@ Array = NDArray[Any]
     fitted="""
     classes_ : ndarray of shape (n_classes,)
         Class labels.""",
+    parameters="""
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, which multiply those of the samples; "balanced" makes them inversely proportional to
+        the weights that the classes have in the training data.""",
     error="the fraction misclassified",
     example="""
     >>> from nmfnet import NMFNetClassifier
@@ -38,31 +47,82 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
     classes_: Array
     _multilabel: bool
 
-    def _check_y(
-        self, X: ArrayLike, y: ArrayLike, reset: bool = True, classes: ArrayLike | None = None
-    ) -> tuple[Array, Array]:
-        dtypes = (np.float64, np.float32)
-        X_checked, labels = validate_data(self, X, y, dtype=dtypes, multi_output=True, reset=reset)
-        labels = labels.toarray() if hasattr(labels, "toarray") else labels
-        check_classification_targets(labels)
-        multilabel = type_of_target(labels) == "multilabel-indicator"
+    _numeric_y = False
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
+        *,
+        solver: str | Any = "relaxed",
+        pretrain: str | Any | None = None,
+        alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 20,
+        max_time: float | None = None,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        fit_intercept: bool = True,
+        class_weight: Mapping[Any, float] | str | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device | None = None,
+        warm_start: bool = False,
+        verbose: bool | int = False,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> None:
+        super().__init__(
+            hidden_layer_sizes, activation, solver=solver, pretrain=pretrain, alpha=alpha, l1_ratio=l1_ratio,
+            batch_size=batch_size, max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping, validation_fraction=validation_fraction, fit_intercept=fit_intercept,
+            random_state=random_state, device=device, warm_start=warm_start, verbose=verbose, callbacks=callbacks,
+        )  # fmt: skip
+        self.class_weight = class_weight
+
+    def _check_parameters(self) -> list[int]:
+        given = self.class_weight
+        if given is not None and not isinstance(given, Mapping) and given != "balanced":
+            raise ValueError(f"class_weight must be a dict, 'balanced' or None; got {given!r}.")
+        return super()._check_parameters()
+
+    def _encode(self, y: Array, reset: bool = True, classes: ArrayLike | None = None) -> Array:
+        check_classification_targets(y)
+        multilabel = type_of_target(y) == "multilabel-indicator"
         if not reset and multilabel != self._multilabel:
             raise ValueError("y must stay as it was in the first call: labels of one class, or of several.")
         if multilabel:
-            known, Y = np.arange(labels.shape[1]), labels
+            known, Y = np.arange(y.shape[1]), y
+            if not reset and len(known) != len(self.classes_):
+                raise ValueError(f"y has {len(known)} labels; the model has {len(self.classes_)}.")
         else:
-            labels = column_or_1d(labels, warn=True)
+            y = column_or_1d(y, warn=True)
             given = None if classes is None else unique_labels(classes)
-            known, Y = one_hot(labels, given if reset else self.classes_)
+            known, Y = one_hot(y, given if reset else self.classes_)
         if self.warm_start and reset and hasattr(self, "network_") and not np.array_equal(known, self.classes_):
             raise ValueError(
                 f"warm_start=True goes on with the classes {self.classes_}; y has {known}. Use warm_start=False."
             )
         if reset:
             self.classes_, self._multilabel = known, multilabel
-        return X_checked, Y.astype(X_checked.dtype)
+        return Y
 
-    def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
+    def _weighted(self, data: Data, *others: Data) -> list[Data]:
+        if self.class_weight is None:
+            return [data, *others]
+        if self._multilabel:
+            raise ValueError("class_weight is for one class a sample; with several labels pass sample_weight.")
+        each = class_weights(self.class_weight, self.classes_, data)
+        return [with_class_weights(part, each) for part in (data, *others)]
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train on one pass over some samples, and go on where the last call ended.
 
         The inputs are scaled by the first call's samples.
@@ -73,19 +133,20 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
         classes : array-like of shape (n_classes,), optional
             All labels there will be; needed in the first call.
+        sample_weight : array-like of shape (n_samples,), optional
 
         Returns
         -------
         self
         """
         fitted = hasattr(self, "network_")
+        if isinstance(self.class_weight, str):
+            raise ValueError("class_weight='balanced' needs all samples, which partial_fit has not: pass a dict.")
         if not fitted and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if fitted and classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
             raise ValueError(f"classes={classes!r} are not those of the first call to partial_fit: {self.classes_}.")
-        with self._unchanged_on_failure():
-            self._partial_fit(X, y, **({} if fitted else {"classes": classes}))
-        return self
+        return self._partial_fit(X, y, sample_weight, **({} if fitted else {"classes": classes}))
 
     def _kind(self) -> Literal["classes", "labels"]:
         return "labels" if self._multilabel else "classes"
@@ -98,7 +159,7 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
     def _stratify(self, Y: Array) -> Array | None:
         return None if self._multilabel else Y.argmax(1)
 
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: ArrayLike) -> Any:
         """Predict class labels.
 
         Parameters
@@ -108,13 +169,38 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
         Returns
         -------
         ndarray of shape (n_samples,), or (n_samples, n_classes) for multi-label targets
+            A Tensor for a Tensor, unless the labels are text.
         """
         outputs = self._outputs(X)
         if self._multilabel:
-            return (outputs > threshold(self.network_.output)).astype(int)
-        return self.classes_[outputs.argmax(1)]
+            return like_input((outputs > threshold(self.network_.output)).long(), X)
+        best = outputs.argmax(1)
+        if isinstance(X, Tensor) and self.classes_.dtype.kind in "biuf":
+            return torch.from_numpy(self.classes_).to(best.device)[best]
+        return self.classes_[best.cpu().numpy()]
 
-    def predict_proba(self, X: ArrayLike) -> Array:
+    def decision_function(self, X: ArrayLike) -> Any:
+        """Outputs of the network: the larger, the more likely.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, or Tensor for a Tensor, of shape (n_samples,) or (n_samples, n_classes)
+            For two classes the second's output less the first's, positive where the second is predicted.  With
+            ``solver="relaxed"`` outputs are logits of the smoothed labels; with "pinv" they are fits of 0/1 targets,
+            those of several labels less 1/2.
+        """
+        outputs = self._outputs(X)
+        if self._multilabel:
+            outputs = outputs - threshold(self.network_.output)
+        elif outputs.shape[1] == 2:
+            outputs = outputs[:, 1] - outputs[:, 0]
+        return like_input(outputs, X)
+
+    def predict_proba(self, X: ArrayLike) -> Any:
         """Class probabilities.
 
         With ``solver="relaxed"`` the softmax of the outputs, or the logistic function for several labels, without
@@ -128,17 +214,11 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
+        ndarray, or Tensor for a Tensor, of shape (n_samples, n_classes)
         """
-        outputs = self._outputs(X)
-        if self.network_.output.name != "identity":
-            return self.network_.output.probabilities(torch.from_numpy(outputs)).numpy()
-        if not self._multilabel:
-            return project_onto_simplex(outputs)
-        eps = np.finfo(outputs.dtype).eps  # a label is never certain
-        return outputs.clip(eps, 1 - eps)
+        return like_input(self._class_probabilities(X), X)
 
-    def predict_log_proba(self, X: ArrayLike) -> Array:
+    def predict_log_proba(self, X: ArrayLike) -> Any:
         """Logarithms of :meth:`predict_proba`, minus infinity where it is 0.
 
         Parameters
@@ -147,10 +227,18 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
+        ndarray, or Tensor for a Tensor, of shape (n_samples, n_classes)
         """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+        return like_input(self._class_probabilities(X).log(), X)
+
+    def _class_probabilities(self, X: ArrayLike) -> Tensor:
+        outputs = self._outputs(X)
+        if self.network_.output.name != "identity":
+            return self.network_.output.probabilities(outputs)
+        if not self._multilabel:
+            return torch.from_numpy(project_onto_simplex(outputs.cpu().numpy())).to(outputs.device)
+        eps = torch.finfo(outputs.dtype).eps  # a label is never certain
+        return outputs.clip(eps, 1 - eps)
 
     def _get_state(self) -> dict[str, Any]:
         classes = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
@@ -188,6 +276,28 @@ def one_hot(labels: Array, classes: Array | None) -> tuple[Array, Array]:
             raise ValueError(f"y has the labels {unknown}, which are not among the classes {classes}.")
         index = np.searchsorted(classes, labels)
     return classes, np.eye(len(classes))[index]
+
+
+def class_weights(class_weight: Mapping[Any, float] | str, classes: Array, data: Data) -> Array:
+    """Weight of each class, shape (n_classes,)."""
+    if isinstance(class_weight, Mapping):
+        each = compute_class_weight(dict(class_weight), classes=classes, y=classes)
+        if not (np.isfinite(each).all() and (each >= 0).all() and each.any()):
+            raise ValueError(f"class_weight must hold finite, nonnegative weights, not all 0; got {class_weight!r}.")
+        return each
+    counts = data.Y.sum(0) if data.weight is None else data.weight @ data.Y
+    present = counts > 0
+    return np.where(present, counts.sum() / (present.sum() * np.where(present, counts, 1)), 1.0)
+
+
+def with_class_weights(data: Data, each: Array) -> Data:
+    """The data with the weights of their classes, without the samples of weight 0."""
+    weight = (data.Y @ each * (1 if data.weight is None else data.weight)).astype(data.Y.dtype)
+    kept = np.flatnonzero(weight)
+    if not len(kept):
+        raise ValueError("class_weight and sample_weight must leave a weight that is not zero.")
+    weighted = data._replace(weight=weight)
+    return weighted if len(kept) == len(weight) else weighted.rows(kept)
 
 
 def project_onto_simplex(V: Array) -> Array:

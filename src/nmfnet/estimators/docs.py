@@ -44,15 +44,15 @@ TEMPLATE = """{what}
     n_iter_no_change : int, default=10
         Epochs in a row without progress that end the training.
     early_stopping : bool, default=False
-        Hold out a validation set, and end with the weights of the best epoch on it.
+        End with the weights of the best epoch on a validation set: the one passed to `fit`, or one held out.
     validation_fraction : float, default=0.1
         Share of the samples held out.
     fit_intercept : bool, default=True
-        Whether layers have biases.
+        Whether layers have biases.{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
-    device : str or torch.device, default="cpu"
-        Where to train; "auto" is a GPU where there is one.
+    device : str or torch.device, optional
+        Where to train; by default where X is, a tensor's device or the CPU.  "auto" is a GPU where there is one.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit's weights.
     verbose : bool, default=False
@@ -67,9 +67,9 @@ TEMPLATE = """{what}
     intercepts_ : list of ndarray
         Biases, the l-th of shape (n_l,); zeros with ``fit_intercept=False``.
     history_ : list of dict
-        One per epoch: `epoch`, `objective` (loss a sample, plus penalty), `train_error`
-        ({error}; both measured on each batch just before its update), `val_error` (after the epoch, with
-        early stopping), `retries` (where steps had to be damped or taken back), `seconds` (since the fit began,
+        One per epoch: `epoch`; `train_loss` and `train_error` ({error}; both measured on each batch just before its
+        update); `objective`, the loss plus the penalty; `val_loss` and `val_error` (after the epoch, where there is a
+        validation set); `retries` (where steps had to be damped or taken back); `seconds` (since the fit began,
         pre-training included).
     n_iter_ : int
         Epochs done, over all warm starts.
@@ -92,11 +92,11 @@ TEMPLATE = """{what}
     """
 
 
-def document(what: str, fitted: str, error: str, example: str) -> Callable[[C], C]:
+def document(what: str, fitted: str, error: str, example: str, parameters: str = "") -> Callable[[C], C]:
     """Fill the template and make it the docstring of a class."""
 
     def decorate(cls: C) -> C:
-        cls.__doc__ = TEMPLATE.format(what=what, fitted=fitted, error=error, example=example)
+        cls.__doc__ = TEMPLATE.format(what=what, fitted=fitted, error=error, example=example, parameters=parameters)
         return cls
 
     return decorate

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
+from nmfnet.estimators.inputs import like_input
 from nmfnet.outputs import Output
 
 Array = NDArray[Any]
@@ -31,14 +31,19 @@ Array = NDArray[Any]
     True""",
 )
 class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
-    def _check_y(self, X: ArrayLike, y: ArrayLike, reset: bool = True) -> tuple[Array, Array]:
-        dtypes = (np.float64, np.float32)
-        X_checked, targets = validate_data(self, X, y, dtype=dtypes, multi_output=True, y_numeric=True, reset=reset)
-        targets = targets.toarray() if hasattr(targets, "toarray") else targets
-        if targets.ndim == 2 and targets.shape[1] == 1:
-            targets = column_or_1d(targets, warn=True)
-        self._single = targets.ndim == 1
-        return X_checked, targets.reshape(len(targets), -1).astype(X_checked.dtype)
+    _numeric_y = True
+    _single: bool
+    _n_targets: int
+
+    def _encode(self, y: Array, reset: bool = True) -> Array:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        Y = y.reshape(len(y), -1)
+        if not reset and Y.shape[1] != self._n_targets:
+            raise ValueError(f"y has {Y.shape[1]} targets a sample; the model has {self._n_targets}.")
+        if reset:
+            self._single, self._n_targets = y.ndim == 1, Y.shape[1]
+        return Y
 
     def _kind(self) -> Literal["real"]:
         return "real"
@@ -51,9 +56,9 @@ class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
 
     def _set_state(self, state: dict[str, Any]) -> None:
         super()._set_state(state)
-        self._single = bool(state["single_output"])
+        self._single, self._n_targets = bool(state["single_output"]), self.n_outputs_
 
-    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train on one pass over some samples, and go on where the last call ended.
 
         The inputs and targets are scaled by the first call's samples.
@@ -62,16 +67,15 @@ class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
 
         Returns
         -------
         self
         """
-        with self._unchanged_on_failure():
-            self._partial_fit(X, y)
-        return self
+        return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: ArrayLike) -> Any:
         """Predict real targets.
 
         Parameters
@@ -80,10 +84,10 @@ class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        ndarray, or Tensor for a Tensor, of shape (n_samples,) or (n_samples, n_outputs)
         """
         outputs = self._outputs(X)
-        return outputs[:, 0] if self._single else outputs
+        return like_input(outputs[:, 0] if self._single else outputs, X)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

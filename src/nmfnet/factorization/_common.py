@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import NamedTuple
 
@@ -116,9 +116,10 @@ def rank_of(n_components: int | None, Z: Tensor | None, W: Tensor | None, X: Ten
     return rank
 
 
-def check_nonnegative(X: Tensor, name: str) -> None:
+def check_nonnegative(X: Tensor, name: str, columns: Sequence[str] | None = None) -> None:
     """Refuse a matrix with a negative entry, naming its column."""
     lowest = X.amin(0)
     column = int(lowest.argmin())
     if lowest[column] < 0:
-        raise ValueError(f"{name} must be nonnegative; column {column} has a minimum of {float(lowest[column]):.4g}.")
+        which = column if columns is None else repr(columns[column])
+        raise ValueError(f"{name} must be nonnegative; column {which} has a minimum of {float(lowest[column]):.4g}.")

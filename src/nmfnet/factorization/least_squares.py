@@ -10,7 +10,7 @@ from torch import Tensor
 from nmfnet._parameters import check_settings
 from nmfnet.activations import Activation, get_activation
 from nmfnet.factorization._common import penalties
-from nmfnet.linalg import TruncatedSVD, affine, truncated_svd, with_ones
+from nmfnet.linalg import TruncatedSVD, affine, truncated_svd, weighted, with_ones
 
 
 class Fit(NamedTuple):
@@ -36,6 +36,7 @@ def nonlinear_least_squares(
     basis: TruncatedSVD | None = None,
     fraction: float = 1.0,
     A: Tensor | None = None,
+    sample_weight: Tensor | None = None,
 ) -> Fit:
     """Repeat ``W <- W + omega Z+ (T - f(Z W))``, the paper's step for T ~ f(Z W) (section 3.2).
 
@@ -70,11 +71,14 @@ def nonlinear_least_squares(
         Whether the last row of `W` is a bias.
     basis : TruncatedSVD, optional
         Decomposition of [Z, 1] to use instead of computing it, or the rows that belong to `Z` of the
-        decomposition of a larger matrix: the step is then shorter, by about `fraction`.
+        decomposition of a larger matrix: the step is then shorter, by about `fraction`.  With weights, of
+        the rows times the square roots of theirs.
     fraction : float, default=1
         Rows of `Z` over rows of the matrix that `basis` decomposes.
     A : Tensor of shape (m, k), optional
         [Z, 1] W, where the caller has it already.
+    sample_weight : Tensor of shape (m,), optional
+        Positive weights of the samples in the sum; a weight of 2 is the row twice.
 
     Returns
     -------
@@ -84,38 +88,43 @@ def nonlinear_least_squares(
     check_settings(omega=omega, delta=delta, alpha=alpha, l1_ratio=l1_ratio)
     f = get_activation(activation)
     if basis is None:
-        basis = truncated_svd(with_ones(Z, intercept), delta)
+        basis = truncated_svd(weighted(with_ones(Z, intercept), sample_weight, 0.5), delta)
     A = affine(Z, W, intercept) if A is None else A.clone()
     l1, l2 = penalties(alpha, l1_ratio)
     if l1 > 0:
         majorizer = _gram_majorizer(basis, delta) / omega
-        return _sparse_steps(T, Z, W, A, f, majorizer, n_iter, fraction * l1, fraction * l2, intercept)
+        l1, l2 = fraction * l1, fraction * l2
+        return _sparse_steps(T, Z, W, A, f, majorizer, n_iter, l1, l2, intercept, sample_weight)
+    left = weighted(basis.U, sample_weight, 0.5)  # so that left.T R is Ut times the weighted residual
     if l2 > 0:
-        return _ridge_steps(T, Z, W, A, f, basis, n_iter, omega, l2, fraction, _cut(basis, delta), intercept)
-    return _steps(T, W, A, f, basis, n_iter, omega)
+        return _ridge_steps(T, Z, W, A, f, basis, left, n_iter, omega, l2, fraction, _cut(basis, delta), intercept)
+    return _steps(T, W, A, f, basis, left, weighted(basis.U, sample_weight, -0.5), n_iter, omega)
 
 
-def _steps(T: Tensor, W: Tensor, A: Tensor, f: Activation, basis: TruncatedSVD, n_iter: int, omega: float) -> Fit:
+def _steps(
+    T: Tensor, W: Tensor, A: Tensor, f: Activation, basis: TruncatedSVD, left: Tensor, U: Tensor,
+    n_iter: int, omega: float,
+) -> Fit:  # fmt: skip
     """The steps without a penalty.
 
     With Z = U diag(s) Vt the step is ``A <- A + omega U Ut (T - f(A))``, and W is only needed at the end.
     """
-    U, s, V = basis
+    _, s, V = basis
     R = torch.empty_like(A)
     move = W.new_zeros(len(s), W.shape[1])
     for _ in range(n_iter):
-        step = omega * (U.T @ f.residual(T, A, out=R))
+        step = omega * (left.T @ f.residual(T, A, out=R))
         move += step
         A.addmm_(U, step)
     return Fit(torch.addmm(W, V, move / s[:, None]), A)
 
 
 def _ridge_steps(
-    T: Tensor, Z: Tensor, W: Tensor, A: Tensor, f: Activation, basis: TruncatedSVD,
+    T: Tensor, Z: Tensor, W: Tensor, A: Tensor, f: Activation, basis: TruncatedSVD, left: Tensor,
     n_iter: int, omega: float, alpha: float, fraction: float, cut: float, intercept: bool,
 ) -> Fit:  # fmt: skip
     """The steps with Tikhonov's term, whose fixed point for linear f is the ridge solution."""
-    U, s, V = basis
+    _, s, V = basis
     s = s[:, None]
     gain = 1 / (s + alpha / s)  # s / (s^2 + alpha), safe for singular values of any size
     R = torch.empty_like(A)
@@ -126,19 +135,19 @@ def _ridge_steps(
         kept = V @ (s * gain * inside)
         if cut > 0:
             kept += cut / (cut + alpha) * (W - V @ inside)
-        W = W + omega * (V @ (gain * (U.T @ f.residual(T, A, out=R))) - fraction * (W - kept))
+        W = W + omega * (V @ (gain * (left.T @ f.residual(T, A, out=R))) - fraction * (W - kept))
         A = affine(Z, W, intercept)
     return Fit(W, A)
 
 
 def _sparse_steps(
     T: Tensor, Z: Tensor, W: Tensor, A: Tensor, f: Activation, majorizer: Tensor,
-    n_iter: int, l1: float, l2: float, intercept: bool,
+    n_iter: int, l1: float, l2: float, intercept: bool, sample_weight: Tensor | None,
 ) -> Fit:  # fmt: skip
     """The steps with an L1 term: the same quadratic model, lowered by one pass of coordinate descent."""
     R = torch.empty_like(A)
     for _ in range(n_iter):
-        slope = with_ones(Z, intercept).T @ f.residual(T, A, out=R)
+        slope = with_ones(Z, intercept).T @ weighted(f.residual(T, A, out=R), sample_weight)
         W = _coordinate_descent(W, slope, majorizer, l1, l2, intercept)
         A = affine(Z, W, intercept)
     return Fit(W, A)

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from nmfnet._parameters import check_settings
 from nmfnet.factorization import nonlinear_least_squares, nonlinear_z_step, semi_nmf_z_step
-from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, with_ones
+from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, weighted, with_ones
 from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling
 from nmfnet.training.loop import Kind, Plan
 
-FirstLayer = Callable[[Tensor], tuple[TruncatedSVD, float]]
+FirstLayer = Callable[[Tensor, Tensor | None], tuple[TruncatedSVD, float]]
 
 
 @dataclass
@@ -57,6 +57,8 @@ class Pinv(BaseEstimator):
     first_layer: Literal["data", "batch"] = "data"
 
     keeps_state: ClassVar[bool] = False
+    takes_sparse: ClassVar[bool] = False  # it decomposes X, and what remains is dense
+    penalizes_bias: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.check()
@@ -76,7 +78,9 @@ class Pinv(BaseEstimator):
         """Least squares, whatever the targets."""
         return Output("identity")
 
-    def scaling(self, X: Tensor, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
+    def scaling(
+        self, X: Tensor, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
+    ) -> Scaling | None:
         """None: the paper's network takes X as it is."""
         return None
 
@@ -95,18 +99,28 @@ class Pinv(BaseEstimator):
         Returns
         -------
         callable
-            ``sweep(X_batch, Y_batch)``; returns the outputs (b, n_L) from before the update.
+            ``sweep(X_batch, Y_batch, sample_weight)``; returns the outputs (b, n_L) from before the update.
         """
         self.check()
-        return PinvSweep(self, network, plan, self._first_layer_basis(X, network.intercept))
+        return PinvSweep(self, network, plan, self._first_layer_basis(X, network.intercept, plan))
 
-    def _first_layer_basis(self, X: Tensor, intercept: bool) -> FirstLayer:
+    def _first_layer_basis(self, X: Tensor, intercept: bool, plan: Plan) -> FirstLayer:
         """From a batch to its rows of the decomposition of the data, and its share of the samples."""
         if self.first_layer == "batch":
-            return lambda batch: (truncated_svd(with_ones(batch, intercept), self.delta_x), 1.0)
-        s, V = singular_basis(with_ones(X, intercept), self.delta_x)
+            return lambda batch, w: (truncated_svd(weighted(with_ones(batch, intercept), w, 0.5), self.delta_x), 1.0)
+        s, V = singular_basis(weighted(with_ones(X, intercept), plan.sample_weight, 0.5), self.delta_x)
         inverse, s, V = ((V / s).to(X.dtype), s.to(X.dtype), V.to(X.dtype))
-        return lambda batch: (TruncatedSVD(affine(batch, inverse, intercept), s, V), len(batch) / len(X))
+
+        def basis(batch: Tensor, sample_weight: Tensor | None) -> tuple[TruncatedSVD, float]:
+            U = weighted(affine(batch, inverse, intercept), sample_weight, 0.5)
+            return TruncatedSVD(U, s, V), total(batch, sample_weight) / plan.n_samples
+
+        return basis
+
+
+def total(X: Tensor, sample_weight: Tensor | None) -> float:
+    """Number of the samples X (b, n_0), by their weights."""
+    return len(X) if sample_weight is None else float(sample_weight.double().sum())
 
 
 class PinvSweep:
@@ -127,12 +141,14 @@ class PinvSweep:
         return self.network.weights
 
     @torch.no_grad()
-    def __call__(self, X: Tensor, Y: Tensor) -> Tensor:
+    def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Update the weights from X (b, n_0) and Y (b, n_L), and return the outputs (b, n_L) from before."""
         network, settings = self.network, self.settings
         W, F, intercept = network.weights, network.activations, network.intercept
-        share = self.plan.alpha * len(X) / self.plan.n_samples
-        penalty: dict[str, Any] = {"alpha": share, "l1_ratio": self.plan.l1_ratio, "intercept": intercept}
+        share = self.plan.alpha * total(X, sample_weight) / self.plan.n_samples
+        penalty: dict[str, Any] = {
+            "alpha": share, "l1_ratio": self.plan.l1_ratio, "intercept": intercept, "sample_weight": sample_weight
+        }  # fmt: skip
         Z, A = network.forward(X)
         outputs, T = A[-1], Y
         for layer in reversed(range(1, len(W))):
@@ -149,7 +165,7 @@ class PinvSweep:
                     T, Z[layer], W[layer], f, output=g, n_iter=1 if top else settings.n_z,
                     omega=settings.omega, delta=settings.delta, intercept=intercept, A=fitted,
                 )  # fmt: skip
-        basis, fraction = self.first_layer(X)
+        basis, fraction = self.first_layer(X, sample_weight)
         penalty["alpha"] = share / fraction  # of which a fraction is against this batch
         W[0], _ = nonlinear_least_squares(
             T, X, W[0], F[0] if F else "identity", n_iter=settings.n_w, omega=settings.omega,

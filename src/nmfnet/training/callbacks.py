@@ -15,11 +15,14 @@ class EpochRecord(TypedDict, total=False):
     epoch : int
         From 1.
     objective : float
-        Loss a sample (half the squared error; with `solver="relaxed"` the cross-entropy of classes, labels smoothed),
-        plus the penalty over the samples, averaged over the epoch's batches, each seen just before its update.
+        What is minimized: `train_loss` plus the penalty over the number of samples.
+    train_loss : float
+        Loss a sample: half the squared error, of the targets as the network scales them; with ``solver="relaxed"``
+        the cross-entropy of classes, labels smoothed.  Averaged over the epoch's batches, each seen just before its
+        update.
     train_error : float
         Fraction misclassified (classifier) or mean squared error (regressor), averaged likewise.
-    val_error : float
+    val_loss, val_error : float
         The same on the validation set after the epoch; only where there is one.
     retries : int
         Factorizations that failed and were repeated with more damping; only where there were any.
@@ -29,7 +32,9 @@ class EpochRecord(TypedDict, total=False):
 
     epoch: int
     objective: float
+    train_loss: float
     train_error: float
+    val_loss: float
     val_error: float
     retries: int
     seconds: float
@@ -47,8 +52,14 @@ class Callback:
     def on_batch_end(self, batch: int, n_batches: int) -> None:
         """Called after each batch, from 1, of an epoch of `n_batches`."""
 
-    def on_epoch_end(self, network: Network, record: EpochRecord) -> None:
-        """Called after each epoch with its entry in ``history_``."""
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Called before each epoch, from 1."""
+
+    def on_epoch_end(self, network: Network, record: EpochRecord) -> bool | None:
+        """Called after each epoch with its entry in ``history_``; True ends the training."""
+
+    def on_fit_end(self, network: Network) -> None:
+        """Called once, also where the training failed; weights put into `network` are those of the fitted model."""
 
 
 class PrintLog(Callback):

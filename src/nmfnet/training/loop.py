@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -30,24 +31,28 @@ class Plan:
     ----------
     alpha, l1_ratio : float
         Penalty on the weights, against the loss summed over `n_samples`.
-    n_samples : int
+    n_samples : float
+        The sum of their weights, where there are any.
     n_updates : int or None
         Batches planned; None where there is no plan.
     seed : int
         Of the solver's own random numbers.
+    sample_weight : Tensor of shape (n,), optional
+        Of all samples; positive.
     """
 
     alpha: float = 0.0
     l1_ratio: float = 0.0
-    n_samples: int = 1
+    n_samples: float = 1
     n_updates: int | None = None
     seed: int = 0
+    sample_weight: Tensor | None = None
 
 
 class Sweep(Protocol):
     """An update of all weights of the network from a batch."""
 
-    def __call__(self, X: Tensor, Y: Tensor) -> Tensor:
+    def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Replace the network's weight tensors, and return the outputs from before."""
 
     network: Network
@@ -67,6 +72,8 @@ class Solver(Protocol):
     """What the loop and the estimators ask of a solver's settings; see :class:`nmfnet.Pinv` for one."""
 
     keeps_state: ClassVar[bool]  # whether a sweep can go on with other data
+    takes_sparse: ClassVar[bool]  # whether X may be SparseRows
+    penalizes_bias: ClassVar[bool]  # whether the L2 part of the penalty includes the biases
 
     def default_batch_size(self, n: int) -> int:
         """Batch size for n samples."""
@@ -74,7 +81,9 @@ class Solver(Protocol):
     def output(self, kind: Kind) -> Output:
         """What the outputs mean for such targets."""
 
-    def scaling(self, X: Tensor, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
+    def scaling(
+        self, X: Tensor, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
+    ) -> Scaling | None:
         """Scaling of the inputs, if any."""
 
     def prepare(self, network: Network, X: Tensor, plan: Plan) -> Sweep:
@@ -96,8 +105,11 @@ class Settings:
     l1_ratio: float
     error: ErrorFunction  # (outputs, targets) -> the error of each sample, shape (m,)
     callbacks: Sequence[Callback] = ()
-    validation: tuple[Tensor, Tensor] | None = None
+    validation: tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor | None] | None = None  # X, Y and weights
     max_time: float | None = None  # seconds
+    early_stopping: bool = True  # whether the validation set, where there is one, decides
+    sample_weight: Tensor | None = None  # positive; None is 1 for all
+    penalizes_bias: bool = False
 
 
 @dataclass
@@ -117,20 +129,21 @@ class Progress:
 
 @dataclass
 class Best:
-    """The best epoch of one fit, and how long ago it was; with a validation set, its weights."""
+    """The best epoch of one fit, and how long ago it was; if a validation set decides, its weights."""
 
     tol: float
+    monitor: Literal["objective", "val_error"]
     score: float = float("inf")
     weights: list[Tensor] | None = None
     epochs_without_progress: int = 0
 
     def add(self, record: EpochRecord, weights: list[Tensor]) -> None:
         """Note an epoch, and whether it improved on the best by `tol`."""
-        score = record.get("val_error", record["objective"])
+        score = record[self.monitor]
         self.epochs_without_progress = 0 if score < self.score - self.tol else self.epochs_without_progress + 1
         if score < self.score:
             self.score = score
-            if "val_error" in record:
+            if self.monitor == "val_error":
                 self.weights = list(weights)
 
 
@@ -145,8 +158,8 @@ def train(
 ) -> None:
     """Run epochs of the solver's sweep until one of the stopping rules holds.
 
-    With a validation set the weights of the best epoch are restored at the end.  Ctrl-C and the time budget end the
-    training after the last complete sweep, Ctrl-C with a warning.
+    With early stopping on a validation set the weights of the best epoch are restored at the end.  Ctrl-C and the
+    time budget end the training after the last complete sweep, Ctrl-C with a warning.
 
     Parameters
     ----------
@@ -170,15 +183,17 @@ def train(
         If the first epoch ends with non-finite weights.  Later, training stops with a
         DivergenceWarning and the weights of the last good epoch.
     """
-    # The loss of real targets has their unit, squared.
-    unit = 1.0 if network.targets is None else float(network.targets.factor.double().pow(-2).mean())
-    best, good = Best(settings.tol * unit), list(network.weights)
+    validated = settings.validation is not None and settings.early_stopping
+    best = Best(settings.tol * _unit(network), "val_error") if validated else Best(settings.tol, "objective")
+    good = list(network.weights)
     deadline = None if settings.max_time is None else progress.seconds + settings.max_time
     sweep = None
     try:
         with progress.timed():
             sweep = solver.prepare(network, X, planned(settings, len(X), generator))
         for _ in range(settings.max_iter):
+            for callback in settings.callbacks:
+                callback.on_epoch_begin(len(progress.history) + 1)
             record = epoch(network, sweep, X, Y, settings, progress, generator, deadline)
             if record is None:
                 _report_divergence(progress)
@@ -187,10 +202,9 @@ def train(
             good = list(sweep.weights())
             progress.history.append(record)
             best.add(record, good)
-            for callback in settings.callbacks:
-                callback.on_epoch_end(network.with_weights(good), record)
+            ends = [callback.on_epoch_end(network.with_weights(good), record) for callback in settings.callbacks]
             out_of_time = deadline is not None and progress.seconds >= deadline
-            if out_of_time or best.epochs_without_progress >= settings.n_iter_no_change:
+            if any(ends) or out_of_time or best.epochs_without_progress >= settings.n_iter_no_change:
                 break
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=4)
@@ -204,7 +218,9 @@ def train(
 def planned(settings: Settings, n: int, generator: torch.Generator, partial: bool = False) -> Plan:
     """Return the plan of a fit; `partial` is one without an end."""
     n_updates = None if partial else settings.max_iter * -(-n // settings.batch_size)
-    return Plan(settings.alpha, settings.l1_ratio, n, n_updates, generator.initial_seed())
+    weight = settings.sample_weight
+    total = n if weight is None else float(weight.double().sum())
+    return Plan(settings.alpha, settings.l1_ratio, total, n_updates, generator.initial_seed(), weight)
 
 
 def epoch(
@@ -221,46 +237,62 @@ def epoch(
 
     The time budget may end it early; what is recorded is then of the samples seen.
     """
-    seen, retries = 0, sweep.retries
-    objective = error = torch.zeros((), dtype=torch.float64, device=X.device)
+    data = (X, Y) if settings.sample_weight is None else (X, Y, settings.sample_weight)
+    totals, retries = torch.zeros(3, dtype=torch.float64, device=X.device), sweep.retries
     batches = list(shuffled(len(X), settings.batch_size, generator))
     for number, rows in enumerate(batches, 1):
         with progress.timed():
             rows = rows.to(X.device)
-            X_batch, Y_batch = (X, Y) if len(batches) == 1 else (X[rows], Y[rows])
+            batch = data if len(batches) == 1 else tuple(part[rows] for part in data)
             try:
-                outputs = _whole_sweep(network, sweep, X_batch, Y_batch)
+                outputs = _whole_sweep(network, sweep, *batch)
             except DivergenceError:  # a decomposition met overflowed activations
                 return None
-            outputs, Y_batch = outputs.double(), Y_batch.double()  # sums and squares of large numbers
-            objective = objective + network.output.loss(outputs, Y_batch).sum()
-            error = error + settings.error(outputs, Y_batch).sum()
-            seen += len(rows)
+            totals += summed(network, settings, outputs, *batch[1:])
         for callback in settings.callbacks:
             callback.on_batch_end(number, len(batches))
         if deadline is not None and progress.seconds >= deadline:
             break
     model = network.with_weights(sweep.weights())
-    if not (model.is_finite() and objective.isfinite()):
+    loss, error, seen = totals.tolist()
+    if not (model.is_finite() and math.isfinite(loss)):
         return None
     record = EpochRecord(epoch=len(progress.history) + 1)
     with progress.timed():
-        record["objective"] = float(objective) / seen + model.penalty(settings.alpha, settings.l1_ratio) / len(X)
-        record["train_error"] = float(error) / seen
+        n = len(X) if settings.sample_weight is None else float(settings.sample_weight.double().sum())
+        penalty = model.penalty(settings.alpha, settings.l1_ratio, settings.penalizes_bias)
+        record["objective"] = loss / seen + penalty / n
+        record["train_loss"], record["train_error"] = loss / seen, error / seen
         if settings.validation is not None:
-            X_val, Y_val = settings.validation
-            record["val_error"] = float(settings.error(model.predict(X_val).double(), Y_val.double()).mean())
+            X_val, *rest = settings.validation
+            loss, error, seen = summed(model, settings, model.predict(X_val), *rest).tolist()
+            record["val_loss"], record["val_error"] = loss / seen, error / seen
     if sweep.retries > retries:
         record["retries"] = sweep.retries - retries
     record["seconds"] = progress.seconds
     return record
 
 
-def _whole_sweep(network: Network, sweep: Sweep, X: Tensor, Y: Tensor) -> Tensor:
+def summed(
+    network: Network, settings: Settings, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None = None
+) -> Tensor:
+    """Loss, on the scale of the scaled targets, error, and number of samples, by their weights; of shape (3,)."""
+    outputs, Y = outputs.double(), Y.double()  # sums and squares of large numbers
+    loss = network.output.loss(network.scaled_targets(outputs), network.scaled_targets(Y))
+    each = torch.stack([loss, settings.error(outputs, Y), torch.ones_like(loss)])
+    return each.sum(1) if sample_weight is None else each @ sample_weight.double()
+
+
+def _unit(network: Network) -> float:
+    """What 1 is in the unit of errors: those of real targets have the targets' unit, squared."""
+    return 1.0 if network.targets is None else float(network.targets.factor.double().pow(-2).mean())
+
+
+def _whole_sweep(network: Network, sweep: Sweep, *batch: Tensor) -> Tensor:
     """A sweep that leaves the weights as they were if it ends half-way, by Ctrl-C or an error."""
     before = list(network.weights)
     try:
-        return sweep(X, Y)
+        return sweep(*batch)
     except BaseException:
         network.weights[:] = before
         raise

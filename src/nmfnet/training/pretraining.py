@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,6 +64,8 @@ class NMFAutoencoder(BaseEstimator):
         Y: Tensor,
         generator: torch.Generator,
         progress: Callable[[int], None] | None = None,
+        sample_weight: Tensor | None = None,
+        feature_names: Sequence[str] | None = None,
     ) -> None:
         """Replace the weights of `network`, layer after layer; the last layer is fitted to Y.
 
@@ -75,6 +77,10 @@ class NMFAutoencoder(BaseEstimator):
         generator : torch.Generator
         progress : callable, optional
             Called with the number of the layer before it is trained, from 1.
+        sample_weight : Tensor of shape (n,), optional
+            The samples are drawn with these as probabilities, and put back.
+        feature_names : sequence of str, optional
+            Of the columns of X, for messages.
 
         Raises
         ------
@@ -85,8 +91,14 @@ class NMFAutoencoder(BaseEstimator):
         """
         self.check()
         if len(network.weights) > 1:
-            check_data(X)
-        rows = torch.randperm(len(X), generator=generator)[: self.batch_size].to(X.device)
+            check_data(X, feature_names)
+        if sample_weight is None:
+            rows = torch.randperm(len(X), generator=generator)[: self.batch_size]
+        else:
+            share = (sample_weight.double() / sample_weight.double().sum()).cpu()
+            points = torch.rand(min(len(X), self.batch_size), generator=generator, dtype=torch.float64)
+            rows = torch.searchsorted(share.cumsum(0), points).clamp(max=len(X) - 1)
+        rows = rows.to(X.device)
         A, Y = X[rows], Y[rows]
         intercept, hidden = network.intercept, len(network.weights) - 1
         for layer in range(hidden):
@@ -138,10 +150,10 @@ class NMFAutoencoder(BaseEstimator):
         return W, Z, H
 
 
-def check_data(X: Tensor) -> None:
+def check_data(X: Tensor, feature_names: Sequence[str] | None = None) -> None:
     """Refuse data that NMF cannot take, and say what to do about it."""
     try:
-        check_nonnegative(X, "X")
+        check_nonnegative(X, "X", feature_names)
     except ValueError as error:
         raise DataError(
             f"pretrain='nmf': {error} Scale X to [0, 1] (sklearn.preprocessing.MinMaxScaler) or use pretrain=None."

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from nmfnet._parameters import between, boolean, check_settings
-from nmfnet.linalg import DampedInverse, affine
+from nmfnet.damped_inverse import DampedInverse
+from nmfnet.linalg import affine, mean_length, weighted_mean
 from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling
+from nmfnet.sparse import SparseRows
 from nmfnet.training.loop import Kind, Plan
 from nmfnet.training.masks import Masks
 
@@ -88,6 +90,8 @@ class Relaxed(BaseEstimator):
     label_smoothing: float = 0.2
 
     keeps_state: ClassVar[bool] = True
+    takes_sparse: ClassVar[bool] = True
+    penalizes_bias: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self.check()
@@ -114,14 +118,16 @@ class Relaxed(BaseEstimator):
         names: dict[str, Literal["identity", "softmax", "sigmoid"]] = {"classes": "softmax", "labels": "sigmoid"}
         return Output(names.get(kind, "identity"), 0.0 if kind == "real" else self.label_smoothing)
 
-    def scaling(self, X: Tensor, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
+    def scaling(
+        self, X: Tensor, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
+    ) -> Scaling | None:
         """Scaling of the inputs X (n, n_0), with a shift where there are biases; `partial` where X is but a part.
 
         Principal components only for classes and labels: real targets may hang on any direction.
         """
         self.check()
         share = 1.0 if kind == "real" else self.explained_variance
-        return input_scaling(X, share, centre, constant=float(partial)) if self.standardize else None
+        return input_scaling(X, share, centre, float(partial), sample_weight) if self.standardize else None
 
     def prepare(self, network: Network, X: Tensor, plan: Plan) -> RelaxedSweep:
         """Return the sweep over a batch, which knows how many updates are planned."""
@@ -179,8 +185,8 @@ class RelaxedSweep:
         return self.taken_back + sum(inverse.retries for inverse in self.inverses)
 
     @torch.no_grad()
-    def __call__(self, X: Tensor, Y: Tensor) -> Tensor:
-        """Update the weights from a batch (b, n_0) and its targets (b, n_L).
+    def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """Update the weights from a batch (b, n_0) and its targets (b, n_L), weighted by positive weights (b,).
 
         Returns
         -------
@@ -191,13 +197,14 @@ class RelaxedSweep:
         W, F, intercept = network.weights, network.activations, network.intercept
         Z, A, kept = self._forward(X)
         outputs, Y = A[-1].clone(), network.scaled_targets(Y)
-        if self.updates % CHECK == 0 and not self.watch.good(network.output.loss(outputs, Y), self.average):
+        loss = network.output.loss
+        if self.updates % CHECK == 0 and not self.watch.good(loss(outputs, Y), self.average, sample_weight):
             self._take_back()
             return network.original_outputs(outputs)
         E = self.settings.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
         steps: list[Tensor] = [E] * len(W)
         for layer in reversed(range(len(W))):
-            steps[layer] = self._step(layer, Z[layer], E, A[layer])
+            steps[layer] = self._step(layer, Z[layer], E, A[layer], sample_weight)
             if layer:
                 # T = f(A + (T_above - Z_above) Wt)
                 V = W[layer][:-1] if intercept else W[layer]
@@ -224,26 +231,29 @@ class RelaxedSweep:
                     Z[-1].mul_(mask)
         return Z, A, kept
 
-    def _masked(self, X: Tensor) -> Tensor:
+    def _masked(self, X: Any) -> Any:
         """Inputs (b, n_0), some of them set back to the background."""
+        if isinstance(X, SparseRows):
+            return X.with_values(self.masks(X.values, self.noise) * X.values)
         mask = self.masks(X, self.noise)
         if self.background is None:
             return mask * X
         return torch.addcmul(self.background, mask, X - self.background)
 
-    def _step(self, layer: int, Z: Tensor, E: Tensor, A: Tensor) -> Tensor:
+    def _step(self, layer: int, Z: Tensor, E: Tensor, A: Tensor, sample_weight: Tensor | None) -> Tensor:
         """Damped least-squares step D on E, scaled so that Z D is a fraction delta of A in size."""
         penalty = self.plan.alpha / self.plan.n_samples * self.settings.tau if self.plan.alpha else 0.0
         pull, l1 = None, self.plan.l1_ratio
         if penalty:
             W = self.network.weights[layer]
             pull = -penalty * ((1 - l1) * W + l1 * W.sign())
-        D, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1))
-        size = torch.linalg.vector_norm(A) / A.shape[0] ** 0.5
+        D, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1), sample_weight)
+        size = mean_length(A, sample_weight)
         if layer == len(self.network.weights) - 1:  # outputs of constant inputs start at 0
             size = size.clamp(min=LEAST * A.shape[1] ** 0.5)
         if self.plan.n_updates is None:  # no end: calls with a few samples each say little each
-            share = min(1.0, (len(Z) / ENOUGH) ** 0.5)
+            n = len(Z) if sample_weight is None else float(sample_weight.sum())
+            share = min(1.0, (n / ENOUGH) ** 0.5)
         else:
             share = max(0.0, 1 - self.updates / self.plan.n_updates)
         scale = share * self.delta * size / moved
@@ -286,9 +296,9 @@ class Watch:
         self.first = self.mean = self.lowest = float("nan")
         self.weights = weights  # at the last good look
 
-    def good(self, losses: Tensor, weights: list[Tensor]) -> bool:
+    def good(self, losses: Tensor, weights: list[Tensor], sample_weight: Tensor | None = None) -> bool:
         """Look at the losses (m,) of a batch; False if they call for smaller steps."""
-        loss = float(losses.mean())
+        loss = float(weighted_mean(losses, sample_weight))
         if self.first != self.first:  # the first look
             self.first = self.mean = self.lowest = loss
         if not loss <= max(2 * self.lowest, self.lowest + self.first / 4):
@@ -299,8 +309,10 @@ class Watch:
         return True
 
 
-def background(X: Tensor) -> Tensor:
+def background(X: Any) -> Tensor | None:
     """What a masked input becomes, shape (n,): 0, or the value nearest to it that the column of X (m, n) has."""
+    if isinstance(X, SparseRows):
+        return None
     return X.amin(0).clamp(min=0) + X.amax(0).clamp(max=0)
 
 

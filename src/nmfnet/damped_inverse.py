@@ -1,0 +1,211 @@
+"""Damped least-squares steps on batches, the linear algebra of the relaxed sweep."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmfnet.linalg import check_finite, mean_length, weighted, weighted_mean
+from nmfnet.sparse import CentredRows, SparseRows, outer, transposed_product
+
+
+class DampedInverse:
+    """Damped least-squares steps ``(G + d I)^-1 Zt E / m`` on batches, with a running Gram matrix G.
+
+    G is centred where there is a bias row: the bias is fitted exactly and not damped, as in ridge regression.  It
+    averages over the batches at which it is factorized again: every few of them, and whenever inputs have grown
+    much.  Inputs wider than `wide` and than a batch take the dual form ``Zt (Z Zt / m + d I)^-1 E / m`` where
+    that is cheaper; it needs no matrix of the size of G, and knows the batch at hand alone.
+
+    Parameters
+    ----------
+    damping : float
+        d, relative to the mean diagonal of G.
+    intercept : bool
+        Whether steps have a bias row.
+    momentum : float, default=0
+        Of the right-hand sides ``Zt E / m``, in Nesterov's form; the dual form has none.
+
+    Attributes
+    ----------
+    retries : int
+        Factorizations that failed and were repeated with ten times the damping.
+    """
+
+    memory = 0.9  # share of the old G when a new one comes in
+    samples = 10_000  # between two factorizations, about, but at most `batches` batches
+    batches = 10
+    early = 20  # updates in which every other one factorizes
+    wide = 4096  # inputs up to here always take the primal form
+    growth = 4.0  # of the size of the inputs since the last factorization, after which it is made anew
+
+    def __init__(self, damping: float, intercept: bool, momentum: float = 0.0) -> None:
+        self.damping, self.intercept, self.momentum, self.retries = damping, intercept, momentum, 0
+        self.velocity: list[Tensor] = []  # running means of the right-hand side and of the bias
+        self.gram: Tensor | None = None
+        self.inverse: Tensor | None = None
+        self.ridge: Tensor | None = None
+        self.stiffness = 0.0
+        self.size = 0.0  # root mean square of the inputs at the last factorization
+
+    def forget(self) -> None:
+        """Start the running average anew."""
+        self.gram = self.inverse = None
+        self.velocity = []
+
+    def solve(
+        self,
+        Z: Tensor | SparseRows,
+        E: Tensor,
+        update: int,
+        pull: Tensor | None = None,
+        stiffness: float = 0.0,
+        sample_weight: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Step for a batch.
+
+        Parameters
+        ----------
+        Z : Tensor or SparseRows of shape (m, n)
+            Sparse rows wider than `wide` take the dual form always.
+        E : Tensor of shape (m, k)
+        update : int
+            Number of the batch, from 0.
+        pull : Tensor of shape (n + intercept, k), optional
+            Added to the right-hand side ``Zt E / m``: minus the slope of a penalty.
+        stiffness : float, default=0
+            Curvature of the penalty, added to d.
+        sample_weight : Tensor of shape (m,), optional
+            Positive; means over samples are then weighted ones.
+
+        Returns
+        -------
+        D : Tensor of shape (n + intercept, k)
+        moved : Tensor, a scalar
+            Root mean square over samples of the length of ``[Z, 1] D``; from G, without a pass over Z.
+        """
+        (m, n), k = Z.shape, E.shape[1]
+        self.stiffness = stiffness
+        if isinstance(Z, SparseRows) and n <= self.wide:
+            Z = Z.dense()
+        weight = None if sample_weight is None else (sample_weight / sample_weight.double().mean()).to(Z.dtype)
+        centre, bias = None, None
+        if self.intercept:
+            centre = Z.mean(weight) if isinstance(Z, SparseRows) else weighted_mean(Z, weight)
+            bias = weighted_mean(E, weight)
+        mean = centre
+        if centre is not None and m == 1:  # one sample has nothing left beside its mean
+            centre = torch.zeros_like(centre)
+        pull = None if pull is None else pull[:n]
+        if isinstance(Z, SparseRows) or self._dual_is_cheaper(m, n, k):
+            D, squares = self._dual(Z, E, centre, bias, pull, weight)
+        else:
+            D, squares, bias = self._primal(Z, E, centre, bias, update, pull, weight)
+        if mean is not None and bias is not None:
+            squares = bias.square().sum() if m == 1 else squares + bias.square().sum()
+            torch.sub(bias, mean @ D[:n], out=D[n])
+        return D, squares.clamp(min=0).sqrt()
+
+    def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
+        primal = n * n * k + (m * n * n + n**3) / self._every(m)
+        return n > max(m, self.wide) and m * m * (n + k) + m**3 / 6 < primal
+
+    def _every(self, m: int) -> int:
+        return min(self.batches, max(1, self.samples // m))
+
+    def _primal(
+        self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None,
+        update: int, pull: Tensor | None, weight: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+        due = update % self._every(len(Z)) == 0 or (update < self.early and update % 2 == 0)
+        size = float(mean_length(Z, weight)) / Z.shape[1] ** 0.5
+        grown = size > self.growth * self.size
+        if due or grown or self.inverse is None:
+            self.gram = None if grown else self.gram
+            self.size = size
+            self._refresh(Z, centre, weight)
+        assert self.inverse is not None and self.ridge is not None
+        C = Z.T @ weighted(E, weight)
+        C /= len(Z)
+        if centre is not None and bias is not None:
+            C.addr_(centre, bias, alpha=-1)
+        if pull is not None:
+            C += pull
+        C, bias = self._ahead(C, bias)
+        step = self._product(self.inverse, C)
+        D = step[: len(C)]
+        return step, C.mul_(D).sum() - self.ridge * D.square().sum(), bias  # G D = C - d D
+
+    def _product(self, left: Tensor, right: Tensor) -> Tensor:
+        """``left right`` (n, k) as the upper rows of a step (n + intercept, k); the last one is left for the bias."""
+        step = right.new_empty(len(left) + self.intercept, right.shape[1])
+        torch.mm(left, right, out=step[: len(left)])
+        return step
+
+    def _ahead(self, C: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Right-hand side and bias one step ahead of their running means (Nesterov)."""
+        if not self.momentum:
+            return C, bias
+        new = [C] if bias is None else [C, bias]
+        old = self.velocity or new
+        self.velocity = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, old, strict=True)]
+        ahead = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, self.velocity, strict=True)]
+        return ahead[0], None if bias is None else ahead[1]
+
+    def _refresh(self, Z: Tensor, centre: Tensor | None, weight: Tensor | None) -> None:
+        G = Z.T @ weighted(Z, weight)
+        G /= len(Z)
+        size = G.diagonal().mean()
+        if centre is not None:
+            G.addr_(centre, centre, alpha=-1)
+        self.gram = G if self.gram is None else G.lerp_(self.gram, self.memory)
+        self.inverse = None  # its memory is needed
+        self.ridge = self._ridge(G.diagonal().mean(), size)
+        self.inverse = torch.cholesky_inverse(self._cholesky(G))
+
+    def _dual(
+        self, X: Tensor | SparseRows, E: Tensor, centre: Tensor | None, bias: Tensor | None,
+        pull: Tensor | None, weight: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        m, n = X.shape
+        E = weighted(E if bias is None else E - bias, weight, 0.5)
+        Z: Tensor | CentredRows
+        if isinstance(X, SparseRows):
+            Z = CentredRows(X, centre, weight)
+        else:
+            Z = weighted(X if centre is None else X - centre, weight, 0.5)
+        K = outer(Z)
+        K /= m
+        size = K.diagonal().sum() / n
+        self.ridge = self._ridge(size, size)
+        L = self._cholesky(K)
+        if pull is None:
+            S = torch.cholesky_solve(E, L)
+            D = self._product(Z.T, S / m) if isinstance(Z, Tensor) else self._padded(transposed_product(Z, S / m))
+            return D, (E - self.ridge * S).square().sum() / m  # Z D = (K - d I) S
+        S = torch.cholesky_solve(E - Z @ pull / self.ridge, L)
+        D = transposed_product(Z, S) / m + pull / self.ridge
+        return self._padded(D), (Z @ D).square().sum() / m
+
+    def _padded(self, D: Tensor) -> Tensor:
+        """D (n, k) as the upper rows of a step (n + intercept, k)."""
+        return functional.pad(D, (0, 0, 0, int(self.intercept)))
+
+    def _ridge(self, mean_diagonal: Tensor, size: Tensor) -> Tensor:
+        """d: never below the rounding error of a Gram matrix of entries of this size, never 0."""
+        limits = torch.finfo(size.dtype)
+        return self.damping * mean_diagonal.clamp(min=0) + limits.eps * size + limits.tiny**0.5 + self.stiffness
+
+    def _cholesky(self, G: Tensor) -> Tensor:
+        """Factor of G + d I; d grows until there is one."""
+        assert self.ridge is not None
+        check_finite(G)
+        while True:
+            damped = G.clone()
+            damped.diagonal().add_(self.ridge)
+            L, failed = torch.linalg.cholesky_ex(damped)
+            if not int(failed):
+                return L
+            self.retries += 1
+            self.ridge = check_finite(10 * self.ridge)

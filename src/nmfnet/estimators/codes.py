@@ -1,0 +1,61 @@
+"""What the hidden layers make of the inputs: the transformer in every estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from nmfnet.estimators.inputs import checked_rows, like_input, network_for
+from nmfnet.network import Network
+
+
+class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """`transform` to the last hidden layer, with names and containers as scikit-learn has them, or to any layer."""
+
+    network_: Network
+
+    def transform(self, X: ArrayLike) -> Any:
+        """Activations of the last hidden layer, nonnegative with the default activation.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, or Tensor for a Tensor, of shape (n_samples, hidden_layer_sizes[-1])
+            Or what `set_output` asks for.
+        """
+        return self.layer_codes(X)
+
+    def layer_codes(self, X: ArrayLike, layer: Any = -1) -> Any:
+        """Activations of one hidden layer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        layer : int, default=-1
+            From 0, in the order of `hidden_layer_sizes`; negative numbers count from the last.
+
+        Returns
+        -------
+        ndarray, or Tensor for a Tensor, of shape (n_samples, hidden_layer_sizes[layer])
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer.
+        """
+        check_is_fitted(self)
+        rows, n_hidden = checked_rows(self, X), len(self.network_.weights) - 1
+        if not (isinstance(layer, (int, np.integer)) and -n_hidden <= layer < n_hidden):
+            raise ValueError(f"layer must be the number of one of the {n_hidden} hidden layers; got {layer!r}.")
+        return like_input(network_for(self.network_, X).code(rows, int(layer) % n_hidden + 1), X)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.network_.sizes[-2]

@@ -1,0 +1,93 @@
+"""Training and validation data, checked: inputs, targets as numbers, weights."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_array, check_random_state
+from torch import Tensor
+
+from nmfnet.estimators.inputs import Array, checked_inputs, to_array, to_tensor
+
+if TYPE_CHECKING:
+    from nmfnet.estimators.base import BaseNMFNet
+
+
+class Data(NamedTuple):
+    """Inputs X (n, n_0), targets Y (n, n_L) and positive weights (n,), or None where all are 1."""
+
+    X: Any
+    Y: Array
+    weight: Array | None = None
+
+    def rows(self, rows: Array) -> Data:
+        """Return some of the samples."""
+        picked = torch.from_numpy(rows).to(self.X.device) if isinstance(self.X, Tensor) else rows
+        return Data(self.X[picked], self.Y[rows], None if self.weight is None else self.weight[rows])
+
+    def on(self, where: torch.device) -> tuple[Any, Tensor, Tensor | None]:
+        """Tensors on a device, which share memory with the arrays where they can."""
+        X = to_tensor(self.X).to(where)
+        weight = None if self.weight is None else to_tensor(self.weight).to(where)
+        return X, to_tensor(self.Y).to(where), weight
+
+
+def checked_data(
+    estimator: BaseNMFNet, X: Any, y: Any, sample_weight: Any, reset: bool = True, suffix: str = "", **encoding: Any
+) -> Data:
+    """Check inputs, targets and weights; leave out the samples of weight 0, and encode the targets.
+
+    Parameters
+    ----------
+    estimator : BaseNMFNet
+    X, y, sample_weight
+        As passed by the user.
+    reset : bool, default=True
+        Whether to learn names, classes and the like, or to compare with those of the fit.
+    suffix : str, default=""
+        Of the names in messages: "_val" for the validation set.
+    **encoding
+        For the estimator's `_encode`.
+    """
+    X, y = checked_inputs(estimator, X, y, reset)
+    dtype = np.float32 if X.dtype in (np.float32, torch.float32) else np.float64
+    weight = checked_weights(sample_weight, len(y), f"sample_weight{suffix}")
+    if weight is not None:
+        weight = weight.astype(dtype)
+        kept = np.flatnonzero(weight)
+        if not len(kept):
+            raise ValueError(f"sample_weight{suffix} must have a weight that is not zero.")
+        if len(kept) < len(weight):
+            X, y, weight = Data(X, y, weight).rows(kept)
+    return Data(X, estimator._encode(y, reset, **encoding).astype(dtype), weight)
+
+
+def checked_weights(sample_weight: Any, n: int, name: str) -> Array | None:
+    """Weights (n,) in float64, finite and nonnegative; None stays."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(n, sample_weight)
+    weight = check_array(to_array(sample_weight), ensure_2d=False, dtype=np.float64, input_name=name)
+    if weight.shape != (n,):
+        raise ValueError(f"{name}.shape is {weight.shape}, but there are {n} samples: it must be ({n},).")
+    if weight.min() < 0:
+        raise ValueError(f"{name} must not be negative; its minimum is {weight.min():.4g}.")
+    return weight
+
+
+def split(estimator: BaseNMFNet, data: Data) -> tuple[Data, Data]:
+    """Hold out the validation set of early stopping."""
+    fraction = estimator.validation_fraction
+    try:
+        train, held_out = train_test_split(
+            np.arange(len(data.Y)), test_size=fraction, stratify=estimator._stratify(data.Y),
+            random_state=check_random_state(estimator.random_state),
+        )  # fmt: skip
+    except ValueError as error:
+        raise ValueError(f"early_stopping=True with validation_fraction={fraction}: {error}") from None
+    return data.rows(train), data.rows(held_out)

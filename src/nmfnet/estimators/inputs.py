@@ -1,0 +1,139 @@
+"""From what users pass to arrays, sparse rows and tensors, and back to what they passed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import validate_data
+from torch import Tensor
+
+from nmfnet.network import Network
+from nmfnet.sparse import SparseRows
+
+if TYPE_CHECKING:
+    from nmfnet.estimators.base import BaseNMFNet
+
+Array = NDArray[Any]
+DTYPES = (np.float64, np.float32)
+NUMERIC = ("int", "uint", "float", "double", "bool", "decimal", "sparse", "halffloat")  # how names of dtypes begin
+
+
+def checked_inputs(estimator: BaseNMFNet, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
+    """Inputs and targets; without `reset`, against the fitted estimator.
+
+    Returns
+    -------
+    X : ndarray, CSR matrix or Tensor of shape (n, n_0)
+        Of float32 or float64; tensors stay where they are.
+    y : ndarray of shape (n,) or (n, k)
+    """
+    settings: dict[str, Any] = {"multi_output": True, "y_numeric": estimator._numeric_y, "reset": reset}
+    if isinstance(X, Tensor):
+        y = validate_data(estimator, y=to_array(y), **settings)
+        X = _checked_tensor(estimator, X, reset)
+        check_consistent_length(X, y)
+    else:
+        X, y = _validated(estimator, X, to_array(y), dtype=DTYPES, accept_sparse="csr", **settings)
+    return X, y.toarray() if hasattr(y, "toarray") else y
+
+
+def checked_rows(estimator: BaseNMFNet, X: Any) -> Tensor | SparseRows:
+    """Inputs to predict from, of the fitted network's dtype."""
+    wanted = estimator.network_.dtype
+    if isinstance(X, Tensor):
+        return _checked_tensor(estimator, X, reset=False).to(wanted)
+    dtype = np.float32 if wanted == torch.float32 else np.float64
+    return to_tensor(_validated(estimator, X, dtype=dtype, accept_sparse="csr", reset=False))
+
+
+def _validated(estimator: BaseNMFNet, X: Any, *y: Any, **settings: Any) -> Any:
+    """Do what scikit-learn does, and say which columns of a data frame are no numbers."""
+    try:
+        return validate_data(estimator, X, *y, **settings)
+    except (ValueError, TypeError) as error:
+        names = _columns_without_numbers(X)
+        if not names:
+            raise
+        raise ValueError(
+            f"X has columns that are not numbers: {', '.join(names)}. Encode them, as with sklearn.compose."
+            f"ColumnTransformer and sklearn.preprocessing.OneHotEncoder. ({error})"
+        ) from error
+
+
+def _columns_without_numbers(X: Any) -> list[str]:
+    """Names of such columns of a pandas or polars data frame."""
+    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+        return []
+    return [
+        repr(name)
+        for name, dtype in zip(X.columns, X.dtypes, strict=True)
+        if not str(dtype).lower().startswith(NUMERIC)
+    ]
+
+
+def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool) -> Tensor:
+    """A tensor, refused as scikit-learn would refuse the array; float32 and float64 stay."""
+    X = X.detach()
+    if X.is_complex():
+        raise ValueError("Complex data not supported.")
+    if X.ndim != 2:
+        raise ValueError(f"Expected 2D array, got {X.ndim}D array instead. Reshape your data.")
+    for axis, what in enumerate(("sample", "feature")):
+        if not X.shape[axis]:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={tuple(X.shape)}) while a minimum of 1 is required "
+                f"by {type(estimator).__name__}."
+            )
+    if X.layout != torch.strided:
+        raise ValueError("X is a sparse tensor; pass a dense one or a scipy.sparse matrix.")
+    if X.dtype not in (torch.float32, torch.float64):
+        X = X.to(torch.float32 if X.is_floating_point() else torch.float64)
+    if not bool(X.isfinite().all()):
+        what = "NaN" if bool(X.isnan().any()) else "infinity"
+        raise ValueError(f"Input X contains {what}.")
+    # Number and names of features, by scikit-learn's own words: from a view of one row without its numbers.
+    validate_data(estimator, np.broadcast_to(np.float32(0), (1, X.shape[1])), reset=reset, skip_check_array=True)
+    return X
+
+
+def to_array(data: Any) -> Any:
+    """Return a tensor as an array of its dtype; anything else stays."""
+    return data.detach().cpu().numpy() if isinstance(data, Tensor) else data
+
+
+class _Writable:
+    """A read-only array under a promise not to write: PyTorch would warn of each."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+
+
+def to_tensor(data: Any) -> Any:
+    """Share memory with a tensor that is only ever read; tensors stay, and a CSR matrix becomes SparseRows."""
+    if isinstance(data, Tensor):
+        return data
+    if issparse(data):
+        matrix: Any = data
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+        return SparseRows(matrix)
+    if min(data.strides, default=0) < 0:
+        data = np.ascontiguousarray(data)
+    return torch.from_numpy(data if data.flags.writeable else np.asarray(_Writable(data)))
+
+
+def network_for(network: Network, X: Any) -> Network:
+    """The network where a tensor X is; for anything else it stays."""
+    return network.on(X.device) if isinstance(X, Tensor) else network
+
+
+def like_input(result: Tensor, X: Any) -> Any:
+    """A result as a tensor, if the input X was one, or as an array."""
+    return result if isinstance(X, Tensor) else result.cpu().numpy()

@@ -1,0 +1,78 @@
+"""Checks of the estimators' parameters, and what the automatic ones stand for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from nmfnet._parameters import Choice, at_least, between, boolean
+from nmfnet.activations import activations_named
+from nmfnet.training import PRETRAININGS, SOLVERS, Callback
+
+if TYPE_CHECKING:
+    from nmfnet.estimators.base import BaseNMFNet
+
+
+def check_parameters(estimator: BaseNMFNet) -> list[int]:
+    """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
+    sizes = estimator.hidden_layer_sizes
+    hidden = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+    for size in hidden:
+        at_least("hidden_layer_sizes", size, 1, Integral)
+    for name, lowest, kind in (
+        ("alpha", 0, Real), ("max_iter", 1, Integral), ("tol", 0, Real), ("n_iter_no_change", 1, Integral),
+    ):  # fmt: skip
+        at_least(name, getattr(estimator, name), lowest, kind)
+    between("l1_ratio", estimator.l1_ratio, 0, 1)
+    if estimator.max_time is not None:
+        at_least("max_time", estimator.max_time, 0, Real, otherwise="None")
+    for name in ("fit_intercept", "early_stopping", "warm_start"):
+        boolean(name, getattr(estimator, name))
+    if estimator.early_stopping:
+        between("validation_fraction", estimator.validation_fraction, 0, 1, open_low=True, open_high=True)
+    if estimator.batch_size != "auto":
+        at_least("batch_size", estimator.batch_size, 1, Integral, otherwise="'auto'")
+    activations_named(estimator.activation, len(hidden))
+    Choice("solver", SOLVERS).check(estimator.solver)
+    Choice("pretrain", PRETRAININGS, optional=True).check(estimator.pretrain)
+    callbacks = estimator.callbacks if estimator.callbacks is not None else ()
+    if not isinstance(callbacks, Sequence) or not all(isinstance(callback, Callback) for callback in callbacks):
+        raise ValueError(f"callbacks must be None or a sequence of nmfnet.Callback; got {estimator.callbacks!r}.")
+    return [int(size) for size in hidden]
+
+
+def batch_size(asked: int | str, n: int, default: int) -> int:
+    """Most samples in a batch, of `n` in all."""
+    if isinstance(asked, str):
+        return min(n, default)
+    if asked > n:
+        warnings.warn(
+            f"batch_size={asked} is larger than the {n} training samples; using {n}.", UserWarning, stacklevel=5
+        )
+    return min(n, int(asked))
+
+
+def device_for(device: str | torch.device | None, X: Any) -> torch.device:
+    """Device to train on, if there is one of that name; None is where X is."""
+    if device is None:
+        return X.device if isinstance(X, torch.Tensor) else torch.device("cpu")
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(f"device={device!r} cannot be used: {str(error).splitlines()[0]}") from None
+    return found
+
+
+def generator_for(random_state: int | np.random.RandomState | None) -> torch.Generator:
+    """A generator of our own: torch's global one is left alone."""
+    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+    return torch.Generator().manual_seed(int(seed))

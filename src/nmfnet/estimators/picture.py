@@ -1,0 +1,72 @@
+"""A drawing of the network for the HTML representation, as inline SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nmfnet.estimators.base import BaseNMFNet
+
+HEIGHT, WIDTH, GAP, MARGIN = 110, 26, 74, 30  # of the tallest layer, of a layer, between two, around all
+BLUE, PALE = "#0072B2", "#D5E8F3"
+
+
+def picture(estimator: BaseNMFNet) -> str:
+    """Layers as bars whose height is the logarithm of their width, inputs on the left.
+
+    Of the fitted network, or of what the parameters ask for, where inputs and outputs are not known yet.
+    """
+    names, widths = _layers(estimator)
+    labels = ["?" if width is None else f"{width:,}" for width in widths]
+    sizes = [math.log1p(width or 3) for width in widths]
+    heights = [HEIGHT * max(0.12, size / max(sizes)) for size in sizes]
+    middle = MARGIN + HEIGHT / 2
+    lefts = [MARGIN + i * (WIDTH + GAP) for i in range(len(widths))]
+    shapes = []
+    for (x, h), (x_next, h_next) in zip(
+        zip(lefts, heights, strict=True), zip(lefts[1:], heights[1:], strict=True), strict=False
+    ):
+        corners = f"{x + WIDTH},{middle - h / 2:.1f} {x_next},{middle - h_next / 2:.1f} " + (
+            f"{x_next},{middle + h_next / 2:.1f} {x + WIDTH},{middle + h / 2:.1f}"
+        )
+        shapes.append(f'<polygon points="{corners}" fill="{PALE}"/>')
+    for x, h, label, name in zip(lefts, heights, labels, names, strict=True):
+        centre = x + WIDTH / 2
+        shapes.append(
+            f'<rect x="{x}" y="{middle - h / 2:.1f}" width="{WIDTH}" height="{h:.1f}" rx="3" fill="{BLUE}"/>'
+        )
+        shapes.append(f'<text x="{centre}" y="{middle - h / 2 - 6:.1f}">{escape(label)}</text>')
+        shapes.append(f'<text x="{centre}" y="{2 * MARGIN + HEIGHT - 6}">{escape(name)}</text>')
+    total = 2 * MARGIN + len(widths) * WIDTH + (len(widths) - 1) * GAP
+    what = escape(f"network of {'-'.join(labels)} units", quote=True)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{what}" width="{total}" '
+        f'height="{2 * MARGIN + HEIGHT}" viewBox="0 0 {total} {2 * MARGIN + HEIGHT}" '
+        f'font-family="sans-serif" font-size="12" text-anchor="middle" fill="currentColor">{"".join(shapes)}</svg>'
+    )
+
+
+def _layers(estimator: BaseNMFNet) -> tuple[list[str], list[int | None]]:
+    """What stands below each layer, and how many units it has, None where that is not known yet."""
+    fitted = hasattr(estimator, "network_")
+    asked: Any = estimator.hidden_layer_sizes
+    hidden = list(asked) if isinstance(asked, Iterable) and not isinstance(asked, str) else [asked]
+    widths: list[int | None] = [None, *(_width(size) for size in hidden), None]
+    if fitted:
+        widths = [*estimator.network_.sizes]
+    f = estimator.network_.activation_names if fitted else estimator.activation
+    n_hidden = len(widths) - 2
+    names = [str(f)] * n_hidden if isinstance(f, str) or not isinstance(f, Iterable) else [str(name) for name in f]
+    names = (names + ["?"] * n_hidden)[:n_hidden]
+    return ["inputs", *names, estimator.out_activation_ if fitted else "outputs"], widths
+
+
+def _width(size: Any) -> int | None:
+    """A width that can be drawn: parameters are checked by `fit`, not by their representation."""
+    try:
+        return max(0, int(size))
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,245 @@
+"""Plots of a fitted estimator as display objects in scikit-learn's style; needs matplotlib."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from nmfnet.training import EpochRecord
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from nmfnet.estimators.base import BaseNMFNet
+
+__all__ = ["HistoryDisplay", "LayerCodesDisplay", "WeightsDisplay", "plot_history", "plot_layer_codes", "plot_weights"]
+Array = NDArray[Any]
+COLOURS = {"train": "#0072B2", "val": "#D55E00"}  # of Okabe and Ito's palette
+LABELS = {"train": "training", "val": "validation"}
+
+
+class HistoryDisplay:
+    """Loss or error of the training and validation samples over the epochs.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        ``history_`` of an estimator.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+    lines_ : list of matplotlib.lines.Line2D
+    """
+
+    def __init__(self, history: Sequence[EpochRecord]) -> None:
+        if not history:
+            raise ValueError("history is empty: there is nothing to plot.")
+        self.history = history
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: BaseNMFNet, *, curve: Literal["loss", "error"] = "loss", ax: Axes | None = None, **line: Any
+    ) -> Self:
+        """Plot the history of a fitted estimator; see :meth:`plot`."""
+        check_is_fitted(estimator)
+        return cls(estimator.history_).plot(curve=curve, ax=ax, **line)
+
+    def plot(self, *, curve: Literal["loss", "error"] = "loss", ax: Axes | None = None, **line: Any) -> Self:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        curve : {"loss", "error"}, default="loss"
+        ax : matplotlib.axes.Axes, optional
+        **line
+            For ``ax.plot``.
+
+        Returns
+        -------
+        self
+        """
+        if curve not in ("loss", "error"):
+            raise ValueError(f"curve must be 'loss' or 'error'; got {curve!r}.")
+        self.ax_, self.figure_ = _axes(ax)
+        self.lines_ = []
+        for part, label in LABELS.items():
+            points = [(r["epoch"], r[f"{part}_{curve}"]) for r in self.history if f"{part}_{curve}" in r]  # type: ignore[literal-required]
+            if points:
+                self.lines_ += self.ax_.plot(
+                    *zip(*points, strict=True), **{"color": COLOURS[part], "label": label, **line}
+                )
+        self.ax_.set(xlabel="Epoch", ylabel=curve.capitalize())
+        self.ax_.legend()
+        return self
+
+
+class WeightsDisplay:
+    """The parts that units of the first layer look for: their weights, as images or as rows of a heat map.
+
+    Parameters
+    ----------
+    parts : ndarray of shape (n_parts, n_features)
+    image_shape : tuple of int, optional
+        Of the inputs, where they are images.
+    feature_names : sequence of str, optional
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib.axes.Axes
+    ax_ : matplotlib.axes.Axes
+        The first of them.
+    figure_ : matplotlib.figure.Figure
+    """
+
+    def __init__(
+        self, parts: Array, image_shape: tuple[int, ...] | None = None, feature_names: Sequence[str] | None = None
+    ) -> None:
+        self.parts, self.image_shape, self.feature_names = np.asarray(parts), image_shape, feature_names
+        if image_shape is not None and math.prod(image_shape) != self.parts.shape[1]:
+            raise ValueError(f"image_shape={image_shape} does not have the {self.parts.shape[1]} features.")
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: BaseNMFNet,
+        *,
+        n_parts: int = 25,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Axes | None = None,
+        **image: Any,
+    ) -> Self:
+        """Plot the weights of the units with the largest ones.
+
+        Parameters
+        ----------
+        estimator : NMFNetClassifier or NMFNetRegressor
+            Fitted.
+        n_parts : int, default=25
+            Most units shown.
+        image_shape : tuple of int, optional
+            Of the inputs, where they are images; without it the parts are rows of one heat map.
+        ax : matplotlib.axes.Axes, optional
+            For the heat map.
+        **image
+            For ``ax.imshow``.
+        """
+        check_is_fitted(estimator)
+        parts = estimator.coefs_[0].T
+        largest = np.argsort(-np.linalg.norm(parts, axis=1), kind="stable")[:n_parts]
+        names = getattr(estimator, "feature_names_in_", None)
+        return cls(parts[largest], image_shape, names).plot(ax=ax, **image)
+
+    def plot(self, *, ax: Axes | None = None, **image: Any) -> Self:
+        """Draw them with one scale for all, symmetric around 0; see :meth:`from_estimator`."""
+        reach = float(np.abs(self.parts).max()) or 1.0
+        settings = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach, **image}
+        if self.image_shape is None:
+            self.ax_, self.figure_ = _axes(ax)
+            self.axes_ = np.array([self.ax_])
+            drawn = self.ax_.imshow(self.parts, **{"aspect": "auto", **settings})
+            self.ax_.set(xlabel="Feature", ylabel="Unit")
+            if self.feature_names is not None and len(self.feature_names) <= 30:
+                self.ax_.set_xticks(range(len(self.feature_names)), self.feature_names, rotation=90)
+            self.figure_.colorbar(drawn, ax=self.ax_)
+            return self
+        if ax is not None:
+            raise ValueError("ax is for the heat map; images need axes of their own: leave it out.")
+        from matplotlib import pyplot as plt
+
+        columns = math.ceil(math.sqrt(len(self.parts)))
+        rows = math.ceil(len(self.parts) / columns)
+        self.figure_, grid = plt.subplots(rows, columns, squeeze=False, figsize=(1.2 * columns, 1.2 * rows))
+        self.axes_ = grid.ravel()
+        self.ax_ = self.axes_[0]
+        for panel, part in zip(self.axes_, self.parts, strict=False):
+            panel.imshow(part.reshape(self.image_shape), **settings)
+        for panel in self.axes_:
+            panel.set_axis_off()
+        return self
+
+
+class LayerCodesDisplay:
+    """Activations of a hidden layer, a row for each sample, ordered by their labels where there are any.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_units)
+    y : array-like of shape (n_samples,), optional
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+    image_ : matplotlib.image.AxesImage
+    """
+
+    def __init__(self, codes: Array, y: ArrayLike | None = None) -> None:
+        self.codes, self.y = np.asarray(codes), None if y is None else np.asarray(y)
+        if self.y is not None and self.y.shape != (len(self.codes),):
+            raise ValueError(
+                f"y must have a label for each of the {len(self.codes)} samples; its shape is {self.y.shape}."
+            )
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: BaseNMFNet,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        layer: int = -1,
+        ax: Axes | None = None,
+        **image: Any,
+    ) -> Self:
+        """Plot what a hidden layer makes of X; `layer` as in ``estimator.layer_codes``."""
+        codes = estimator.layer_codes(X, layer)
+        return cls(codes.cpu().numpy() if hasattr(codes, "cpu") else codes, y).plot(ax=ax, **image)
+
+    def plot(self, *, ax: Axes | None = None, **image: Any) -> Self:
+        """Draw the heat map.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+        **image
+            For ``ax.imshow``.
+
+        Returns
+        -------
+        self
+        """
+        self.ax_, self.figure_ = _axes(ax)
+        codes = self.codes
+        if self.y is not None:
+            order = np.argsort(self.y, kind="stable")
+            codes = codes[order]
+            labels, first, counts = np.unique(self.y[order], return_index=True, return_counts=True)
+            if len(labels) <= 30:
+                self.ax_.set_yticks(first + (counts - 1) / 2, labels)
+                for line in first[1:]:
+                    self.ax_.axhline(line - 0.5, color="white", linewidth=0.5)
+        self.image_ = self.ax_.imshow(codes, **{"aspect": "auto", "cmap": "viridis", "interpolation": "none", **image})
+        self.ax_.set(xlabel="Unit", ylabel="Sample" if self.y is None else "Label")
+        self.figure_.colorbar(self.image_, ax=self.ax_)
+        return self
+
+
+def _axes(ax: Axes | None) -> tuple[Any, Any]:
+    """Axes to draw in, new ones if there are none, and their figure."""
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        _, ax = plt.subplots()
+    return ax, ax.figure
+
+
+plot_history = HistoryDisplay.from_estimator
+plot_weights = WeightsDisplay.from_estimator
+plot_layer_codes = LayerCodesDisplay.from_estimator

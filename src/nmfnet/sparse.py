@@ -1,0 +1,143 @@
+"""Rows of a SciPy CSR matrix in place of a tensor: the products that a first layer needs, without making X dense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class SparseRows:
+    """A CSR matrix of shape (m, n) that multiplies tensors.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array or csr_matrix of shape (m, n)
+        Of float32 or float64; not modified.
+    device : torch.device
+        Of the results.  The products are taken on the CPU; rows picked for another device are made dense there.
+    """
+
+    def __init__(self, matrix: Any, device: torch.device | str = "cpu") -> None:
+        self.matrix, self.device = matrix, torch.device(device)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, n)."""
+        return self.matrix.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the values."""
+        return torch.float32 if self.matrix.dtype == np.float32 else torch.float64
+
+    def __len__(self) -> int:
+        return int(self.matrix.shape[0])
+
+    def __getitem__(self, rows: Tensor | slice) -> SparseRows | Tensor:
+        picked = SparseRows(self.matrix[rows.cpu().numpy() if isinstance(rows, Tensor) else rows], self.device)
+        return picked if self.device.type == "cpu" else picked.dense()
+
+    def split(self, rows: int) -> Iterator[SparseRows | Tensor]:
+        """Parts of so many rows."""
+        return (self[start : start + rows] for start in range(0, len(self), rows))
+
+    def to(self, device: torch.device | str) -> SparseRows:
+        """The same, for results on a device."""
+        return SparseRows(self.matrix, device)
+
+    def dense(self) -> Tensor:
+        """All of it, shape (m, n)."""
+        return torch.from_numpy(self.matrix.toarray()).to(self.device)
+
+    @property
+    def values(self) -> Tensor:
+        """What is stored, shape (number of stored values,)."""
+        return torch.from_numpy(self.matrix.data)
+
+    def with_values(self, values: Tensor) -> SparseRows:
+        """Return a matrix with other values in the same places."""
+        parts = (values.cpu().numpy(), self.matrix.indices, self.matrix.indptr)
+        return SparseRows(type(self.matrix)(parts, shape=self.matrix.shape), self.device)
+
+    def scaled(self, factor: Tensor) -> SparseRows:
+        """Columns times factors (n,)."""
+        return self.with_values(self.values * factor.cpu()[torch.from_numpy(self.matrix.indices).long()])
+
+    def __matmul__(self, W: Tensor) -> Tensor:
+        """Product with (n, k)."""
+        return torch.from_numpy(self.matrix @ W.cpu().numpy()).to(self.device)
+
+    def transposed_product(self, E: Tensor) -> Tensor:
+        """Xt E, shape (n, k), for E (m, k) or (m,)."""
+        return torch.from_numpy(self.matrix.T @ E.cpu().numpy()).to(self.device)
+
+    def outer(self) -> Tensor:
+        """X Xt, shape (m, m)."""
+        return torch.from_numpy((self.matrix @ self.matrix.T).toarray()).to(self.device)
+
+    def mean(self, weight: Tensor | None = None) -> Tensor:
+        """Mean row, shape (n,)."""
+        weight = torch.ones(len(self), dtype=self.dtype) if weight is None else weight
+        return self.transposed_product(weight / weight.sum())
+
+    def sizes(self, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Root mean square and largest absolute value of each column (n,), in float64."""
+        columns, n = self.matrix.indices, self.shape[1]
+        largest = np.asarray(abs(self.matrix).max(axis=0).todense(), dtype=np.float64).ravel()
+        unit = np.where(largest > 0, largest, 1.0)  # keeps squares in range
+        squares = (self.matrix.data / unit[columns]) ** 2
+        if weight is not None:
+            squares *= np.repeat(weight.cpu().numpy(), np.diff(self.matrix.indptr))
+        root = unit * np.sqrt(np.bincount(columns, squares, n) / len(self))
+        return torch.from_numpy(root).to(self.device), torch.from_numpy(largest).to(self.device)
+
+
+class CentredRows:
+    """``sqrt(v) (X - 1 c)`` of sparse rows X (m, n), never formed.
+
+    Parameters
+    ----------
+    X : SparseRows of shape (m, n)
+    centre : Tensor of shape (n,) or None
+        c; None is 0.
+    weight : Tensor of shape (m,) or None
+        v; None is 1.
+    """
+
+    def __init__(self, X: SparseRows, centre: Tensor | None, weight: Tensor | None) -> None:
+        self.X, self.centre = X, centre
+        self.root = torch.ones(len(X), dtype=X.dtype, device=X.device) if weight is None else weight.sqrt()
+        self.shape = X.shape
+
+    def __matmul__(self, W: Tensor) -> Tensor:
+        """Product with (n, k)."""
+        product = self.X @ W
+        return self.root[:, None] * (product if self.centre is None else product - self.centre @ W)
+
+    def transposed_product(self, S: Tensor) -> Tensor:
+        """Product of the transpose with (m, k)."""
+        S = self.root[:, None] * S
+        product = self.X.transposed_product(S)
+        return product if self.centre is None else product.addr_(self.centre, S.sum(0), alpha=-1)
+
+    def outer(self) -> Tensor:
+        """Inner products of the rows, shape (m, m)."""
+        K = self.X.outer()
+        if self.centre is not None:
+            cross = (self.X @ self.centre[:, None])[:, 0]
+            K += self.centre.square().sum() - cross - cross[:, None]
+        return K.mul_(self.root).mul_(self.root[:, None])
+
+
+def outer(Z: Tensor | CentredRows) -> Tensor:
+    """Z Zt, shape (m, m)."""
+    return Z @ Z.T if isinstance(Z, Tensor) else Z.outer()
+
+
+def transposed_product(Z: Tensor | CentredRows, S: Tensor) -> Tensor:
+    """Zt S, shape (n, k)."""
+    return Z.T @ S if isinstance(Z, Tensor) else Z.transposed_product(S)

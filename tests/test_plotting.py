@@ -1,0 +1,121 @@
+"""Display objects and the HTML representation."""
+
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+from nmfnet import NMFNetClassifier, NMFNetRegressor
+from nmfnet.plotting import (
+    HistoryDisplay,
+    LayerCodesDisplay,
+    WeightsDisplay,
+    plot_history,
+    plot_layer_codes,
+    plot_weights,
+)
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def model(small):
+    X, y = small
+    return NMFNetClassifier((7, 4), max_iter=4, early_stopping=True, random_state=0).fit(X, y)
+
+
+@pytest.mark.parametrize("curve", ["loss", "error"])
+def test_history(curve, model):
+    display = plot_history(model, curve=curve, linewidth=3)
+    assert isinstance(display, HistoryDisplay) and display.figure_ is display.ax_.figure
+    assert [line.get_label() for line in display.lines_] == ["training", "validation"]
+    for line, part in zip(display.lines_, ("train", "val"), strict=True):
+        expected = [(record["epoch"], record[f"{part}_{curve}"]) for record in model.history_]
+        np.testing.assert_allclose(line.get_xydata(), expected)
+        assert line.get_linewidth() == 3
+    again = display.plot(curve=curve, ax=plt.subplots()[1])
+    assert len(again.lines_) == 2
+
+
+def test_history_without_validation(small):
+    model = NMFNetRegressor((3,), max_iter=2).fit(*small)
+    assert [line.get_label() for line in plot_history(model).lines_] == ["training"]
+    with pytest.raises(ValueError, match="curve must be 'loss' or 'error'"):
+        plot_history(model, curve="accuracy")
+    with pytest.raises(ValueError, match="history is empty"):
+        HistoryDisplay([])
+
+
+def test_weights_as_rows(model):
+    display = plot_weights(model, n_parts=3)
+    (image,) = display.ax_.images
+    sizes = np.linalg.norm(model.coefs_[0], axis=0)
+    np.testing.assert_allclose(image.get_array(), model.coefs_[0].T[np.argsort(-sizes)[:3]])
+    assert image.norm.vmin == -image.norm.vmax == -np.abs(display.parts).max()
+
+
+def test_weights_as_images(digits):
+    X, _, y, _ = digits
+    model = NMFNetClassifier((7,), max_iter=1).fit(X, y)
+    display = WeightsDisplay.from_estimator(model, image_shape=(8, 8))
+    assert sum(bool(panel.images) for panel in display.axes_) == 7
+    np.testing.assert_allclose(display.ax_.images[0].get_array().ravel(), display.parts[0])
+    with pytest.raises(ValueError, match="image_shape"):
+        plot_weights(model, image_shape=(8, 9))
+    with pytest.raises(ValueError, match="ax is for the heat map"):
+        plot_weights(model, image_shape=(8, 8), ax=plt.subplots()[1])
+
+
+@pytest.mark.parametrize("layer", [0, -1])
+def test_layer_codes(layer, model, small):
+    X, y = small
+    display = plot_layer_codes(model, X, y, layer=layer)
+    order = np.argsort(y, kind="stable")
+    np.testing.assert_allclose(display.image_.get_array(), model.layer_codes(X, layer)[order])
+    assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["0", "1", "2"]
+    np.testing.assert_allclose(plot_layer_codes(model, X).image_.get_array(), model.transform(X))
+    with pytest.raises(ValueError, match="y must have a label for each of the 40 samples"):
+        LayerCodesDisplay(model.transform(X), y[:3])
+
+
+def svg(model):
+    text = model._repr_html_()
+    assert type(model).__name__ in text
+    return ElementTree.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
+
+
+def texts(tree):
+    return [element.text for element in tree.iter() if element.tag.endswith("text")]
+
+
+def test_picture_of_a_fitted_network(model):
+    tree = svg(model)
+    assert texts(tree) == ["5", "inputs", "7", "relu", "4", "relu", "3", "softmax"]
+    heights = [float(element.get("height")) for element in tree.iter() if element.tag.endswith("rect")]
+    assert len(heights) == 4 and heights[1] == max(heights) and heights[3] == min(heights)
+    assert tree.get("aria-label") == "network of 5-7-4-3 units"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({}, ["?", "inputs", "100", "relu", "?", "outputs"]),
+        ({"hidden_layer_sizes": ()}, ["?", "inputs", "?", "outputs"]),
+        ({"hidden_layer_sizes": 3, "activation": ["tanh"]}, ["?", "inputs", "3", "tanh", "?", "outputs"]),
+        ({"hidden_layer_sizes": "<b>", "activation": "<i>"}, ["?", "inputs", "?", "<i>", "?", "outputs"]),
+        ({"hidden_layer_sizes": (2000, None), "activation": None},
+         ["?", "inputs", "2,000", "None", "?", "None", "?", "outputs"]),
+    ],
+)  # fmt: skip
+def test_picture_of_what_was_asked_for(parameters, expected):
+    """Parameters are not checked before `fit`, and the picture must not fail."""
+    assert texts(svg(NMFNetRegressor(**parameters))) == expected
