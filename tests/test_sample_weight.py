@@ -76,7 +76,7 @@ def test_in_small_batches_weights_count_on_average(weighted):
     X = rng.standard_normal((400, 3))
     y = rng.integers(0, 2, 400)  # cannot be fitted well, but half of it can
     heavy = X[:, 0] > 0
-    y[heavy] = X[heavy, 1] > 0
+    y[heavy] = X[heavy, 1] * X[heavy, 2] > 0
     model = NMFNetClassifier((30,), batch_size=50, random_state=0)
     plain = model.fit(X, y).score(X[heavy], y[heavy])
     assert model.fit(X, y, sample_weight=np.where(heavy, 10, 1)).score(X[heavy], y[heavy]) > max(plain, 0.95)

@@ -25,7 +25,7 @@ class DampedInverse:
     intercept : bool
         Whether steps have a bias row.
     momentum : float, default=0
-        Of the right-hand sides ``Zt E / m``, in Nesterov's form; the dual form has none.
+        Of the right-hand sides ``Zt E / m``, in Nesterov's way; in the dual form, of the steps.
 
     Attributes
     ----------
@@ -42,7 +42,8 @@ class DampedInverse:
 
     def __init__(self, damping: float, intercept: bool, momentum: float = 0.0) -> None:
         self.damping, self.intercept, self.momentum, self.retries = damping, intercept, momentum, 0
-        self.velocity: list[Tensor] = []  # running means of the right-hand side and of the bias
+        self.velocity: list[Tensor] = []  # running means of the right-hand side, or step, and of the bias
+        self.form = ""  # "primal" or "dual", of the velocity
         self.gram: Tensor | None = None
         self.inverse: Tensor | None = None
         self.ridge: Tensor | None = None
@@ -99,11 +100,12 @@ class DampedInverse:
             centre = torch.zeros_like(centre)
         pull = None if pull is None else pull[:n]
         if isinstance(Z, SparseRows) or self._dual_is_cheaper(m, n, k):
-            D, squares = self._dual(Z, E, centre, bias, pull, weight)
+            D, squares, bias = self._dual(Z, E, centre, bias, pull, weight)
         else:
             D, squares, bias = self._primal(Z, E, centre, bias, update, pull, weight)
         if mean is not None and bias is not None:
-            squares = bias.square().sum() if m == 1 else squares + bias.square().sum()
+            # One sample moves by its bias alone; but a penalty moves all the others, too.
+            squares = bias.square().sum() + (0 if m == 1 and pull is None else squares)
             torch.sub(bias, mean @ D[:n], out=D[n])
         return D, squares.clamp(min=0).sqrt()
 
@@ -132,7 +134,7 @@ class DampedInverse:
             C.addr_(centre, bias, alpha=-1)
         if pull is not None:
             C += pull
-        C, bias = self._ahead(C, bias)
+        C, bias = self._ahead(C, bias, "primal")
         step = self._product(self.inverse, C)
         D = step[: len(C)]
         return step, C.mul_(D).sum() - self.ridge * D.square().sum(), bias  # G D = C - d D
@@ -143,10 +145,12 @@ class DampedInverse:
         torch.mm(left, right, out=step[: len(left)])
         return step
 
-    def _ahead(self, C: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Right-hand side and bias one step ahead of their running means (Nesterov)."""
+    def _ahead(self, C: Tensor, bias: Tensor | None, form: str) -> tuple[Tensor, Tensor | None]:
+        """Right-hand side (in the dual form: step) and bias one step ahead of their running means (Nesterov)."""
         if not self.momentum:
             return C, bias
+        if form != self.form:  # what was averaged is something else
+            self.velocity, self.form = [], form
         new = [C] if bias is None else [C, bias]
         old = self.velocity or new
         self.velocity = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, old, strict=True)]
@@ -167,7 +171,7 @@ class DampedInverse:
     def _dual(
         self, X: Tensor | SparseRows, E: Tensor, centre: Tensor | None, bias: Tensor | None,
         pull: Tensor | None, weight: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
         m, n = X.shape
         E = weighted(E if bias is None else E - bias, weight, 0.5)
         Z: Tensor | CentredRows
@@ -180,17 +184,17 @@ class DampedInverse:
         size = K.diagonal().sum() / n
         self.ridge = self._ridge(size, size)
         L = self._cholesky(K)
-        if pull is None:
-            S = torch.cholesky_solve(E, L)
-            D = self._product(Z.T, S / m) if isinstance(Z, Tensor) else self._padded(transposed_product(Z, S / m))
-            return D, (E - self.ridge * S).square().sum() / m  # Z D = (K - d I) S
-        S = torch.cholesky_solve(E - Z @ pull / self.ridge, L)
-        D = transposed_product(Z, S) / m + pull / self.ridge
-        return self._padded(D), (Z @ D).square().sum() / m
-
-    def _padded(self, D: Tensor) -> Tensor:
-        """D (n, k) as the upper rows of a step (n + intercept, k)."""
-        return functional.pad(D, (0, 0, 0, int(self.intercept)))
+        S = torch.cholesky_solve(E if pull is None else E - Z @ pull / self.ridge, L)
+        D = transposed_product(Z, S / m)
+        if pull is not None:
+            D += pull / self.ridge
+        if pull is None and not self.momentum:
+            squares = (E - self.ridge * S).square().sum()  # Z D = (K - d I) S
+        else:
+            D, bias = self._ahead(D, bias, "dual")
+            squares = (Z @ D).square().sum()
+        step = functional.pad(D, (0, 0, 0, int(self.intercept)))
+        return step, squares / m, bias
 
     def _ridge(self, mean_diagonal: Tensor, size: Tensor) -> Tensor:
         """d: never below the rounding error of a Gram matrix of entries of this size, never 0."""
