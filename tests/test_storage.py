@@ -135,7 +135,7 @@ def test_a_failed_write_leaves_the_old_file_whole(path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space.*model.safetensors"):
+    with pytest.raises(OSError, match=r"No space.*model\.safetensors"):
         model.save(path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -10,8 +10,10 @@ from nmfnet.errors import (
     DivergenceWarning,
     ModelFileError,
     NMFNetError,
+    VersionWarning,
 )
 from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
+from nmfnet.export import fit_module
 from nmfnet.factorization import (
     Factorization,
     nmf,
@@ -37,7 +39,9 @@ __all__ = [
     "NMFNetRegressor",
     "Pinv",
     "Relaxed",
+    "VersionWarning",
     "datasets",
+    "fit_module",
     "load",
     "nmf",
     "nonlinear_least_squares",

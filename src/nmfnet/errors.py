@@ -19,3 +19,7 @@ class DivergenceError(NMFNetError, ArithmeticError):
 
 class DivergenceWarning(UserWarning):
     """Training stopped at non-finite weights; the last good ones were kept."""
+
+
+class VersionWarning(UserWarning):
+    """An estimator was pickled by another version of nmfnet."""

@@ -404,14 +404,6 @@ class BaseNMFNet(BaseEstimator):
             self.feature_names_in_ = np.array(names, dtype=object)
         self.history_ = [cast(EpochRecord, dict(record)) for record in state["history_"]]
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        for name in ("_sweep", "_random_"):  # large and not needed: training goes on from the averaged weights
-            state.pop(name, None)
-        if "network_" in state:  # to be read where there is no GPU
-            state["network_"] = state["network_"].on("cpu")
-        return state
-
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
 

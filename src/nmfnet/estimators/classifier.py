@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
+from nmfnet.estimators.portable import PortableClassifier
 from nmfnet.outputs import Output
 
 Array = NDArray[Any]
@@ -34,7 +35,7 @@ Array = NDArray[Any]
     >>> bool(model.score(X / 16, y) > 0.98)
     True""",
 )
-class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
+class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa: D101
     classes_: Array
     _multilabel: bool
 

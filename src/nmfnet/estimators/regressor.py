@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
+from nmfnet.estimators.portable import PortableRegressor
 from nmfnet.outputs import Output
 
 Array = NDArray[Any]
@@ -30,7 +31,7 @@ Array = NDArray[Any]
     >>> bool(model.score(X, y) > 0.9)
     True""",
 )
-class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
+class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D101
     def _check_y(self, X: ArrayLike, y: ArrayLike, reset: bool = True) -> tuple[Array, Array]:
         dtypes = (np.float64, np.float32)
         X_checked, targets = validate_data(self, X, y, dtype=dtypes, multi_output=True, y_numeric=True, reset=reset)

@@ -28,7 +28,7 @@ from nmfnet.storage.schemas import check_schema
 from nmfnet.training import PRETRAININGS, SOLVERS
 
 FORMAT_VERSION = 2  # version 1 had neither output functions nor scalings
-ESTIMATORS = {"NMFNetClassifier": NMFNetClassifier, "NMFNetRegressor": NMFNetRegressor}
+ESTIMATORS: dict[str, type[BaseNMFNet]] = {"NMFNetClassifier": NMFNetClassifier, "NMFNetRegressor": NMFNetRegressor}
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
 NOT_SAVED = ("callbacks",)
 SCALINGS = ("inputs", "targets")
