@@ -5,6 +5,7 @@ They are trained by alternating nonnegative matrix factorizations, layer by laye
 
 from nmfnet import datasets
 from nmfnet.errors import (
+    CheckpointError,
     DataError,
     DivergenceError,
     DivergenceWarning,
@@ -21,13 +22,15 @@ from nmfnet.factorization import (
     nonlinear_semi_nmf,
     semi_nmf,
 )
-from nmfnet.storage import load
+from nmfnet.storage import Checkpoint, load
 from nmfnet.training import Callback, NMFAutoencoder, Pinv, Relaxed
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Callback",
+    "Checkpoint",
+    "CheckpointError",
     "DataError",
     "DivergenceError",
     "DivergenceWarning",

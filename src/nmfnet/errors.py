@@ -13,6 +13,10 @@ class ModelFileError(NMFNetError, ValueError):
     """A model file is missing, corrupt or not a nmfnet model."""
 
 
+class CheckpointError(NMFNetError, ValueError):
+    """A checkpoint is of another training than the one that is to go on."""
+
+
 class DivergenceError(NMFNetError, ArithmeticError):
     """Numbers overflowed: in a factorization, or in training before a single epoch was complete."""
 

@@ -273,7 +273,7 @@ class BaseNMFNet(BaseEstimator):
         progress: Progress,
         callbacks: Sequence[Callback],
     ) -> None:
-        if self.pretrain is None:
+        if self.pretrain is None or any(callback.resumes() for callback in callbacks):
             return
         pretraining = resolve(self.pretrain, PRETRAININGS)
 

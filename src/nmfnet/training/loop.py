@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling
 from nmfnet.training.callbacks import Callback, EpochRecord
+from nmfnet.training.resuming import Position, State, Training
 
 Kind = Literal["classes", "labels", "real"]  # of targets
 
@@ -57,6 +59,12 @@ class Sweep(Protocol):
 
     def weights(self) -> list[Tensor]:
         """Weights to predict with: the network's own, or an average of them."""
+
+    def state(self) -> State:
+        """All that calls change, the network's weights included."""
+
+    def restore(self, state: State) -> None:
+        """Go on from a :meth:`state`."""
 
     @property
     def retries(self) -> int:
@@ -172,19 +180,23 @@ def train(
     """
     # The loss of real targets has their unit, squared.
     unit = 1.0 if network.targets is None else float(network.targets.factor.double().pow(-2).mean())
-    best, good = Best(settings.tol * unit), list(network.weights)
-    deadline = None if settings.max_time is None else progress.seconds + settings.max_time
-    sweep = None
+    best, good, sweep = Best(settings.tol * unit), list(network.weights), None
     try:
         with progress.timed():
             sweep = solver.prepare(network, X, planned(settings, len(X), generator))
-        for _ in range(settings.max_iter):
-            record = epoch(network, sweep, X, Y, settings, progress, generator, deadline)
+        training = Training(network, solver, X, Y, settings, progress, generator, sweep, best, good)
+        for callback in settings.callbacks:  # one of them may restore a stored state
+            callback.on_train_begin(training)
+        good = training.good
+        deadline = None if settings.max_time is None else progress.seconds + settings.max_time
+        while training.epochs < settings.max_iter:
+            record = epoch(network, sweep, X, Y, settings, progress, generator, deadline, training.position)
             if record is None:
                 _report_divergence(progress)
                 sweep = None
                 break
-            good = list(sweep.weights())
+            good = training.good = list(sweep.weights())
+            training.epochs += 1
             progress.history.append(record)
             best.add(record, good)
             for callback in settings.callbacks:
@@ -194,6 +206,9 @@ def train(
                 break
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=4)
+    finally:
+        for callback in settings.callbacks:
+            callback.on_train_end()
     network.weights[:] = good if sweep is None else sweep.weights()
     if not network.is_finite():
         network.weights[:] = good
@@ -216,15 +231,17 @@ def epoch(
     progress: Progress,
     generator: torch.Generator,
     deadline: float | None = None,
+    position: Position | None = None,
 ) -> EpochRecord | None:
     """One pass over the data in random order; None if it ends with numbers that are not finite.
 
-    The time budget may end it early; what is recorded is then of the samples seen.
+    It goes on from a `position`, and keeps it.  The time budget may end it early; what is recorded is then of the
+    samples seen.
     """
-    seen, retries = 0, sweep.retries
-    objective = error = torch.zeros((), dtype=torch.float64, device=X.device)
+    position = Position() if position is None else position
+    position.begin(generator, sweep.retries)
     batches = list(shuffled(len(X), settings.batch_size, generator))
-    for number, rows in enumerate(batches, 1):
+    for number, rows in enumerate(batches[position.batch :], position.batch + 1):
         with progress.timed():
             rows = rows.to(X.device)
             X_batch, Y_batch = (X, Y) if len(batches) == 1 else (X[rows], Y[rows])
@@ -233,26 +250,27 @@ def epoch(
             except DivergenceError:  # a decomposition met overflowed activations
                 return None
             outputs, Y_batch = outputs.double(), Y_batch.double()  # sums and squares of large numbers
-            objective = objective + network.output.loss(outputs, Y_batch).sum()
-            error = error + settings.error(outputs, Y_batch).sum()
-            seen += len(rows)
+            loss, errors = network.output.loss(outputs, Y_batch), settings.error(outputs, Y_batch)
+            position.add(torch.stack([loss, errors, torch.ones_like(loss)]).sum(1))
         for callback in settings.callbacks:
             callback.on_batch_end(number, len(batches))
         if deadline is not None and progress.seconds >= deadline:
             break
-    model = network.with_weights(sweep.weights())
-    if not (model.is_finite() and objective.isfinite()):
+    assert position.totals is not None
+    model, (objective, error, seen) = network.with_weights(sweep.weights()), position.totals.tolist()
+    if not (model.is_finite() and math.isfinite(objective)):
         return None
     record = EpochRecord(epoch=len(progress.history) + 1)
     with progress.timed():
-        record["objective"] = float(objective) / seen + model.penalty(settings.alpha, settings.l1_ratio) / len(X)
-        record["train_error"] = float(error) / seen
+        record["objective"] = objective / seen + model.penalty(settings.alpha, settings.l1_ratio) / len(X)
+        record["train_error"] = error / seen
         if settings.validation is not None:
             X_val, Y_val = settings.validation
             record["val_error"] = float(settings.error(model.predict(X_val).double(), Y_val.double()).mean())
-    if sweep.retries > retries:
-        record["retries"] = sweep.retries - retries
+    if sweep.retries > position.retries:
+        record["retries"] = sweep.retries - position.retries
     record["seconds"] = progress.seconds
+    position.start = None
     return record
 
 

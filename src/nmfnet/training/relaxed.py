@@ -20,12 +20,15 @@ from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling
 from nmfnet.training.loop import Kind, Plan
+from nmfnet.training.resuming import State
 
 PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
 LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they need momentum
 LEAST = 0.01  # size of the outputs that steps are at least relative to
 ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
 FOLLOW = 0.02  # least weight of the newest weights in the average where there is no end, so that it follows changes
+# Of a sweep: what is not stored with a training, since the same data and settings make the same again.
+FIXED = ("settings", "network", "plan", "background")
 CHECK = 4  # updates between two looks at the loss, each of which waits for the device
 
 
@@ -144,6 +147,27 @@ class RelaxedSweep:
             other.generator = torch.Generator(self.generator.device)
             other.generator.set_state(self.generator.get_state())
         return other
+
+    def state(self) -> State:
+        """All that calls change: weights, averages, Gram matrices, counts, random numbers."""
+        own = {name: value for name, value in vars(self).items() if name not in FIXED}
+        own |= {"weights": list(self.network.weights), "watch": dict(vars(self.watch))}
+        own["inverses"] = [dict(vars(inverse)) for inverse in self.inverses]
+        own["generator"] = None if self.generator is None else self.generator.get_state()
+        return own
+
+    def restore(self, state: State) -> None:
+        """Go on from a :meth:`state`."""
+        state = dict(state)
+        self.network.weights[:] = state.pop("weights")
+        vars(self.watch).update(state.pop("watch"))
+        for inverse, stored in zip(self.inverses, state.pop("inverses"), strict=True):
+            vars(inverse).update(stored)
+        random = state.pop("generator")
+        if random is not None:
+            self.generator = torch.Generator(self.network.weights[0].device)
+            self.generator.set_state(random)
+        vars(self).update(state)
 
     def weights(self) -> list[Tensor]:
         """Weights to predict with."""
