@@ -276,7 +276,7 @@ def test_every_format_has_a_schema_and_a_file(saved):
 def test_names_in_the_schemas_are_those_of_the_package():
     schema = read_schema(f"model-{FORMAT_VERSION}")
     assert set(schema["properties"]["estimator"]["enum"]) == set(ESTIMATORS)
-    assert set(schema["$defs"]["settings"]["properties"]["settings"]["enum"]) == set(SETTINGS)
+    assert set(schema["$defs"]["parameter"]["properties"]["settings"]["enum"]) == set(SETTINGS)
     assert set(schema["$defs"]["activation"]["enum"]) == set(ACTIVATIONS)
     assert set(schema["properties"]["network"]["properties"]["output"]["enum"]) == set(OUTPUTS)
 
