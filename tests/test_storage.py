@@ -219,7 +219,10 @@ def changed(path, change_header=None, change_weights=None):
         (lambda h: h["parameters"].update(solver={"settings": "Popen"}), "not a readable"),
         (lambda h: h["state"].update(feature_names_in_=["a"]), "feature_names_in_ are not 5 names"),
         (lambda h: h["state"]["classes_"].update(values=[10**30, 1, 2], dtype="<i8"), "not a readable"),
-        (lambda h: h["state"]["classes_"].update(dtype="<c16"), r"header.state.classes_.dtype: '<c16' does not match"),
+        (
+            lambda h: h["state"]["classes_"].update(dtype="<c16"),
+            r"classes_.dtype is '<c16', which does not match",
+        ),
         (lambda h: h["parameters"].update(alpha=-1), "alpha"),
         (lambda h: h["network"].update(activation="swish"), "activation"),
         (lambda h: h.pop("network"), "not a readable"),

@@ -22,12 +22,13 @@ from nmfnet.factorization import (
     nonlinear_semi_nmf,
     semi_nmf,
 )
-from nmfnet.storage import Checkpoint, load
+from nmfnet.storage import SKOPS_TYPES, Checkpoint, load
 from nmfnet.training import Callback, NMFAutoencoder, Pinv, Relaxed
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "SKOPS_TYPES",
     "Callback",
     "Checkpoint",
     "CheckpointError",

@@ -85,7 +85,7 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one, and write further ones.")
 ]
 Predictions = Annotated[Path | None, typer.Option(metavar="FILE", help=".csv or .parquet; printed if left out.")]
-Rows = Annotated[str, typer.Argument(metavar="FILE", help="A .csv, .parquet or .npz (X_test or X).")]
+Rows = Annotated[str, typer.Argument(metavar="FILE", help="A .csv, .parquet, .npy or .npz (X_test or X).")]
 
 
 def reporting(command: Callable[P, int]) -> Callable[P, None]:
@@ -198,7 +198,7 @@ def predict(
     proba: Annotated[bool, typer.Option("--proba", help="Also the probability of each class.")] = False,
     debug: Debug = False,
 ) -> int:
-    """Print what a model predicts for the rows of a file, or write it to one."""
+    """Print what a model predicts for the rows of a file, or write it to one; both may be larger than memory."""
     evaluation.predict(model, file, out, proba)
     return 0
 

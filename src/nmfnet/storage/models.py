@@ -30,6 +30,7 @@ from nmfnet.training import PRETRAININGS, SOLVERS
 FORMAT_VERSION = 2  # version 1 had neither output functions nor scalings
 ESTIMATORS: dict[str, type[BaseNMFNet]] = {"NMFNetClassifier": NMFNetClassifier, "NMFNetRegressor": NMFNetRegressor}
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
+SKOPS_TYPES = [f"{cls.__module__}.{cls.__qualname__}" for cls in (*ESTIMATORS.values(), *SETTINGS.values())]
 NOT_SAVED = ("callbacks",)
 SCALINGS = ("inputs", "targets")
 KEY = "nmfnet"  # of the header, in the metadata of the safetensors file
