@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,20 +59,24 @@ def read_blocks(
         yield dataset.X_train if dataset.X_test is None else dataset.X_test
         return
     start = 0
-    for block in _array_blocks(path, numbers) if ending == ".npy" else _frames(path, columns, numbers):
-        if isinstance(block, np.ndarray):
-            yield _features(block, path, f"the array from row {start} on,")[0]
-        else:
-            names = _named_columns(block, path)
-            wanted = names if columns is None else list(columns)
-            _check_there(wanted, names, path)
-            yield _table_features(block[wanted], path, None, start)
-        start += len(block)
+    parts: Generator[Any, None, None] = (
+        _array_blocks(path, numbers) if ending == ".npy" else _frames(path, columns, numbers)
+    )
+    with closing(parts):
+        for block in parts:
+            if isinstance(block, np.ndarray):
+                yield _features(block, path, f"the array from row {start} on,")[0]
+            else:
+                names = _named_columns(block, path)
+                wanted = names if columns is None else list(columns)
+                _check_there(wanted, names, path)
+                yield _table_features(block[wanted], path, None, start)
+            start += len(block)
     if not start:
         raise DataError(f"{path}: has no rows; nothing to read")
 
 
-def _array_blocks(path: Path, numbers: int) -> Iterator[NDArray[Any]]:
+def _array_blocks(path: Path, numbers: int) -> Generator[NDArray[Any], None, None]:
     with reading(path, "a .npy file"):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.ndim not in (2, 3, 4):
@@ -81,33 +86,32 @@ def _array_blocks(path: Path, numbers: int) -> Iterator[NDArray[Any]]:
         yield array[start : start + rows]
 
 
-def _frames(path: Path, columns: Sequence[str] | None, numbers: int) -> Iterator[pd.DataFrame]:
+def _frames(path: Path, columns: Sequence[str] | None, numbers: int) -> Generator[pd.DataFrame, None, None]:
     """A table in parts."""
     try:
         import pandas as pd
     except ImportError as error:
         raise DataError(f"{path}: reading {path.suffix} files needs pandas") from error
     ending = path.suffix.lower()
-    with reading(path, f"a {ending} file"):
-        if ending == ".parquet":
-            from pyarrow.parquet import ParquetFile
+    with ExitStack() as opened:
+        with reading(path, f"a {ending} file"):
+            if ending == ".parquet":
+                from pyarrow.parquet import ParquetFile
 
-            file = ParquetFile(path)
-            known = file.schema_arrow.names
-            wanted = known if columns is None else [name for name in columns if name in known]
-            if columns is not None:
-                _check_there(columns, known, path)
-            parts = (
-                batch.to_pandas()
-                for batch in file.iter_batches(max(1, numbers // max(1, len(wanted))), columns=wanted)
-            )
-        else:
-            width = max(1, len(pd.read_csv(path, index_col=False, nrows=0).columns))
-            parts = iter(pd.read_csv(path, index_col=False, low_memory=False, chunksize=max(1, numbers // width)))
-    while True:
-        with reading(path, f"a {ending} file"), warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # as in _read_frame
-            frame = next(parts, None)
-        if frame is None:
-            return
-        yield frame
+                file = opened.enter_context(ParquetFile(path))
+                known = file.schema_arrow.names
+                _check_there(columns or (), known, path)
+                wanted = known if columns is None else list(columns)
+                rows = max(1, numbers // max(1, len(wanted)))
+                parts = (batch.to_pandas() for batch in file.iter_batches(rows, columns=wanted))
+            else:
+                width = max(1, len(pd.read_csv(path, index_col=False, nrows=0).columns))
+                rows = max(1, numbers // width)
+                parts = opened.enter_context(pd.read_csv(path, index_col=False, low_memory=False, chunksize=rows))
+        while True:
+            with reading(path, f"a {ending} file"), warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # as in _read_frame
+                frame = next(parts, None)
+            if frame is None:
+                return
+            yield frame
