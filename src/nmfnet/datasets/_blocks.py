@@ -103,7 +103,9 @@ def _frames(path: Path, columns: Sequence[str] | None, numbers: int) -> Generato
                 _check_there(columns or (), known, path)
                 wanted = known if columns is None else list(columns)
                 rows = max(1, numbers // max(1, len(wanted)))
-                parts = (batch.to_pandas() for batch in file.iter_batches(rows, columns=wanted))
+                parts: Iterator[pd.DataFrame] = (
+                    batch.to_pandas() for batch in file.iter_batches(rows, columns=wanted)
+                )
             else:
                 width = max(1, len(pd.read_csv(path, index_col=False, nrows=0).columns))
                 rows = max(1, numbers // width)

@@ -138,7 +138,8 @@ def activation(graph: Graph, A: str, name: str) -> str:
         case "leaky_relu":
             return graph.node("Max", A, graph.node("Mul", A, LEAKY_SLOPE))
         case "logistic":
-            return graph.node("Sigmoid", A)
+            # Runtimes' own Sigmoid is off by 1e-8 where it should be almost 0, which large weights may enlarge.
+            return graph.node("Reciprocal", graph.node("Add", graph.node("Exp", graph.node("Neg", A)), 1.0))
         case "tanh":
             return graph.node("Tanh", A)
         case "softplus":  # max(A, 0) + log(1 + exp(-|A|)), which cannot overflow

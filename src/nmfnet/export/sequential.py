@@ -30,9 +30,12 @@ def to_sequential(network: Network, head: Probabilities | None) -> nn.Sequential
     layers: list[nn.Module] = []
     if network.inputs is not None:
         layers.append(Standardize(network.inputs.shift.clone(), network.inputs.factor.clone()))
-    pairs = [(W[:-1], W[-1]) if network.intercept else (W, None) for W in network.weights]
+    pairs: list[tuple[Tensor, Tensor | None]] = [
+        (W[:-1], W[-1]) if network.intercept else (W, None) for W in network.weights
+    ]
     if network.targets is not None:
-        pairs[-1] = replace(network, inputs=None).folded()[-1]  # which changes no more than the last digit
+        last, bias = replace(network, inputs=None).folded()[-1]  # which changes no more than the last digit
+        pairs[-1] = (last, bias if network.intercept or bool(bias.any()) else None)
     for number, (W, b) in enumerate(pairs):
         if number:
             layers.append(ACTIVATIONS[network.activations[number - 1].name]())
