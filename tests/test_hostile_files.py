@@ -31,7 +31,7 @@ def watched(tmp_path_factory, files):
     return path, fuzzing.Watch(path)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=300)
 @given(rng=st.randoms(use_true_random=False), number=st.integers(0, 5))
 def test_a_mutated_file_is_a_model_or_the_one_error(files, watched, rng, number):
     path, watch = watched
@@ -46,7 +46,7 @@ def test_seeded_mutations(files, watched):
     assert outcomes == {"model", "error"}
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(rng=st.randoms(use_true_random=False), number=st.integers(0, 5), times=st.integers(0, 3))
 def test_the_check_of_schemas_agrees_with_jsonschema(files, rng, number, times):
     data = files[number]

@@ -84,7 +84,7 @@ def _check_alone(value: Any, schema: Schema, at: str) -> None:
         raise ValueError(f"{at} is {value!r:.50}, which does not match {schema['pattern']}.")
     if type(value) in (int, float):
         low, high = schema.get("minimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
-        if not (low <= value and (value < high or "exclusiveMaximum" not in schema)):
+        if value < low or ("exclusiveMaximum" in schema and value >= high):
             raise ValueError(f"{at} is {value!r:.50}, which is out of bounds.")
 
 
