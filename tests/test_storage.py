@@ -4,12 +4,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from jsonschema import Draft202012Validator
 from safetensors.torch import load_file, safe_open, save_file
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
 import nmfnet
 from nmfnet import ModelFileError, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, Pinv
+from nmfnet.activations import ACTIVATIONS
+from nmfnet.outputs import OUTPUTS
+from nmfnet.storage.models import ESTIMATORS, FORMAT_VERSION, SETTINGS
+from nmfnet.storage.schemas import read_schema
 
 X = np.random.default_rng(0).random((40, 5))
 LABELS = {
@@ -126,12 +131,11 @@ def test_a_failed_write_leaves_the_old_file_whole(path, monkeypatch):
     model.save(path)
     before = path.read_bytes()
 
-    def full_disk(tensors, filename, metadata):
-        filename.write_bytes(b"half of a fi")
-        raise OSError("No space left on device")
+    def full_disk(descriptor):
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nmfnet.storage.save_file", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match=r"No space.*model\.safetensors"):
         model.save(path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
@@ -188,7 +192,7 @@ def test_damaged_bytes_are_a_named_error_or_a_whole_model(saved):
 
 def test_another_safetensors_file(path):
     save_file({"weight.1": torch.ones(2, 2)}, path)
-    with pytest.raises(ModelFileError, match="not a nmfnet model"):
+    with pytest.raises(ModelFileError, match="has no 'nmfnet' in its metadata"):
         nmfnet.load(path)
 
 
@@ -215,12 +219,15 @@ def changed(path, change_header=None, change_weights=None):
         (lambda h: h["parameters"].update(solver={"settings": "Popen"}), "not a readable"),
         (lambda h: h["state"].update(feature_names_in_=["a"]), "feature_names_in_ are not 5 names"),
         (lambda h: h["state"]["classes_"].update(values=[10**30, 1, 2], dtype="<i8"), "not a readable"),
-        (lambda h: h["state"]["classes_"].update(dtype="<c16"), "not labels"),
+        (
+            lambda h: h["state"]["classes_"].update(dtype="<c16"),
+            r"classes_.dtype is '<c16', which does not match",
+        ),
         (lambda h: h["parameters"].update(alpha=-1), "alpha"),
         (lambda h: h["network"].update(activation="swish"), "activation"),
         (lambda h: h.pop("network"), "not a readable"),
         (lambda h: h["state"]["classes_"].update(values=["a", "b"]), "2 classes for 3 outputs"),
-        (lambda h: h["state"]["classes_"].update(dtype="|V8"), "not labels"),
+        (lambda h: h["state"]["classes_"].update(dtype="|V8"), "does not match"),
         (lambda h: h["state"].update(history_=5), "not a readable"),
         (lambda h: h["network"].update(intercept=False), "does not fit onto"),
     ],
@@ -236,9 +243,10 @@ def test_a_header_that_does_not_fit(saved, change, message):
     [
         (lambda w: w["weight.2"].mul_(float("nan")), "not finite"),
         (lambda w: w.update({"weight.2": torch.ones(9, 3, dtype=torch.float64)}), r"weight.2 does not fit"),
-        (lambda w: w.update({"weight.2": torch.ones(5, 3, dtype=torch.int32)}), r"weight.2 is not a float"),
+        (lambda w: w.update({"weight.2": torch.ones(5, 3, dtype=torch.int32)}), r"'weight.2' is of dtype 'I32'"),
         (lambda w: w.update({"weight.2": torch.ones(5, 3)}), r"weight.2 is not a float.* like the others"),
-        (lambda w: w.update({"weight.2": torch.ones(5, 3, 1)}), r"weight.2 is not"),
+        (lambda w: w.update({"weight.2": torch.ones(5, 3, 1)}), r"'weight.2' is no vector or matrix"),
+        (lambda w: w.update({"weight.2": torch.ones(5)}), r"weight.2 is not a float"),
         (lambda w: w.pop("weight.2"), "not a readable"),
         (lambda w: w.clear(), "no weights"),
     ],
@@ -249,11 +257,31 @@ def test_weights_that_do_not_fit(saved, change, message):
         nmfnet.load(saved)
 
 
-def test_files_of_the_first_format_load():
-    model = nmfnet.load(Path(__file__).parent / "models" / "format-1.safetensors")
+@pytest.mark.parametrize(("version", "solver", "output"), [(1, "pinv", "identity"), (2, "relaxed", "softmax")])
+def test_files_of_earlier_formats_load(version, solver, output):
+    """And predict what they did, whatever the defaults are now."""
+    model = nmfnet.load(Path(__file__).parent / "models" / f"format-{version}.safetensors")
     X, y = load_iris(return_X_y=True)
-    assert model.solver == "pinv" and model.network_.output.name == "identity" and model.network_.inputs is None
-    assert model.score(X.astype(np.float32), y) > 0.9
+    assert model.solver == solver and model.network_.output.name == output
+    assert (model.network_.inputs is None) == (version == 1)
+    assert model.score(X.astype(np.float32), y if version == 1 else load_iris().target_names[y]) > 0.9
+
+
+def test_every_format_has_a_schema_and_a_file(saved):
+    versions = range(1, FORMAT_VERSION + 1)
+    for version in versions:
+        Draft202012Validator.check_schema(read_schema(f"model-{version}"))
+        assert (Path(__file__).parent / "models" / f"format-{version}.safetensors").is_file()
+    with safe_open(saved, framework="pt") as file:
+        assert json.loads(file.metadata()["nmfnet"])["format_version"] == FORMAT_VERSION
+
+
+def test_names_in_the_schemas_are_those_of_the_package():
+    schema = read_schema(f"model-{FORMAT_VERSION}")
+    assert set(schema["properties"]["estimator"]["enum"]) == set(ESTIMATORS)
+    assert set(schema["$defs"]["parameter"]["properties"]["settings"]["enum"]) == set(SETTINGS)
+    assert set(schema["$defs"]["activation"]["enum"]) == set(ACTIVATIONS)
+    assert set(schema["properties"]["network"]["properties"]["output"]["enum"]) == set(OUTPUTS)
 
 
 @pytest.mark.parametrize(

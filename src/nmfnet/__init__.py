@@ -5,13 +5,16 @@ They are trained by alternating nonnegative matrix factorizations, layer by laye
 
 from nmfnet import datasets
 from nmfnet.errors import (
+    CheckpointError,
     DataError,
     DivergenceError,
     DivergenceWarning,
     ModelFileError,
     NMFNetError,
+    VersionWarning,
 )
 from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
+from nmfnet.export import fit_module
 from nmfnet.factorization import (
     Factorization,
     nmf,
@@ -19,13 +22,16 @@ from nmfnet.factorization import (
     nonlinear_semi_nmf,
     semi_nmf,
 )
-from nmfnet.storage import load
+from nmfnet.storage import SKOPS_TYPES, Checkpoint, load
 from nmfnet.training import Callback, NMFAutoencoder, Pinv, Relaxed
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "SKOPS_TYPES",
     "Callback",
+    "Checkpoint",
+    "CheckpointError",
     "DataError",
     "DivergenceError",
     "DivergenceWarning",
@@ -37,7 +43,9 @@ __all__ = [
     "NMFNetRegressor",
     "Pinv",
     "Relaxed",
+    "VersionWarning",
     "datasets",
+    "fit_module",
     "load",
     "nmf",
     "nonlinear_least_squares",

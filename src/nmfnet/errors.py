@@ -13,9 +13,17 @@ class ModelFileError(NMFNetError, ValueError):
     """A model file is missing, corrupt or not a nmfnet model."""
 
 
+class CheckpointError(NMFNetError, ValueError):
+    """A checkpoint is of another training than the one that is to go on."""
+
+
 class DivergenceError(NMFNetError, ArithmeticError):
     """Numbers overflowed: in a factorization, or in training before a single epoch was complete."""
 
 
 class DivergenceWarning(UserWarning):
     """Training stopped at non-finite weights; the last good ones were kept."""
+
+
+class VersionWarning(UserWarning):
+    """An estimator was pickled by another version of nmfnet."""

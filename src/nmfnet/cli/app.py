@@ -77,8 +77,15 @@ Validation = Annotated[float, typer.Option(help="Fraction held out to choose the
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the weights, the order of rows and the split.")]
 Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, ..., or auto.")]
 Out = Annotated[str | None, typer.Option(metavar="DIR", help="Folder to write; nmfnet-NAME if left out.")]
+CheckpointEvery = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="BATCHES", help="Store the training so often, in the folder of the run."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one, and write further ones.")
+]
 Predictions = Annotated[Path | None, typer.Option(metavar="FILE", help=".csv or .parquet; printed if left out.")]
-Rows = Annotated[str, typer.Argument(metavar="FILE", help="A .csv, .parquet or .npz (X_test or X).")]
+Rows = Annotated[str, typer.Argument(metavar="FILE", help="A .csv, .parquet, .npy or .npz (X_test or X).")]
 
 
 def reporting(command: Callable[P, int]) -> Callable[P, None]:
@@ -162,12 +169,14 @@ def train(
     device: Device = "cpu",
     task: Annotated[AskedTask, typer.Option(help="Whether targets are classes or amounts.")] = AskedTask.auto,
     out: Out = None,
+    checkpoint_every: CheckpointEvery = None,
+    resume: Resume = False,
     debug: Debug = False,
 ) -> int:
     """Train a network; write the model, its history, the settings and the curves to a folder."""
     request = Request(
         data, target, hidden, activation, solver, pretrain.value, epochs, batch_size, alpha, l1_ratio, delta_x, delta,
-        bias, validation, seed, device, task.value, out,
+        bias, validation, seed, device, task.value, out, checkpoint_every, resume,
     )  # fmt: skip
     return training.train(request, console())
 
@@ -189,7 +198,7 @@ def predict(
     proba: Annotated[bool, typer.Option("--proba", help="Also the probability of each class.")] = False,
     debug: Debug = False,
 ) -> int:
-    """Print what a model predicts for the rows of a file, or write it to one."""
+    """Print what a model predicts for the rows of a file, or write it to one; both may be larger than memory."""
     evaluation.predict(model, file, out, proba)
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -148,10 +149,9 @@ def examples(data: str, target: str | None, model: BaseNMFNet) -> Examples:
     return Examples(f"all of {dataset.name}", dataset.X_train, targets(dataset))
 
 
-def rows(data: str, model: BaseNMFNet) -> Array:
-    """Read what a model is to predict; columns it does not know are left out."""
-    dataset = datasets.read_file(data, columns=columns_of(model))
-    return dataset.X_train if dataset.X_test is None else dataset.X_test
+def blocks(data: str, model: BaseNMFNet) -> Iterator[Array]:
+    """Read what a model is to predict, some rows at a time; columns it does not know are left out."""
+    return datasets.read_blocks(data, columns_of(model))
 
 
 def columns_of(model: Any) -> list[str] | None:

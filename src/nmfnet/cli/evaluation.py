@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 from rich.console import Console
 
 import nmfnet
-from nmfnet.cli.data import TABLES, Array, Task, examples, rows
+from nmfnet.cli.data import TABLES, Array, Task, blocks, examples
 from nmfnet.cli.results import MODEL
-from nmfnet.cli.tables import confusion, error_name, in_words, score, write_csv
+from nmfnet.cli.tables import confusion, error_name, in_words, score, table_writer
 from nmfnet.errors import DataError, NMFNetError
 
 
@@ -47,7 +46,7 @@ def evaluate(path: Path, data: str, target: str | None, console: Console) -> Non
 
 
 def predict(path: Path, file: str, out: Path | None, proba: bool) -> None:
-    """Write predictions as a table.
+    """Write predictions as a table, while the rows are read.
 
     Parameters
     ----------
@@ -65,17 +64,12 @@ def predict(path: Path, file: str, out: Path | None, proba: bool) -> None:
     model = load(path)
     if proba and not isinstance(model, nmfnet.NMFNetClassifier):
         raise NMFNetError(f"--proba is for classifiers; {path} is a regressor")
-    X = rows(file, model)
-    columns = named("prediction", model.predict(X), getattr(model, "classes_", None))
-    if proba:
-        columns |= named("probability", model.predict_proba(X), model.classes_)
-    if out is None:
-        write_csv(sys.stdout, columns)
-    elif out.suffix.lower() == ".csv":
-        with open(out, "w", encoding="utf-8", newline="") as csv_file:
-            write_csv(csv_file, columns)
-    else:
-        write_parquet(out, columns)
+    with table_writer(out) as write:
+        for X in blocks(file, model):
+            columns = named("prediction", model.predict(X), getattr(model, "classes_", None))
+            if proba:
+                columns |= named("probability", model.predict_proba(X), model.classes_)
+            write(columns)
 
 
 def load(path: Path) -> Any:
@@ -99,13 +93,3 @@ def named(what: str, values: Array, classes: Array | None) -> dict[str, Array]:
         return {what: values}
     names = range(1, values.shape[1] + 1) if classes is None else classes
     return {f"{what}_{name}": column for name, column in zip(names, values.T, strict=True)}
-
-
-def write_parquet(path: Path, columns: dict[str, Array]) -> None:
-    """Write columns of equal length, under their names."""
-    try:
-        import pandas as pd
-
-        pd.DataFrame(columns).to_parquet(path)
-    except ImportError as error:
-        raise NMFNetError(f"{path}: writing .parquet files needs pip install 'nmfnet[tables]'") from error

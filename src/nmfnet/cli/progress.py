@@ -17,7 +17,7 @@ from rich.text import Text
 
 from nmfnet.cli.data import Task
 from nmfnet.network import Network
-from nmfnet.training import Callback, EpochRecord
+from nmfnet.training import Callback, EpochRecord, Training
 
 
 def shown_error(error: float, task: Task) -> str:
@@ -78,7 +78,7 @@ class Bar(Reporter):
             speed_estimate_period=600,
         )
         self.bar = self.display.add_task("starting", total=None, batch="", left="")
-        self.epoch = 0
+        self.epoch, self.started = 0, False
 
     def __enter__(self) -> Self:
         self.display.start()
@@ -90,8 +90,13 @@ class Bar(Reporter):
     def on_pretrain_layer(self, layer: int, n_layers: int) -> None:  # noqa: D102
         self.display.update(self.bar, description=f"pre-training layer {layer} of {n_layers}")
 
+    def on_train_begin(self, training: Training) -> None:  # noqa: D102
+        self.epoch = training.epochs  # where it goes on from a checkpoint
+        self.started = False
+
     def on_batch_end(self, batch: int, n_batches: int) -> None:  # noqa: D102
-        if self.epoch == 0 and batch == 1:  # the time left is of the epochs, not the pre-training
+        if not self.started:  # the time left is of the epochs, not the pre-training
+            self.started = True
             self.display.reset(self.bar, total=self.epochs, batch="", left="left")
         self.display.update(
             self.bar,

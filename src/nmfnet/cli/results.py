@@ -24,6 +24,7 @@ from nmfnet.errors import NMFNetError
 from nmfnet.estimators.base import BaseNMFNet
 
 MODEL, HISTORY, SETTINGS, CURVES = "model.safetensors", "history.json", "settings.json", "curves.png"
+CHECKPOINTS = "checkpoints"  # folder in the folder of a run
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Request:
     device: str
     task: str
     out: str | None
+    checkpoint_every: int | None = None
+    resume: bool = False
 
     @property
     def folder(self) -> Path:
@@ -86,7 +89,8 @@ def run_folder(folder: Path) -> Iterator[None]:
     """
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()) and not (folder / SETTINGS).is_file():
+    names = {path.name for path in folder.iterdir()}
+    if names - {CHECKPOINTS} and SETTINGS not in names:
         raise NMFNetError(f"{folder} holds files that are not of a former run: choose another folder with --out")
     try:
         yield

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
+import os
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TextIO
+from pathlib import Path
+from typing import Any, TextIO, TypeAlias
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -18,6 +23,9 @@ from rich.text import Text
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import shown_error
 from nmfnet.datasets import Available
+from nmfnet.errors import NMFNetError
+
+Write: TypeAlias = Callable[[Mapping[str, Array]], None]
 
 MOST_CLASSES = 20  # with more, a confusion matrix is a list of its largest entries
 CONFUSIONS_LISTED = 10
@@ -148,8 +156,73 @@ def named_sets(available: Sequence[Available]) -> Table:
     return table
 
 
-def write_csv(file: TextIO, columns: Mapping[str, Array]) -> None:
-    """Write columns of equal length, under their names."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*(map(str, column) for column in columns.values()), strict=True))
+@contextmanager
+def table_writer(path: Path | None) -> Iterator[Write]:
+    """Open a table to be written part by part, each by a call with columns of equal length under their names.
+
+    It has its name when it is whole.
+
+    Parameters
+    ----------
+    path : pathlib.Path or None
+        ``.parquet`` or ``.csv``; None prints CSV.
+
+    Raises
+    ------
+    NMFNetError
+        If PyArrow is missing.
+    OSError
+        If it cannot be written.
+    """
+    if path is None:
+        yield csv_writer(sys.stdout)
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.suffix.lower() == ".csv":
+            with open(temporary, "w", encoding="utf-8", newline="") as file:
+                yield csv_writer(file)
+        else:
+            with contextlib.closing(ParquetTable(temporary)) as table:
+                yield table.write
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def csv_writer(file: TextIO) -> Write:
+    """Return a function that writes columns, at first with their names."""
+    writer, begun = csv.writer(file, lineterminator="\n"), False
+
+    def write(columns: Mapping[str, Array]) -> None:
+        nonlocal begun
+        if not begun:
+            writer.writerow(columns)
+        begun = True
+        writer.writerows(zip(*(map(str, column) for column in columns.values()), strict=True))
+
+    return write
+
+
+class ParquetTable:
+    """A parquet file that grows; its types are those of the first part."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import pyarrow.parquet
+        except ImportError as error:
+            raise NMFNetError(f"{path}: writing .parquet files needs pip install 'nmfnet[tables]'") from error
+        self.arrow, self.path = pyarrow, path
+        self.writer: Any = None
+
+    def write(self, columns: Mapping[str, Array]) -> None:
+        """Add columns of equal length."""
+        table = self.arrow.table({name: self.arrow.array(column.tolist()) for name, column in columns.items()})
+        if self.writer is None:
+            self.writer = self.arrow.parquet.ParquetWriter(self.path, table.schema)
+        self.writer.write_table(table)
+
+    def close(self) -> None:
+        """Write what a parquet file ends with."""
+        if self.writer is not None:
+            self.writer.close()

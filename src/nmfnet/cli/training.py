@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ import nmfnet
 from nmfnet.cli import data as cli_data
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import CtrlC, reporter
-from nmfnet.cli.results import Request, Run, run_folder, summary, write
+from nmfnet.cli.results import CHECKPOINTS, Request, Run, run_folder, summary, write
 from nmfnet.cli.tables import Score, score
 from nmfnet.datasets import Dataset
 from nmfnet.estimators.base import BaseNMFNet
-from nmfnet.training import PRETRAININGS, SOLVERS
+from nmfnet.training import PRETRAININGS, SOLVERS, Callback
 
 INTERRUPTED = 130  # exit status, as of a shell
 
@@ -55,7 +55,8 @@ def train(request: Request, console: Console) -> int:
             cli_data.check_split(y, request.validation)
         model = estimator(request, task)
         console.print(headline(dataset, task, request.validation), markup=False, soft_wrap=True)
-        interrupted = fit(model, cli_data.features(dataset), y, task, ctrl_c, console)
+        callbacks = [*checkpoints(request, console), ctrl_c]
+        interrupted = fit(model, cli_data.features(dataset), y, task, callbacks, console)
         run = Run(request, dataset, task, model, interrupted, scores(model, dataset, task, request.validation))
         write(run)
     console.print(summary(run))
@@ -118,6 +119,17 @@ def batch_size(text: str) -> int | str:
     return text if text == "auto" else int(text)
 
 
+def checkpoints(request: Request, console: Console) -> list[Callback]:
+    """Callback that writes checkpoints to the folder of the run, if they were asked for."""
+    if request.checkpoint_every is None and not request.resume:
+        return []
+    checkpoint = nmfnet.Checkpoint(request.folder / CHECKPOINTS, request.checkpoint_every, resume=request.resume)
+    if request.resume:
+        found = "going on from the last checkpoint" if checkpoint.resumes() else "no checkpoint: from the beginning"
+        console.print(f"{checkpoint.folder}: {found}", markup=False, soft_wrap=True)
+    return [checkpoint]
+
+
 def headline(dataset: Dataset, task: Task, validation: float) -> str:
     """Say in a line what is trained on, and what there is to judge it by."""
     n = len(dataset.X_train)
@@ -134,7 +146,7 @@ def headline(dataset: Dataset, task: Task, validation: float) -> str:
     return f"{dataset.name}: {', '.join(parts)} rows, {dataset.n_features} features, {what}.{without}"
 
 
-def fit(model: BaseNMFNet, X: Any, y: Array, task: Task, ctrl_c: CtrlC, console: Console) -> bool:
+def fit(model: BaseNMFNet, X: Any, y: Array, task: Task, callbacks: Sequence[Callback], console: Console) -> bool:
     """Fit the model, and return whether Ctrl-C ended it."""
     interrupted = False
     show = warnings.showwarning
@@ -149,7 +161,7 @@ def fit(model: BaseNMFNet, X: Any, y: Array, task: Task, ctrl_c: CtrlC, console:
     with warnings.catch_warnings(), reporter(console, task) as progress:
         warnings.showwarning = note
         warnings.simplefilter("always", ConvergenceWarning)
-        model.callbacks = [ctrl_c, progress]
+        model.callbacks = [*callbacks, progress]
         try:
             model.fit(X, y)
         except KeyboardInterrupt:

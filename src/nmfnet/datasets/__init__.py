@@ -4,9 +4,10 @@
 this machine and where.
 """
 
+from nmfnet.datasets._blocks import read_blocks
 from nmfnet.datasets._files import read_file
 from nmfnet.datasets._named import NAMES, Available, available, load
 from nmfnet.datasets._store import data_folder
 from nmfnet.datasets._types import Dataset
 
-__all__ = ["NAMES", "Available", "Dataset", "available", "data_folder", "load", "read_file"]
+__all__ = ["NAMES", "Available", "Dataset", "available", "data_folder", "load", "read_blocks", "read_file"]

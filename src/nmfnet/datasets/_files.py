@@ -153,23 +153,33 @@ def _labels(arrays: dict[str, NDArray[Any]], name: str, n: int, path: Path) -> N
 
 def _read_table(path: Path, target: str | None, columns: Sequence[str] | None) -> Dataset:
     frame = _read_frame(path)
-    frame.columns = names = [str(column) for column in frame.columns]
-    _check_names(names, path)
+    names = _named_columns(frame, path)
     if frame.empty:
         raise DataError(f"{path}: has {len(frame)} rows and {len(names)} columns; nothing to read")
     if target is not None and target not in names:
         raise DataError(_no_such_column(target, names, path))
     if columns is None:
         columns = [name for name in names if name != target]
-    missing = [name for name in columns if name not in names]
-    if missing:
-        listed = ", ".join(map(repr, missing[:_LISTED])) + (", ..." if len(missing) > _LISTED else "")
-        raise DataError(f"{path}: lacks {'columns' if len(missing) > 1 else 'column'} {listed}")
+    _check_there(columns, names, path)
     if not columns:
         raise DataError(f"{path}: has no column besides the target {target!r}")
     X = _table_features(frame[list(columns)], path, target)
     y = None if target is None else _target(frame[target], path)
     return Dataset(path.stem, X, y, feature_names=tuple(columns), source=str(path))
+
+
+def _named_columns(frame: pd.DataFrame, path: Path) -> list[str]:
+    """Give columns names that are text, and return them, checked."""
+    frame.columns = names = [str(column) for column in frame.columns]
+    _check_names(names, path)
+    return names
+
+
+def _check_there(columns: Sequence[str], names: Sequence[str], path: Path) -> None:
+    missing = [name for name in columns if name not in names]
+    if missing:
+        listed = ", ".join(map(repr, missing[:_LISTED])) + (", ..." if len(missing) > _LISTED else "")
+        raise DataError(f"{path}: lacks {'columns' if len(missing) > 1 else 'column'} {listed}")
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
@@ -225,12 +235,12 @@ def _target(column: pd.Series[Any], path: Path) -> NDArray[Any]:
     return y
 
 
-def _table_features(frame: pd.DataFrame, path: Path, target: str | None) -> NDArray[np.floating]:
+def _table_features(frame: pd.DataFrame, path: Path, target: str | None, start: int = 0) -> NDArray[np.floating]:
     others = [name for name in frame.columns if not _is_numeric(frame[name])]
     if others:
         raise DataError(_not_numeric(frame, others, path, target))
     for name in frame.columns:
-        _check_present(frame[name], path)
+        _check_present(frame[name], path, start)
     single = all(str(dtype).lower() == "float32" for dtype in frame.dtypes)
     X = np.ascontiguousarray(frame.to_numpy(dtype=np.float32 if single else np.float64))
     infinite = ~np.isfinite(X).all(axis=0)
@@ -259,10 +269,10 @@ def _not_numeric(frame: pd.DataFrame, others: Sequence[str], path: Path, target:
     return f"{path}: column {others[0]!r} is not numeric (e.g. {example!r}){more}: {advice}"
 
 
-def _check_present(column: pd.Series[Any], path: Path) -> None:
+def _check_present(column: pd.Series[Any], path: Path, start: int = 0) -> None:
     missing = column.isna().to_numpy()
     if missing.any():
         raise DataError(
             f"{path}: column {column.name!r} has missing values ({int(missing.sum())}, the first "
-            f"in row {int(missing.argmax()) + 1} of the data): fill or drop them"
+            f"in row {start + int(missing.argmax()) + 1} of the data): fill or drop them"
         )

@@ -239,14 +239,6 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
             self.feature_names_in_ = np.array(names, dtype=object)
         self.history_ = [cast(EpochRecord, dict(record)) for record in state["history_"]]
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        for name in ("_sweep", "_random_"):  # large and not needed: training goes on from the averaged weights
-            state.pop(name, None)
-        if "network_" in state:  # to be read where there is no GPU
-            state["network_"] = state["network_"].on("cpu")
-        return state
-
     def _html_repr(self) -> str:
         """scikit-learn's page of the parameters, with a picture of the network above it."""
         return f"<div>{picture(self)}{estimator_html_repr(self)}</div>"

@@ -19,6 +19,7 @@ from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.data import Data
 from nmfnet.estimators.docs import document
 from nmfnet.estimators.inputs import like_input
+from nmfnet.estimators.portable import PortableClassifier
 from nmfnet.outputs import Output
 from nmfnet.training import Callback
 
@@ -43,7 +44,7 @@ Array = NDArray[Any]
     >>> bool(model.score(X / 16, y) > 0.98)
     True""",
 )
-class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
+class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa: D101
     classes_: Array
     _multilabel: bool
 

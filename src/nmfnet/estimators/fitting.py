@@ -136,7 +136,7 @@ def pretrain(
     settings: Settings,
 ) -> None:
     """Replace the random weights by those of the pre-training, if there is one."""
-    if estimator.pretrain is None:
+    if estimator.pretrain is None or any(callback.resumes() for callback in settings.callbacks):
         return
     pretraining = resolve(estimator.pretrain, PRETRAININGS)
 

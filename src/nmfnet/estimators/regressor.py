@@ -13,6 +13,7 @@ from torch import Tensor
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
 from nmfnet.estimators.inputs import like_input
+from nmfnet.estimators.portable import PortableRegressor
 from nmfnet.outputs import Output
 
 Array = NDArray[Any]
@@ -30,7 +31,7 @@ Array = NDArray[Any]
     >>> bool(model.score(X, y) > 0.9)
     True""",
 )
-class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
+class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D101
     _numeric_y = True
     _single: bool
     _n_targets: int

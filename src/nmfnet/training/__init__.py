@@ -5,6 +5,7 @@ from nmfnet.training.callbacks import Callback, EpochRecord, PrintLog
 from nmfnet.training.loop import Progress, Settings, Solver, Sweep, epoch, planned, train
 from nmfnet.training.pretraining import NMFAutoencoder
 from nmfnet.training.relaxed import Relaxed
+from nmfnet.training.resuming import Training
 
 SOLVERS = {"relaxed": Relaxed, "pinv": Pinv}
 PRETRAININGS = {"nmf": NMFAutoencoder}
@@ -22,6 +23,7 @@ __all__ = [
     "Settings",
     "Solver",
     "Sweep",
+    "Training",
     "epoch",
     "planned",
     "train",

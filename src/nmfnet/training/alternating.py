@@ -21,6 +21,7 @@ from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling
 from nmfnet.training.loop import Kind, Plan
+from nmfnet.training.resuming import State
 
 FirstLayer = Callable[[Tensor, Tensor | None], tuple[TruncatedSVD, float]]
 
@@ -139,6 +140,14 @@ class PinvSweep:
     def weights(self) -> list[Tensor]:
         """The network's own."""
         return self.network.weights
+
+    def state(self) -> State:
+        """The weights, which are all that changes."""
+        return {"weights": list(self.network.weights)}
+
+    def restore(self, state: State) -> None:
+        """Go on from a :meth:`state`."""
+        self.network.weights[:] = state["weights"]
 
     @torch.no_grad()
     def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:

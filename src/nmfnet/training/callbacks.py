@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from nmfnet.network import Network
+
+if TYPE_CHECKING:
+    from nmfnet.training.resuming import Training
 
 
 class EpochRecord(TypedDict, total=False):
@@ -48,6 +51,16 @@ class Callback:
 
     def on_pretrain_layer(self, layer: int, n_layers: int) -> None:
         """Called before hidden layer `layer` (from 1) of `n_layers` is pre-trained."""
+
+    def resumes(self) -> bool:
+        """Whether :meth:`on_train_begin` will restore a stored state, so that there is nothing to pre-train."""
+        return False
+
+    def on_train_begin(self, training: Training) -> None:
+        """Called before the first batch with all that the training is made of."""
+
+    def on_train_end(self) -> None:
+        """Called when the training ends, be it by an error."""
 
     def on_batch_end(self, batch: int, n_batches: int) -> None:
         """Called after each batch, from 1, of an epoch of `n_batches`."""

@@ -19,6 +19,7 @@ from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling
 from nmfnet.training.callbacks import Callback, EpochRecord
+from nmfnet.training.resuming import Position, State, Training
 
 Kind = Literal["classes", "labels", "real"]  # of targets
 
@@ -62,6 +63,12 @@ class Sweep(Protocol):
 
     def weights(self) -> list[Tensor]:
         """Weights to predict with: the network's own, or an average of them."""
+
+    def state(self) -> State:
+        """All that calls change, the network's weights included."""
+
+    def restore(self, state: State) -> None:
+        """Go on from a :meth:`state`."""
 
     @property
     def retries(self) -> int:
@@ -185,21 +192,25 @@ def train(
     """
     validated = settings.validation is not None and settings.early_stopping
     best = Best(settings.tol * _unit(network), "val_error") if validated else Best(settings.tol, "objective")
-    good = list(network.weights)
-    deadline = None if settings.max_time is None else progress.seconds + settings.max_time
-    sweep = None
+    good, sweep = list(network.weights), None
     try:
         with progress.timed():
             sweep = solver.prepare(network, X, planned(settings, len(X), generator))
-        for _ in range(settings.max_iter):
+        training = Training(network, solver, X, Y, settings, progress, generator, sweep, best, good)
+        for callback in settings.callbacks:  # one of them may restore a stored state
+            callback.on_train_begin(training)
+        good = training.good
+        deadline = None if settings.max_time is None else progress.seconds + settings.max_time
+        while training.epochs < settings.max_iter:
             for callback in settings.callbacks:
                 callback.on_epoch_begin(len(progress.history) + 1)
-            record = epoch(network, sweep, X, Y, settings, progress, generator, deadline)
+            record = epoch(network, sweep, X, Y, settings, progress, generator, deadline, training.position)
             if record is None:
                 _report_divergence(progress)
                 sweep = None
                 break
-            good = list(sweep.weights())
+            good = training.good = list(sweep.weights())
+            training.epochs += 1
             progress.history.append(record)
             best.add(record, good)
             ends = [callback.on_epoch_end(network.with_weights(good), record) for callback in settings.callbacks]
@@ -208,6 +219,9 @@ def train(
                 break
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=4)
+    finally:
+        for callback in settings.callbacks:
+            callback.on_train_end()
     network.weights[:] = good if sweep is None else sweep.weights()
     if not network.is_finite():
         network.weights[:] = good
@@ -232,15 +246,18 @@ def epoch(
     progress: Progress,
     generator: torch.Generator,
     deadline: float | None = None,
+    position: Position | None = None,
 ) -> EpochRecord | None:
     """One pass over the data in random order; None if it ends with numbers that are not finite.
 
-    The time budget may end it early; what is recorded is then of the samples seen.
+    It goes on from a `position`, and keeps it.  The time budget may end it early; what is recorded is then of the
+    samples seen.
     """
     data = (X, Y) if settings.sample_weight is None else (X, Y, settings.sample_weight)
-    totals, retries = torch.zeros(3, dtype=torch.float64, device=X.device), sweep.retries
+    position = Position() if position is None else position
+    position.begin(generator, sweep.retries)
     batches = list(shuffled(len(X), settings.batch_size, generator))
-    for number, rows in enumerate(batches, 1):
+    for number, rows in enumerate(batches[position.batch :], position.batch + 1):
         with progress.timed():
             rows = rows.to(X.device)
             batch = data if len(batches) == 1 else tuple(part[rows] for part in data)
@@ -248,13 +265,13 @@ def epoch(
                 outputs = _whole_sweep(network, sweep, *batch)
             except DivergenceError:  # a decomposition met overflowed activations
                 return None
-            totals += summed(network, settings, outputs, *batch[1:])
+            position.add(summed(network, settings, outputs, *batch[1:]))
         for callback in settings.callbacks:
             callback.on_batch_end(number, len(batches))
         if deadline is not None and progress.seconds >= deadline:
             break
-    model = network.with_weights(sweep.weights())
-    loss, error, seen = totals.tolist()
+    assert position.totals is not None
+    model, (loss, error, seen) = network.with_weights(sweep.weights()), position.totals.tolist()
     if not (model.is_finite() and math.isfinite(loss)):
         return None
     record = EpochRecord(epoch=len(progress.history) + 1)
@@ -267,9 +284,10 @@ def epoch(
             X_val, *rest = settings.validation
             loss, error, seen = summed(model, settings, model.predict(X_val), *rest).tolist()
             record["val_loss"], record["val_error"] = loss / seen, error / seen
-    if sweep.retries > retries:
-        record["retries"] = sweep.retries - retries
+    if sweep.retries > position.retries:
+        record["retries"] = sweep.retries - position.retries
     record["seconds"] = progress.seconds
+    position.start = None
     return record
 
 

@@ -23,6 +23,7 @@ from nmfnet.scaling import Scaling, input_scaling
 from nmfnet.sparse import SparseRows
 from nmfnet.training.loop import Kind, Plan
 from nmfnet.training.masks import Masks
+from nmfnet.training.resuming import State
 
 PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
 LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they are anchored to the average
@@ -31,6 +32,8 @@ MOMENTUM = 0.9  # where the residuals have little noise
 LEAST = 0.01  # size of the outputs that steps are at least relative to
 ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
 FOLLOW = 0.02  # least weight of the newest weights in the average where there is no end, so that it follows changes
+# Of a sweep: what is not stored with a training, since the same data and settings make the same again.
+FIXED = ("settings", "network", "plan", "background")
 CHECK = 4  # updates between two looks at the loss, each of which waits for the device
 
 
@@ -159,6 +162,24 @@ class RelaxedSweep:
         other.inverses, other.watch = [copy(inverse) for inverse in self.inverses], copy(self.watch)
         other.masks = self.masks.fork()
         return other
+
+    def state(self) -> State:
+        """All that calls change: weights, averages, Gram matrices, counts, random numbers."""
+        own = {name: value for name, value in vars(self).items() if name not in FIXED}
+        own |= {"weights": list(self.network.weights), "watch": dict(vars(self.watch))}
+        own["inverses"] = [dict(vars(inverse)) for inverse in self.inverses]
+        own["masks"] = self.masks.generator.get_state()
+        return own
+
+    def restore(self, state: State) -> None:
+        """Go on from a :meth:`state`."""
+        state = dict(state)
+        self.network.weights[:] = state.pop("weights")
+        vars(self.watch).update(state.pop("watch"))
+        for inverse, stored in zip(self.inverses, state.pop("inverses"), strict=True):
+            vars(inverse).update(stored)
+        self.masks.generator.set_state(state.pop("masks"))
+        vars(self).update(state)
 
     def weights(self) -> list[Tensor]:
         """Weights to predict with."""

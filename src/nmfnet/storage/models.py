@@ -1,17 +1,19 @@
-"""Model files: safetensors with a JSON header.  Nothing in a file is ever executed."""
+"""Model files: safetensors with a JSON header.  Nothing in a file is ever executed.
+
+docs/model-files.md describes the format, and docs/security.md what loading may do.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from sklearn.utils.validation import check_is_fitted
 
 from nmfnet.activations import activations_named
@@ -21,14 +23,17 @@ from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling
+from nmfnet.storage import container
+from nmfnet.storage.schemas import check_schema
 from nmfnet.training import PRETRAININGS, SOLVERS
 
 FORMAT_VERSION = 2  # version 1 had neither output functions nor scalings
-ESTIMATORS = {"NMFNetClassifier": NMFNetClassifier, "NMFNetRegressor": NMFNetRegressor}
+ESTIMATORS: dict[str, type[BaseNMFNet]] = {"NMFNetClassifier": NMFNetClassifier, "NMFNetRegressor": NMFNetRegressor}
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
+SKOPS_TYPES = [f"{cls.__module__}.{cls.__qualname__}" for cls in (*ESTIMATORS.values(), *SETTINGS.values())]
 NOT_SAVED = ("callbacks",)
 SCALINGS = ("inputs", "targets")
-TOO_MUCH = (ArithmeticError, MemoryError, RecursionError)
+KEY = "nmfnet"  # of the header, in the metadata of the safetensors file
 
 
 def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
@@ -63,24 +68,19 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
         },
         "state": _plain(estimator._get_state()),
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(estimator.network_).items()}
     path = Path(path)
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.absolute().parent} to save the model in.")
+    tensors = tensors_of(estimator.network_)
     text = json.dumps(header, allow_nan=False)
     try:
-        _rebuild(json.loads(text), dict(tensors))
+        _rebuild(container.parse(text), tensors, len(text) + sum(t.nbytes for t in tensors.values()))
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"This model could not be loaded again: {error}") from error
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(tensors, temporary, metadata={"nmfnet": text})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    container.write(path, KEY, header, tensors)
 
 
-def _tensors(network: Network) -> dict[str, torch.Tensor]:
+def tensors_of(network: Network) -> dict[str, torch.Tensor]:
     """All tensors of a network by their names in the file."""
     tensors = {f"weight.{i}": W for i, W in enumerate(network.weights, 1)}
     for name in SCALINGS:
@@ -127,41 +127,50 @@ def load(path: str | os.PathLike[str]) -> Any:
     if os.path.isdir(path):
         raise ModelFileError(f"{path} is a folder, not a model file: is it in there?")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if "nmfnet" not in metadata:
-                raise ModelFileError(f"{path} is a safetensors file, but not a nmfnet model.")
-            header = json.loads(metadata["nmfnet"])
-            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-        return _rebuild(header, tensors)
-    except ModelFileError:
-        raise
+        return _rebuild(*container.read(path, KEY))
     except FileNotFoundError:
         raise ModelFileError(f"There is no model file {path}.") from None
-    except (SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError, *TOO_MUCH) as error:
-        raise ModelFileError(f"{path} is not a readable nmfnet model: {error}") from None
+    # Broad on purpose: whatever is wrong with a file shows as this one error.
+    except Exception as error:
+        raise ModelFileError(f"{path} is not a readable nmfnet model: {_in_short(error)}") from error
 
 
-def _rebuild(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> BaseNMFNet:
-    """From the header and the tensors to an estimator, refusing whatever does not fit together."""
-    if header["format"] != "nmfnet" or header["format_version"] not in (1, FORMAT_VERSION):
-        raise ModelFileError(
-            f"The model has format {header['format']!r} version {header['format_version']!r}; "
+def _in_short(error: Exception) -> str:
+    text = " ".join(str(error)[:1000].split())
+    return f"{text[:300]}..." if len(text) > 300 else text or type(error).__name__
+
+
+def _rebuild(header: dict[str, Any], tensors: Mapping[str, torch.Tensor], size: int) -> BaseNMFNet:
+    """From header and tensors to an estimator, refusing whatever does not fit together; `size` is the file's."""
+    versions = range(1, FORMAT_VERSION + 1)
+    version = header.get("format_version")
+    if header.get("format") != "nmfnet" or type(version) is not int or version not in versions:
+        raise ValueError(
+            f"it has format {header.get('format')!r:.50} version {version!r:.50}; "
             f"this nmfnet reads versions 1 to {FORMAT_VERSION}."
         )
+    check_schema(header, f"model-{version}")
+    _check_labels(header["state"], size)
     cls = ESTIMATORS[header["estimator"]]
     parameters = {k: _settings(v) for k, v in header["parameters"].items() if k not in NOT_SAVED}
     estimator = cls(**parameters)
     estimator.device = None
     estimator._check_parameters()
-    estimator.network_ = _network(header["network"], dict(tensors))
+    estimator.network_ = network_of(header["network"], tensors)
     estimator._set_state(header["state"])
     return estimator
 
 
-def _network(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Network:
+def _check_labels(state: dict[str, Any], size: int) -> None:
+    """Refuse labels that would take much memory: in an array each has the length of the longest."""
+    labels = [label for label in state.get("classes_", {}).get("values", ()) if isinstance(label, str)]
+    if 4 * len(labels) * max(map(len, labels), default=0) > container.MOST * size + container.FREE:
+        raise ValueError("its labels are too long.")
+
+
+def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Network:
     """The network, checked; every tensor must have its place in it."""
-    scalings = {}
+    tensors, scalings = dict(tensors), {}
     for name in SCALINGS:
         if f"{name}.shift" in tensors:
             scalings[name] = Scaling(tensors.pop(f"{name}.shift"), tensors.pop(f"{name}.factor"))
@@ -188,14 +197,14 @@ def _settings(value: Any) -> Any:
 def _check_weights(network: Network) -> None:
     weights, intercept = network.weights, network.intercept
     if not weights:
-        raise ModelFileError("The model has no weights.")
+        raise ValueError("it has no weights.")
     for number, W in enumerate(weights, 1):
         if W.ndim != 2 or W.dtype not in (torch.float32, torch.float64) or W.dtype != weights[0].dtype:
-            raise ModelFileError(f"weight.{number} is not a float32 or float64 matrix like the others.")
+            raise ValueError(f"weight.{number} is not a float32 or float64 matrix like the others.")
         if number > 1 and len(W) != weights[number - 2].shape[1] + intercept:
-            raise ModelFileError(f"weight.{number} does not fit onto weight.{number - 1}.")
+            raise ValueError(f"weight.{number} does not fit onto weight.{number - 1}.")
     if not network.is_finite():
-        raise ModelFileError("The model has weights that are not finite.")
+        raise ValueError("it has weights that are not finite.")
 
 
 def _check_scalings(network: Network) -> None:
@@ -208,8 +217,8 @@ def _check_scalings(network: Network) -> None:
         shift, factor = scaling.shift, scaling.factor
         fits = shift.ndim == 1 and factor.ndim in (1, 2) and len(shift) == len(factor) and factor.shape[-1] == width
         if not fits or (name == "targets" and factor.ndim == 2):
-            raise ModelFileError(f"{name}.shift and {name}.factor do not fit each other or the weights.")
+            raise ValueError(f"{name}.shift and {name}.factor do not fit each other or the weights.")
         if any(t.dtype != network.dtype or not t.isfinite().all() for t in (shift, factor)):
-            raise ModelFileError(f"{name}.shift or {name}.factor is not finite, or not of the weights' dtype.")
+            raise ValueError(f"{name}.shift or {name}.factor is not finite, or not of the weights' dtype.")
     if network.targets is not None and not network.targets.factor.all():
-        raise ModelFileError("targets.factor has a zero.")
+        raise ValueError("targets.factor has a zero.")

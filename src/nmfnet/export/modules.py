@@ -1,0 +1,77 @@
+"""The two layers of our networks that PyTorch does not have."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nmfnet.outputs import Output
+
+Kind = Literal["softmax", "sigmoid", "simplex", "clip"]
+
+
+class Standardize(nn.Module):
+    """``(X - shift) * factor``, or ``(X - shift) @ factor``: what a network does to its inputs first.
+
+    Not folded into the first Linear, where the shift of inputs far from 0 would cost most of float32's digits.
+
+    Parameters
+    ----------
+    shift : Tensor of shape (n,)
+    factor : Tensor of shape (n,) or (n, r)
+    """
+
+    shift: Tensor
+    factor: Tensor
+
+    def __init__(self, shift: Tensor, factor: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("shift", shift)
+        self.register_buffer("factor", factor)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """From (m, n) to (m, n) or (m, r)."""
+        X = X - self.shift
+        return X @ self.factor if self.factor.ndim == 2 else X * self.factor
+
+
+class Probabilities(nn.Module):
+    """From outputs to probabilities, as `predict_proba` has them; to train on, use the modules before it.
+
+    Parameters
+    ----------
+    kind : {"softmax", "sigmoid", "simplex", "clip"}
+        The first two take the smoothing of the labels back.  The others are for least-squares fits of 0/1
+        targets: the nearest point of the probability simplex, and of the cube.
+    smoothing : float, default=0
+    """
+
+    def __init__(self, kind: Kind, smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.kind, self.smoothing = kind, smoothing
+
+    def forward(self, A: Tensor) -> Tensor:
+        """From (m, k) to (m, k)."""
+        match self.kind:
+            case "simplex":
+                return project_onto_simplex(A)
+            case "clip":
+                eps = torch.finfo(A.dtype).eps
+                return A.clamp(eps, 1 - eps)
+            case _:
+                return Output(self.kind, self.smoothing).probabilities(A)
+
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        return f"{self.kind!r}, smoothing={self.smoothing}"
+
+
+def project_onto_simplex(A: Tensor) -> Tensor:
+    """Nearest points (m, k) with nonnegative entries of sum 1 (Held, Wolfe and Crowder, 1974)."""
+    A = A - A.amax(1, keepdim=True)
+    ordered = A.sort(1, descending=True).values
+    excess = (ordered.cumsum(1) - 1) / torch.arange(1, A.shape[1] + 1, dtype=A.dtype, device=A.device)
+    kept = (ordered > excess).sum(1, keepdim=True)
+    return (A - excess.gather(1, kept - 1)).clamp(min=0)

@@ -1,0 +1,197 @@
+"""Models as ONNX graphs, node by node; needs ``pip install 'nmfnet[onnx]'``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmfnet.activations import LEAKY_SLOPE
+from nmfnet.estimators.base import BaseNMFNet
+from nmfnet.export.modules import Probabilities
+from nmfnet.network import Network
+from nmfnet.storage.container import replace
+
+Array = NDArray[Any]
+OPSET, IR_VERSION = 17, 8  # which runtimes from 2022 on read
+MOST_BYTES = 2**31 - 2**20  # of a protocol buffer
+
+
+def write(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to an ONNX file.
+
+    Parameters
+    ----------
+    estimator : NMFNetClassifier or NMFNetRegressor
+    path : path-like
+
+    Raises
+    ------
+    ImportError
+        If onnx is not installed.
+    ValueError
+        If the weights take more than the 2 GiB of an ONNX file.
+    OSError
+        If it cannot be written.
+    """
+    network = estimator.network_.on("cpu")
+    if sum(W.nbytes for W in network.weights) > MOST_BYTES:
+        raise ValueError("The weights take more than the 2 GiB that an ONNX file holds.")
+    replace(Path(path), model(estimator, network).SerializeToString())
+
+
+def model(estimator: BaseNMFNet, network: Network) -> Any:
+    """ONNX model of an estimator with its network on the CPU."""
+    from onnx import checker, helper
+
+    from nmfnet import __version__
+
+    dtype = np.dtype(str(network.dtype).removeprefix("torch."))
+    graph = Graph(dtype)
+    A = outputs(graph, network)
+    head = estimator._probabilities()
+    if head is None:
+        graph.output("variable", A, dtype, network.sizes[-1])
+    else:
+        labels(graph, A, estimator, network)
+        graph.output("probabilities", probabilities(graph, A, head, network.sizes[-1]), dtype, network.sizes[-1])
+    proto = helper.make_model(
+        graph.proto(type(estimator).__name__, network.sizes[0]),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="nmfnet",
+        producer_version=__version__,
+    )
+    checker.check_model(proto, full_check=True)
+    return proto
+
+
+class Graph:
+    """An ONNX graph under construction; values go by their names."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.outputs: list[Any] = []
+
+    def node(self, operator: str, *inputs: str | float | Array, **attributes: Any) -> str:
+        """Add an operation, and return the name of its result; numbers and arrays become constants."""
+        from onnx import helper
+
+        names = [each if isinstance(each, str) else self.constant(each) for each in inputs]
+        name = f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, names, [name], name=name, **attributes))
+        return name
+
+    def constant(self, value: float | Array) -> str:
+        """Add a constant; a Python number has the dtype of the model."""
+        from onnx import numpy_helper
+
+        array = value if isinstance(value, np.ndarray) else np.array(value, self.dtype)
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
+        return name
+
+    def output(self, name: str, value: str, dtype: np.dtype[Any], *columns: int) -> None:
+        """Name a value as an output, with a row for each sample."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node("Identity", [value], [name], name=name))
+        kind = helper.np_dtype_to_tensor_dtype(dtype)
+        self.outputs.append(helper.make_tensor_value_info(name, kind, [None, *columns]))
+
+    def proto(self, name: str, n_features: int) -> Any:
+        """ONNX's graph with the input X."""
+        from onnx import helper
+
+        kind = helper.np_dtype_to_tensor_dtype(self.dtype)
+        X = helper.make_tensor_value_info("X", kind, [None, n_features])
+        return helper.make_graph(self.nodes, name, [X], self.outputs, self.constants)
+
+
+def outputs(graph: Graph, network: Network) -> str:
+    """What the network predicts for X, on the scale of the targets."""
+    Z = "X"
+    if network.inputs is not None:
+        Z = graph.node("Sub", Z, network.inputs.shift.numpy())
+        Z = graph.node("MatMul" if network.inputs.projects else "Mul", Z, network.inputs.factor.numpy())
+    for number, W in enumerate(network.weights):
+        if number:
+            Z = activation(graph, Z, network.activations[number - 1].name)
+        rows = W.numpy()
+        Z = graph.node("Gemm", Z, rows[:-1], rows[-1]) if network.intercept else graph.node("MatMul", Z, rows)
+    if network.targets is not None:
+        Z = graph.node("Div", Z, network.targets.factor.numpy())
+        Z = graph.node("Add", Z, network.targets.shift.numpy())
+    return Z
+
+
+def activation(graph: Graph, A: str, name: str) -> str:
+    """f(A) by operations that runtimes have for float64, too."""
+    match name:
+        case "relu":
+            return graph.node("Relu", A)
+        case "leaky_relu":
+            return graph.node("Max", A, graph.node("Mul", A, LEAKY_SLOPE))
+        case "logistic":
+            # Runtimes' own Sigmoid is off by 1e-8 where it should be almost 0, which large weights may enlarge.
+            return graph.node("Reciprocal", graph.node("Add", graph.node("Exp", graph.node("Neg", A)), 1.0))
+        case "tanh":
+            return graph.node("Tanh", A)
+        case "softplus":  # max(A, 0) + log(1 + exp(-|A|)), which cannot overflow
+            power = graph.node("Exp", graph.node("Neg", graph.node("Abs", A)))
+            return graph.node("Add", graph.node("Relu", A), graph.node("Log", graph.node("Add", power, 1.0)))
+        case _:
+            return A
+
+
+def labels(graph: Graph, A: str, estimator: Any, network: Network) -> None:
+    """Add the output `label`: whole numbers (booleans, too), text, or floating-point numbers."""
+    if estimator._multilabel:
+        threshold = 0.5 if network.output.name == "identity" else 0.0
+        found = graph.node("Cast", graph.node("Greater", A, threshold), to=7)  # int64
+        graph.output("label", found, np.dtype(np.int64), network.sizes[-1])
+        return
+    values = np.array(estimator.classes_.tolist())
+    values = values.astype(
+        {"b": np.int64, "i": np.int64, "u": np.int64, "U": object}.get(values.dtype.kind, np.float64)
+    )
+    index = graph.node("ArgMax", A, axis=1, keepdims=0)
+    graph.output("label", graph.node("Gather", values, index), values.dtype)
+
+
+def probabilities(graph: Graph, A: str, head: Probabilities, k: int) -> str:
+    """What :class:`nmfnet.export.Probabilities` computes."""
+    match head.kind:
+        case "simplex":
+            return simplex(graph, A, k)
+        case "clip":
+            eps = float(np.finfo(graph.dtype).eps)
+            return graph.node("Clip", A, eps, 1 - eps)
+    several = head.kind == "softmax"
+    P = graph.node("Softmax", A, axis=1) if several else graph.node("Sigmoid", A)
+    if not head.smoothing:
+        return P
+    floor = head.smoothing / (k if several else 2)
+    P = graph.node("Div", graph.node("Sub", P, floor), 1 - head.smoothing)
+    if not several:
+        return graph.node("Clip", P, floor / 100, 1 - floor / 100)
+    P = graph.node("Clip", P, floor / 100, 1.0)
+    return graph.node("Div", P, graph.node("ReduceSum", P, np.array([1]), keepdims=1))
+
+
+def simplex(graph: Graph, A: str, k: int) -> str:
+    """Nearest points of the probability simplex."""
+    A = graph.node("Sub", A, graph.node("ReduceMax", A, axes=[1], keepdims=1))
+    # The results of TopK are two; its values are named as the node.
+    ordered = graph.node("TopK", A, np.array([k]), axis=1)
+    graph.nodes[-1].output.append(f"{ordered}_order")
+    total = graph.node("Sub", graph.node("CumSum", ordered, np.array(1)), 1.0)
+    excess = graph.node("Div", total, np.arange(1, k + 1, dtype=graph.dtype))
+    kept = graph.node("Cast", graph.node("Greater", ordered, excess), to=7)
+    last = graph.node("Sub", graph.node("ReduceSum", kept, np.array([1]), keepdims=1), np.array(1))
+    return graph.node("Relu", graph.node("Sub", A, graph.node("GatherElements", excess, last, axis=1)))

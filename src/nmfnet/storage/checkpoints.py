@@ -1,0 +1,207 @@
+"""Checkpoints: a training on the disk, whole whenever the process is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nmfnet._parameters import at_least, boolean
+from nmfnet.errors import CheckpointError
+from nmfnet.storage import container
+from nmfnet.training import Callback, Training
+from nmfnet.training.resuming import State
+
+FORMAT_VERSION = 1
+KEY = "nmfnet-checkpoint"
+NAME = "checkpoint-{:010d}.safetensors"  # by the number of batches done
+ALL = "checkpoint-*.safetensors"
+
+
+class Checkpoint(Callback):
+    """Store a training while it runs, and go on with it where it ended.
+
+    A checkpoint holds all that the training needs: weights, averages, Gram matrices, random states, the position in
+    the epoch and the history.  On the same machine, with the same number of threads on the CPU, a training that goes
+    on from one ends with the same weights, bit for bit, as one that was never interrupted.  Each is written under
+    another name, forced to the disk and renamed; one that cannot be written, as on a full disk, is a warning,
+    and the training goes on.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if it is not there.  It is for one training.
+    every : int, optional
+        Batches between two checkpoints; left out, one is written at the end of each epoch.
+    keep : int, default=2
+        Checkpoints to keep, the last ones.
+    resume : bool, default=False
+        Whether to go on from the newest checkpoint that can be read; without one the training starts from the
+        beginning.  If False, the first new checkpoint replaces those that are there.
+
+    Warns
+    -----
+    RuntimeWarning
+        If a checkpoint could not be written, or read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from nmfnet import Checkpoint, NMFNetClassifier
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> folder = tempfile.mkdtemp()
+    >>> model = NMFNetClassifier(callbacks=[Checkpoint(folder, resume=True)], random_state=0).fit(X, y)
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str], every: int | None = None, keep: int = 2, resume: bool = False
+    ) -> None:
+        if every is not None:
+            at_least("every", every, 1, int, otherwise="None")
+        at_least("keep", keep, 1, int)
+        boolean("resume", resume)
+        self.folder, self.every, self.keep, self.resume = Path(folder), every, keep, resume
+        self._training: Training | None = None
+        self._fingerprint: dict[str, Any] = {}
+        self._files: list[Path] = []  # of this training, oldest first
+        self._batches = 0  # done in this fit
+        self._found: dict[str, Any] | None = None
+
+    def resumes(self) -> bool:  # noqa: D102
+        if self.resume and self._found is None:
+            self._found = self._newest()
+        return self._found is not None
+
+    def on_train_begin(self, training: Training) -> None:
+        """Restore the newest checkpoint, if asked to.
+
+        Raises
+        ------
+        CheckpointError
+            If it is of a training on other data, or with other parameters.
+        OSError
+            If the folder cannot be made.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob(f".{ALL}.*"):  # by a process that was killed while writing
+            left.unlink(missing_ok=True)
+        self._training, self._fingerprint, self._files, self._batches = training, training.fingerprint(), [], 0
+        if self.resumes() and self._found is not None:
+            self._restore(training, self._found)
+            self._files = sorted(self.folder.glob(ALL))
+        self._found = None
+
+    def _restore(self, training: Training, found: dict[str, Any]) -> None:
+        for name, value in self._fingerprint.items():
+            stored = found["fingerprint"].get(name)
+            if stored != value:
+                raise CheckpointError(
+                    f"The checkpoint in {self.folder} is of another training: its {name} is {stored!s:.200}, not "
+                    f"{value!s:.200}. Use the same data and parameters (an int as random_state), or another folder."
+                )
+        try:
+            training.restore(found["state"])
+            self._batches = int(found["batches"])
+        except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(f"The checkpoint in {self.folder} does not fit this nmfnet: {error}") from error
+
+    def on_train_end(self) -> None:  # noqa: D102
+        self._training = self._found = None
+
+    def on_batch_end(self, batch: int, n_batches: int) -> None:  # noqa: D102
+        if self._training is None:  # one call of partial_fit
+            return
+        self._batches += 1
+        if batch == n_batches if self.every is None else self._batches % self.every == 0:
+            self._write(self._training)
+
+    def _write(self, training: Training) -> None:
+        path = self.folder / NAME.format(self._batches)
+        content = {"fingerprint": self._fingerprint, "batches": self._batches, "state": training.state()}
+        try:
+            write(path, content)
+        except OSError as error:
+            last = f"the last one is {self._files[-1].name}" if self._files else "there is none yet"
+            warnings.warn(
+                f"The checkpoint {path} could not be written: {error.strerror}. The training goes on; {last}.",
+                RuntimeWarning, stacklevel=2,
+            )  # fmt: skip
+            return
+        self._files = [*(each for each in self._files if each != path), path][-self.keep :]
+        for old in set(self.folder.glob(ALL)) - set(self._files):
+            with contextlib.suppress(OSError):
+                old.unlink(missing_ok=True)
+
+    def _newest(self) -> dict[str, Any] | None:
+        """Content of the newest checkpoint that can be read."""
+        for path in sorted(self.folder.glob(ALL), reverse=True):
+            try:
+                return read(path)
+            except CheckpointError as error:
+                warnings.warn(f"{error} An older checkpoint is used if there is one.", RuntimeWarning, stacklevel=2)
+        return None
+
+
+def write(path: Path, content: State) -> None:
+    """Write a state of tensors, numbers and text to a file."""
+    tensors: dict[str, Tensor] = {}
+    plain = _flatten(content, tensors, {})
+    header = {"format": "nmfnet-checkpoint", "format_version": FORMAT_VERSION, **plain}
+    container.write(path, KEY, header, tensors)
+
+
+def read(path: Path) -> State:
+    """Inverse of :func:`write`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read.
+    """
+    try:
+        header, tensors, _ = container.read(path, KEY)
+        if header.pop("format") != "nmfnet-checkpoint" or header.pop("format_version") != FORMAT_VERSION:
+            raise ValueError("it has another format.")
+        return _unflatten(header, tensors)
+    # Broad on purpose: whatever is wrong with a file shows as this one error.
+    except Exception as error:
+        raise CheckpointError(f"{path} is not a readable checkpoint: {' '.join(str(error)[:300].split())}") from error
+
+
+def _flatten(value: Any, tensors: dict[str, Tensor], names: dict[int, str]) -> Any:
+    """A state as JSON has it; tensors are collected, each once, with the order of their memory.
+
+    The order decides on the kernels of products, and these on the last digits.
+    """
+    if isinstance(value, Tensor):
+        turned = value.ndim == 2 and not value.is_contiguous() and value.T.is_contiguous()
+        name = names.setdefault(id(value), f"tensor.{len(names)}")
+        tensors[name] = value.T if turned else value
+        return {"$tensor": name, "turned": turned}
+    if isinstance(value, dict):
+        return {name: _flatten(each, tensors, names) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_flatten(each, tensors, names) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": str(value)}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _unflatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Inverse of :func:`_flatten`."""
+    if isinstance(value, dict):
+        if "$tensor" in value:
+            tensor = tensors[value["$tensor"]]
+            return tensor.T if value["turned"] else tensor
+        if "$float" in value:
+            return float(value["$float"])
+        return {name: _unflatten(each, tensors) for name, each in value.items()}
+    return [_unflatten(each, tensors) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,143 @@
+"""fit_module: a user's module, trained in place."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import LinearRegression
+from torch import nn
+
+from nmfnet import DivergenceError, Pinv, Relaxed, fit_module
+from nmfnet.export.fitting import _checked, _network
+from nmfnet.export.sequential import layers_of
+
+
+def mlp(*sizes, bias=True, dropout=0.0, seed=0):
+    torch.manual_seed(seed)
+    layers = []
+    for n, k in pairwise(sizes):
+        layers += [nn.Linear(n, k, bias=bias), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers[:-2])
+
+
+def forward(module, X):
+    with torch.no_grad():
+        return module.eval()(torch.as_tensor(X).to(module[-1].weight.dtype if hasattr(module[-1], "weight") else None))
+
+
+def test_classes(digits):
+    X, X_test, y, y_test = digits
+    module = mlp(64, 50, 10, dropout=0.1)
+    history = fit_module(module, X, y, random_state=0)
+    assert (forward(module, X_test).argmax(1).numpy() == y_test).mean() > 0.96
+    assert history[-1]["epoch"] == 20 and history[-1]["train_error"] < history[0]["train_error"]
+
+
+def test_images_and_probabilities(digits):
+    X, X_test, y, y_test = digits
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(64, 50), nn.Tanh()), nn.Linear(50, 10), nn.Softmax(1))
+    parameters = list(module.parameters())
+    fit_module(module, torch.tensor(X).reshape(-1, 8, 8), torch.tensor(y), random_state=0)
+    assert all(p is q for p, q in zip(module.parameters(), parameters, strict=True))  # in place
+    P = forward(module[:-1], torch.tensor(X_test).float().reshape(-1, 8, 8))
+    assert (P.argmax(1).numpy() == y_test).mean() > 0.95
+
+
+def test_a_linear_module_finds_the_least_squares_fit():
+    X, y = load_diabetes(return_X_y=True)
+    X = 100 * X + 50
+    module = nn.Sequential(nn.Linear(10, 1)).double()
+    fit_module(module, X, y, solver=Relaxed(delta=0.05), max_iter=300, tol=0, n_iter_no_change=300, random_state=0)
+    least = LinearRegression().fit(X, y).score(X, y)
+    residual = forward(module, X)[:, 0].numpy() - y
+    assert 1 - (residual**2).mean() / y.var() > least - 1e-3
+
+
+def test_several_targets_and_labels():
+    X, y = load_iris(return_X_y=True)
+    module = mlp(4, 20, 2)
+    fit_module(module, X[:, :4], X[:, 2:4], max_iter=60, random_state=0)
+    assert ((forward(module, X.astype(np.float32)).numpy() - X[:, 2:4]) ** 2).mean() < 0.05
+    labels = np.column_stack([y == 0, y == 2])
+    module = nn.Sequential(*mlp(4, 20, 2), nn.Sigmoid())
+    fit_module(module, X, labels, max_iter=60, random_state=0)
+    found = forward(module[:-1], X.astype(np.float32)).numpy() > 0
+    assert (found == labels).mean() > 0.95
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("y", [np.arange(40) % 3, np.random.default_rng(1).normal(50, 3, (40, 3))])
+def test_training_starts_where_the_module_is(bias, y):
+    """The scaling inside changes no output, constant columns included."""
+    X = np.random.default_rng(0).normal(size=(40, 5)) * [1, 20, 0.1, 0, 1] + [0, 100, 3, 7, 0]
+    module = mlp(5, 6, 3, bias=bias).double()
+    layers = layers_of(module)
+    checked, Y, kind = _checked(layers, X, y)
+    network = _network(layers, Relaxed(), checked, Y, kind)
+    if not bias:  # a constant column is dropped from the inputs, and without biases nothing can stand for it
+        checked[:, 3] = 0
+    np.testing.assert_allclose(network.predict(checked), forward(module, checked), rtol=1e-9)
+
+
+def test_the_scaling_of_one_of_ours_stays():
+    from nmfnet import NMFNetClassifier
+
+    X, y = load_iris(return_X_y=True)
+    module = NMFNetClassifier((10,), max_iter=1, random_state=0).fit(X, y).to_torch()
+    before = module[0].factor.clone()
+    fit_module(module, X, y, random_state=0)
+    assert torch.equal(module[0].factor, before)
+    assert (forward(module[:-1], X).argmax(1).numpy() == y).mean() > 0.94
+
+
+def test_pinv_and_the_same_seed():
+    X, y = load_iris(return_X_y=True)
+    first, second = mlp(4, 8, 3), mlp(4, 8, 3)
+    for module in (first, second):
+        fit_module(module, X, y, solver=Pinv(), max_iter=3, random_state=0)
+    assert all(torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True))
+    assert (forward(first, X).argmax(1).numpy() == y).mean() > 0.9
+
+
+def test_a_failure_leaves_the_module_as_it_was():
+    module = mlp(4, 8, 3).double()
+    before = [p.clone() for p in module.parameters()]
+    rng = np.random.default_rng(0)
+    with pytest.raises(DivergenceError):
+        fit_module(module, 1e300 * rng.normal(size=(60, 4)), np.arange(60) % 3, solver="pinv")
+    assert all(torch.equal(p, q) for p, q in zip(module.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "options", "message"),
+    [
+        (np.ones((3, 5)), [0, 1, 2], {}, r"X has shape \(3, 5\), but module takes \(n_samples, 4\)"),
+        (np.ones((0, 4)), [], {}, "X has shape"),
+        (np.full((3, 4), np.nan), [0, 1, 2], {}, "X has values that are not finite"),
+        (np.ones((3, 4)), [0, 1], {}, "X has 3 samples"),
+        (np.ones((3, 4)), [0, 1, 3], {}, "y has whole numbers from 0 to 3"),
+        (np.ones((3, 4)), [-1, 1, 2], {}, "from -1"),
+        (np.ones((3, 4)), [0.0, 1, 2], {}, "one for each of 3 outputs"),
+        (np.ones((3, 4)), np.full((3, 3), np.inf), {}, "finite"),
+        (np.ones((3, 4)), np.full((3, 3), 2), {}, "must have 0 and 1"),
+        (np.ones((3, 4)), [0, 1, 2], {"solver": "adam"}, "solver must be"),
+        (np.ones((3, 4)), [0, 1, 2], {"max_iter": 0}, "max_iter"),
+        (np.ones((3, 4)), [0, 1, 2], {"batch_size": 0}, "batch_size"),
+    ],
+)
+def test_bad_input(X, y, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit_module(mlp(4, 6, 3), X, y, **options)
+
+
+def test_dropout_layers_must_agree():
+    module = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Dropout(0.1), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3))
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=r"Dropout of 0\.1, 0\.0"):
+        fit_module(module, X, y)
+    assert fit_module(module, X, y, solver=Relaxed(dropout=0.1), max_iter=1)
+    with pytest.raises(ValueError, match="ends with softmax, which does not fit y: its targets are real"):
+        fit_module(nn.Sequential(nn.Linear(4, 3), nn.Softmax(1)), X, X[:, :3])

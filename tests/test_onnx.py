@@ -1,0 +1,102 @@
+"""ONNX files against the estimators, by onnxruntime."""
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from nmfnet import NMFNetClassifier, NMFNetRegressor
+from nmfnet.activations import ACTIVATIONS
+
+onnxruntime = pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx")
+
+X = np.random.default_rng(0).normal(size=(60, 5)) * [1, 2, 3, 10, 0.1] + [0, 0, 5, 100, 0]
+THREE = np.arange(60) % 3
+
+
+def run(model, X, path):
+    model.to_onnx(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    assert given.name == "X" and given.shape[1] == X.shape[1]
+    names = [each.name for each in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"X": X}), strict=True))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", ["relaxed", "pinv"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("labels", ["one", "several"])
+def test_classifiers(tmp_path, dtype, solver, fit_intercept, labels):
+    y = THREE if labels == "one" else np.column_stack([THREE == 0, X[:, 0] > 0]).astype(int)
+    model = NMFNetClassifier((6, 4), ["tanh", "relu"], solver=solver, fit_intercept=fit_intercept, random_state=0)
+    data = X.astype(dtype)
+    found = run(model.fit(data, y), data, tmp_path / "model.onnx")
+    assert list(found) == ["label", "probabilities"] and found["probabilities"].dtype == dtype
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(data), atol=1e-5)
+    np.testing.assert_array_equal(found["label"], model.predict(data))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_regressors_and_activations(tmp_path, dtype, name):
+    data, y = X.astype(dtype), 1000 + 50 * X[:, 0]
+    model = NMFNetRegressor((6,), name, random_state=0).fit(data, y)
+    found = run(model, data, tmp_path / "model.onnx")
+    assert found["variable"].shape == (60, 1) and found["variable"].dtype == dtype
+    np.testing.assert_allclose(found["variable"][:, 0], model.predict(data), rtol=1e-5)
+
+
+def test_large_activations_stay_finite(tmp_path):
+    model = NMFNetRegressor((6,), "softplus", max_iter=2, random_state=0).fit(X, X[:, :2])
+    found = run(model, 1e4 * X, tmp_path / "model.onnx")["variable"]
+    np.testing.assert_allclose(found, model.predict(1e4 * X), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("classes", "kind"),
+    [
+        (["low", "high", "é"], "O"),
+        (np.array(["low", "high", "é"], dtype=object), "O"),
+        ([-3, 0, 7], "i"),
+        ([0.5, 1.5, 2.5], "f"),
+        ([False, True, False], "i"),
+    ],
+)
+def test_labels(tmp_path, classes, kind):
+    y = np.asarray(classes)[THREE]
+    try:
+        model = NMFNetClassifier((6,), random_state=0).fit(X, y)
+    except ValueError:  # numbers with fractions are no classes in scikit-learn
+        assert kind == "f"
+        model = NMFNetClassifier((6,), random_state=0).fit(X, 2 * y - 1)
+    found = run(model, X, tmp_path / "model.onnx")["label"]
+    assert found.dtype.kind == kind
+    np.testing.assert_array_equal(found, model.predict(X))
+
+
+def test_principal_components_and_any_number_of_rows(tmp_path, digits):
+    data, others, y, _ = digits
+    data, others = (np.repeat(each, 3, axis=1).astype(np.float32) for each in (data, others))
+    model = NMFNetClassifier((20,), max_iter=3, random_state=0).fit(data, y)
+    assert model.network_.inputs.projects
+    for rows in (others, others[:1]):
+        found = run(model, rows, tmp_path / "model.onnx")
+        np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), atol=1e-5)
+
+
+def test_the_file_says_what_it_is(tmp_path):
+    NMFNetClassifier((6,), random_state=0).fit(X, THREE).to_onnx(tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    assert model.producer_name == "nmfnet" and model.graph.name == "NMFNetClassifier"
+    assert [(each.domain, each.version) for each in model.opset_import] == [("", 17)]
+
+
+def test_what_is_refused(tmp_path):
+    with pytest.raises(NotFittedError):
+        NMFNetClassifier().to_onnx(tmp_path / "model.onnx")
+    with pytest.raises(OSError, match="nowhere"):
+        NMFNetClassifier((3,), max_iter=1).fit(X, THREE).to_onnx(tmp_path / "nowhere" / "model.onnx")
+    assert not list(tmp_path.iterdir())

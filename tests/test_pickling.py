@@ -1,0 +1,58 @@
+"""Pickles and skops files of estimators."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import nmfnet
+from nmfnet import NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, Pinv, Relaxed, VersionWarning
+
+X = np.random.default_rng(0).random((40, 5))
+MODELS = [
+    NMFNetClassifier((4, 3), ["relu", "tanh"], solver=Relaxed(dropout=0.2), max_iter=2, random_state=0),
+    NMFNetClassifier((4,), solver=Pinv(), pretrain=NMFAutoencoder(n_ae=1), max_iter=1, random_state=0),
+    NMFNetRegressor((4,), max_iter=2, random_state=0),
+]
+
+
+def fitted(model):
+    return model.fit(
+        X, np.array(["a", "b", "c"])[np.arange(40) % 3] if isinstance(model, NMFNetClassifier) else X[:, 0]
+    )
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_pickles(model):
+    text = pickle.dumps(fitted(model))
+    assert b"torch" not in text
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again, copied = pickle.loads(text), copy.deepcopy(model)
+    for other in (again, copied):
+        np.testing.assert_array_equal(other.predict(X), model.predict(X))
+        assert repr(other.get_params()) == repr(model.get_params()) and other.history_ == model.history_
+    assert not pickle.loads(pickle.dumps(type(model)())).__sklearn_is_fitted__()
+
+
+def test_a_pickle_of_another_version_warns(monkeypatch):
+    text = pickle.dumps(fitted(MODELS[2]))
+    monkeypatch.setattr(nmfnet, "__version__", "7.0")
+    with pytest.warns(VersionWarning, match=r"pickled by nmfnet 0\.1\.0 and is read by 7\.0"):
+        again = pickle.loads(text)
+    np.testing.assert_array_equal(again.predict(X), MODELS[2].predict(X))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_skops(model):
+    skops = pytest.importorskip("skops.io")
+    pipeline = make_pipeline(StandardScaler(with_mean=False), model)
+    pipeline.fit(X, fitted(model).predict(X))
+    data = skops.dumps(pipeline)
+    assert set(skops.get_untrusted_types(data=data)) <= set(nmfnet.SKOPS_TYPES)
+    again = skops.loads(data, trusted=nmfnet.SKOPS_TYPES)
+    np.testing.assert_array_equal(again.predict(X), pipeline.predict(X))
