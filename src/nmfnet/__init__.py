@@ -4,6 +4,7 @@ They are trained by alternating nonnegative matrix factorizations, layer by laye
 """
 
 from nmfnet import datasets
+from nmfnet.decomposition import NMF, NonlinearSemiNMF, SemiNMF
 from nmfnet.errors import (
     DataError,
     DivergenceError,
@@ -25,6 +26,7 @@ from nmfnet.training import Callback, NMFAutoencoder, Pinv
 __version__ = "0.1.0"
 
 __all__ = [
+    "NMF",
     "Callback",
     "DataError",
     "DivergenceError",
@@ -35,7 +37,9 @@ __all__ = [
     "NMFNetClassifier",
     "NMFNetError",
     "NMFNetRegressor",
+    "NonlinearSemiNMF",
     "Pinv",
+    "SemiNMF",
     "datasets",
     "load",
     "nmf",

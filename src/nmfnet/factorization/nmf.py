@@ -68,14 +68,15 @@ def update_factors_(
     up, down = workspace.for_Z
     torch.mm(X, H.T, out=up)
     torch.mm(Z, H @ H.T, out=down)
-    _multiply_(Z, up, down, *penalties(alpha_Z, l1_ratio))
+    multiply_(Z, up, down, *penalties(alpha_Z, l1_ratio))
     up, down = workspace.for_H
     torch.mm(Z.T, X, out=up)
     torch.mm(Z.T @ Z, H, out=down)
-    _multiply_(H, up, down, *penalties(alpha_H, l1_ratio))
+    multiply_(H, up, down, *penalties(alpha_H, l1_ratio))
 
 
-def _multiply_(factor: Tensor, up: Tensor, down: Tensor, l1: float, l2: float) -> None:
+def multiply_(factor: Tensor, up: Tensor, down: Tensor, l1: float, l2: float) -> None:
+    """``factor <- factor o up / (down + l1 + l2 factor)``, in place; `down` is overwritten."""
     if l2:
         down.add_(factor, alpha=l2)
     tiny = torch.finfo(factor.dtype).tiny

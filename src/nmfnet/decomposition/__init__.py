@@ -1,0 +1,6 @@
+"""The factorizations as scikit-learn's transformers."""
+
+from nmfnet.decomposition.nmf import NMF
+from nmfnet.decomposition.semi_nmf import NonlinearSemiNMF, SemiNMF
+
+__all__ = ["NMF", "NonlinearSemiNMF", "SemiNMF"]

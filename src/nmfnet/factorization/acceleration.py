@@ -1,0 +1,117 @@
+"""The alternation over Z and H, extrapolated, with an objective that never increases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from nmfnet.errors import DivergenceError
+from nmfnet.factorization.passes import Pass
+
+FIRST, GROWTH, DECAY = 0.5, 1.05, 1.5  # of the extrapolation, as Ang and Gillis chose them
+CHECK_EVERY = 10  # passes between two looks at the progress of multiplicative updates
+
+
+class Problem(Protocol):
+    """What the alternation asks of a loss with its steps."""
+
+    signed: bool
+    multiplicative: bool
+
+    def sweep(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False) -> Pass: ...
+
+    def h_step(self, H: Tensor, done: Pass) -> Tensor: ...
+
+    def h_residual(self, H: Tensor, done: Pass) -> float: ...
+
+
+class Alternation(NamedTuple):
+    """The factors Z (k, m) and H (k, n), the last pass, the passes over X, and whether the criterion held."""
+
+    Z: Tensor
+    H: Tensor
+    last: Pass
+    n_iter: int
+    converged: bool
+
+
+def alternate(
+    problem: Problem,
+    Z: Tensor,
+    H: Tensor,
+    max_iter: int,
+    tol: float,
+    callback: Callable[[int, float], bool | None] | None = None,
+) -> Alternation:
+    """Alternate steps on Z and H until the relative projected gradient is at most `tol`.
+
+    After each step on H one goes on in the same direction, ``H + beta (H - H_last)`` (extrapolation:
+    Ang and Gillis, 2019; here in H alone, which is small, as Z follows closely).  Where the objective
+    would rise, the step is taken back and the plain one, which never increases it, is done instead; beta is
+    lowered then, and grows while all goes well.
+
+    Parameters
+    ----------
+    problem : Problem
+    Z : Tensor of shape (k, m)
+        Start; overwritten.
+    H : Tensor of shape (k, n)
+        Start.
+    max_iter : int
+        Most passes over the data.
+    tol : float
+        For coordinate descent: stop where ``||P grad_Z|| <= tol ||X Ht||`` and ``||P grad_H|| <= tol ||Zt X||``,
+        with the projected gradients.  For multiplicative updates: where ten passes lower the objective by less than
+        `tol` times its first value.  0: never.
+    callback : callable, optional
+        Called with the passes done and the objective, whenever it fell; returns True to stop.
+    """
+    other = Z.new_empty(Z.shape)
+    last = check_finite(problem.sweep(Z, H, Z))
+    first = checked = last.objective
+    n_iter, beta, limit, measure = 1, FIRST, 1.0, False
+    H_plain = H
+    while True:
+        if callback is not None and callback(n_iter, last.objective):
+            return Alternation(Z, H, last, n_iter, False)
+        if problem.multiplicative:
+            if tol > 0 and n_iter % CHECK_EVERY == 0:
+                if checked - last.objective < tol * first:
+                    return Alternation(Z, H, last, n_iter, True)
+                checked = last.objective
+        else:
+            near = tol > 0 and problem.h_residual(H, last) <= tol
+            if near and measure and last.z_residual <= tol:
+                return Alternation(Z, H, last, n_iter, True)
+            measure = near
+        if n_iter >= max_iter:
+            return Alternation(Z, H, last, n_iter, False)
+        H_before, H_plain = H_plain, problem.h_step(H, last)
+        trial = H_plain + beta * (H_plain - H_before)
+        if not problem.signed:
+            trial.clamp_(min=0)
+        now = check_finite(problem.sweep(Z, trial, other, measure=measure))
+        n_iter += 1
+        if now.objective <= last.objective:
+            beta, limit = min(limit, GROWTH * beta), min(1.0, 1.01 * limit)
+        else:
+            limit, beta = beta, beta / DECAY
+            if n_iter >= max_iter:
+                return Alternation(Z, H, last, n_iter, False)
+            trial = H_plain
+            now = check_finite(problem.sweep(Z, trial, other, measure=measure))
+            n_iter += 1
+            if not now.objective < last.objective:  # nothing is left but rounding
+                return Alternation(Z, H, last, n_iter, True)
+        H, last = trial, now
+        Z, other = other, Z
+
+
+def check_finite(done: Pass) -> Pass:
+    """Refuse an objective that overflowed."""
+    if not math.isfinite(done.objective):
+        raise DivergenceError("The objective is not finite: numbers overflowed. Scale the data.")
+    return done

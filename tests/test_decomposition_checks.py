@@ -1,0 +1,12 @@
+"""scikit-learn's own checks of the transformers."""
+
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from nmfnet import NMF, NonlinearSemiNMF, SemiNMF
+
+MODELS = [NMF(2), NMF(2, solver="mu"), NMF(2, batch_size=16), SemiNMF(2), NonlinearSemiNMF(2)]
+
+
+@parametrize_with_checks(MODELS)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
