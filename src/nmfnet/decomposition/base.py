@@ -19,13 +19,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from nmfnet._parameters import at_least, between
-from nmfnet.decomposition.input import Input, check_start, check_weights, prepare_input
+from nmfnet.decomposition.input import Input, check_start, check_weights, prepare_input, scaled
 from nmfnet.factorization.acceleration import Problem, alternate, check_finite
 from nmfnet.factorization.passes import FEW, Pass, Penalties
 from nmfnet.factorization.starts import INITS, MeanFilled, starting_factors
 
 Array = NDArray[Any]
-SOLVED = 1e-5  # relative projected gradient to which `transform` solves at least
+SOLVED = 1e-4  # relative projected gradient to which `transform` solves at least
 
 
 class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -264,7 +264,9 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             )
             return Z.T.contiguous(), H_start * data.scale
         if W is not None or H is not None:
-            warnings.warn(f"W and H are ignored with init={self.init!r}: use init='custom'.", RuntimeWarning, stacklevel=4)
+            warnings.warn(
+                f"W and H are ignored with init={self.init!r}: use init='custom'.", RuntimeWarning, stacklevel=4
+            )
         init = self.init or ("nndsvda" if k <= min(m, n) else "random")
         if init != "random" and k > min(m, n):
             raise ValueError(
@@ -300,7 +302,9 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         if self.n_components is not None and self.n_components != "auto":
             at_least("n_components", self.n_components, 1, Integral, otherwise="'auto'")
         if self.init is not None and self.init not in (*INITS, "custom"):
-            raise ValueError(f"init must be None, 'custom' or one of {', '.join(map(repr, INITS))}; got {self.init!r}.")
+            raise ValueError(
+                f"init must be None, 'custom' or one of {', '.join(map(repr, INITS))}; got {self.init!r}."
+            )
         at_least("tol", self.tol, 0, Real)
         at_least("max_iter", self.max_iter, 1, Integral)
         at_least("alpha_W", self.alpha_W, 0, Real)
@@ -331,12 +335,12 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         return data
 
     def _keep(self, H: Tensor, scale: float) -> None:
-        self.components_ = to_numpy(H / scale if scale != 1 else H)
+        self.components_ = scaled(to_numpy(H), 1 / scale)
         self.n_components_ = len(self.components_)
         self._scale = scale
 
     def _components(self, data: Input) -> Tensor:
-        return torch.tensor(self.components_).to(data.data.like) * data.scale
+        return torch.tensor(scaled(self.components_, data.scale)).to(data.data.like)
 
     def _generator(self) -> torch.Generator:
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)

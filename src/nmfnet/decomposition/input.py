@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
+from scipy import sparse
 from torch import Tensor
 
 from nmfnet.factorization.data import Data, DenseData, SparseData, as_tensor
@@ -64,7 +64,7 @@ class Input:
         X = self.X[rows]
         parts = (None if part is None else part[rows] for part in (self.row_weights, self.weights))
         row_weights, weights = parts
-        data = SparseData(X, device) if issparse(X) else DenseData(X, device)
+        data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
         return replace(self, data=data, X=X, row_weights=row_weights, weights=weights)
 
 
@@ -80,14 +80,14 @@ def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, sc
     scale : float, optional
         The scale to use, else found from X.
     """
-    low, high, missing = extremes(X.data[None] if issparse(X) else X)
-    if issparse(X) and X.nnz < X.shape[0] * X.shape[1]:
+    low, high, missing = extremes(X.data[None] if is_sparse(X) else X)
+    if is_sparse(X) and X.nnz < X.shape[0] * X.shape[1]:
         low, high = min(low, 0.0), max(high, 0.0)
     if scale is None:
         scale = safe_scale(max(-low, high), X.dtype)
     if scale != 1:
-        X = X * X.dtype.type(scale)
-    data = SparseData(X, device) if issparse(X) else DenseData(X, device)
+        X = scaled(X, scale)
+    data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
     row_weights = entry_weights = None
     if weights is not None and weights.ndim == 1:
         row_weights = as_tensor(weights).to(device)
@@ -114,6 +114,15 @@ def extremes(X: NDArray[Any]) -> tuple[float, float, bool]:
     return (low, high, missing) if low <= high else (0.0, 0.0, missing)
 
 
+def scaled(X: Any, scale: float) -> Any:
+    """X times a power of 2 that the dtype of X itself may not hold."""
+    if is_sparse(X):
+        X = X.copy()
+        X.data = scaled(X.data, scale)
+        return X
+    return np.ldexp(X, round(math.log2(scale)))
+
+
 def safe_scale(largest: float, dtype: Any) -> float:
     """1, or the power of 2 that brings the largest entry near 1 where squares would overflow or be subnormal."""
     limit = 1e12 if dtype == np.float32 else 1e120
@@ -133,7 +142,7 @@ def check_weights(weights: ArrayLike | None, X: Any) -> NDArray[Any] | None:
         )
     if not np.isfinite(checked).all() or (checked < 0).any():
         raise ValueError("weights must be finite and nonnegative.")
-    if checked.ndim == 2 and issparse(X):
+    if checked.ndim == 2 and is_sparse(X):
         raise ValueError("weights of entries need a dense X; a sparse X takes weights of samples, shape (n_samples,).")
     return checked
 
@@ -152,3 +161,8 @@ def check_start(F: ArrayLike | None, name: str, shape: tuple[int, int], nonnegat
     if not checked.any():
         raise ValueError(f"The starting factor {name} is full of zeros, and would stay so.")
     return checked
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether X is one of SciPy's sparse matrices."""
+    return bool(sparse.issparse(X))

@@ -35,8 +35,8 @@ class NMF(BaseFactorization):
         Start (Boutsidis and Gallopoulos, 2008); None: "nndsvda" where the rank allows it, else "random".
     solver : {"cd", "mu"}, default="cd"
         Coordinate descent on Gram products (HALS; Cichocki and Phan, 2009) with several sweeps for each product with X
-        (Gillis and Glineur, 2012), or multiplicative updates (Lee and Seung, 2001).  Both are
-        extrapolated (Ang and Gillis, 2019).
+        (Gillis and Glineur, 2012), extrapolated (Ang and Gillis, 2019), or multiplicative updates (Lee and
+        Seung, 2001).
     beta_loss : {"frobenius", "kullback-leibler"}, default="frobenius"
         "kullback-leibler" needs ``solver="mu"``.
     tol : float, default=1e-4
@@ -146,7 +146,7 @@ class NMF(BaseFactorization):
     def _check_data(self, data: Input) -> None:
         if data.low < 0:
             raise ValueError(
-                f"Negative values in data passed to NMF: the minimum is {data.low:.4g}. SemiNMF takes data of any sign."
+                f"Negative values in data passed to NMF: the minimum is {data.low:.4g}. SemiNMF takes any sign."
             )
         if data.missing and self.solver == "mu":
             raise ValueError("Missing entries (NaN) need solver='cd'; got solver='mu'.")

@@ -97,7 +97,8 @@ class NonlinearSemiNMF(SemiNMF):
 
     Parameters
     ----------
-    n_components, init, tol, max_iter, random_state, alpha_W, alpha_H, l1_ratio, batch_size, forget_factor, device, verbose
+    n_components, init, tol, max_iter, random_state, alpha_W, alpha_H, l1_ratio, batch_size, forget_factor, device,
+    verbose
         As in :class:`SemiNMF`.
     activation : {"relu", "leaky_relu", "logistic", "tanh", "identity"}, default="relu"
         The function f; X must lie in its range.

@@ -21,11 +21,14 @@ class Problem(Protocol):
     signed: bool
     multiplicative: bool
 
-    def sweep(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False) -> Pass: ...
+    def sweep(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False) -> Pass:
+        """One pass over the data with a step on Z (k, m), written to `out`."""
 
-    def h_step(self, H: Tensor, done: Pass) -> Tensor: ...
+    def h_step(self, H: Tensor, done: Pass) -> Tensor:
+        """A step on H (k, n)."""
 
-    def h_residual(self, H: Tensor, done: Pass) -> float: ...
+    def h_residual(self, H: Tensor, done: Pass) -> float:
+        """Relative projected gradient in H."""
 
 
 class Alternation(NamedTuple):
@@ -72,7 +75,8 @@ def alternate(
     other = Z.new_empty(Z.shape)
     last = check_finite(problem.sweep(Z, H, Z))
     first = checked = last.objective
-    n_iter, beta, limit, measure = 1, FIRST, 1.0, False
+    # Multiplicative updates go unextrapolated: what comes near zero then stays there, and they end worse.
+    n_iter, beta, limit, measure = 1, 0.0 if problem.multiplicative else FIRST, 1.0, False
     H_plain = H
     while True:
         if callback is not None and callback(n_iter, last.objective):

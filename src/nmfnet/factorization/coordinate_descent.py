@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 10  # components whose mutual updates go one by one; the rest of the Gram matrix is a GEMM
-TILE = 2**16  # entries of a factor that are worked on at a time, so that they stay in the cache
+TILE = 2**17  # entries of a factor that are worked on at a time, so that they stay in the cache
 
 
 class _Row(NamedTuple):
@@ -155,7 +155,7 @@ class Tiles:
     """
 
     def __init__(self, k: int, columns: int, like: Tensor) -> None:
-        width = max(256, min(2048, TILE // k)) if like.device.type == "cpu" else columns
+        width = max(512, min(2048, TILE // k)) if like.device.type == "cpu" else columns
         self.slices = [slice(i, min(i + width, columns)) for i in range(0, columns, width)]
         sizes = {s.stop - s.start for s in self.slices}
         self.kernels = {size: CoordinateDescent(k, size, like) for size in sizes}

@@ -50,15 +50,18 @@ class DenseData:
         return self.X[rows]
 
     def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
+        """``out <- H X[rows]t``."""
         torch.mm(H, self.block(rows).T, out=out)
 
     def add_products(self, rows: slice, F: Tensor, Q: Tensor) -> None:
+        """``Q <- Q + F X[rows]``."""
         Q.addmm_(F, self.block(rows))
 
     def finish_products(self, F: Tensor, Q: Tensor) -> None:
-        pass
+        """Nothing is left to do."""
 
     def squares(self, row_weights: Tensor | None) -> float:
+        """Sum of squares, rows weighted."""
         total = 0.0
         for start in range(0, self.shape[0], 4096):
             rows = slice(start, start + 4096)
@@ -67,6 +70,7 @@ class DenseData:
         return total
 
     def mean(self) -> float:
+        """Mean of the entries."""
         blocks = self.X.split(4096)
         return float(sum(block.sum(dtype=torch.float64) for block in blocks)) / max(self.X.numel(), 1)
 
@@ -84,6 +88,7 @@ class SparseData:
         self._buffers: dict[tuple[int, ...], Tensor] = {}
 
     def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
+        """``out <- H X[rows]t``."""
         if rows.start == 0:  # a new pass, a new H
             self._right = self._buffer(H.T).copy_(H.T)
         crow, col, values = self.rows.crow_indices(), self.rows.col_indices(), self.rows.values()
@@ -93,13 +98,15 @@ class SparseData:
         out.copy_(torch.addmm(product, block, self._right, beta=0, out=product).T)
 
     def add_products(self, rows: slice, F: Tensor, Q: Tensor) -> None:
-        pass  # one product with the transpose at the end is faster
+        """Nothing yet: one product with the transpose at the end is faster."""
 
     def finish_products(self, F: Tensor, Q: Tensor) -> None:
+        """Complete Q."""
         product = self._buffer(Q.T)
         Q.copy_(torch.addmm(product, self.columns, self._buffer(F.T).copy_(F.T), beta=0, out=product).T)
 
     def squares(self, row_weights: Tensor | None) -> float:
+        """Sum of squares, rows weighted."""
         values = self.rows.values().double()
         if row_weights is None:
             return float(values.square().sum())
@@ -107,6 +114,7 @@ class SparseData:
         return float((values.square() * row_weights.double().repeat_interleave(counts)).sum())
 
     def mean(self) -> float:
+        """Mean of the entries."""
         return float(self.rows.values().double().sum()) / max(self.shape[0] * self.shape[1], 1)
 
     def _buffer(self, shape_of: Tensor) -> Tensor:
@@ -125,8 +133,8 @@ def as_tensor(array: NDArray[Any]) -> Tensor:
 
 def as_csr(X: Any, device: torch.device) -> Tensor:
     """A SciPy CSR matrix as a tensor."""
-    parts = (as_tensor(part).to(device) for part in (X.indptr, X.indices, X.data))
-    return csr(*parts, X.shape[1])
+    crow, col, values = (as_tensor(part).to(device) for part in (X.indptr, X.indices, X.data))
+    return csr(crow, col, values, X.shape[1])
 
 
 def csr(crow: Tensor, col: Tensor, values: Tensor, n: int) -> Tensor:

@@ -54,7 +54,7 @@ class KullbackLeibler:
                 up = self._quotient_product(rows, F, H)
                 before = F.clone() if until else F
                 multiply_(F, up, sums.expand_as(F).clone(), l1, l2)
-                if until and float((F - before).abs().max()) <= until * float(before.max()):
+                if until and float((F - before).abs().max()) <= until / 100 * float(before.max()):
                     break
             out[:, rows] = F
             weights = None if self.row_weights is None else self.row_weights[rows]

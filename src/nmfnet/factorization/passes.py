@@ -277,7 +277,7 @@ class Surrogate(LeastSquares):
 
     def _losses(self, rows: slice, A: Tensor, D: Tensor) -> Tensor:
         """Loss of each row, shape (c,)."""
-        if self.activation is None:
+        if self.activation is None or self.activation.matching_loss is None:
             X = self.dense.block(rows)
             loss = (X - A).nan_to_num_(0.0).mul_(D) if self.weights is not None else D.square()
             return loss.sum(1, dtype=torch.float64) / 2

@@ -30,7 +30,7 @@ def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int 
         data.finish_products(US, Q)
         last, V = V, orthonormal(Q.T.contiguous())
     # Rayleigh-Ritz in the span of the last V that was multiplied by X.
-    eigenvalues, rotation = torch.linalg.eigh((US.double() @ US.double().T) if m < 4096 else (US @ US.T).double())
+    rotation = torch.linalg.eigh((US.double() @ US.double().T) if m < 4096 else (US @ US.T).double())[1]
     rotation = rotation.flip(1)[:, :k].T.to(US.dtype)
     return rotation @ US, rotation @ last.T
 
@@ -124,13 +124,10 @@ class MeanFilled(DenseData):
         self.means = self.X.nanmean(0).nan_to_num_(0.0)
 
     def block(self, rows: slice) -> Tensor:
+        """X[rows], filled."""
         X = self.X[rows]
         return torch.where(X.isnan(), self.means.to(X.dtype), X)
 
     def mean(self) -> float:
         """Mean of the means."""
         return float(self.means.mean())
-
-    def squares(self, row_weights: Tensor | None) -> float:
-        """Sum of squares of the filled matrix."""
-        return super().squares(row_weights)
