@@ -2,9 +2,16 @@
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from nmfnet import NMF, NonlinearSemiNMF, SemiNMF
+from nmfnet import NMF, NMFAutoencoder, NMFPretraining, NonlinearSemiNMF, SemiNMF
 
-MODELS = [NMF(2), NMF(2, solver="mu"), NMF(2, batch_size=16), SemiNMF(2), NonlinearSemiNMF(2)]
+MODELS = [
+    NMF(2),
+    NMF(2, solver="mu"),
+    NMF(2, batch_size=16),
+    SemiNMF(2),
+    NonlinearSemiNMF(2),
+    NMFAutoencoder(2, pretrain=NMFPretraining(n_ae=3)),
+]
 
 
 @parametrize_with_checks(MODELS)

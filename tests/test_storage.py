@@ -7,7 +7,7 @@ from safetensors.torch import load_file, safe_open, save_file
 from sklearn.exceptions import NotFittedError
 
 import nmfnet
-from nmfnet import ModelFileError, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, Pinv
+from nmfnet import ModelFileError, NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv
 
 X = np.random.default_rng(0).random((40, 5))
 LABELS = {
@@ -55,7 +55,7 @@ def test_parameters_and_feature_names_survive(path):
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(X, columns=list("abcde"))
     model = NMFNetClassifier(
-        [4, 3], solver=Pinv(n_w=2, first_layer="batch"), pretrain=NMFAutoencoder(n_ae=2), alpha=np.float32(0.5),
+        [4, 3], solver=Pinv(n_w=2, first_layer="batch"), pretrain=NMFPretraining(n_ae=2), alpha=np.float32(0.5),
         random_state=np.random.RandomState(0), callbacks=[nmfnet.Callback()],
     ).fit(frame, LABELS["strings"])  # fmt: skip
     model.save(path)

@@ -4,7 +4,7 @@ They are trained by alternating nonnegative matrix factorizations, layer by laye
 """
 
 from nmfnet import datasets
-from nmfnet.decomposition import NMF, NonlinearSemiNMF, SemiNMF
+from nmfnet.decomposition import NMF, NMFAutoencoder, NonlinearSemiNMF, SemiNMF
 from nmfnet.errors import (
     DataError,
     DivergenceError,
@@ -21,7 +21,7 @@ from nmfnet.factorization import (
     semi_nmf,
 )
 from nmfnet.storage import load
-from nmfnet.training import Callback, NMFAutoencoder, Pinv
+from nmfnet.training import Callback, NMFPretraining, Pinv
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,7 @@ __all__ = [
     "NMFNetClassifier",
     "NMFNetError",
     "NMFNetRegressor",
+    "NMFPretraining",
     "NonlinearSemiNMF",
     "Pinv",
     "SemiNMF",

@@ -22,7 +22,7 @@ TEMPLATE = """{what}
         with the others the nonnegativity falls away and the factor step is plain least squares.
     solver : {{"pinv"}} or nmfnet.Pinv, default="pinv"
         The sweep over a batch; an instance carries its own settings, as in ``Pinv(n_w=25)``.
-    pretrain : {{"nmf", None}} or nmfnet.NMFAutoencoder, default=None
+    pretrain : {{"nmf", None}} or nmfnet.NMFPretraining, default=None
         "nmf" starts from a stacked autoencoder of nonnegative matrix factorizations, which needs X >= 0;
         None starts from random weights (He et al., 2015).
     alpha : float, default=0

@@ -3,17 +3,17 @@
 from nmfnet.training.alternating import Pinv
 from nmfnet.training.callbacks import Callback, EpochRecord, PrintLog
 from nmfnet.training.loop import Progress, Settings, train
-from nmfnet.training.pretraining import NMFAutoencoder
+from nmfnet.training.pretraining import NMFPretraining
 
 SOLVERS = {"pinv": Pinv}
-PRETRAININGS = {"nmf": NMFAutoencoder}
+PRETRAININGS = {"nmf": NMFPretraining}
 
 __all__ = [
     "PRETRAININGS",
     "SOLVERS",
     "Callback",
     "EpochRecord",
-    "NMFAutoencoder",
+    "NMFPretraining",
     "Pinv",
     "PrintLog",
     "Progress",

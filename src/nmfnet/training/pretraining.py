@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +20,8 @@ from nmfnet.network import Network
 
 
 @dataclass
-class NMFAutoencoder(BaseEstimator):
-    """Settings of the pre-training, for ``NMFNetClassifier(pretrain=NMFAutoencoder(n_ae=5))``.
+class NMFPretraining(BaseEstimator):
+    """Settings of the pre-training, for ``NMFNetClassifier(pretrain=NMFPretraining(n_ae=5))``.
 
     Parameters
     ----------
@@ -88,17 +88,49 @@ class NMFAutoencoder(BaseEstimator):
             check_data(X)
         rows = torch.randperm(len(X), generator=generator)[: self.batch_size].to(X.device)
         A, Y = X[rows], Y[rows]
-        intercept, hidden = network.intercept, len(network.weights) - 1
-        for layer in range(hidden):
-            if progress is not None:
-                progress(layer + 1)
-            delta = self.delta_x if layer == 0 else self.delta
-            width = network.weights[layer].shape[1]
-            Z, H = starting_factors(A, width, None, None, generator)
-            network.weights[layer], A, _ = self.layer(A, Z, H, network.activation, delta, intercept)
+        widths = [W.shape[1] for W in network.weights[:-1]]
+        encoders, _, A = self.stack(A, widths, network.activation, network.intercept, generator, progress)
+        network.weights[:-1] = encoders
         last = network.weights[-1]
-        delta = self.delta if hidden else self.delta_x
-        network.weights[-1] = nonlinear_least_squares(Y, A, torch.zeros_like(last), delta=delta, intercept=intercept).W
+        delta = self.delta if widths else self.delta_x
+        fit = nonlinear_least_squares(Y, A, torch.zeros_like(last), delta=delta, intercept=network.intercept)
+        network.weights[-1] = fit.W
+
+    def stack(
+        self,
+        A: Tensor,
+        widths: Sequence[int],
+        f: Activation,
+        intercept: bool,
+        generator: torch.Generator,
+        progress: Callable[[int], None] | None = None,
+    ) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Autoencoders one on another, each on the codes of the one below.
+
+        Parameters
+        ----------
+        A : Tensor of shape (m, n), nonnegative
+        widths : sequence of int
+            Components of each.
+        f, intercept, generator, progress
+            Of the encoders; as in a call.
+
+        Returns
+        -------
+        encoders, decoders : list of Tensor
+            W and H of :meth:`layer`, from the data up.
+        A : Tensor of shape (m, widths[-1])
+            The codes of the last.
+        """
+        encoders, decoders = [], []
+        for number, width in enumerate(widths, 1):
+            if progress is not None:
+                progress(number)
+            Z, H = starting_factors(A, width, None, None, generator)
+            W, A, H = self.layer(A, Z, H, f, self.delta_x if number == 1 else self.delta, intercept)
+            encoders.append(W)
+            decoders.append(H)
+        return encoders, decoders, A
 
     def layer(
         self, A: Tensor, Z: Tensor, H: Tensor, f: Activation, delta: float, intercept: bool
