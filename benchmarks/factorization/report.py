@@ -1,0 +1,59 @@
+"""Write docs/results/factorization.md from the stored results.
+
+python benchmarks/factorization/report.py
+"""
+
+import json
+import statistics
+from pathlib import Path
+
+OUT = Path(__file__).resolve().parents[2] / "docs" / "results"
+HEAD = """# The factorizations against scikit-learn
+
+Written by `python benchmarks/factorization/report.py` from [factorization/](factorization/). `speed.py` and `quality.py`
+in `benchmarks/factorization` make the results and say how. A run marked *shared* was made while other work
+ran on the machine: of those look at the ratio of processor seconds only, and make them again with `--idle`.
+"""
+
+
+def read(pattern):
+    return [json.loads(path.read_text()) for path in sorted((OUT / "factorization").glob(pattern))]
+
+
+def speed():
+    """Yield the lines of the table of times."""
+    yield "\n## Time to scikit-learn's own final objective\n"
+    yield "| case | shape | rank | tol | scikit-learn, s | nmfnet, s | share | passes | peak MiB, theirs / ours | machine |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
+    for result in read("speed-*.json"):
+        clock = "seconds" if result["idle"] else "cpu"
+        theirs = statistics.median(run["theirs"][clock] for run in result["runs"])
+        ours = statistics.median(run["ours"][clock] for run in result["runs"])
+        last = result["runs"][-1]
+        gap = last["ours"]["objective"] / last["theirs"]["objective"] - 1
+        reached = all(run["ours"]["reached"] for run in result["runs"])
+        share = f"**{ours / theirs:.2f}**" if reached else f"not reached: ends {100 * gap:.2f} % above"
+        memory = " / ".join(f"{result['memory'][k]:.0f}" for k in ("theirs", "ours")) if "memory" in result else "-"
+        yield (
+            f"| {result['case']} | {' × '.join(map(str, result['shape']))} | {result['rank']} | {result.get('tol', 1e-4):g} | "
+            f"{theirs:.1f} | {ours:.1f} | {share} | {last['ours']['passes']} | {memory} | "
+            f"{'idle' if result['idle'] else 'shared'}, {result['threads']} thread |"
+        )
+
+
+def quality():
+    """Yield the tables of missing values and of the autoencoder."""
+    for result in read("quality-*.json"):
+        yield f"\n## {result['title']}\n\n{result['note']}\n"
+        yield "| " + " | ".join(result["columns"]) + " |"
+        yield "| --- " + "| ---: " * (len(result["columns"]) - 1) + "|"
+        for row in result["rows"]:
+            yield "| " + " | ".join(f"{x:.4g}" if isinstance(x, float) else str(x) for x in row) + " |"
+        if "picture" in result:
+            yield f"\n![{result['title']}](factorization/{result['picture']})"
+
+
+if __name__ == "__main__":
+    text = "\n".join([HEAD, *speed(), *quality()]) + "\n"
+    (OUT / "factorization.md").write_text(text)
+    print(text)
