@@ -19,9 +19,8 @@ strength = Z * np.linalg.norm(model.components_, axis=1)
 
 print("Agreement with the three cultivars (adjusted Rand index; 1 is perfect):")
 print(f"  strongest component  {adjusted_rand_score(wine.target, strength.argmax(1)):.2f}")
-print(
-    f"  k-means              {adjusted_rand_score(wine.target, KMeans(3, n_init=10, random_state=0).fit_predict(X)):.2f}"
-)
+clusters = KMeans(3, n_init=10, random_state=0).fit_predict(X)
+print(f"  k-means              {adjusted_rand_score(wine.target, clusters):.2f}")
 for j, component in enumerate(model.components_):
     most = np.argsort(-np.abs(component))[:3]
     print(f"Component {j}: " + ", ".join(f"{wine.feature_names[i]} {component[i]:+.1f}" for i in most))

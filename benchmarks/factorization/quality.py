@@ -43,7 +43,7 @@ def missing(rows):
         print(table[-1], flush=True)
     return {
         "title": "Hidden entries",
-        "note": f"A fifth of the entries hidden at random; relative error on them. Fashion-MNIST: {len(fashion)} images.",
+        "note": f"A fifth of the entries hidden; relative error on them. Fashion-MNIST: {len(fashion)} images.",
         "columns": ["data", "rank", "NMF, masked", "mean imputation + scikit-learn's NMF", "mean imputation",
                     "nmfnet, processor s", "scikit-learn, processor s"],
         "rows": table,
@@ -68,10 +68,8 @@ def autoencoder(rows):
         start = time.process_time()
         model.fit(X)
         seconds = time.process_time() - start
-        errors = [
-            float(np.square(part - model.inverse_transform(model.transform(part))).sum(1).mean())
-            for part in (X, X_test)
-        ]
+        rebuilt = [model.inverse_transform(model.transform(A)) for A in (X, X_test)]
+        errors = [float(np.square(A - B).sum(1).mean()) for A, B in zip((X, X_test), rebuilt, strict=True)]
         table.append([name, *errors, round(seconds, 1)])
         components[name] = model.components_[:10]
         print(table[-1], flush=True)

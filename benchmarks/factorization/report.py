@@ -10,8 +10,8 @@ from pathlib import Path
 OUT = Path(__file__).resolve().parents[2] / "docs" / "results"
 HEAD = """# The factorizations against scikit-learn
 
-Written by `python benchmarks/factorization/report.py` from [factorization/](factorization/). `speed.py` and `quality.py`
-in `benchmarks/factorization` make the results and say how. A run marked *shared* was made while other work
+Written by `python benchmarks/factorization/report.py` from [factorization/](factorization/).
+`speed.py` and `quality.py` in `benchmarks/factorization` make the results and say how. A run marked *shared* was made while other work
 ran on the machine: of those look at the ratio of processor seconds only, and make them again with `--idle`.
 """
 
@@ -23,7 +23,8 @@ def read(pattern):
 def speed():
     """Yield the lines of the table of times."""
     yield "\n## Time to scikit-learn's own final objective\n"
-    yield "| case | shape | rank | tol | scikit-learn, s | nmfnet, s | share | passes | peak MiB, theirs / ours | machine |"
+    columns = "case|shape|rank|tol|scikit-learn, s|nmfnet, s|share|passes|peak MiB, theirs / ours|machine"
+    yield f"| {columns.replace('|', ' | ')} |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
     for result in read("speed-*.json"):
         clock = "seconds" if result["idle"] else "cpu"
@@ -34,8 +35,9 @@ def speed():
         reached = all(run["ours"]["reached"] for run in result["runs"])
         share = f"**{ours / theirs:.2f}**" if reached else f"not reached: ends {100 * gap:.2f} % above"
         memory = " / ".join(f"{result['memory'][k]:.0f}" for k in ("theirs", "ours")) if "memory" in result else "-"
+        shape = " × ".join(map(str, result["shape"]))
         yield (
-            f"| {result['case']} | {' × '.join(map(str, result['shape']))} | {result['rank']} | {result.get('tol', 1e-4):g} | "
+            f"| {result['case']} | {shape} | {result['rank']} | {result.get('tol', 1e-4):g} | "
             f"{theirs:.1f} | {ours:.1f} | {share} | {last['ours']['passes']} | {memory} | "
             f"{'idle' if result['idle'] else 'shared'}, {result['threads']} thread |"
         )

@@ -4,13 +4,15 @@
     python benchmarks/factorization/report.py      writes docs/results/factorization.md
 
 scikit-learn's estimator is fitted with its defaults (init "nndsvda", solver "cd") and the case's tol, its start
-included in the time.  The objective it ends at is the target.  nmfnet's is fitted with its own start, and the
-time until its objective is no larger is taken, by a callback that reads the clock after each pass.  Both run one after the other
-in the same process, `--repeat` times in turns, on the same array.  Memory is the peak of a run of each in a
+included in the time.  The objective it ends at is the target.  nmfnet's is fitted with its own start, and
+the time until its objective is no larger is taken by a callback that reads the clock after each pass.  Both run
+one after the other in the same process, `--repeat` times in turns, on the same array.  Memory is the peak of a run
+of each in a
 process of its own, less that before the fit.  `--idle` says in the result that nothing else ran on the machine.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -128,10 +130,8 @@ def ours(case, X, target):
             raise Reached
 
     model._announce = look
-    try:
+    with contextlib.suppress(Reached):
         model.fit(X)
-    except Reached:
-        pass
     if "batch_size" in case:  # the objective of the final transform, which the time includes
         seen.append({**clock.read(), "passes": model.n_iter_, "objective": model.objective_})
     return {**seen[-1], "reached": seen[-1]["objective"] <= target}
