@@ -10,9 +10,9 @@ from pathlib import Path
 OUT = Path(__file__).resolve().parents[2] / "docs" / "results"
 HEAD = """# The factorizations against scikit-learn
 
-Written by `python benchmarks/factorization/report.py` from [factorization/](factorization/).
-`speed.py` and `quality.py` in `benchmarks/factorization` make the results and say how. A run marked *shared* was made while other work
-ran on the machine: of those look at the ratio of processor seconds only, and make them again with `--idle`.
+Written by `python benchmarks/factorization/report.py` from [factorization/](factorization/). `speed.py` and
+`quality.py` in `benchmarks/factorization` make the results and say how. A run marked *shared* was made while
+other work ran on the machine: there the times are processor seconds. Make it again with `--idle`.
 """
 
 
