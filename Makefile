@@ -1,22 +1,26 @@
 # make demo   a network trained on bundled data, from nothing but Python 3.11 or newer
 # make test   ruff, mypy and pytest
-# Both set up .venv at first and reuse it afterwards.
+# make bench  a small comparison of solvers: digits and a table, one seed
+# They set up .venv at first and reuse it afterwards.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test clean
+.PHONY: demo test bench clean
 
 demo: $(VENV)/.demo
-	$(BIN)/nmfnet train digits --hidden 200-100 --pretrain nmf --epochs 30 --seed 0 --out demo-output
+	$(BIN)/nmfnet train digits --hidden 200-100 --epochs 30 --seed 0 --out demo-output
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks.bench run --datasets small --epochs 15
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

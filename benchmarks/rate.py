@@ -24,7 +24,7 @@ import nmfnet
 from nmfnet.activations import get_activation
 from nmfnet.network import Network, he_weights
 from nmfnet.training import Pinv
-from nmfnet.training.loop import shuffled
+from nmfnet.training.loop import Plan, shuffled
 
 OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "rate.md"
 aten = torch.ops.aten
@@ -77,7 +77,7 @@ def main() -> None:
     for delta_x in (5e-3, 4e-2):
         weights = he_weights([784, 1000, 500, 10], False, torch.Generator().manual_seed(0), torch.float32)
         network = Network(weights, get_activation("relu"), intercept=False)
-        sweep = Pinv(delta=1e-14, delta_x=delta_x).prepare(network, X, 0.0, 0.0)
+        sweep = Pinv(delta=1e-14, delta_x=delta_x).prepare(network, X, Plan(n_samples=len(X)))
         epoch(sweep, X, Y, 0)  # warm-up
         with Recorder() as recorder:
             epoch(sweep, X, Y, 1)

@@ -38,3 +38,16 @@ def small():
     """Forty samples of three classes that mean nothing."""
     rng = np.random.default_rng(0)
     return rng.random((40, 5)), np.arange(40) % 3
+
+
+@pytest.fixture
+def bounded(monkeypatch):
+    """Fail where a factorization is tried for ever."""
+    calls, cholesky = [], torch.linalg.cholesky_ex
+
+    def counted(*args, **kwargs):
+        calls.append(1)
+        assert len(calls) < 1000, "factorized for ever"
+        return cholesky(*args, **kwargs)
+
+    monkeypatch.setattr(torch.linalg, "cholesky_ex", counted)

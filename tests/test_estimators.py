@@ -49,7 +49,8 @@ def test_attributes_are_those_of_mlp(digits):
     assert ours.n_layers_ == theirs.n_layers_ and ours.n_outputs_ == theirs.n_outputs_
     np.testing.assert_array_equal(ours.classes_, theirs.classes_)
     assert ours.n_iter_ == 3 == len(ours.history_)
-    assert ours.out_activation_ == "identity"
+    assert ours.out_activation_ == theirs.out_activation_ == "softmax"
+    assert NMFNetClassifier((4,), solver="pinv", max_iter=1).fit(X, y).out_activation_ == "identity"
     Z = X
     for W, b in zip(ours.coefs_[:-1], ours.intercepts_[:-1], strict=True):
         Z = np.maximum(Z @ W + b, 0)
@@ -138,8 +139,9 @@ def test_multi_output_regression():
 
 def test_warm_start_goes_on(digits):
     X, _, y, _ = digits
-    whole = NMFNetClassifier((20,), max_iter=4, random_state=0, n_iter_no_change=100).fit(X, y)
-    model = NMFNetClassifier((20,), max_iter=2, random_state=0, warm_start=True, n_iter_no_change=100).fit(X, y)
+    settings = {"solver": "pinv", "random_state": 0, "n_iter_no_change": 100}
+    whole = NMFNetClassifier((20,), max_iter=4, **settings).fit(X, y)
+    model = NMFNetClassifier((20,), max_iter=2, warm_start=True, **settings).fit(X, y)
     first = model.history_[-1]["objective"]
     model.fit(X, y)
     assert model.n_iter_ == 4
@@ -176,8 +178,9 @@ def test_held_out_rows_do_not_touch_the_weights():
 
 def test_the_objective_in_the_history_has_the_penalty():
     X, y = make_regression(50, 3, random_state=0)
-    model = NMFNetRegressor((), alpha=2.0, max_iter=2, fit_intercept=False, random_state=0).fit(X, y)
-    first = NMFNetRegressor((), alpha=2.0, max_iter=1, fit_intercept=False, random_state=0).fit(X, y)
+    settings = {"solver": "pinv", "alpha": 2.0, "fit_intercept": False, "random_state": 0}
+    model = NMFNetRegressor((), max_iter=2, **settings).fit(X, y)
+    first = NMFNetRegressor((), max_iter=1, **settings).fit(X, y)
     fit = ((first.predict(X) - y) ** 2).sum() / 2
     penalty = 2.0 * (model.coefs_[0] ** 2).sum() / 2
     assert model.history_[1]["objective"] == pytest.approx((fit + penalty) / 50)

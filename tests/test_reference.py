@@ -10,6 +10,7 @@ from nmfnet import NMFPretraining, Pinv, nmf, nonlinear_least_squares, nonlinear
 from nmfnet.activations import get_activation
 from nmfnet.factorization import nmf_update, nonlinear_z_step, semi_nmf_z_step
 from nmfnet.network import Network
+from nmfnet.training.loop import Plan
 from references import paper
 
 EPS = np.finfo(np.float64).tiny
@@ -45,7 +46,7 @@ def test_sweep(name, bias, hidden, first_layer):
     expected = paper.sweep(name, weights, X, Y, X_all, 4, 2, 0.9, delta_x, delta, EPS, bias, first_layer)
     network = Network(tensors(*weights), get_activation(name), bias)
     solver = Pinv(n_w=4, n_z=2, omega=0.9, delta=delta, delta_x=delta_x, first_layer=first_layer)
-    outputs = solver.prepare(network, torch.tensor(X_all), 0.0, 0.0)(*tensors(X, Y))
+    outputs = solver.prepare(network, torch.tensor(X_all), Plan(n_samples=len(X_all)))(*tensors(X, Y))
     for ours, reference in zip(network.weights, expected, strict=True):
         assert_close(ours, reference)
     Z = X

@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, safe_open, save_file
+from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
 import nmfnet
@@ -245,3 +247,28 @@ def test_weights_that_do_not_fit(saved, change, message):
     changed(saved, change_weights=change)
     with pytest.raises(ModelFileError, match=message):
         nmfnet.load(saved)
+
+
+def test_files_of_the_first_format_load():
+    model = nmfnet.load(Path(__file__).parent / "models" / "format-1.safetensors")
+    X, y = load_iris(return_X_y=True)
+    assert model.solver == "pinv" and model.network_.output.name == "identity" and model.network_.inputs is None
+    assert model.score(X.astype(np.float32), y) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("inputs.shift", lambda t: t[:-1], "do not fit"),
+        ("inputs.factor", lambda t: t * float("nan"), "not finite"),
+        ("inputs.factor", lambda t: t.double(), "dtype"),
+    ],
+)
+def test_scalings_that_do_not_fit_are_refused(tmp_path, name, change, message):
+    X, y = load_iris(return_X_y=True)
+    NMFNetClassifier((4,), max_iter=2).fit(X.astype(np.float32), y).save(tmp_path / "model")
+    with safe_open(tmp_path / "model", framework="pt") as file:
+        tensors, metadata = {key: file.get_tensor(key) for key in list(file.keys())}, file.metadata()
+    save_file({**tensors, name: change(tensors[name]).contiguous()}, tmp_path / "other", metadata=metadata)
+    with pytest.raises(ModelFileError, match=message):
+        nmfnet.load(tmp_path / "other")

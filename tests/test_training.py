@@ -10,27 +10,36 @@ from nmfnet import Callback, DataError, DivergenceError, DivergenceWarning, NMFN
 from nmfnet.activations import ACTIVATIONS, get_activation
 from nmfnet.network import Network, he_weights
 from nmfnet.training import Progress, Settings, train
-from nmfnet.training.loop import shuffled
+from nmfnet.training.loop import Plan, shuffled
 
 
 class FakeSolver:
     """Calls `step` instead of a sweep; the outputs are those of the network."""
 
-    default_batch_size = 10
-
     def __init__(self, step):
         self.step = step
 
-    def prepare(self, network, X, alpha, l1_ratio):
-        self.calls = 0
+    def prepare(self, network, X, plan):
+        return FakeSweep(network, self.step)
 
-        def sweep(X, Y):
-            outputs = network.predict(X)
-            self.calls += 1
-            network.weights[0] = self.step(network.weights[0], self.calls)
-            return outputs
 
-        return sweep
+class FakeSweep:
+    retries = 0
+
+    def __init__(self, network, step):
+        self.network, self.step, self.calls = network, step, 0
+
+    def weights(self):
+        return self.network.weights
+
+    def fork(self):
+        return self
+
+    def __call__(self, X, Y):
+        outputs = self.network.predict(X)
+        self.calls += 1
+        self.network.weights[0] = self.step(self.network.weights[0], self.calls)
+        return outputs
 
 
 def run(step, max_iter=5, *, validation=None, callbacks=(), tol=0.0, n_iter_no_change=100, batch_size=10):
@@ -188,7 +197,7 @@ def test_a_sweep_reduces_the_objective_and_float32_agrees_with_float64(name, dty
     outputs = {}
     for kind in (torch.float64, torch.float32):
         network = Network([W.to(kind) for W in weights], get_activation(name), intercept=True)
-        sweep = Pinv().prepare(network, X.to(kind), 0.0, 0.0)
+        sweep = Pinv().prepare(network, X.to(kind), Plan(n_samples=len(X)))
         for _ in range(3):
             sweep(X.to(kind), Y.to(kind))
         outputs[kind] = network.predict(X.to(kind))
@@ -201,7 +210,7 @@ def test_a_sweep_reduces_the_objective_and_float32_agrees_with_float64(name, dty
 def test_the_penalty_shrinks_and_l1_thins_the_weights():
     rng = np.random.default_rng(2)
     X, y = rng.standard_normal((200, 10)), rng.standard_normal(200)
-    settings = {"max_iter": 5, "random_state": 0}
+    settings = {"solver": "pinv", "max_iter": 5, "random_state": 0}
 
     def weights(**penalty):
         return NMFNetRegressor((20, 15), **settings, **penalty).fit(X, y).coefs_
@@ -263,4 +272,4 @@ def test_bad_settings_of_the_pretraining():
 
 def test_pretraining_without_hidden_layers_takes_any_data():
     X = np.array([[-1.0], [2.0], [3.0]])
-    assert NMFNetRegressor((), pretrain="nmf", max_iter=1).fit(X, X[:, 0]).score(X, X[:, 0]) > 0.999
+    assert NMFNetRegressor((), solver="pinv", pretrain="nmf", max_iter=1).fit(X, X[:, 0]).score(X, X[:, 0]) > 0.999

@@ -21,7 +21,7 @@ from nmfnet.factorization import (
     semi_nmf,
 )
 from nmfnet.storage import load
-from nmfnet.training import Callback, NMFPretraining, Pinv
+from nmfnet.training import Callback, NMFPretraining, Pinv, Relaxed
 
 __version__ = "0.1.0"
 
@@ -40,6 +40,7 @@ __all__ = [
     "NMFPretraining",
     "NonlinearSemiNMF",
     "Pinv",
+    "Relaxed",
     "SemiNMF",
     "datasets",
     "load",

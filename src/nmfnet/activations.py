@@ -6,7 +6,7 @@ Each is monotone with a slope in [0, 1]: all that the paper's nonlinear least-sq
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,15 @@ def get_activation(activation: str | Activation) -> Activation:
         If the name is unknown.
     """
     return activation if isinstance(activation, Activation) else activation_named(activation)
+
+
+def activations_named(activation: object, n: int) -> Activation | list[Activation]:
+    """Activation of all hidden layers by its name, or of each of the `n` by a list of theirs."""
+    if isinstance(activation, str) or not isinstance(activation, Sequence):
+        return activation_named(activation)
+    if len(activation) != n:
+        raise ValueError(f"activation has {len(activation)} names for {n} hidden layers; give one, or one for each.")
+    return [activation_named(name) for name in activation]
 
 
 def activation_named(activation: object) -> Activation:

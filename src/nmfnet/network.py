@@ -1,9 +1,9 @@
-"""The network: its weights, its forward pass, its predictions."""
+"""The network: its scaling, its weights, its forward pass, its predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -12,30 +12,54 @@ from torch import Tensor
 from nmfnet.activations import Activation
 from nmfnet.factorization import penalty
 from nmfnet.linalg import affine
+from nmfnet.outputs import LINEAR, Output
+from nmfnet.scaling import Scaling
 
 
 @dataclass
 class Network:
-    """A fully-connected network with a linear output layer.
+    """A fully-connected network.
 
     Attributes
     ----------
     weights : list of Tensor
         W[l] of shape (n_{l-1} + 1, n_l) with the bias in the last row, or (n_{l-1}, n_l) without.
-    activation : Activation
-        Of the hidden layers.
+    activation : Activation or sequence of Activation
+        Of the hidden layers: of all, or one by one.
     intercept : bool
         Whether layers have a bias.
+    output : Output
+        What the outputs A[L] mean.
+    inputs : Scaling or None
+        Of X, before the first layer.
+    targets : Scaling or None
+        Of real targets: the outputs are on its scale.
     """
 
     weights: list[Tensor]
-    activation: Activation
+    activation: Activation | Sequence[Activation]
     intercept: bool = True
+    output: Output = LINEAR
+    inputs: Scaling | None = None
+    targets: Scaling | None = None
 
     @property
     def sizes(self) -> list[int]:
-        """Widths n_0, ..., n_L."""
-        return [len(self.weights[0]) - self.intercept, *(W.shape[1] for W in self.weights)]
+        """Widths n_0, ..., n_L; n_0 is that of X."""
+        first = len(self.weights[0]) - self.intercept if self.inputs is None else len(self.inputs.shift)
+        return [first, *(W.shape[1] for W in self.weights)]
+
+    @property
+    def activations(self) -> list[Activation]:
+        """Of each hidden layer."""
+        if isinstance(self.activation, Activation):
+            return [self.activation] * (len(self.weights) - 1)
+        return list(self.activation)
+
+    @property
+    def activation_names(self) -> str | list[str]:
+        """Name of the activation, or of each layer's where they differ."""
+        return self.activation.name if isinstance(self.activation, Activation) else [f.name for f in self.activation]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -48,14 +72,15 @@ class Network:
         Returns
         -------
         Z : list of Tensor
-            The inputs of every layer: X, Z[1], ..., Z[L-1].
+            The inputs of every layer: X (scaled), Z[1], ..., Z[L-1].
         A : list of Tensor
-            The pre-activations A[1], ..., A[L] of every layer; the last are the network's outputs.
+            The pre-activations A[1], ..., A[L] of every layer; the last are the outputs, on the scale of
+            the scaled targets.
         """
-        Z, A = [X], []
-        for W in self.weights[:-1]:
+        Z, A = [X if self.inputs is None else self.inputs(X)], []
+        for W, f in zip(self.weights, self.activations, strict=False):
             A.append(affine(Z[-1], W, self.intercept))
-            Z.append(self.activation(A[-1]))
+            Z.append(f(A[-1]))
         A.append(affine(Z[-1], self.weights[-1], self.intercept))
         return Z, A
 
@@ -64,10 +89,35 @@ class Network:
         outputs = []
         for Z in X.split(rows):
             Z = Z.to(self.weights[0].device)
-            for W in self.weights[:-1]:
-                Z = self.activation(affine(Z, W, self.intercept))
+            Z = Z if self.inputs is None else self.inputs(Z)
+            for W, f in zip(self.weights, self.activations, strict=False):
+                Z = f(affine(Z, W, self.intercept))
             outputs.append(affine(Z, self.weights[-1], self.intercept))
-        return torch.cat(outputs)
+        return self.original_outputs(torch.cat(outputs))
+
+    def scaled_targets(self, Y: Tensor) -> Tensor:
+        """Targets (m, n_L) on the scale of the outputs."""
+        return Y if self.targets is None else self.targets(Y)
+
+    def original_outputs(self, A: Tensor) -> Tensor:
+        """Outputs (m, n_L) on the scale of the targets."""
+        return A if self.targets is None else self.targets.inverse(A)
+
+    def with_weights(self, weights: Sequence[Tensor]) -> Network:
+        """Return a network like this one with other weights."""
+        return replace(self, weights=list(weights))
+
+    def folded(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights (n_{l-1}, n_l) and biases (n_l,) of a network without scalings that predicts the same."""
+        layers = [(W[:-1], W[-1]) if self.intercept else (W, W.new_zeros(W.shape[1])) for W in self.weights]
+        if self.inputs is not None:
+            W, b = layers[0]
+            W = self.inputs.factor @ W if self.inputs.projects else self.inputs.factor[:, None] * W
+            layers[0] = (W, b - self.inputs.shift @ W)
+        if self.targets is not None:
+            W, b = layers[-1]
+            layers[-1] = (W / self.targets.factor, self.targets.inverse(b))
+        return layers
 
     def is_finite(self) -> bool:
         """Whether every weight is finite."""
@@ -79,10 +129,13 @@ class Network:
 
     def on(self, device: torch.device | str) -> Network:
         """Return a network with these weights on a device."""
-        return Network([W.to(device) for W in self.weights], self.activation, self.intercept)
+        inputs, targets = (None if scaling is None else scaling.on(device) for scaling in (self.inputs, self.targets))
+        return replace(self, weights=[W.to(device) for W in self.weights], inputs=inputs, targets=targets)
 
 
-def he_weights(sizes: Sequence[int], intercept: bool, generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:
+def he_weights(
+    sizes: Sequence[int], intercept: bool, generator: torch.Generator, dtype: torch.dtype, last: float = 1.0
+) -> list[Tensor]:
     """Random weights of variance 2 / n_{l-1} (He et al., 2015), biases zero.
 
     Parameters
@@ -94,6 +147,8 @@ def he_weights(sizes: Sequence[int], intercept: bool, generator: torch.Generator
     generator : torch.Generator
         On the CPU, so that a seed means the same on every device.
     dtype : torch.dtype
+    last : float, default=1
+        Factor of the output layer's.
 
     Returns
     -------
@@ -104,4 +159,5 @@ def he_weights(sizes: Sequence[int], intercept: bool, generator: torch.Generator
         W = torch.zeros(rows + intercept, columns, dtype=dtype)
         W[:rows] = torch.randn(rows, columns, generator=generator, dtype=dtype) * (2 / rows) ** 0.5
         weights.append(W)
+    weights[-1] *= last
     return weights

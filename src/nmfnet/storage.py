@@ -14,17 +14,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from sklearn.utils.validation import check_is_fitted
 
-from nmfnet.activations import activation_named
+from nmfnet.activations import activations_named
 from nmfnet.errors import ModelFileError
 from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.network import Network
+from nmfnet.outputs import Output
+from nmfnet.scaling import Scaling
 from nmfnet.training import PRETRAININGS, SOLVERS
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # version 1 had neither output functions nor scalings
 ESTIMATORS = {"NMFNetClassifier": NMFNetClassifier, "NMFNetRegressor": NMFNetRegressor}
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
 NOT_SAVED = ("callbacks",)
+SCALINGS = ("inputs", "targets")
 TOO_MUCH = (ArithmeticError, MemoryError, RecursionError)
 
 
@@ -52,16 +55,21 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
         "format_version": FORMAT_VERSION,
         "estimator": type(estimator).__name__,
         "parameters": {k: _plain(v) for k, v in estimator.get_params(deep=False).items() if k not in NOT_SAVED},
-        "network": {"activation": estimator.network_.activation.name, "intercept": estimator.network_.intercept},
+        "network": {
+            "activation": estimator.network_.activation_names,
+            "intercept": estimator.network_.intercept,
+            "output": estimator.network_.output.name,
+            "label_smoothing": estimator.network_.output.smoothing,
+        },
         "state": _plain(estimator._get_state()),
     }
-    tensors = {f"weight.{i}": W.detach().cpu().contiguous() for i, W in enumerate(estimator.network_.weights, 1)}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(estimator.network_).items()}
     path = Path(path)
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.absolute().parent} to save the model in.")
     text = json.dumps(header, allow_nan=False)
     try:
-        _rebuild(json.loads(text), list(tensors.values()))
+        _rebuild(json.loads(text), dict(tensors))
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"This model could not be loaded again: {error}") from error
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -70,6 +78,16 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _tensors(network: Network) -> dict[str, torch.Tensor]:
+    """All tensors of a network by their names in the file."""
+    tensors = {f"weight.{i}": W for i, W in enumerate(network.weights, 1)}
+    for name in SCALINGS:
+        scaling = getattr(network, name)
+        if scaling is not None:
+            tensors |= {f"{name}.shift": scaling.shift, f"{name}.factor": scaling.factor}
+    return tensors
 
 
 def _plain(value: Any) -> Any:
@@ -114,8 +132,8 @@ def load(path: str | os.PathLike[str]) -> Any:
             if "nmfnet" not in metadata:
                 raise ModelFileError(f"{path} is a safetensors file, but not a nmfnet model.")
             header = json.loads(metadata["nmfnet"])
-            weights = [file.get_tensor(f"weight.{i}") for i in range(1, len(list(file.keys())) + 1)]
-        return _rebuild(header, weights)
+            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+        return _rebuild(header, tensors)
     except ModelFileError:
         raise
     except FileNotFoundError:
@@ -124,23 +142,39 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise ModelFileError(f"{path} is not a readable nmfnet model: {error}") from None
 
 
-def _rebuild(header: dict[str, Any], weights: list[torch.Tensor]) -> BaseNMFNet:
-    """From the header and the weights to an estimator, refusing whatever does not fit together."""
-    if header["format"] != "nmfnet" or header["format_version"] != FORMAT_VERSION:
+def _rebuild(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> BaseNMFNet:
+    """From the header and the tensors to an estimator, refusing whatever does not fit together."""
+    if header["format"] != "nmfnet" or header["format_version"] not in (1, FORMAT_VERSION):
         raise ModelFileError(
             f"The model has format {header['format']!r} version {header['format_version']!r}; "
-            f"this nmfnet reads version {FORMAT_VERSION}."
+            f"this nmfnet reads versions 1 to {FORMAT_VERSION}."
         )
     cls = ESTIMATORS[header["estimator"]]
     parameters = {k: _settings(v) for k, v in header["parameters"].items() if k not in NOT_SAVED}
     estimator = cls(**parameters)
     estimator.device = "cpu"
     estimator._check_parameters()
-    network = Network(weights, activation_named(header["network"]["activation"]), bool(header["network"]["intercept"]))
-    _check_weights(network)
-    estimator.network_ = network
+    estimator.network_ = _network(header["network"], dict(tensors))
     estimator._set_state(header["state"])
     return estimator
+
+
+def _network(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Network:
+    """The network, checked; every tensor must have its place in it."""
+    scalings = {}
+    for name in SCALINGS:
+        if f"{name}.shift" in tensors:
+            scalings[name] = Scaling(tensors.pop(f"{name}.shift"), tensors.pop(f"{name}.factor"))
+    network = Network(
+        [tensors[f"weight.{i}"] for i in range(1, len(tensors) + 1)],
+        activations_named(header["activation"], len(tensors) - 1),
+        bool(header["intercept"]),
+        Output(header.get("output", "identity"), float(header.get("label_smoothing", 0.0))),
+        **scalings,
+    )
+    _check_weights(network)
+    _check_scalings(network)
+    return network
 
 
 def _settings(value: Any) -> Any:
@@ -162,3 +196,20 @@ def _check_weights(network: Network) -> None:
             raise ModelFileError(f"weight.{number} does not fit onto weight.{number - 1}.")
     if not network.is_finite():
         raise ModelFileError("The model has weights that are not finite.")
+
+
+def _check_scalings(network: Network) -> None:
+    intercept = network.intercept
+    widths = {"inputs": len(network.weights[0]) - intercept, "targets": network.weights[-1].shape[1]}
+    for name, width in widths.items():
+        scaling = getattr(network, name)
+        if scaling is None:
+            continue
+        shift, factor = scaling.shift, scaling.factor
+        fits = shift.ndim == 1 and factor.ndim in (1, 2) and len(shift) == len(factor) and factor.shape[-1] == width
+        if not fits or (name == "targets" and factor.ndim == 2):
+            raise ModelFileError(f"{name}.shift and {name}.factor do not fit each other or the weights.")
+        if any(t.dtype != network.dtype or not t.isfinite().all() for t in (shift, factor)):
+            raise ModelFileError(f"{name}.shift or {name}.factor is not finite, or not of the weights' dtype.")
+    if network.targets is not None and not network.targets.factor.all():
+        raise ModelFileError("targets.factor has a zero.")

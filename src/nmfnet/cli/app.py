@@ -56,12 +56,20 @@ SolverName = Annotated[str, typer.Option(metavar="NAME", help=f"The sweep over a
 Pretrain = Annotated[Pretraining, typer.Option(help="Start from an autoencoder of NMFs; needs data >= 0.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Passes over the data.")]
 DeltaX = Annotated[
-    float | None, typer.Option("--delta-x", metavar="SHARE", help="Threshold of the singular values of the data.")
+    float | None,
+    typer.Option("--delta-x", metavar="SHARE", help="With pinv: threshold of the singular values of the data."),
 ]
 Delta = Annotated[
-    float | None, typer.Option("--delta", metavar="SHARE", help="Threshold of the singular values of hidden layers.")
+    float | None,
+    typer.Option(
+        "--delta",
+        metavar="SHARE",
+        help="Threshold of the singular values of hidden layers (pinv), or relative step (relaxed).",
+    ),
 ]
-BatchSize = Annotated[str, typer.Option(metavar="ROWS", help="Most rows in a batch; auto: 5000, or all if fewer.")]
+BatchSize = Annotated[
+    str, typer.Option(metavar="ROWS", help="Most rows in a batch; auto: up to 1000, with pinv 5000.")
+]
 Alpha = Annotated[float, typer.Option(min=0, help="Strength of the penalty on the weights.")]
 L1Ratio = Annotated[float, typer.Option(min=0, max=1, help="Share of L1 in the penalty.")]
 Bias = Annotated[bool, typer.Option("--bias/--no-bias", help="Whether layers have biases.")]
@@ -140,7 +148,7 @@ def train(
     target: Target = None,
     hidden: Hidden = "100",
     activation: ActivationName = "relu",
-    solver: SolverName = "pinv",
+    solver: SolverName = "relaxed",
     pretrain: Pretrain = Pretraining.none,
     epochs: Epochs = 20,
     batch_size: BatchSize = "auto",

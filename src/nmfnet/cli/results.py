@@ -149,7 +149,8 @@ def settings(run: Run) -> dict[str, Any]:
 def network(model: BaseNMFNet) -> str:
     """Sizes of the layers and the activation, as in ``64-100-10, relu``."""
     sizes = [model.n_features_in_, *(W.shape[1] for W in model.coefs_)]
-    hidden = model.network_.activation.name if len(sizes) > 2 else "linear"
+    names = model.network_.activation_names
+    hidden = "linear" if len(sizes) == 2 else names if isinstance(names, str) else "-".join(names)
     return f"{'-'.join(map(str, sizes))}, {hidden}"
 
 

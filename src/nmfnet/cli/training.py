@@ -94,7 +94,12 @@ def with_thresholds(name: str, options: Mapping[str, type], **thresholds: float 
     given = {key: value for key, value in thresholds.items() if value is not None}
     if name == "none":
         return None
-    return options[name](**given) if given and name in options else name
+    if not given or name not in options:
+        return name
+    unknown = [f"--{key.replace('_', '-')}" for key in given if key not in options[name]().get_params()]
+    if unknown:
+        raise ValueError(f"{' and '.join(unknown)}: {name} has no such setting")
+    return options[name](**given)
 
 
 def hidden_layer_sizes(text: str) -> tuple[int, ...]:

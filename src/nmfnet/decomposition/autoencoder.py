@@ -136,7 +136,7 @@ class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.layerwise_reconstruction_err_ = self.reconstruction_err_ = error(network, data)
         self.network_, self.n_iter_ = network, 0
         if self.max_iter:
-            tuned = Network(list(network.weights), network.activation, network.intercept)
+            tuned = network.with_weights(network.weights)
             self.n_iter_ = self._fine_tune(tuned, data, generator)
             after = error(tuned, data)
             if after < self.reconstruction_err_:
@@ -150,7 +150,7 @@ class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         f, intercept = activation_named(self.activation), bool(self.fit_intercept)
         rows = torch.randperm(len(X), generator=generator)[: pretraining.batch_size].to(X.device)
         A = X[rows]
-        encoders, decoders, _ = pretraining.stack(A, widths, f, intercept, generator)
+        encoders, decoders, _ = pretraining.stack(A, widths, [f] * len(widths), intercept, generator)
         inputs = [A]
         for W in encoders:
             inputs.append(f(affine(inputs[-1], W, intercept)))
@@ -199,8 +199,8 @@ class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         check_is_fitted(self)
         checked = validate_data(self, X, dtype=to_dtype(self.network_), reset=False)
         Z = as_tensor(checked).to(self.network_.weights[0].device)
-        for W in self.network_.weights[: self._depth]:
-            Z = self.network_.activation(affine(Z, W, self.network_.intercept))
+        for W, f in zip(self.network_.weights[: self._depth], self.network_.activations, strict=False):
+            Z = f(affine(Z, W, self.network_.intercept))
         return to_numpy(Z)
 
     @torch.no_grad()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from numbers import Integral, Real
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -18,9 +20,25 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from nmfnet._parameters import Choice, at_least, between, boolean, resolve
-from nmfnet.activations import activation_named
+from nmfnet.activations import Activation, activations_named
+from nmfnet.errors import DivergenceError
 from nmfnet.network import Network, he_weights
-from nmfnet.training import PRETRAININGS, SOLVERS, Callback, EpochRecord, PrintLog, Progress, Settings, train
+from nmfnet.outputs import Output
+from nmfnet.scaling import target_scaling
+from nmfnet.training import (
+    PRETRAININGS,
+    SOLVERS,
+    Callback,
+    EpochRecord,
+    PrintLog,
+    Progress,
+    Settings,
+    Solver,
+    Sweep,
+    epoch,
+    planned,
+    train,
+)
 
 Array = NDArray[Any]
 
@@ -31,18 +49,21 @@ class BaseNMFNet(BaseEstimator):
     network_: Network
     history_: list[EpochRecord]
     n_features_in_: int
+    _sweep: Sweep
+    _random_: Tensor
 
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str = "relu",
+        activation: str | Sequence[str] = "relu",
         *,
-        solver: str | Any = "pinv",
+        solver: str | Any = "relaxed",
         pretrain: str | Any | None = None,
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
         batch_size: int | str = "auto",
         max_iter: int = 20,
+        max_time: float | None = None,
         tol: float = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
@@ -62,6 +83,7 @@ class BaseNMFNet(BaseEstimator):
         self.l1_ratio = l1_ratio
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.max_time = max_time
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
@@ -75,11 +97,15 @@ class BaseNMFNet(BaseEstimator):
 
     # What the two subclasses answer differently.
 
-    def _check_y(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-        """Check X and y, and return X and the targets Y (n, n_outputs)."""
+    def _check_y(self, X: ArrayLike, y: ArrayLike, reset: bool = True) -> tuple[Array, Array]:
+        """Check X and y, and return X and the targets Y (n, n_outputs); without `reset`, against the fitted model."""
         raise NotImplementedError
 
-    def _error(self, outputs: Tensor, Y: Tensor) -> Tensor:
+    def _kind(self) -> Literal["classes", "labels", "real"]:
+        """What the targets are, for the solver to choose the output function by."""
+        raise NotImplementedError
+
+    def _error(self, outputs: Tensor, Y: Tensor, output: Output) -> Tensor:
         """Error of each sample, shape (m,)."""
         raise NotImplementedError
 
@@ -108,14 +134,20 @@ class BaseNMFNet(BaseEstimator):
         DivergenceError
             If the first epoch already ends with non-finite weights.
         """
+        with self._unchanged_on_failure():
+            self._fit(X, y)
+        return self
+
+    @contextmanager
+    def _unchanged_on_failure(self) -> Iterator[None]:
+        """A fit that fails leaves a fitted model as it was."""
         before = dict(self.__dict__)
         try:
-            self._fit(X, y)
-        except BaseException:  # a fit that fails leaves a fitted model as it was
+            yield
+        except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
-        return self
 
     def _fit(self, X: ArrayLike, y: ArrayLike) -> None:
         hidden = self._check_parameters()
@@ -123,29 +155,92 @@ class BaseNMFNet(BaseEstimator):
         device, generator = self._device(), self._generator()
         X_train, Y_train, validation = self._split(X_checked, Y_checked, device)
         solver = resolve(self.solver, SOLVERS)
-        callbacks = [*(self.callbacks or ()), *([PrintLog()] if self.verbose else [])]
-        settings = Settings(
-            batch_size=self._batch_size(len(X_train), solver.default_batch_size),
-            max_iter=self.max_iter, tol=self.tol, n_iter_no_change=self.n_iter_no_change,
-            alpha=float(self.alpha), l1_ratio=float(self.l1_ratio),
-            error=self._error, callbacks=callbacks, validation=validation,
-        )  # fmt: skip
-        sizes = [X_train.shape[1], *hidden, Y_train.shape[1]]
+        settings = self._settings(solver, len(X_train), validation)
         progress = Progress()
         continued = self.warm_start and hasattr(self, "network_")
         if continued:
-            self._check_same_network(sizes, X_train.dtype)
-            network = self.network_.on(device)
+            network = self._continued(solver, hidden, X_train, Y_train).on(device)
+            if network.targets is not None:  # the targets may have another unit now
+                network.targets = target_scaling(Y_train, bool(self.fit_intercept))
             progress = Progress(list(self.history_), self.history_[-1]["seconds"] if self.history_ else 0.0)
         else:
-            weights = he_weights(sizes, self.fit_intercept, generator, X_train.dtype)
-            network = Network(weights, activation_named(self.activation), bool(self.fit_intercept)).on(device)
-        for callback in callbacks:
+            with progress.timed():
+                network = self._new_network(solver, hidden, X_train, Y_train, generator)
+        for callback in settings.callbacks:
             callback.on_fit_begin(network, self.max_iter)
         if not continued:
-            self._pretrain(network, X_train, Y_train, generator, progress, callbacks)
+            self._pretrain(network, X_train, Y_train, generator, progress, settings.callbacks)
         train(network, solver, X_train, Y_train, settings, progress, generator)
         self.network_, self.history_ = network, progress.history
+        for name in ("_sweep", "_random_"):
+            self.__dict__.pop(name, None)
+
+    def _partial_fit(self, X: ArrayLike, y: ArrayLike, **encoding: Any) -> None:
+        """One pass over X and y, with the averages of earlier calls."""
+        hidden, first = self._check_parameters(), not hasattr(self, "network_")
+        X_checked, Y_checked = self._check_y(to_array(X), to_array(y), reset=first, **encoding)
+        device, solver = self._device(), resolve(self.solver, SOLVERS)
+        X_batch, Y_batch = to_tensor(X_checked).to(device), to_tensor(Y_checked).to(device)
+        settings = self._settings(solver, len(X_batch), None)
+        generator = self._generator() if "_random_" not in self.__dict__ else torch.Generator()
+        if first:
+            network = self._new_network(solver, hidden, X_batch, Y_batch, generator, partial=True)
+            self.history_ = []
+        else:
+            network = self._continued(solver, hidden, X_batch, Y_batch).on(device)
+        if "_random_" in self.__dict__:
+            generator.set_state(self._random_)
+        progress = Progress(self.history_, self.history_[-1]["seconds"] if self.history_ else 0.0)
+        if "_sweep" in self.__dict__ and solver.keeps_state:
+            sweep = self._sweep.fork()
+        else:
+            sweep = solver.prepare(network, X_batch, planned(settings, len(X_batch), generator, partial=True))
+        record = epoch(sweep.network, sweep, X_batch, Y_batch, settings, progress, generator)
+        if record is None:
+            raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
+        self.history_ = [*self.history_, record]
+        self.network_ = network.with_weights(sweep.weights())
+        self._sweep, self._random_ = sweep, generator.get_state()
+
+    def _settings(self, solver: Solver, n: int, validation: tuple[Tensor, Tensor] | None) -> Settings:
+        return Settings(
+            batch_size=self._batch_size(n, solver.default_batch_size(n)),
+            max_iter=self.max_iter, max_time=self.max_time, tol=self.tol, n_iter_no_change=self.n_iter_no_change,
+            alpha=float(self.alpha), l1_ratio=float(self.l1_ratio), validation=validation,
+            error=partial(self._error, output=solver.output(self._kind())),
+            callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose else [])],
+        )  # fmt: skip
+
+    def _new_network(
+        self,
+        solver: Solver,
+        hidden: list[int],
+        X: Tensor,
+        Y: Tensor,
+        generator: torch.Generator,
+        partial: bool = False,
+    ) -> Network:
+        """A network with random weights, on the device of X.
+
+        Pre-training is of the data as they are, so that there the inputs are not scaled.
+        """
+        centre = bool(self.fit_intercept)
+        inputs = solver.scaling(X, self._kind(), centre, partial) if self.pretrain is None else None
+        output = solver.output(self._kind())
+        relaxed = solver.keeps_state
+        targets = target_scaling(Y, centre) if relaxed and output.name == "identity" else None
+        sizes = [X.shape[1] if inputs is None else inputs.n_out, *hidden, Y.shape[1]]
+        # Small outputs at the start: relative steps then find their scale.
+        weights = he_weights(sizes, self.fit_intercept, generator, X.dtype, last=0.1 if relaxed else 1.0)
+        weights = [W.to(X.device) for W in weights]
+        activation = activations_named(self.activation, len(hidden))
+        return Network(weights, activation, bool(self.fit_intercept), output, inputs, targets)
+
+    def _continued(self, solver: Solver, hidden: list[int], X: Tensor, Y: Tensor) -> Network:
+        """The fitted network, if it is the one that the parameters ask for."""
+        output = solver.output(self._kind())
+        self._check_same_network([X.shape[1], *hidden, Y.shape[1]], X.dtype, output)
+        return self.network_.with_weights(self.network_.weights)
 
     def _split(self, X: Array, Y: Array, device: torch.device) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
         """Training inputs and targets, and the validation set of early stopping."""
@@ -187,7 +282,7 @@ class BaseNMFNet(BaseEstimator):
                 callback.on_pretrain_layer(layer, len(network.weights) - 1)
 
         with progress.timed():
-            pretraining(network, X, Y, generator, announce)
+            pretraining(network, X, network.scaled_targets(Y), generator, announce)
 
     def _check_parameters(self) -> list[int]:
         """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
@@ -200,13 +295,15 @@ class BaseNMFNet(BaseEstimator):
         ):  # fmt: skip
             at_least(name, getattr(self, name), lowest, kind)
         between("l1_ratio", self.l1_ratio, 0, 1)
+        if self.max_time is not None:
+            at_least("max_time", self.max_time, 0, Real, otherwise="None")
         for name in ("fit_intercept", "early_stopping", "warm_start"):
             boolean(name, getattr(self, name))
         if self.early_stopping:
             between("validation_fraction", self.validation_fraction, 0, 1, open_low=True, open_high=True)
         if self.batch_size != "auto":
             at_least("batch_size", self.batch_size, 1, Integral, otherwise="'auto'")
-        activation_named(self.activation)
+        activations_named(self.activation, len(hidden))
         Choice("solver", SOLVERS).check(self.solver)
         Choice("pretrain", PRETRAININGS, optional=True).check(self.pretrain)
         callbacks = self.callbacks if self.callbacks is not None else ()
@@ -239,12 +336,15 @@ class BaseNMFNet(BaseEstimator):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         return torch.Generator().manual_seed(int(seed))
 
-    def _check_same_network(self, sizes: list[int], dtype: torch.dtype) -> None:
+    def _check_same_network(self, sizes: list[int], dtype: torch.dtype, output: Output) -> None:
+        net = self.network_
+        f = activations_named(self.activation, len(sizes) - 2)
+        asked_for = f.name if isinstance(f, Activation) else [each.name for each in f]
         there, asked = (
-            f"{'-'.join(map(str, n))} units, {f}, {'a' if bias else 'no'} bias, {kind}"
-            for n, f, bias, kind in (
-                (self.network_.sizes, self.network_.activation.name, self.network_.intercept, self.network_.dtype),
-                (sizes, activation_named(self.activation).name, bool(self.fit_intercept), dtype),
+            f"{'-'.join(map(str, n))} units, {f} and {g.name}, {'a' if bias else 'no'} bias, {kind}"
+            for n, f, g, bias, kind in (
+                (net.sizes, net.activation_names, net.output, net.intercept, net.dtype),
+                (sizes, asked_for, output, bool(self.fit_intercept), dtype),
             )
         )
         if there != asked:
@@ -254,15 +354,13 @@ class BaseNMFNet(BaseEstimator):
 
     @property
     def coefs_(self) -> list[Array]:
-        """Weight matrices, the l-th of shape (n_{l-1}, n_l)."""
-        return [(W[:-1] if self.network_.intercept else W).cpu().numpy() for W in self.network_.weights]
+        """Weight matrices, the l-th of shape (n_{l-1}, n_l), with the scaling of inputs and targets folded in."""
+        return [W.cpu().numpy() for W, _ in self.network_.folded()]
 
     @property
     def intercepts_(self) -> list[Array]:
-        """Bias vectors, the l-th of shape (n_l,); zeros with ``fit_intercept=False``."""
-        return [
-            (W[-1] if self.network_.intercept else torch.zeros_like(W[0])).cpu().numpy() for W in self.network_.weights
-        ]
+        """Bias vectors, the l-th of shape (n_l,), with the scaling folded in; zeros with ``fit_intercept=False``."""
+        return [b.cpu().numpy() for _, b in self.network_.folded()]
 
     @property
     def n_iter_(self) -> int:
@@ -281,8 +379,9 @@ class BaseNMFNet(BaseEstimator):
 
     @property
     def out_activation_(self) -> str:
-        """Name of the activation of the output layer."""
-        return "identity"
+        """Name of the function over the outputs: "identity", "softmax" or "logistic", as in scikit-learn."""
+        name = self.network_.output.name
+        return "logistic" if name == "sigmoid" else name
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a safetensors file, see :func:`nmfnet.load`."""
@@ -307,6 +406,8 @@ class BaseNMFNet(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
+        for name in ("_sweep", "_random_"):  # large and not needed: training goes on from the averaged weights
+            state.pop(name, None)
         if "network_" in state:  # to be read where there is no GPU
             state["network_"] = state["network_"].on("cpu")
         return state

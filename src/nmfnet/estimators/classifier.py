@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
+from nmfnet.outputs import Output
 
 Array = NDArray[Any]
 
@@ -34,27 +36,63 @@ Array = NDArray[Any]
 )
 class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
     classes_: Array
+    _multilabel: bool
 
-    def _check_y(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-        X_checked, labels = validate_data(self, X, y, dtype=(np.float64, np.float32), multi_output=True)
+    def _check_y(
+        self, X: ArrayLike, y: ArrayLike, reset: bool = True, classes: ArrayLike | None = None
+    ) -> tuple[Array, Array]:
+        dtypes = (np.float64, np.float32)
+        X_checked, labels = validate_data(self, X, y, dtype=dtypes, multi_output=True, reset=reset)
         labels = labels.toarray() if hasattr(labels, "toarray") else labels
         check_classification_targets(labels)
         multilabel = type_of_target(labels) == "multilabel-indicator"
+        if not reset and multilabel != self._multilabel:
+            raise ValueError("y must stay as it was in the first call: labels of one class, or of several.")
         if multilabel:
-            classes, Y = np.arange(labels.shape[1]), labels
+            known, Y = np.arange(labels.shape[1]), labels
         else:
-            classes, index = np.unique(column_or_1d(labels, warn=True), return_inverse=True)
-            Y = np.eye(len(classes))[index]
-        if self.warm_start and hasattr(self, "network_") and not np.array_equal(classes, self.classes_):
+            labels = column_or_1d(labels, warn=True)
+            given = None if classes is None else unique_labels(classes)
+            known, Y = one_hot(labels, given if reset else self.classes_)
+        if self.warm_start and reset and hasattr(self, "network_") and not np.array_equal(known, self.classes_):
             raise ValueError(
-                f"warm_start=True goes on with the classes {self.classes_}; y has {classes}. Use warm_start=False."
+                f"warm_start=True goes on with the classes {self.classes_}; y has {known}. Use warm_start=False."
             )
-        self.classes_, self._multilabel = classes, multilabel
+        if reset:
+            self.classes_, self._multilabel = known, multilabel
         return X_checked, Y.astype(X_checked.dtype)
 
-    def _error(self, outputs: Tensor, Y: Tensor) -> Tensor:
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
+        """Train on one pass over some samples, and go on where the last call ended.
+
+        The inputs are scaled by the first call's samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        classes : array-like of shape (n_classes,), optional
+            All labels there will be; needed in the first call.
+
+        Returns
+        -------
+        self
+        """
+        fitted = hasattr(self, "network_")
+        if not fitted and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if fitted and classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
+            raise ValueError(f"classes={classes!r} are not those of the first call to partial_fit: {self.classes_}.")
+        with self._unchanged_on_failure():
+            self._partial_fit(X, y, **({} if fitted else {"classes": classes}))
+        return self
+
+    def _kind(self) -> Literal["classes", "labels"]:
+        return "labels" if self._multilabel else "classes"
+
+    def _error(self, outputs: Tensor, Y: Tensor, output: Output) -> Tensor:
         if self._multilabel:
-            return ((outputs > 0.5) != (Y > 0.5)).any(1).to(Y.dtype)
+            return ((outputs > threshold(output)) != (Y > 0.5)).any(1).to(Y.dtype)
         return (outputs.argmax(1) != Y.argmax(1)).to(Y.dtype)
 
     def _stratify(self, Y: Array) -> Array | None:
@@ -73,14 +111,16 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
         """
         outputs = self._outputs(X)
         if self._multilabel:
-            return (outputs > 0.5).astype(int)
+            return (outputs > threshold(self.network_.output)).astype(int)
         return self.classes_[outputs.argmax(1)]
 
     def predict_proba(self, X: ArrayLike) -> Array:
-        """Class probabilities: the nearest point of the probability simplex to the outputs.
+        """Class probabilities.
 
-        The outputs are least-squares fits of 0/1 targets, and so estimate probabilities without
-        being confined to [0, 1]; the projection keeps their order.
+        With ``solver="relaxed"`` the softmax of the outputs, or the logistic function for several labels, without
+        the smoothing of the labels.  With ``solver="pinv"`` the outputs are least-squares fits of 0/1 targets,
+        estimates of probabilities that are not confined to [0, 1]: their nearest point of the probability simplex,
+        which keeps their order.
 
         Parameters
         ----------
@@ -91,6 +131,8 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
         ndarray of shape (n_samples, n_classes)
         """
         outputs = self._outputs(X)
+        if self.network_.output.name != "identity":
+            return self.network_.output.probabilities(torch.from_numpy(outputs)).numpy()
         if not self._multilabel:
             return project_onto_simplex(outputs)
         eps = np.finfo(outputs.dtype).eps  # a label is never certain
@@ -129,6 +171,23 @@ class NMFNetClassifier(ClassifierMixin, BaseNMFNet):  # noqa: D101
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def threshold(output: Output) -> float:
+    """Output from which on a label is more likely than not."""
+    return 0.5 if output.name == "identity" else 0.0
+
+
+def one_hot(labels: Array, classes: Array | None) -> tuple[Array, Array]:
+    """Classes, found if they are not given, and the indicators (n, n_classes) of the labels (n,) among them."""
+    if classes is None:
+        classes, index = np.unique(labels, return_inverse=True)
+    else:
+        unknown = np.setdiff1d(labels, classes)
+        if len(unknown):
+            raise ValueError(f"y has the labels {unknown}, which are not among the classes {classes}.")
+        index = np.searchsorted(classes, labels)
+    return classes, np.eye(len(classes))[index]
 
 
 def project_onto_simplex(V: Array) -> Array:

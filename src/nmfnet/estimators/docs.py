@@ -9,7 +9,7 @@ C = TypeVar("C", bound=type)
 
 TEMPLATE = """{what}
 
-    Trained without backpropagation and without a learning rate (Sakurai, Imakura, Inoue and Futamura, 2016):
+    Trained without backpropagation and without a learning rate (after Sakurai, Imakura, Inoue and Futamura, 2016):
     batch by batch, from the output layer down, each layer's weights are fitted by (nonlinear) least
     squares and its input by a nonnegative factor, the target of the layer below.
 
@@ -18,22 +18,26 @@ TEMPLATE = """{what}
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Widths of the hidden layers; ``()`` is a linear model.
     activation : {{"relu", "leaky_relu", "logistic", "sigmoid", "tanh", "softplus", "identity"}}, default="relu"
-        Of the hidden layers.  With relu, logistic and softplus their activations are nonnegative factors;
-        with the others the nonnegativity falls away and the factor step is plain least squares.
-    solver : {{"pinv"}} or nmfnet.Pinv, default="pinv"
-        The sweep over a batch; an instance carries its own settings, as in ``Pinv(n_w=25)``.
+        Of the hidden layers, or a sequence with a name for each.  With relu, logistic and softplus their
+        activations are nonnegative factors; with the others the nonnegativity falls away.
+    solver : {{"relaxed", "pinv"}} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
+        The sweep over a batch: small steps on both factors, or the paper's.  An instance carries its own
+        settings, as in ``Relaxed(dropout=0.2)``.
     pretrain : {{"nmf", None}} or nmfnet.NMFPretraining, default=None
-        "nmf" starts from a stacked autoencoder of nonnegative matrix factorizations, which needs X >= 0;
-        None starts from random weights (He et al., 2015).
+        "nmf" starts from a stacked autoencoder of nonnegative matrix factorizations, which needs X >= 0 and leaves the
+        inputs unscaled; None starts from random weights (He et al., 2015).
     alpha : float, default=0
         Strength of the penalty ``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` on the weights of
-        every layer, against half the squared error summed over all samples.  The L2 part includes the biases.
+        every layer, against the loss summed over all samples.  With "pinv" the L2 part includes the biases.
     l1_ratio : float, default=0
-        Share of L1 in the penalty, between 0 and 1; L1 makes weights sparse.
+        Share of L1 in the penalty, between 0 and 1; L1 makes weights sparse, exactly so with "pinv".
     batch_size : int or "auto", default="auto"
-        Most samples in a batch; "auto" is ``min(5000, n_samples)``.  Batches are of about equal size.
+        Most samples in a batch; "auto" is a twentieth of the samples within [200, 1000], and 5000 with "pinv".
+        Batches are of about equal size.
     max_iter : int, default=20
         Most epochs.
+    max_time : float, optional
+        Most seconds of training in one call of `fit`; the batch under way is finished.
     tol : float, default=1e-4
         An epoch that does not improve the objective (with early stopping: the validation error) by more
         than `tol` is one without progress.
@@ -63,9 +67,10 @@ TEMPLATE = """{what}
     intercepts_ : list of ndarray
         Biases, the l-th of shape (n_l,); zeros with ``fit_intercept=False``.
     history_ : list of dict
-        One per epoch: `epoch`, `objective` (half the squared error a sample, plus penalty), `train_error`
+        One per epoch: `epoch`, `objective` (loss a sample, plus penalty), `train_error`
         ({error}; both measured on each batch just before its update), `val_error` (after the epoch, with
-        early stopping), `seconds` (since the fit began, pre-training included).
+        early stopping), `retries` (where steps had to be damped or taken back), `seconds` (since the fit began,
+        pre-training included).
     n_iter_ : int
         Epochs done, over all warm starts.
     n_features_in_ : int
@@ -75,7 +80,7 @@ TEMPLATE = """{what}
         Layers, the input's and the output's included.
     n_outputs_ : int
     out_activation_ : str
-        "identity".
+        "softmax", "logistic" or "identity".
 
     Warns
     -----

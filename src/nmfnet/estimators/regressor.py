@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
+from nmfnet.outputs import Output
 
 Array = NDArray[Any]
 
@@ -30,16 +31,19 @@ Array = NDArray[Any]
     True""",
 )
 class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
-    def _check_y(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+    def _check_y(self, X: ArrayLike, y: ArrayLike, reset: bool = True) -> tuple[Array, Array]:
         dtypes = (np.float64, np.float32)
-        X_checked, targets = validate_data(self, X, y, dtype=dtypes, multi_output=True, y_numeric=True)
+        X_checked, targets = validate_data(self, X, y, dtype=dtypes, multi_output=True, y_numeric=True, reset=reset)
         targets = targets.toarray() if hasattr(targets, "toarray") else targets
         if targets.ndim == 2 and targets.shape[1] == 1:
             targets = column_or_1d(targets, warn=True)
         self._single = targets.ndim == 1
         return X_checked, targets.reshape(len(targets), -1).astype(X_checked.dtype)
 
-    def _error(self, outputs: Tensor, Y: Tensor) -> Tensor:
+    def _kind(self) -> Literal["real"]:
+        return "real"
+
+    def _error(self, outputs: Tensor, Y: Tensor, output: Output) -> Tensor:
         return (outputs - Y).square().mean(1)
 
     def _get_state(self) -> dict[str, Any]:
@@ -48,6 +52,24 @@ class NMFNetRegressor(RegressorMixin, BaseNMFNet):  # noqa: D101
     def _set_state(self, state: dict[str, Any]) -> None:
         super()._set_state(state)
         self._single = bool(state["single_output"])
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train on one pass over some samples, and go on where the last call ended.
+
+        The inputs and targets are scaled by the first call's samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        self
+        """
+        with self._unchanged_on_failure():
+            self._partial_fit(X, y)
+        return self
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict real targets.

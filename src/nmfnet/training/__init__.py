@@ -2,10 +2,11 @@
 
 from nmfnet.training.alternating import Pinv
 from nmfnet.training.callbacks import Callback, EpochRecord, PrintLog
-from nmfnet.training.loop import Progress, Settings, train
+from nmfnet.training.loop import Progress, Settings, Solver, Sweep, epoch, planned, train
 from nmfnet.training.pretraining import NMFPretraining
+from nmfnet.training.relaxed import Relaxed
 
-SOLVERS = {"pinv": Pinv}
+SOLVERS = {"relaxed": Relaxed, "pinv": Pinv}
 PRETRAININGS = {"nmf": NMFPretraining}
 
 __all__ = [
@@ -17,6 +18,11 @@ __all__ = [
     "Pinv",
     "PrintLog",
     "Progress",
+    "Relaxed",
     "Settings",
+    "Solver",
+    "Sweep",
+    "epoch",
+    "planned",
     "train",
 ]

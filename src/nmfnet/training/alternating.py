@@ -18,7 +18,11 @@ from nmfnet._parameters import check_settings
 from nmfnet.factorization import nonlinear_least_squares, nonlinear_z_step, semi_nmf_z_step
 from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, with_ones
 from nmfnet.network import Network
-from nmfnet.training.loop import Sweep
+from nmfnet.outputs import Output
+from nmfnet.scaling import Scaling
+from nmfnet.training.loop import Kind, Plan
+
+FirstLayer = Callable[[Tensor], tuple[TruncatedSVD, float]]
 
 
 @dataclass
@@ -52,7 +56,7 @@ class Pinv(BaseEstimator):
     delta_x: float = 5e-3
     first_layer: Literal["data", "batch"] = "data"
 
-    default_batch_size: ClassVar[int] = 5000
+    keeps_state: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self.check()
@@ -63,7 +67,20 @@ class Pinv(BaseEstimator):
         if self.first_layer not in ("data", "batch"):
             raise ValueError(f"first_layer must be 'data' or 'batch'; got {self.first_layer!r}.")
 
-    def prepare(self, network: Network, X: Tensor, alpha: float, l1_ratio: float) -> Sweep:
+    @staticmethod
+    def default_batch_size(n: int) -> int:
+        """The paper's 5000, or all samples."""
+        return min(n, 5000)
+
+    def output(self, kind: Kind) -> Output:
+        """Least squares, whatever the targets."""
+        return Output("identity")
+
+    def scaling(self, X: Tensor, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
+        """None: the paper's network takes X as it is."""
+        return None
+
+    def prepare(self, network: Network, X: Tensor, plan: Plan) -> PinvSweep:
         """Decompose the whole data set once and return the sweep over a batch of it.
 
         Parameters
@@ -71,9 +88,9 @@ class Pinv(BaseEstimator):
         network : Network
             Its weights are updated by every call of the sweep.
         X : Tensor of shape (n, n_0)
-        alpha, l1_ratio : float
-            Penalty of :func:`nmfnet.nonlinear_least_squares` on the weights of each layer, against the
-            sum of squares over the whole data: a batch of b among n samples bears b/n of it.
+        plan : Plan
+            Its penalty is that of :func:`nmfnet.nonlinear_least_squares` on the weights of each layer, against
+            the sum of squares over the whole data: a batch of b among n samples bears b/n of it.
 
         Returns
         -------
@@ -81,16 +98,9 @@ class Pinv(BaseEstimator):
             ``sweep(X_batch, Y_batch)``; returns the outputs (b, n_L) from before the update.
         """
         self.check()
-        decompose = self._first_layer_basis(X, network.intercept)
+        return PinvSweep(self, network, plan, self._first_layer_basis(X, network.intercept))
 
-        @torch.no_grad()
-        def sweep(X_batch: Tensor, Y_batch: Tensor) -> Tensor:
-            share = alpha * len(X_batch) / len(X)
-            return self._sweep(network, X_batch, Y_batch, share, l1_ratio, decompose)
-
-        return sweep
-
-    def _first_layer_basis(self, X: Tensor, intercept: bool) -> Callable[[Tensor], tuple[TruncatedSVD, float]]:
+    def _first_layer_basis(self, X: Tensor, intercept: bool) -> FirstLayer:
         """From a batch to its rows of the decomposition of the data, and its share of the samples."""
         if self.first_layer == "batch":
             return lambda batch: (truncated_svd(with_ones(batch, intercept), self.delta_x), 1.0)
@@ -98,37 +108,51 @@ class Pinv(BaseEstimator):
         inverse, s, V = ((V / s).to(X.dtype), s.to(X.dtype), V.to(X.dtype))
         return lambda batch: (TruncatedSVD(affine(batch, inverse, intercept), s, V), len(batch) / len(X))
 
-    def _sweep(
-        self,
-        network: Network,
-        X: Tensor,
-        Y: Tensor,
-        alpha: float,
-        l1_ratio: float,
-        first_layer: Callable[[Tensor], tuple[TruncatedSVD, float]],
-    ) -> Tensor:
-        W, f, intercept = network.weights, network.activation, network.intercept
-        penalty: dict[str, Any] = {"alpha": alpha, "l1_ratio": l1_ratio, "intercept": intercept}
+
+class PinvSweep:
+    """The paper's update of all weights from a batch."""
+
+    retries = 0
+
+    def __init__(self, settings: Pinv, network: Network, plan: Plan, first_layer: FirstLayer) -> None:
+        self.settings, self.network, self.plan, self.first_layer = settings, network, plan, first_layer
+
+    def fork(self) -> PinvSweep:
+        """A copy that goes its own way."""
+        network = self.network.with_weights(self.network.weights)
+        return PinvSweep(self.settings, network, self.plan, self.first_layer)
+
+    def weights(self) -> list[Tensor]:
+        """The network's own."""
+        return self.network.weights
+
+    @torch.no_grad()
+    def __call__(self, X: Tensor, Y: Tensor) -> Tensor:
+        """Update the weights from X (b, n_0) and Y (b, n_L), and return the outputs (b, n_L) from before."""
+        network, settings = self.network, self.settings
+        W, F, intercept = network.weights, network.activations, network.intercept
+        share = self.plan.alpha * len(X) / self.plan.n_samples
+        penalty: dict[str, Any] = {"alpha": share, "l1_ratio": self.plan.l1_ratio, "intercept": intercept}
         Z, A = network.forward(X)
         outputs, T = A[-1], Y
         for layer in reversed(range(1, len(W))):
             # From the second layer up: T ~ g(Z W), in W and then in Z, the target of the layer below.
-            top = layer == len(W) - 1
-            g, n_w, omega = ("identity", 1, 1.0) if top else (f, self.n_w, self.omega)
+            top, f = layer == len(W) - 1, F[layer - 1]
+            g, n_w, omega = ("identity", 1, 1.0) if top else (F[layer], settings.n_w, settings.omega)
             W[layer], fitted = nonlinear_least_squares(
-                T, Z[layer], W[layer], g, n_iter=n_w, omega=omega, delta=self.delta, A=A[layer], **penalty
+                T, Z[layer], W[layer], g, n_iter=n_w, omega=omega, delta=settings.delta, A=A[layer], **penalty
             )
             if top and f.nonnegative:
                 T = f.project(semi_nmf_z_step(T, Z[layer], W[layer], intercept=intercept))
             else:
                 T = nonlinear_z_step(
-                    T, Z[layer], W[layer], f, output=g, n_iter=1 if top else self.n_z,
-                    omega=self.omega, delta=self.delta, intercept=intercept, A=fitted,
+                    T, Z[layer], W[layer], f, output=g, n_iter=1 if top else settings.n_z,
+                    omega=settings.omega, delta=settings.delta, intercept=intercept, A=fitted,
                 )  # fmt: skip
-        basis, fraction = first_layer(X)
-        penalty["alpha"] = alpha / fraction  # of which a fraction is against this batch
+        basis, fraction = self.first_layer(X)
+        penalty["alpha"] = share / fraction  # of which a fraction is against this batch
         W[0], _ = nonlinear_least_squares(
-            T, X, W[0], f if len(W) > 1 else "identity", n_iter=self.n_w, omega=self.omega,
-            delta=self.delta_x, basis=basis, fraction=fraction, A=A[0], **penalty,
+            T, X, W[0], F[0] if F else "identity", n_iter=settings.n_w, omega=settings.omega,
+            delta=settings.delta_x, basis=basis, fraction=fraction, A=A[0], **penalty,
         )  # fmt: skip
         return outputs

@@ -15,12 +15,14 @@ class EpochRecord(TypedDict, total=False):
     epoch : int
         From 1.
     objective : float
-        Half the squared error a sample, plus the penalty over the samples, averaged over the
-        epoch's batches, each seen just before its update.
+        Loss a sample (half the squared error; with `solver="relaxed"` the cross-entropy of classes, labels smoothed),
+        plus the penalty over the samples, averaged over the epoch's batches, each seen just before its update.
     train_error : float
         Fraction misclassified (classifier) or mean squared error (regressor), averaged likewise.
     val_error : float
         The same on the validation set after the epoch; only where there is one.
+    retries : int
+        Factorizations that failed and were repeated with more damping; only where there were any.
     seconds : float
         Time since the fit began, pre-training included, callbacks not.
     """
@@ -29,6 +31,7 @@ class EpochRecord(TypedDict, total=False):
     objective: float
     train_error: float
     val_error: float
+    retries: int
     seconds: float
 
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol, Self
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -15,17 +15,69 @@ from torch import Tensor
 
 from nmfnet.errors import DivergenceError, DivergenceWarning
 from nmfnet.network import Network
+from nmfnet.outputs import Output
+from nmfnet.scaling import Scaling
 from nmfnet.training.callbacks import Callback, EpochRecord
 
-Sweep = Callable[[Tensor, Tensor], Tensor]
+Kind = Literal["classes", "labels", "real"]  # of targets
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a solver may know before the first batch.
+
+    Attributes
+    ----------
+    alpha, l1_ratio : float
+        Penalty on the weights, against the loss summed over `n_samples`.
+    n_samples : int
+    n_updates : int or None
+        Batches planned; None where there is no plan.
+    seed : int
+        Of the solver's own random numbers.
+    """
+
+    alpha: float = 0.0
+    l1_ratio: float = 0.0
+    n_samples: int = 1
+    n_updates: int | None = None
+    seed: int = 0
+
+
+class Sweep(Protocol):
+    """An update of all weights of the network from a batch."""
+
+    def __call__(self, X: Tensor, Y: Tensor) -> Tensor:
+        """Replace the network's weight tensors, and return the outputs from before."""
+
+    network: Network
+
+    def fork(self) -> Self:
+        """A copy, whose calls leave this one as it is."""
+
+    def weights(self) -> list[Tensor]:
+        """Weights to predict with: the network's own, or an average of them."""
+
+    @property
+    def retries(self) -> int:
+        """Factorizations so far that had to be repeated with more damping."""
 
 
 class Solver(Protocol):
-    """What the loop asks of a solver's settings; see :class:`nmfnet.Pinv` for one."""
+    """What the loop and the estimators ask of a solver's settings; see :class:`nmfnet.Pinv` for one."""
 
-    default_batch_size: ClassVar[int]
+    keeps_state: ClassVar[bool]  # whether a sweep can go on with other data
 
-    def prepare(self, network: Network, X: Tensor, alpha: float, l1_ratio: float) -> Sweep:
+    def default_batch_size(self, n: int) -> int:
+        """Batch size for n samples."""
+
+    def output(self, kind: Kind) -> Output:
+        """What the outputs mean for such targets."""
+
+    def scaling(self, X: Tensor, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
+        """Scaling of the inputs, if any."""
+
+    def prepare(self, network: Network, X: Tensor, plan: Plan) -> Sweep:
         """Look at the whole data once, and return the sweep over a batch."""
 
 
@@ -45,6 +97,7 @@ class Settings:
     error: ErrorFunction  # (outputs, targets) -> the error of each sample, shape (m,)
     callbacks: Sequence[Callback] = ()
     validation: tuple[Tensor, Tensor] | None = None
+    max_time: float | None = None  # seconds
 
 
 @dataclass
@@ -92,8 +145,8 @@ def train(
 ) -> None:
     """Run epochs of the solver's sweep until one of the stopping rules holds.
 
-    With a validation set the weights of the best epoch are restored at the end.  Ctrl-C ends the
-    training after the last complete sweep, with a warning.
+    With a validation set the weights of the best epoch are restored at the end.  Ctrl-C and the time budget end the
+    training after the last complete sweep, Ctrl-C with a warning.
 
     Parameters
     ----------
@@ -117,33 +170,44 @@ def train(
         If the first epoch ends with non-finite weights.  Later, training stops with a
         DivergenceWarning and the weights of the last good epoch.
     """
-    best = Best(settings.tol)
-    good = list(network.weights)
+    # The loss of real targets has their unit, squared.
+    unit = 1.0 if network.targets is None else float(network.targets.factor.double().pow(-2).mean())
+    best, good = Best(settings.tol * unit), list(network.weights)
+    deadline = None if settings.max_time is None else progress.seconds + settings.max_time
+    sweep = None
     try:
         with progress.timed():
-            sweep = solver.prepare(network, X, settings.alpha, settings.l1_ratio)
+            sweep = solver.prepare(network, X, planned(settings, len(X), generator))
         for _ in range(settings.max_iter):
-            record = _epoch(network, sweep, X, Y, settings, progress, generator)
+            record = epoch(network, sweep, X, Y, settings, progress, generator, deadline)
             if record is None:
-                network.weights[:] = good
                 _report_divergence(progress)
+                sweep = None
                 break
-            good = list(network.weights)
+            good = list(sweep.weights())
             progress.history.append(record)
             best.add(record, good)
             for callback in settings.callbacks:
-                callback.on_epoch_end(network, record)
-            if best.epochs_without_progress >= settings.n_iter_no_change:
+                callback.on_epoch_end(network.with_weights(good), record)
+            out_of_time = deadline is not None and progress.seconds >= deadline
+            if out_of_time or best.epochs_without_progress >= settings.n_iter_no_change:
                 break
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=4)
-        if not network.is_finite():
-            network.weights[:] = good
+    network.weights[:] = good if sweep is None else sweep.weights()
+    if not network.is_finite():
+        network.weights[:] = good
     if best.weights is not None:
         network.weights[:] = best.weights
 
 
-def _epoch(
+def planned(settings: Settings, n: int, generator: torch.Generator, partial: bool = False) -> Plan:
+    """Return the plan of a fit; `partial` is one without an end."""
+    n_updates = None if partial else settings.max_iter * -(-n // settings.batch_size)
+    return Plan(settings.alpha, settings.l1_ratio, n, n_updates, generator.initial_seed())
+
+
+def epoch(
     network: Network,
     sweep: Sweep,
     X: Tensor,
@@ -151,11 +215,15 @@ def _epoch(
     settings: Settings,
     progress: Progress,
     generator: torch.Generator,
+    deadline: float | None = None,
 ) -> EpochRecord | None:
-    """One pass over the data in random order; None if it ends with numbers that are not finite."""
-    n = len(X)
+    """One pass over the data in random order; None if it ends with numbers that are not finite.
+
+    The time budget may end it early; what is recorded is then of the samples seen.
+    """
+    seen, retries = 0, sweep.retries
     objective = error = torch.zeros((), dtype=torch.float64, device=X.device)
-    batches = list(shuffled(n, settings.batch_size, generator))
+    batches = list(shuffled(len(X), settings.batch_size, generator))
     for number, rows in enumerate(batches, 1):
         with progress.timed():
             rows = rows.to(X.device)
@@ -164,19 +232,26 @@ def _epoch(
                 outputs = _whole_sweep(network, sweep, X_batch, Y_batch)
             except DivergenceError:  # a decomposition met overflowed activations
                 return None
-            objective = objective + (Y_batch - outputs).double().square().sum() / 2
-            error = error + settings.error(outputs, Y_batch).double().sum()
+            outputs, Y_batch = outputs.double(), Y_batch.double()  # sums and squares of large numbers
+            objective = objective + network.output.loss(outputs, Y_batch).sum()
+            error = error + settings.error(outputs, Y_batch).sum()
+            seen += len(rows)
         for callback in settings.callbacks:
             callback.on_batch_end(number, len(batches))
-    if not (network.is_finite() and objective.isfinite()):
+        if deadline is not None and progress.seconds >= deadline:
+            break
+    model = network.with_weights(sweep.weights())
+    if not (model.is_finite() and objective.isfinite()):
         return None
     record = EpochRecord(epoch=len(progress.history) + 1)
     with progress.timed():
-        record["objective"] = (float(objective) + network.penalty(settings.alpha, settings.l1_ratio)) / n
-        record["train_error"] = float(error) / n
+        record["objective"] = float(objective) / seen + model.penalty(settings.alpha, settings.l1_ratio) / len(X)
+        record["train_error"] = float(error) / seen
         if settings.validation is not None:
             X_val, Y_val = settings.validation
-            record["val_error"] = float(settings.error(network.predict(X_val), Y_val).double().mean())
+            record["val_error"] = float(settings.error(model.predict(X_val).double(), Y_val.double()).mean())
+    if sweep.retries > retries:
+        record["retries"] = sweep.retries - retries
     record["seconds"] = progress.seconds
     return record
 
@@ -201,7 +276,7 @@ def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Te
 
 
 def _report_divergence(progress: Progress) -> None:
-    advice = "Scale the inputs and targets, or raise alpha or the solver's delta_x."
+    advice = "Scale the inputs and targets, or raise the solver's damping (relaxed) or delta_x (pinv)."
     if not progress.history:
         raise DivergenceError(f"The first epoch ended with non-finite weights. {advice}")
     warnings.warn(

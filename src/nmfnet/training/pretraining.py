@@ -89,7 +89,7 @@ class NMFPretraining(BaseEstimator):
         rows = torch.randperm(len(X), generator=generator)[: self.batch_size].to(X.device)
         A, Y = X[rows], Y[rows]
         widths = [W.shape[1] for W in network.weights[:-1]]
-        encoders, _, A = self.stack(A, widths, network.activation, network.intercept, generator, progress)
+        encoders, _, A = self.stack(A, widths, network.activations, network.intercept, generator, progress)
         network.weights[:-1] = encoders
         last = network.weights[-1]
         delta = self.delta if widths else self.delta_x
@@ -100,7 +100,7 @@ class NMFPretraining(BaseEstimator):
         self,
         A: Tensor,
         widths: Sequence[int],
-        f: Activation,
+        activations: Sequence[Activation],
         intercept: bool,
         generator: torch.Generator,
         progress: Callable[[int], None] | None = None,
@@ -112,8 +112,10 @@ class NMFPretraining(BaseEstimator):
         A : Tensor of shape (m, n), nonnegative
         widths : sequence of int
             Components of each.
-        f, intercept, generator, progress
-            Of the encoders; as in a call.
+        activations : sequence of Activation
+            Of each encoder.
+        intercept, generator, progress
+            As in a call.
 
         Returns
         -------
@@ -123,7 +125,7 @@ class NMFPretraining(BaseEstimator):
             The codes of the last.
         """
         encoders, decoders = [], []
-        for number, width in enumerate(widths, 1):
+        for number, (width, f) in enumerate(zip(widths, activations, strict=True), 1):
             if progress is not None:
                 progress(number)
             Z, H = starting_factors(A, width, None, None, generator)

@@ -1,0 +1,1 @@
+"""A fair comparison of solvers: one file scores them all, and a data set or a solver is one more file."""

@@ -1,0 +1,193 @@
+"""docs/results/bench.md and its plots, from the stored runs and tuning logs."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from scipy.stats import rankdata, t
+
+from . import registry
+from .problem import Task
+from .store import Store
+from .tune import logs
+
+Runs = list[dict[str, Any]]
+BASELINES = ("adam", "adamw", "sgd", "muon")
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
+
+HEAD = """# Solvers compared
+
+Every solver got the same rows, the same network and the same number of epochs; one objective scored all, with the
+clock stopped ([benchmarks/bench](../../benchmarks/bench)).  Settings were chosen on validation rows alone, by
+successive halving; nmfnet's solvers always run with their defaults.  Each number is of the last epoch, on test
+rows that no choice has seen, with the 95 % confidence interval of the mean where there are three seeds or more.
+Made by `python -m benchmarks.bench report` from [bench/](bench/).
+
+Seconds are of runs that had the machine to themselves; where there are none, the column is empty.  'To the
+baseline's' is the time until the error first was at most the mean last error of the best tuned optimizer, the
+median over the seeds.
+A name with `@default` ran with settings that were not tuned, `@common` with the best ones for all tasks, another word
+behind @ is a precision or a number of threads.
+"""
+
+
+def write(folder: Path) -> None:
+    """Write the report beside the folder of the results."""
+    by_task: dict[str, dict[str, Runs]] = defaultdict(lambda: defaultdict(list))
+    for run in Store(folder / "runs").runs():
+        by_task[run["task"]][run["solver"]].append(run)
+    tasks = [task for task in registry.tasks().values() if task.name in by_task]
+    lines = [HEAD]
+    for task in tasks:
+        lines += section(task, by_task[task.name])
+    lines += ranks(tasks, by_task) + tuning(folder / "tuning") + where(by_task)
+    (folder.parent / "bench.md").write_text("\n".join(lines).rstrip() + "\n")
+    shown = [task for task in tasks if "tables" not in task.tags]
+    if shown:
+        plot(shown, by_task).savefig(folder.parent / "bench.png", dpi=120)
+
+
+def section(task: Task, solvers: dict[str, Runs]) -> list[str]:
+    """Table of a task, the lowest error first."""
+    network = "-".join(map(str, task.hidden))
+    lines = [f"## {task.name}", "", f"Hidden layers {network}; {task.epochs} epochs.", ""]
+    lines += [
+        f"| solver | seeds | {task.metric} | loss | seconds | to the baseline's |",
+        "| --- " + "| ---: " * 5 + "|",
+    ]
+    goal = baseline(solvers)
+    for name, runs in sorted(solvers.items(), key=lambda entry: order(entry[1])):
+        errors, losses = last(runs, "error"), last(runs, "loss")
+        ended = sorted({run["status"].split(":")[0] for run in runs if run["status"] != "done"})
+        cells = [interval(errors) or ", ".join(ended), interval(losses), seconds(runs)]
+        cells.append("" if goal is None else reached(runs, goal))
+        lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def baseline(solvers: dict[str, Runs]) -> float | None:
+    """Mean last error of the best of the tuned optimizers."""
+    names = [
+        name for name in solvers if name.split("@")[0] in BASELINES and not {"default", "common"} & {*name.split("@")}
+    ]
+    errors = [statistics.mean(values) for name in names if (values := last(solvers[name], "error"))]
+    return min(errors, default=None)
+
+
+def last(runs: Runs, key: str) -> list[float]:
+    """Values after the last epoch, of the runs that came to their end."""
+    return [run["epochs"][-1][key] for run in runs if run["status"] == "done" and run["epochs"]]
+
+
+def order(runs: Runs) -> float:
+    """To sort by."""
+    errors = last(runs, "error")
+    return statistics.mean(errors) if errors else float("inf")
+
+
+def interval(values: list[float]) -> str:
+    """Mean and half-width of its 95 % confidence interval."""
+    if not values:
+        return ""
+    mean = statistics.mean(values)
+    if len(values) < 3:
+        return f"{mean:.3g}"
+    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    return f"{mean:.3g} ± {half:.1g}"
+
+
+def alone(runs: Runs) -> Runs:
+    """Keep the runs whose seconds count."""
+    return [run for run in runs if run["conditions"]["alone"]]
+
+
+def seconds(runs: Runs) -> str:
+    """Median and range of the seconds of training."""
+    values = [run["seconds"] for run in alone(runs)]
+    if not values:
+        return ""
+    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def reached(runs: Runs, goal: float) -> str:
+    """Median seconds until the error is at most `goal`, if more than half of the runs get there."""
+    times = [
+        next((epoch["seconds"] for epoch in run["epochs"] if epoch["error"] <= goal), float("inf"))
+        for run in alone(runs)
+    ]
+    median = statistics.median(times) if times else float("inf")
+    return f"{median:.3g}" if median < float("inf") else "never" if times else ""
+
+
+def ranks(tasks: list[Task], by_task: dict[str, dict[str, Runs]]) -> list[str]:
+    """Mean rank over the tables, of the solvers that have run on all of them."""
+    tables = [by_task[task.name] for task in tasks if "tables" in task.tags]
+    names = sorted(set.intersection(*(set(solvers) for solvers in tables))) if tables else []
+    if len(names) < 2:
+        return []
+    each = [rankdata([order(solvers[name]) for name in names]) for solvers in tables]
+    mean = {name: statistics.mean(float(row[i]) for row in each) for i, name in enumerate(names)}
+    lines = ["## All tables", "", f"Mean rank by error over {len(tables)} tables; 1 is best.", ""]
+    lines += ["| solver | mean rank |", "| --- | ---: |"]
+    return [*lines, *(f"| {name} | {mean[name]:.2f} |" for name in sorted(mean, key=mean.__getitem__)), ""]
+
+
+def tuning(folder: Path) -> list[str]:
+    """What was tuned, at what cost, and what came out."""
+    lines = ["## Tuning", "", "Budget: configurations at a share of the epochs, rung by rung; seed 0.  The grid and"]
+    lines += ["every trial are in [bench/tuning/](bench/tuning/).", ""]
+    lines += ["| task | solver | budget | trials | minutes | best on validation rows | settings |"]
+    lines += ["| --- | --- | --- | ---: | ---: | ---: | --- |"]
+    for log in logs(folder):
+        budget = ", ".join(f"{n} at {share:g}" for n, share in log["rungs"])
+        minutes = sum(trial["seconds"] for trial in log["trials"]) / 60
+        errors = [t["epochs"][-1]["error"] for t in log["trials"] if t["settings"] == log["best"] and t["epochs"]]
+        best = f"{errors[-1]:.3g}" if errors else "unfinished"
+        settings = ", ".join(f"{k} {v}{edge(log, k, v)}" for k, v in (log["best"] or {}).items())
+        cells = [log["task"], log["solver"], budget, str(len(log["trials"])), f"{minutes:.0f}", best, settings]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def edge(log: dict[str, Any], name: str, value: Any) -> str:
+    """Mark a rate at an end of its grid: the best one may lie beyond."""
+    rates = log["space"][name] if "rate" in name else ()
+    return " (end of the grid)" if rates and value in (rates[0], rates[-1]) else ""
+
+
+def where(by_task: dict[str, dict[str, Runs]]) -> list[str]:
+    """Return the machines, threads and versions, with the number of runs of each."""
+    count: dict[str, int] = defaultdict(int)
+    for solvers in by_task.values():
+        for run in (run for runs in solvers.values() for run in runs):
+            c = run["conditions"]
+            versions = ", ".join(f"{k} {v}" for k, v in c["versions"].items())
+            count[f"{c['processor']}; {c['threads']} of {c['cores']} cores; {c['precision']}; {versions}"] += 1
+    return ["## Where", "", *(f"- {runs} runs: {conditions}" for conditions, runs in sorted(count.items())), ""]
+
+
+def plot(tasks: list[Task], by_task: dict[str, dict[str, Runs]]) -> Figure:
+    """Error against epochs left, against seconds (of runs that were alone) right; a row a task."""
+    figure = Figure(figsize=(11, 3.6 * len(tasks)), layout="constrained")
+    names = sorted({name for task in tasks for name in by_task[task.name]})
+    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
+    for task, axes in zip(tasks, figure.subplots(len(tasks), 2, squeeze=False), strict=True):
+        for ax, key in zip(axes, ("epoch", "seconds"), strict=True):
+            for name, runs in sorted(by_task[task.name].items()):
+                curve(ax, runs if key == "epoch" else alone(runs), key, colours[name], name)
+            ax.set(xlabel=key, ylabel=task.metric, title=task.name, yscale="log")
+            ax.grid(alpha=0.3, which="both")
+            if ax.has_data():
+                ax.legend(fontsize=7)
+    return figure
+
+
+def curve(ax: Any, runs: Runs, key: str, colour: str, name: str) -> None:
+    """Draw a line a seed; errors of 0 are left out, the axis being logarithmic."""
+    for number, run in enumerate(run for run in runs if len(run["epochs"]) > 1):
+        points = [(epoch[key], epoch["error"]) for epoch in run["epochs"] if epoch["error"] > 0]
+        ax.plot(*zip(*points, strict=True), color=colour, lw=1, label=name if number == 0 else None)

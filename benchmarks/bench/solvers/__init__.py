@@ -1,0 +1,1 @@
+"""A file lists its solvers in SOLVERS."""

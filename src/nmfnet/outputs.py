@@ -1,0 +1,85 @@
+"""What the outputs of a network mean: the function g over them, its matching loss, the residual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+OUTPUTS = ("identity", "softmax", "sigmoid")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Function of the output layer, with the loss whose derivative is ``g(A) - Y``.
+
+    Parameters
+    ----------
+    name : {"identity", "softmax", "sigmoid"}
+        Real targets, one class of several, or several labels.
+    smoothing : float, default=0
+        Share of a target's weight that is spread evenly over its classes (label smoothing, Szegedy et al.,
+        2016); no part of "identity".
+    """
+
+    name: Literal["identity", "softmax", "sigmoid"] = "identity"
+    smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name not in OUTPUTS:
+            raise ValueError(f"output must be one of {', '.join(map(repr, OUTPUTS))}; got {self.name!r}.")
+        if not 0 <= self.smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1); got {self.smoothing!r}.")
+
+    def __call__(self, A: Tensor) -> Tensor:
+        """g(A), of the shape (m, k) of the outputs."""
+        match self.name:
+            case "softmax":
+                return A.softmax(1)
+            case "sigmoid":
+                return A.sigmoid()
+            case _:
+                return A
+
+    def smoothed(self, Y: Tensor) -> Tensor:
+        """Targets (m, k) as they are fitted."""
+        if not self.smoothing or self.name == "identity":
+            return Y
+        return torch.lerp(Y, torch.full_like(Y, self._uniform(Y.shape[1])), self.smoothing)
+
+    def residual(self, Y: Tensor, A: Tensor) -> Tensor:
+        """Y - g(A), the targets smoothed: what is left to fit."""
+        return self.smoothed(Y) - self(A)
+
+    def loss(self, A: Tensor, Y: Tensor) -> Tensor:
+        """Matching loss of each sample, shape (m,): half the squared error or the (binary) cross-entropy."""
+        Y = self.smoothed(Y)
+        match self.name:
+            case "softmax":
+                return -(Y * A.log_softmax(1)).sum(1)
+            case "sigmoid":
+                return F.binary_cross_entropy_with_logits(A, Y, reduction="none").sum(1)
+            case _:
+                return (Y - A).square().sum(1) / 2
+
+    def probabilities(self, A: Tensor) -> Tensor:
+        """Probabilities (m, k) that the outputs stand for, the smoothing taken back.
+
+        A network that fits smoothed targets estimates ``(1 - e) p + e / k``.  What lies below the floor
+        ``e / k`` is less than no probability; it is taken for a small one, a hundredth of the floor.
+        """
+        P = self(A)
+        if not self.smoothing or self.name == "identity":
+            return P
+        floor = self.smoothing * self._uniform(A.shape[1])
+        P = ((P - floor) / (1 - self.smoothing)).clamp(floor / 100, 1)
+        return P / P.sum(1, keepdim=True) if self.name == "softmax" else P.clamp(max=1 - floor / 100)
+
+    def _uniform(self, k: int) -> float:
+        return 1 / k if self.name == "softmax" else 0.5
+
+
+LINEAR = Output()

@@ -1,0 +1,307 @@
+"""The relaxed sweep, ``solver="relaxed"``: small steps on both factors, from the output layer down.
+
+The alternation is the paper's: a factor as the target of each layer, then a least-squares fit of its weights,
+and no derivative of f anywhere.  docs/relaxed.md explains each part and what is proved of it.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from nmfnet._parameters import between, boolean, check_settings
+from nmfnet.linalg import DampedInverse, affine
+from nmfnet.network import Network
+from nmfnet.outputs import Output
+from nmfnet.scaling import Scaling, input_scaling
+from nmfnet.training.loop import Kind, Plan
+
+PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
+LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they need momentum
+LEAST = 0.01  # size of the outputs that steps are at least relative to
+ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
+FOLLOW = 0.02  # least weight of the newest weights in the average where there is no end, so that it follows changes
+CHECK = 4  # updates between two looks at the loss, each of which waits for the device
+
+
+@dataclass
+class Relaxed(BaseEstimator):
+    """Settings of the relaxed solver, for ``NMFNetClassifier(solver=Relaxed(dropout=0.2))``.
+
+    None of them is meant to be tuned to the data: steps are relative, and inputs and real targets are scaled, except
+    inputs with `pretrain` or ``standardize=False``.
+
+    Parameters
+    ----------
+    delta : float or "auto", default="auto"
+        Relative step at the start: by how much of their size a layer's pre-activations move in one update, as far as
+        the running Gram matrix tells.  It falls linearly to 0 over the planned updates; without a plan
+        (`partial_fit`) it stays.  Above 0.05 a step is taken partly at once and partly by averaging.
+        "auto" is 20 / updates, within [0.05, 0.3].
+    tau : float, default=0.1
+        How far the targets go: those of the top layer are ``A + tau (Y - g(A))``.
+    damping : float, default=1
+        Tikhonov term of the least-squares steps, relative to the mean diagonal of the Gram matrix.
+    noise : float or "auto", default="auto"
+        Probability that an input is masked during training (set to 0, or to its value nearest to 0), the others
+        moved away from there by the factor 1 / (1 - noise).  "auto" masks only where
+        inputs tell about each other: ``0.3 (1 - 2 r / n_0)`` where r of n_0 principal components
+        suffice (images), 0 where they do not (tables).
+    dropout : float, default=0.1
+        The same for hidden activations, of which the masked ones become 0.
+    averaging : float, default=8
+        The weights returned are averages over about the last ``1 / (averaging + 1)`` of all updates, so that
+        training can end at any time.
+    standardize : bool, default=True
+        Whether inputs are scaled; see :func:`nmfnet.scaling.input_scaling`.
+    explained_variance : float, default=0.96
+        Share of the variance that the principal components of the inputs keep, where these are
+        compressible and the targets are classes; 1 keeps all.
+    label_smoothing : float, default=0.2
+        Of the classes or labels.  It keeps a residual in nearly every sample: without it the relative step would
+        follow the few samples that are still wrong.  `predict_proba` takes it back.
+    """
+
+    delta: float | Literal["auto"] = "auto"
+    tau: float = 0.1
+    damping: float = 1.0
+    noise: float | Literal["auto"] = "auto"
+    dropout: float = 0.1
+    averaging: float = 8.0
+    standardize: bool = True
+    explained_variance: float = 0.96
+    label_smoothing: float = 0.2
+
+    keeps_state: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Refuse unfit settings, naming them."""
+        if self.delta != "auto":
+            between("delta", self.delta, 0, 1, open_low=True)
+        between("tau", self.tau, 0, 1, open_low=True)
+        check_settings(damping=self.damping, averaging=self.averaging)
+        for name in ("noise", "dropout", "label_smoothing"):
+            if not (name == "noise" and self.noise == "auto"):
+                between(name, getattr(self, name), 0, 1, open_high=True)
+        boolean("standardize", self.standardize)
+        between("explained_variance", self.explained_variance, 0, 1, open_low=True)
+
+    @staticmethod
+    def default_batch_size(n: int) -> int:
+        """A twentieth of the samples, within [200, 1000]."""
+        return min(n, max(200, min(1000, n // 20)))
+
+    def output(self, kind: Kind) -> Output:
+        """What the outputs mean: softmax for classes, sigmoid for labels, identity for real targets."""
+        names: dict[str, Literal["identity", "softmax", "sigmoid"]] = {"classes": "softmax", "labels": "sigmoid"}
+        return Output(names.get(kind, "identity"), 0.0 if kind == "real" else self.label_smoothing)
+
+    def scaling(self, X: Tensor, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
+        """Scaling of the inputs X (n, n_0), with a shift where there are biases; `partial` where X is but a part.
+
+        Principal components only for classes and labels: real targets may hang on any direction.
+        """
+        self.check()
+        share = 1.0 if kind == "real" else self.explained_variance
+        return input_scaling(X, share, centre, constant=float(partial)) if self.standardize else None
+
+    def prepare(self, network: Network, X: Tensor, plan: Plan) -> RelaxedSweep:
+        """Return the sweep over a batch, which knows how many updates are planned."""
+        self.check()
+        return RelaxedSweep(self, network, plan, background(X))
+
+
+class RelaxedSweep:
+    """One update of all weights from a batch, and the average of the weights so far."""
+
+    def __init__(self, settings: Relaxed, network: Network, plan: Plan, background: Tensor | None = None) -> None:
+        self.settings, self.network, self.plan = settings, network, plan
+        # Masking to 0 is the usual case, and takes fewer passes over X.
+        self.background = background if background is not None and bool(background.any()) else None
+        self.delta = _auto_delta(plan.n_updates) if settings.delta == "auto" else float(settings.delta)
+        self.noise = _auto_noise(network.inputs) if settings.noise == "auto" else float(settings.noise)
+        self.inverses = [DampedInverse(settings.damping, network.intercept) for _ in network.weights]
+        self.fast = list(network.weights)
+        self.average = list(network.weights)
+        self.updates = self.taken_back = 0
+        self.watch = Watch(self.average)
+        self.generator: torch.Generator | None = None
+
+    def fork(self) -> RelaxedSweep:
+        """A copy that goes its own way; tensors are shared, since none is ever written into."""
+        other = copy(self)
+        other.network = self.network.with_weights(self.network.weights)
+        other.inverses, other.watch = [copy(inverse) for inverse in self.inverses], copy(self.watch)
+        if self.generator is not None:
+            other.generator = torch.Generator(self.generator.device)
+            other.generator.set_state(self.generator.get_state())
+        return other
+
+    def weights(self) -> list[Tensor]:
+        """Weights to predict with."""
+        return self.average
+
+    @property
+    def momentum(self) -> float:
+        """Share of the average in the working weights: so large that they move by at most STEADY at once."""
+        return max(0.0, 1 - STEADY / self.delta)
+
+    @property
+    def retries(self) -> int:
+        """Factorizations that needed more damping than asked for, and times that steps were taken back."""
+        return self.taken_back + sum(inverse.retries for inverse in self.inverses)
+
+    @torch.no_grad()
+    def __call__(self, X: Tensor, Y: Tensor) -> Tensor:
+        """Update the weights from a batch (b, n_0) and its targets (b, n_L).
+
+        Returns
+        -------
+        Tensor of shape (b, n_L)
+            Outputs from before the update, of the masked inputs.
+        """
+        network = self.network
+        W, F, intercept = network.weights, network.activations, network.intercept
+        Z, A, kept = self._forward(X)
+        outputs, Y = A[-1].clone(), network.scaled_targets(Y)
+        if self.updates % CHECK == 0 and not self.watch.good(network.output.loss(outputs, Y), self.average):
+            self._take_back()
+            return network.original_outputs(outputs)
+        E = self.settings.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
+        steps: list[Tensor] = [E] * len(W)
+        for layer in reversed(range(len(W))):
+            steps[layer] = self._step(layer, Z[layer], E, A[layer])
+            if layer:
+                # T = f(A + (T_above - Z_above) Wt)
+                V = W[layer][:-1] if intercept else W[layer]
+                T = F[layer - 1].f_(torch.addmm(A[layer - 1], E, V.T))
+                mask = kept[layer]
+                E = T.sub_(Z[layer]) if mask is None else T.mul_(mask).sub_(Z[layer])
+        self._update(steps)
+        return network.original_outputs(outputs)
+
+    def _forward(self, X: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
+        """Inputs and pre-activations of every layer, and the dropout masks of the inputs."""
+        network, F = self.network, self.network.activations
+        if self.noise:
+            X = self._masked(X)
+        Z, A = [X if network.inputs is None else network.inputs(X)], []
+        kept: list[Tensor | None] = [None]
+        for layer, W in enumerate(network.weights):
+            A.append(affine(Z[-1], W, network.intercept))
+            if layer < len(network.weights) - 1:
+                Z.append(F[layer](A[-1]))
+                mask = self._mask(Z[-1], self.settings.dropout) if self.settings.dropout else None
+                kept.append(mask)
+                if mask is not None:
+                    Z[-1].mul_(mask)
+        return Z, A, kept
+
+    def _masked(self, X: Tensor) -> Tensor:
+        """Inputs (b, n_0), some of them set back to the background."""
+        mask = self._mask(X, self.noise)
+        if self.background is None:
+            return mask.mul_(X)
+        return mask.mul_(X - self.background).add_(self.background)
+
+    def _step(self, layer: int, Z: Tensor, E: Tensor, A: Tensor) -> Tensor:
+        """Damped least-squares step D on E, scaled so that Z D is a fraction delta of A in size."""
+        penalty = self.plan.alpha / self.plan.n_samples * self.settings.tau if self.plan.alpha else 0.0
+        pull, l1 = None, self.plan.l1_ratio
+        if penalty:
+            W = self.network.weights[layer]
+            pull = -penalty * ((1 - l1) * W + l1 * W.sign())
+        D, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1))
+        size = torch.linalg.vector_norm(A) / A.shape[0] ** 0.5
+        if layer == len(self.network.weights) - 1:  # outputs of constant inputs start at 0
+            size = size.clamp(min=LEAST * A.shape[1] ** 0.5)
+        if self.plan.n_updates is None:  # no end: calls with a few samples each say little each
+            share = min(1.0, (len(Z) / ENOUGH) ** 0.5)
+        else:
+            share = max(0.0, 1 - self.updates / self.plan.n_updates)
+        scale = share * self.delta * size / moved
+        return D.mul_(scale.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
+
+    def _update(self, steps: list[Tensor]) -> None:
+        """Move the weights, and their average (schedule-free averaging: Defazio et al., 2024).
+
+        The fast weights take the whole step; the average follows with the weight (a + 1) / (t + a + 1); the network
+        works with a mean of the two, in which the average has the share `momentum`.  All layers or none: new lists
+        replace the old ones at the end.
+        """
+        a = self.settings.averaging
+        follow = (a + 1) / (self.updates + a + 1)
+        if self.plan.n_updates is None:
+            follow = max(follow, FOLLOW)
+        fast = [W + step for W, step in zip(self.fast, steps, strict=True)]
+        average = [torch.lerp(old, new, follow) for old, new in zip(self.average, fast, strict=True)]
+        working = fast
+        if self.momentum:
+            working = [torch.lerp(new, mean, self.momentum) for new, mean in zip(fast, average, strict=True)]
+        self.fast, self.average, self.updates = fast, average, self.updates + 1
+        self.network.weights[:] = working
+
+    def _take_back(self) -> None:
+        """Go back to the average at the last good look, and on with half the step."""
+        self.delta /= 2
+        self.fast, self.average = list(self.watch.weights), list(self.watch.weights)
+        self.network.weights[:] = self.watch.weights
+        self.updates, self.taken_back = self.updates + 1, self.taken_back + 1
+        self.watch = Watch(self.average)  # it may be the data that changed
+        for inverse in self.inverses:
+            inverse.forget()
+
+    def _mask(self, like: Tensor, p: float) -> Tensor:
+        """1 / (1 - p) with probability 1 - p and 0 otherwise, of the shape of a tensor; p in steps of 1/256.
+
+        A byte of randomness an entry, drawn eight at a time: several times as fast as bernoulli_.
+        """
+        if self.generator is None:
+            self.generator = torch.Generator(like.device).manual_seed(self.plan.seed)
+        words = torch.empty(-(-like.numel() // 8), dtype=torch.int64, device=like.device)
+        words.random_(-(2**63), None, generator=self.generator)
+        threshold = min(255, round(256 * p))
+        keep = words.view(torch.uint8)[: like.numel()].view(like.shape) >= threshold
+        return keep.to(like.dtype).mul_(256 / (256 - threshold))
+
+
+class Watch:
+    """Notices that steps are too large: the loss of the batches climbs far above what it was."""
+
+    def __init__(self, weights: list[Tensor]) -> None:
+        self.first = self.mean = self.lowest = float("nan")
+        self.weights = weights  # at the last good look
+
+    def good(self, losses: Tensor, weights: list[Tensor]) -> bool:
+        """Look at the losses (m,) of a batch; False if they call for smaller steps."""
+        loss = float(losses.mean())
+        if self.first != self.first:  # the first look
+            self.first = self.mean = self.lowest = loss
+        if not loss <= max(2 * self.lowest, self.lowest + self.first / 4):
+            return False
+        self.mean += (loss - self.mean) / 4
+        self.lowest = min(self.lowest, self.mean)
+        self.weights = weights
+        return True
+
+
+def background(X: Tensor) -> Tensor:
+    """What a masked input becomes, shape (n,): 0, or the value nearest to it that the column of X (m, n) has."""
+    return X.amin(0).clamp(min=0) + X.amax(0).clamp(max=0)
+
+
+def _auto_delta(n_updates: int | None) -> float:
+    return STEADY if n_updates is None else min(LARGEST, max(STEADY, PATH / max(1, n_updates)))
+
+
+def _auto_noise(inputs: Scaling | None) -> float:
+    """Masking only where a few directions hold almost everything, so that what is masked can be told from the rest."""
+    return 0.3 * (1 - 2 * inputs.compression) if inputs is not None and inputs.projects else 0.0

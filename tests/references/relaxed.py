@@ -1,0 +1,182 @@
+"""One update of the relaxed solver in float64 NumPy, written literally, to test nmfnet against.
+
+Samples are rows. Shapes: m samples, p inputs and q outputs of a layer. Wherever ``bias`` is true, W has the bias as
+its last row and Z does not hold the ones. No noise and no dropout. Nothing modifies its arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from references.paper import ACTIVATIONS, Array, inputs, split
+
+MEMORY, SAMPLES, BATCHES, EARLY = 0.9, 10_000, 10, 20  # of the running Gram matrix
+ENOUGH = 64
+STEADY, LOOK = 0.05, 4  # the largest step without momentum; updates between two looks at the loss
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What does not change from batch to batch."""
+
+    activation: str
+    output: str
+    bias: bool
+    smoothing: float = 0.0
+    delta: float = 0.05
+    tau: float = 0.1
+    damping: float = 1.0
+    averaging: float = 8.0
+    alpha: float = 0.0
+    l1_ratio: float = 0.0
+    n_samples: int = 1
+    n_updates: int | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """What an update changes: three sets of weights, a Gram matrix a layer, the watch over the loss."""
+
+    fast: list[Array]
+    average: list[Array]
+    working: list[Array]
+    delta: float
+    grams: list[Array | None]  # running averages
+    factorized: list[Array | None]  # G + d I when it was last factorized
+    updates: int = 0
+    good: list[Array] | None = None  # averages at the last good look
+    first: float | None = None
+    mean: float = 0.0
+    lowest: float = 0.0
+
+
+def start(weights: list[Array], problem: Problem) -> State:
+    """Begin at some weights."""
+    empty = [None] * len(weights)
+    return State(weights, weights, weights, problem.delta, empty, empty, good=weights)
+
+
+def g(name: str, A: Array) -> Array:
+    """Output function (m, q) -> (m, q)."""
+    if name == "softmax":
+        P = np.exp(A - A.max(1, keepdims=True))
+        return P / P.sum(1, keepdims=True)
+    return ACTIVATIONS["logistic"](A) if name == "sigmoid" else A
+
+
+def smoothed(name: str, Y: Array, e: float) -> Array:
+    """(1 - e) Y + e / k, where k = 2 for each of several labels."""
+    if name == "identity":
+        return Y
+    return (1 - e) * Y + e / (Y.shape[1] if name == "softmax" else 2)
+
+
+def loss(name: str, A: Array, Y: Array) -> float:
+    """Mean over samples of the loss whose derivative is g(A) - Y."""
+    if name == "identity":
+        return ((Y - A) ** 2).sum() / 2 / len(A)
+    P = g(name, A)
+    terms = Y * np.log(P) if name == "softmax" else Y * np.log(P) + (1 - Y) * np.log(1 - P)
+    return -terms.sum() / len(A)
+
+
+def forward(problem: Problem, weights: list[Array], X: Array) -> tuple[list[Array], list[Array]]:
+    """Input Z and pre-activation A of every layer."""
+    Z, A = [X], []
+    for layer, W in enumerate(weights):
+        A.append(inputs(Z[layer], problem.bias) @ W)
+        if layer < len(weights) - 1:
+            Z.append(ACTIVATIONS[problem.activation](A[layer]))
+    return Z, A
+
+
+def covariance(Z: Array, bias: bool) -> Array:
+    """Gram matrix over samples (p, p), of centred inputs where a bias takes up the mean."""
+    centred = Z - Z.mean(0) if bias else Z
+    return centred.T @ centred / len(Z)
+
+
+def is_refreshed(update: int, m: int) -> bool:
+    """Whether the Gram matrix takes up this batch, and is factorized."""
+    every = min(BATCHES, max(1, SAMPLES // m))
+    return update % every == 0 or (update < EARLY and update % 2 == 0)
+
+
+def damped_step(problem: Problem, system: Array, Z: Array, E: Array, W: Array) -> Array:
+    """Damped least-squares step (p + bias, q) on E, for the matrix G + d I; the bias is fitted exactly."""
+    slope = problem.tau * problem.alpha / problem.n_samples
+    V, _ = split(W, problem.bias)
+    pull = slope * ((1 - problem.l1_ratio) * V + problem.l1_ratio * np.sign(V))
+    if not problem.bias:
+        return np.linalg.solve(system, Z.T @ E / len(Z) - pull)
+    centred = Z - Z.mean(0)
+    D = np.linalg.solve(system, centred.T @ (E - E.mean(0)) / len(Z) - pull)
+    return np.vstack([D, E.mean(0) - Z.mean(0) @ D])
+
+
+def predicted_length(problem: Problem, gram: Array, Z: Array, D: Array) -> float:
+    """Root mean square length of the rows of [Z, 1] D, were the covariance of Z the running one."""
+    V, _ = split(D, problem.bias)
+    mean = (inputs(Z, problem.bias) @ D).mean(0) if problem.bias else np.zeros(D.shape[1])
+    return float(np.sqrt(np.trace(V.T @ gram @ V) + (mean**2).sum()))
+
+
+def update(problem: Problem, state: State, X: Array, Y: Array) -> State:
+    """One update from a batch."""
+    W, last, f = state.working, len(state.working) - 1, ACTIVATIONS[problem.activation]
+    Z, A = forward(problem, W, X)
+    Y = smoothed(problem.output, Y, problem.smoothing)
+    if state.updates % LOOK == 0:
+        state, good = look(state, loss(problem.output, A[last], Y))
+        if not good:
+            return take_back(state)
+    momentum = max(0.0, 1 - STEADY / state.delta)
+    few = min(1.0, (len(X) / ENOUGH) ** 0.5)
+    fall = few if problem.n_updates is None else max(0.0, 1 - state.updates / problem.n_updates)
+    grams, factorized = list(state.grams), list(state.factorized)
+    fast, average, working = [list(W) for _ in range(3)]
+    c = (problem.averaging + 1) / (state.updates + problem.averaging + 1)
+
+    target_minus_output = problem.tau * (Y - g(problem.output, A[last]))
+    for layer in range(last, -1, -1):
+        E = target_minus_output
+        if is_refreshed(state.updates, len(X)) or factorized[layer] is None:
+            new, old = covariance(Z[layer], problem.bias), grams[layer]
+            G = new if old is None else MEMORY * old + (1 - MEMORY) * new
+            grams[layer] = G
+            stiffness = problem.tau * problem.alpha / problem.n_samples * (1 - problem.l1_ratio)
+            factorized[layer] = G + (problem.damping * np.trace(G) / len(G) + stiffness) * np.eye(len(G))
+        D = damped_step(problem, factorized[layer], Z[layer], E, W[layer])
+        rms = np.sqrt((A[layer] ** 2).sum(1).mean())
+        step = fall * state.delta * rms / predicted_length(problem, grams[layer], Z[layer], D) * D
+        fast[layer] = state.fast[layer] + step
+        average[layer] = (1 - c) * state.average[layer] + c * fast[layer]
+        working[layer] = momentum * average[layer] + (1 - momentum) * fast[layer]
+        if layer > 0:
+            V, _ = split(W[layer], problem.bias)
+            target_minus_output = f(A[layer - 1] + E @ V.T) - Z[layer]
+    return replace(
+        state, fast=fast, average=average, working=working, grams=grams, factorized=factorized,
+        updates=state.updates + 1,
+    )  # fmt: skip
+
+
+def look(state: State, now: float) -> tuple[State, bool]:
+    """Compare the loss with what it was."""
+    if state.first is None:
+        state = replace(state, first=now, mean=now, lowest=now)
+    if now > 2 * state.lowest and now > state.lowest + state.first / 4:
+        return state, False
+    mean = 0.75 * state.mean + 0.25 * now
+    return replace(state, mean=mean, lowest=min(state.lowest, mean), good=state.average), True
+
+
+def take_back(state: State) -> State:
+    """Back to the last good average, with half the step and no Gram matrices."""
+    empty = [None] * len(state.fast)
+    return replace(
+        state, fast=state.good, average=state.good, working=state.good, delta=state.delta / 2, grams=empty,
+        factorized=empty, updates=state.updates + 1, first=None,
+    )  # fmt: skip

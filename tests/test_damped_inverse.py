@@ -1,0 +1,190 @@
+"""DampedInverse: damped least-squares steps, against NumPy's least squares."""
+
+import numpy as np
+import pytest
+import torch
+
+from nmfnet.errors import DivergenceError
+from nmfnet.linalg import DampedInverse
+
+both_biases = pytest.mark.parametrize("bias", [False, True])
+both_forms = pytest.mark.parametrize("dual", [False, True])
+
+
+@pytest.fixture
+def inverse(monkeypatch):
+    def make(damping=0.3, bias=True, dual=False):
+        made = DampedInverse(damping, bias)
+        monkeypatch.setattr(made, "_dual_is_cheaper", lambda m, n, k: dual)
+        return made
+
+    return make
+
+
+def problem(m, n, k=3, seed=0, dtype=torch.float64):
+    rng = np.random.default_rng(seed)
+    Z = rng.standard_normal((m, n)) @ rng.standard_normal((n, n)) + 2
+    return torch.tensor(Z, dtype=dtype), torch.tensor(rng.standard_normal((m, k)) + 1, dtype=dtype)
+
+
+def by_lstsq(Z, E, damping, bias, pull=None):
+    """Least squares with rows added below: d in the normal matrix, the bias free, `pull` on their right side."""
+    m, n = Z.shape
+    centred = Z - Z.mean(0) if bias else Z
+    d = damping * (centred**2).sum() / m / n
+    below = np.zeros((n, E.shape[1])) if pull is None else pull / np.sqrt(d)  # adds pull to the right-hand side
+    top = np.hstack([Z, np.ones((m, 1))]) if bias else Z
+    bottom = np.sqrt(d) * np.eye(n, n + bias)
+    return np.linalg.lstsq(np.vstack([top / np.sqrt(m), bottom]), np.vstack([E / np.sqrt(m), below]), rcond=None)[0]
+
+
+def rms_change(Z, D, bias):
+    change = Z @ D[:-1] + D[-1] if bias else Z @ D
+    return float(np.sqrt((change**2).sum(1).mean()))
+
+
+@both_biases
+@both_forms
+@pytest.mark.parametrize("shape", [(40, 6), (6, 40), (15, 15), (1, 5), (2, 1)])
+@pytest.mark.parametrize("pulled", [False, True])
+def test_a_step_is_damped_least_squares(bias, dual, shape, pulled, inverse):
+    if shape[0] == 1 and bias:
+        pytest.skip("a centred sample is 0: see below")
+    Z, E = problem(*shape)
+    pull = torch.randn(shape[1] + bias, 3, generator=torch.Generator().manual_seed(0), dtype=Z.dtype)
+    if bias:
+        pull[-1] = 0
+    D, moved = inverse(0.3, bias, dual).solve(Z, E, 0, pull if pulled else None)
+    known = by_lstsq(Z.numpy(), E.numpy(), 0.3, bias, pull[: shape[1]].numpy() if pulled else None)
+    np.testing.assert_allclose(D.numpy(), known, rtol=1e-9, atol=1e-9 * np.abs(known).max())
+    assert float(moved) == pytest.approx(rms_change(Z.numpy(), known, bias), rel=1e-8)
+
+
+@both_biases
+def test_wide_inputs_take_the_dual_form(bias, monkeypatch):
+    Z, E = problem(8, 50)
+    primal = DampedInverse(0.1, bias)
+    monkeypatch.setattr(DampedInverse, "wide", 10)
+    dual = DampedInverse(0.1, bias)
+    for ours, theirs in zip(dual.solve(Z, E, 0), primal.solve(Z, E, 0), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+    assert dual.gram is None  # no matrix of the size of G
+
+
+def test_both_forms_are_chosen():
+    inverse = DampedInverse(1.0, True)
+    assert inverse._dual_is_cheaper(200, 20_000, 100)
+    assert not inverse._dual_is_cheaper(200, 4096, 100)
+    assert not inverse._dual_is_cheaper(20_000, 10_000, 100)
+
+
+@both_biases
+@both_forms
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("damping", [0.0, 1.0])
+def test_singular_gram_matrix(bias, dual, dtype, damping, inverse, bounded):
+    """Equal, dead and constant columns: still the least-squares fit, as far as rounding lets it be."""
+    Z, E = problem(30, 4, dtype=dtype)
+    Z = torch.cat([Z, Z, torch.zeros(30, 2, dtype=dtype), torch.full((30, 1), 3.0, dtype=dtype)], 1)
+    D, moved = inverse(damping, bias, dual).solve(Z, E, 0)
+    assert D.isfinite().all() and moved.isfinite()
+    assert not D[8:10].any()
+    fitted = rms_change(Z.double().numpy(), D.double().numpy(), bias)
+    assert 0.5 * fitted < float(moved) < 2 * fitted
+    if damping:
+        assert float(moved) == pytest.approx(fitted, rel=1e-3)
+        known = by_lstsq(Z.double().numpy(), E.double().numpy(), damping, bias)
+        np.testing.assert_allclose(D.numpy(), known, atol=1e-4 if dtype == torch.float32 else 1e-10)
+
+
+@both_biases
+@both_forms
+@pytest.mark.parametrize("damping", [0.0, 1.0])
+def test_dead_units(bias, dual, damping, inverse, bounded):
+    """Only the bias can move."""
+    E = problem(30, 4)[1]
+    D, moved = inverse(damping, bias, dual).solve(torch.zeros(30, 4, dtype=E.dtype), E, 0)
+    assert not D[:4].any()
+    assert float(moved) == pytest.approx(float(E.mean(0).norm()) if bias else 0)
+
+
+@both_forms
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("m", [1, 2, 3, 7, 30])
+def test_samples_that_are_all_the_same(m, dtype, dual, inverse, bounded):
+    """Rounding leaves a centred Gram matrix of no meaning, and no sign: only the bias can move."""
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        Z = torch.rand(1, 5, generator=generator, dtype=dtype).repeat(m, 1)
+        E = torch.rand(m, 2, generator=generator, dtype=dtype)
+        D, moved = inverse(1.0, True, dual).solve(Z, E, 0)
+        assert float(D.abs().max()) < 1e3
+        reach = rms_change(Z.double().numpy(), D.double().numpy(), True)
+        for length in (reach, float(moved)):
+            assert length == pytest.approx(float(E.mean(0).norm()), rel=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_inputs_far_from_zero(dtype, inverse, bounded):
+    """Centring must not lose what varies: a Gram matrix of differences of large numbers would."""
+    Z, E = problem(200, 4, dtype=dtype)
+    offset = 100 if dtype == torch.float32 else 1e6
+    near, far = (inverse().solve(inputs, E, 0) for inputs in (Z, (Z + offset)))
+    torch.testing.assert_close(far[0][:-1], near[0][:-1], rtol=0.05, atol=0.05 * float(near[0][:-1].abs().max()))
+    assert float(far[1]) == pytest.approx(float(near[1]), rel=0.05)
+
+
+@both_biases
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [0.0, 1e-6])
+def test_dead_units_that_come_alive(bias, dtype, size, inverse, bounded):
+    """The Gram matrix of a batch of dead units must not scale the step of a live one."""
+    Z, E = problem(30, 4, dtype=dtype)
+    ours = inverse(1.0, bias)
+    ours.solve(size * Z, E, 0)
+    D, moved = ours.solve(Z, E, 1)
+    assert D.isfinite().all()
+    fitted = rms_change(Z.double().numpy(), D.double().numpy(), bias)
+    assert 0.1 * fitted < float(moved) < 10 * fitted
+
+
+def test_retries_are_counted(inverse, bounded):
+    """Without damping a rank-deficient matrix in float32 has no Cholesky factor."""
+    rng = np.random.default_rng(0)
+    Z = torch.tensor(rng.standard_normal((50, 2)) @ rng.standard_normal((2, 30)), dtype=torch.float32)
+    damped, exact = inverse(1.0), inverse(0.0)
+    damped.solve(Z, Z[:, :2], 0)
+    D, moved = exact.solve(Z, Z[:, :2], 0)
+    assert damped.retries == 0 < exact.retries
+    assert 0 < exact.ridge < 1e-3
+    assert D.isfinite().all()
+    assert float((Z @ D[:-1] + D[-1] - Z[:, :2]).norm()) < 0.5 * float(Z[:, :2].norm())
+    assert moved.isfinite()
+
+
+def test_numbers_that_are_not_finite(inverse):
+    for bad in (float("nan"), float("inf")):
+        Z, E = problem(10, 3)
+        Z[2, 1] = bad
+        with pytest.raises(DivergenceError):
+            inverse().solve(Z, E, 0)
+
+
+def test_the_gram_matrix_averages(inverse):
+    ours, (Z1, E1), (Z2, E2) = inverse(0.3), problem(30, 4, seed=1), problem(30, 4, seed=2)
+    G1, G2 = (torch.cov(Z.T, correction=0) for Z in (Z1, Z2))
+    ours.solve(Z1, E1, 0)
+    torch.testing.assert_close(ours.gram, G1)
+    ours.solve(Z2, E2, 1)  # between two refreshments
+    torch.testing.assert_close(ours.gram, G1)
+    D, moved = ours.solve(Z2, E2, 2)
+    G = 0.9 * G1 + 0.1 * G2
+    torch.testing.assert_close(ours.gram, G)
+    C = (Z2 - Z2.mean(0)).T @ (E2 - E2.mean(0)) / 30
+    known = torch.linalg.solve(G + 0.3 * G.diagonal().mean() * torch.eye(4), C)
+    torch.testing.assert_close(D[:-1], known)
+    size = (known * (G @ known)).sum() + E2.mean(0).square().sum()
+    torch.testing.assert_close(moved, size.sqrt())
+    ours.forget()
+    ours.solve(Z2, E2, 3)
+    torch.testing.assert_close(ours.gram, G2)
