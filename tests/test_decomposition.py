@@ -18,8 +18,9 @@ from nmfnet.factorization.acceleration import alternate
 from nmfnet.factorization.coordinate_descent import CoordinateDescent, Tiles, prepare
 from nmfnet.factorization.data import DenseData, SparseData
 from nmfnet.factorization.kullback_leibler import KullbackLeibler
-from nmfnet.factorization.passes import LeastSquares, Penalties, Surrogate
+from nmfnet.factorization.passes import LeastSquares, Penalties
 from nmfnet.factorization.starts import leading_vectors, nndsvd
+from nmfnet.factorization.surrogate import Surrogate
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 CPU = torch.device("cpu")

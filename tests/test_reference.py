@@ -170,7 +170,16 @@ def test_thresholds_and_penalties_of_whole_factorizations(delta):
     Y = T - 0.5
     fitted = semi_nmf(*tensors(Y), Z=torch.tensor(Z), n_iter=0, delta=delta)
     assert_close(fitted.W, paper.truncated_pinv(Z, delta) @ Y)
-    updated = nmf(*tensors(T), Z=torch.tensor(Z), H=torch.tensor(np.abs(W)), n_iter=1, tol=0, alpha_Z=0.3, alpha_H=0.2)
+    updated = nmf(
+        *tensors(T),
+        Z=torch.tensor(Z),
+        H=torch.tensor(np.abs(W)),
+        solver="mu",
+        n_iter=1,
+        tol=0,
+        alpha_Z=0.3,
+        alpha_H=0.2,
+    )
     for o, r in zip(updated[:2], paper.nmf_update(T, Z, np.abs(W), EPS, 0, 0.3, 0, 0.2), strict=True):
         assert_close(o, r)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from abc import abstractmethod
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -18,11 +17,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from nmfnet._parameters import at_least, between
-from nmfnet.decomposition.input import Input, check_start, check_weights, prepare_input, scaled
+from nmfnet.decomposition.input import Input, check_parameters, check_start, check_weights, prepare_input, scaled
+from nmfnet.decomposition.online import Online
 from nmfnet.factorization.acceleration import Problem, alternate, check_finite
 from nmfnet.factorization.passes import FEW, Pass, Penalties
-from nmfnet.factorization.starts import INITS, MeanFilled, starting_factors
+from nmfnet.factorization.starts import MeanFilled, starting_factors
 
 Array = NDArray[Any]
 SOLVED = 1e-4  # relative projected gradient to which `transform` solves at least
@@ -35,9 +34,11 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     components_: Array
     n_features_in_: int
+    _memory: tuple[Tensor, Tensor] | None
 
     n_components: int | str | None
     init: str | None
+    solver: str = "cd"
     tol: float
     max_iter: int
     alpha_W: float
@@ -55,6 +56,9 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def _check_data(self, data: Input) -> None:
         """Refuse data that this factorization cannot take."""
+        if self.solver == "mu" and (data.missing or data.weights is not None):
+            what = "Missing entries (NaN)" if data.missing else "weights of entries"
+            raise ValueError(f"{what} need solver='cd'; got solver='mu'.")
 
     def _decode(self, A: Tensor) -> Tensor:
         """From the product of the factors to data."""
@@ -124,7 +128,7 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             )  # fmt: skip
         last = check_finite(problem.sweep(Z, components, Z, until=self._solved(components)))
         self._keep(components, data.scale)
-        self._memory: tuple[Tensor, Tensor] | None = last.Q, last.S
+        self._memory = last.Q, last.S
         self.objective_ = last.objective / data.scale**2
         self.reconstruction_err_ = self._error(data, Z, components, last)
         return to_numpy(Z.T)
@@ -186,7 +190,7 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         *,
         weights: ArrayLike | None = None,
     ) -> Self:
-        """Go on with another batch of samples: one online step (Mairal, Bach, Ponce and Sapiro, 2010).
+        """Go on with another batch of samples: one online step.
 
         Parameters
         ----------
@@ -203,49 +207,35 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         first = not hasattr(self, "components_")
         data = self._input(X, weights, reset=first)
         if first:
-            self._memory = None
-            self.n_iter_ = 0
+            self._memory, self.n_iter_ = None, 0
             components = self._start(data, self._rank(data, H), W, H)[1]
         else:
             components = self._components(data)
-        size = self.batch_size or data.shape[0]
-        components, self._memory, _ = self._online_step(data, components, self._memory, data.shape[0] / size)
-        self._keep(components, data.scale)
+        online = Online(components, float(self.forget_factor), self._memory)
+        k, rows = len(components), data.shape[0]
+        online.step(self._problem(data, k), self._zero_start(data, k), rows / (self.batch_size or rows))
+        self._memory = online.memory
+        self._keep(online.H, data.scale)
         self.n_iter_ += 1
         return self
 
-    def _online_step(
-        self, data: Input, H: Tensor, memory: tuple[Tensor, Tensor] | None, share: float
-    ) -> tuple[Tensor, tuple[Tensor, Tensor], float]:
-        """Solve for the batch's Z, add its products to those remembered, and step on H with them."""
-        problem = self._problem(data, len(H))
-        Z = self._zero_start(data, len(H))
-        last = check_finite(problem.sweep(Z, H, Z, until=0.1))
-        Q, S = last.Q, last.S
-        if memory is not None:
-            keep = float(self.forget_factor) ** share
-            Q, S = memory[0].to(Q).mul_(keep).add_(Q), memory[1].to(S).mul_(keep).add_(S)
-        return problem.h_step(H, Pass(Q, S, 0.0, 0.0)), (Q, S), last.objective
-
     def _fit_batches(self, data: Input, H: Tensor) -> tuple[Tensor, int, bool]:
         """Epochs of online steps on blocks of rows in random order, until an epoch lowers the objective little."""
-        m = data.shape[0]
+        m, k = data.shape[0], len(H)
         size = min(m, int(self.batch_size or m))
-        starts = np.arange(0, m, size)
-        order, memory = check_random_state(self.random_state), None
-        before = math.inf
+        starts, order = np.arange(0, m, size), check_random_state(self.random_state)
+        online, before, total = Online(H, float(self.forget_factor)), math.inf, math.inf
         for epoch in range(1, int(self.max_iter) + 1):
-            total = 0.0
+            before, total = total, 0.0
             for start in order.permutation(starts):
                 batch = data.rows(slice(int(start), min(int(start) + size, m)))
-                H, memory, objective = self._online_step(batch, H, memory, batch.shape[0] / m * len(starts) ** 0.5)
-                total += objective
+                share = batch.shape[0] / m * len(starts) ** 0.5
+                total += online.step(self._problem(batch, k), self._zero_start(batch, k), share)
             if self.verbose:
                 self._announce(epoch, total)
             if self.tol > 0 and before - total < self.tol * total:
-                return H, epoch, True
-            before = total
-        return H, epoch, False
+                return online.H, epoch, True
+        return online.H, epoch, False
 
     def _announce(self, n_iter: int, objective: float) -> None:
         print(f"pass {n_iter}, objective {objective:.6g}")
@@ -299,21 +289,7 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def _check_parameters(self) -> None:
         """Refuse unfit parameters, naming them."""
-        if self.n_components is not None and self.n_components != "auto":
-            at_least("n_components", self.n_components, 1, Integral, otherwise="'auto'")
-        if self.init is not None and self.init not in (*INITS, "custom"):
-            raise ValueError(
-                f"init must be None, 'custom' or one of {', '.join(map(repr, INITS))}; got {self.init!r}."
-            )
-        at_least("tol", self.tol, 0, Real)
-        at_least("max_iter", self.max_iter, 1, Integral)
-        at_least("alpha_W", self.alpha_W, 0, Real)
-        if self.alpha_H != "same":
-            at_least("alpha_H", self.alpha_H, 0, Real, otherwise="'same'")
-        between("l1_ratio", self.l1_ratio, 0, 1)
-        between("forget_factor", self.forget_factor, 0, 1)
-        if self.batch_size is not None:
-            at_least("batch_size", self.batch_size, 1, Integral, otherwise="None")
+        check_parameters(self.get_params())
 
     def _rank(self, data: Input, H: ArrayLike | None) -> int:
         if isinstance(self.n_components, (int, np.integer)):
@@ -354,7 +330,7 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = not self.signed
         tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = self.solver == "cd"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from torch import Tensor
 
+from nmfnet._parameters import at_least, between
 from nmfnet.factorization.data import Data, DenseData, SparseData, as_tensor
+from nmfnet.factorization.starts import INITS
 
 ROWS = 4096  # looked at together
 
@@ -129,6 +133,24 @@ def safe_scale(largest: float, dtype: Any) -> float:
     if largest == 0 or 1 / limit < largest < limit:
         return 1.0
     return 2.0 ** -min(max(math.floor(math.log2(largest)), -1000), 1000)
+
+
+def check_parameters(p: Mapping[str, Any]) -> None:
+    """Refuse unfit values of the parameters that the transformers share, naming them."""
+    if p["n_components"] is not None and p["n_components"] != "auto":
+        at_least("n_components", p["n_components"], 1, Integral, otherwise="'auto'")
+    if p["init"] is not None and p["init"] not in (*INITS, "custom"):
+        raise ValueError(f"init must be None, 'custom' or one of {', '.join(map(repr, INITS))}; got {p['init']!r}.")
+    if p.get("solver", "cd") not in ("cd", "mu"):
+        raise ValueError(f"solver must be 'cd' or 'mu'; got {p['solver']!r}.")
+    for name, lowest, kind in (("tol", 0, Real), ("max_iter", 1, Integral), ("alpha_W", 0, Real)):
+        at_least(name, p[name], lowest, kind)
+    if p["alpha_H"] != "same":
+        at_least("alpha_H", p["alpha_H"], 0, Real, otherwise="'same'")
+    for name in ("l1_ratio", "forget_factor"):
+        between(name, p[name], 0, 1)
+    if p["batch_size"] is not None:
+        at_least("batch_size", p["batch_size"], 1, Integral, otherwise="None")
 
 
 def check_weights(weights: ArrayLike | None, X: Any) -> NDArray[Any] | None:

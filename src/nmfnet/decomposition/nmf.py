@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,7 +10,8 @@ from nmfnet.decomposition.base import BaseFactorization
 from nmfnet.decomposition.input import Input
 from nmfnet.factorization.acceleration import Problem
 from nmfnet.factorization.kullback_leibler import KullbackLeibler
-from nmfnet.factorization.passes import LeastSquares, Surrogate
+from nmfnet.factorization.passes import LeastSquares
+from nmfnet.factorization.surrogate import Surrogate
 
 LOSSES = {"frobenius": "frobenius", 2: "frobenius", "kullback-leibler": "kullback-leibler", 1: "kullback-leibler"}
 
@@ -136,8 +135,6 @@ class NMF(BaseFactorization):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.solver not in ("cd", "mu"):
-            raise ValueError(f"solver must be 'cd' or 'mu'; got {self.solver!r}.")
         if self.beta_loss not in LOSSES:
             raise ValueError(f"beta_loss must be 'frobenius' or 'kullback-leibler'; got {self.beta_loss!r}.")
         if self._divergence and self.solver == "cd":
@@ -148,16 +145,8 @@ class NMF(BaseFactorization):
             raise ValueError(
                 f"Negative values in data passed to NMF: the minimum is {data.low:.4g}. SemiNMF takes any sign."
             )
-        if data.missing and self.solver == "mu":
-            raise ValueError("Missing entries (NaN) need solver='cd'; got solver='mu'.")
-        if data.weights is not None and self.solver == "mu":
-            raise ValueError("weights of entries need solver='cd'; got solver='mu'.")
+        super()._check_data(data)
 
     def _zero_start(self, data: Input, k: int) -> Tensor:
         Z = super()._zero_start(data, k)
         return Z.fill_(1.0) if self._divergence else Z  # zeros stay zeros
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.solver == "cd"
-        return tags

@@ -12,7 +12,8 @@ from nmfnet.activations import ACTIVATIONS, Activation, activation_named
 from nmfnet.decomposition.base import BaseFactorization
 from nmfnet.decomposition.input import Input
 from nmfnet.factorization.acceleration import Problem
-from nmfnet.factorization.passes import LeastSquares, Pass, Surrogate
+from nmfnet.factorization.passes import LeastSquares, Pass
+from nmfnet.factorization.surrogate import Surrogate
 
 
 class SemiNMF(BaseFactorization):
@@ -29,6 +30,9 @@ class SemiNMF(BaseFactorization):
     init : {None, "random", "nndsvd", "custom"}, default=None
         "nndsvd" takes for Z the larger side of each left singular vector ("nndsvda" and "nndsvdar" are
         the same here); None: "nndsvd" where the rank allows it, else "random".
+    solver : {"cd", "mu"}, default="cd"
+        The step on Z: coordinate descent, or the multiplicative one of Ding, Li and Jordan, which the output layer of
+        a network takes.
 
     Attributes
     ----------
@@ -55,6 +59,7 @@ class SemiNMF(BaseFactorization):
         n_components: int | str | None = "auto",
         *,
         init: str | None = None,
+        solver: str = "cd",
         tol: float = 1e-4,
         max_iter: int = 200,
         random_state: int | np.random.RandomState | None = None,
@@ -68,6 +73,7 @@ class SemiNMF(BaseFactorization):
     ) -> None:
         self.n_components = n_components
         self.init = init
+        self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
         self.random_state = random_state
@@ -83,7 +89,9 @@ class SemiNMF(BaseFactorization):
         penalties, w = self._penalties(data), data.row_weights
         if data.missing or data.weights is not None:
             return Surrogate(data.dense, k, penalties, signed=True, row_weights=w, weights=data.weights)
-        return LeastSquares(data.data, k, penalties, signed=True, row_weights=w)
+        return LeastSquares(
+            data.data, k, penalties, signed=True, multiplicative=self.solver == "mu", row_weights=w
+        )  # fmt: skip
 
 
 class NonlinearSemiNMF(SemiNMF):

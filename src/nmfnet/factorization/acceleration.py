@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from numbers import Integral
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from nmfnet.errors import DivergenceError
-from nmfnet.factorization.passes import Pass
+from nmfnet._parameters import at_least
+from nmfnet.factorization._common import Factorization, cost, finite
+from nmfnet.factorization.data import DenseData
+from nmfnet.factorization.passes import LeastSquares, Pass, Penalties
+from nmfnet.linalg import affine, with_ones
 
 FIRST, GROWTH, DECAY = 0.5, 1.05, 1.5  # of the extrapolation, as Ang and Gillis chose them
 CHECK_EVERY = 10  # passes between two looks at the progress of multiplicative updates
@@ -116,6 +119,37 @@ def alternate(
 
 def check_finite(done: Pass) -> Pass:
     """Refuse an objective that overflowed."""
-    if not math.isfinite(done.objective):
-        raise DivergenceError("The objective is not finite: numbers overflowed. Scale the data.")
+    finite(done.objective)
     return done
+
+
+def factorize(
+    X: Tensor,
+    Z: Tensor,
+    W: Tensor,
+    strengths: Penalties,
+    solver: str,
+    n_iter: int,
+    tol: float,
+    *,
+    signed: bool = False,
+    intercept: bool = False,
+    delta: float = 0.0,
+) -> Factorization:
+    """Alternate from the factors Z (m, r) and W (r, n), or (r + 1, n) with `intercept`; see :func:`semi_nmf`."""
+    if solver not in ("cd", "mu"):
+        raise ValueError(f"solver must be 'cd' or 'mu'; got {solver!r}.")
+    at_least("n_iter", n_iter, 0, Integral)
+    done, F = 0, with_ones(Z, intercept).T.contiguous()
+    if n_iter:
+        problem = LeastSquares(
+            DenseData(X), len(W), strengths, signed=signed, multiplicative=solver == "mu", intercept=intercept,
+            delta=delta,
+        )  # fmt: skip
+        found = alternate(problem, F, W, n_iter, tol)
+        # A last step on W, from products that are at hand.
+        F, W, done = found.Z, problem.h_step(found.H, found.last), found.n_iter
+    Z = F[: len(F) - intercept].T.contiguous()
+    l1_z, l2_z, l1_w, l2_w = strengths
+    loss = (X - affine(Z, W, intercept)).square().sum() / 2
+    return Factorization(Z, W, finite(loss + cost(Z, l1_z, l2_z) + cost(W, l1_w, l2_w, intercept)), done)

@@ -13,31 +13,37 @@ TILE = 2**17  # entries of a factor that are worked on at a time, so that they s
 
 
 class _Row(NamedTuple):
-    """What one coordinate update multiplies: 1 / g_jj, and g_ji over the earlier i of the block."""
+    """What one coordinate update multiplies: 1 / g_jj, and g_ji over the earlier i of the block.
 
-    inverse: float
+    The inverse is 0 where g_jj is, and None where f_j stays as it is.
+    """
+
+    inverse: float | None
     before: Tensor
 
 
 class Coordinates(NamedTuple):
-    """A Gram matrix, prepared for :meth:`CoordinateDescent.sweep`."""
+    """A Gram matrix, prepared for :meth:`CoordinateDescent.sweep`, and how many rows of F it may move."""
 
     G: Tensor
     later: list[Tensor]
     rows: list[list[_Row]]
+    free: int
 
 
-def prepare(G: Tensor) -> Coordinates:
+def prepare(G: Tensor, last_stays: bool = False) -> Coordinates:
     """Split the Gram matrix G (k, k) into blocks: within a block only what has not been updated yet."""
     k, later = len(G), G.clone()
     for start in range(0, k, BLOCK):
         later[start : start + BLOCK, start : start + BLOCK].triu_(1)
     diagonal = G.diagonal().tolist()
-    inverses = [1 / g if g > 0 else 0.0 for g in diagonal]
+    inverses: list[float | None] = [1 / g if g > 0 else 0.0 for g in diagonal]
+    if last_stays:
+        inverses[-1] = None
     rows = [
         [_Row(inverses[j], G[j, start:j]) for j in range(start, min(start + BLOCK, k))] for start in range(0, k, BLOCK)
     ]
-    return Coordinates(G, list(later.split(BLOCK)), rows)
+    return Coordinates(G, list(later.split(BLOCK)), rows, k - last_stays)
 
 
 class CoordinateDescent:
@@ -46,8 +52,8 @@ class CoordinateDescent:
     ``f_j <- [f_j + (p_j - G_j F) / g_jj]+``: HALS (Cichocki and Phan, 2009) for the factor of
     components as rows.  A block of rows first takes the pull of all others in one matrix product,
     then its rows follow one another with two operations each; the order of updates, and so the
-    result, is that of the plain cycle.  No sweep increases the objective.  A row whose g_jj is 0 has no
-    influence and stays as it is.
+    result, is that of the plain cycle.  No sweep increases the objective.  A row whose g_jj is 0
+    stays as it is, or vanishes where p_j < 0, a penalty, pulls it down.
 
     Parameters
     ----------
@@ -80,17 +86,21 @@ class CoordinateDescent:
             for (P, R, rows), later, steps in zip(self.blocks, coordinates.later, coordinates.rows, strict=True):
                 torch.addmm(P, later, self.F, alpha=-1, out=R)
                 for i, ((r, before, f), (inverse, g)) in enumerate(zip(rows, steps, strict=True)):
-                    if inverse == 0:
+                    if inverse is None:
                         continue
-                    if i:
+                    if inverse == 0:
+                        f.masked_fill_(r < 0, 0)
+                    elif i:
                         torch.addmv(r, before, g, beta=inverse, alpha=-inverse, out=f)
                     else:
                         torch.mul(r, inverse, out=f)
                     f.clamp_(min=0)
 
     def gradient(self, coordinates: Coordinates) -> Tensor:
-        """The projected gradient of ``G F - P``, shape (k, columns); overwritten by the next call."""
-        return project_gradient_(torch.addmm(self.P, coordinates.G, self.F, beta=-1, out=self.scratch), self.F)
+        """The projected gradient of ``G F - P``, shape (free, columns); overwritten by the next call."""
+        free = coordinates.free
+        P, G, F, out = self.P[:free], coordinates.G[:free], self.F, self.scratch[:free]
+        return project_gradient_(torch.addmm(P, G, F, beta=-1, out=out), F[:free])
 
     def residual(self, coordinates: Coordinates) -> tuple[float, float]:
         """Squared norms of the projected gradient and of P, the part of it that F cannot change."""

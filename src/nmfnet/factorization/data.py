@@ -37,13 +37,11 @@ class Data(Protocol):
 class DenseData:
     """A dense matrix, also one that is mapped from a file: a block of rows is read, used twice and left."""
 
-    def __init__(self, X: NDArray[Any], device: torch.device) -> None:
-        self.X = as_tensor(X)
+    def __init__(self, X: NDArray[Any] | Tensor, device: torch.device | None = None) -> None:
+        self.X = X if isinstance(X, Tensor) else as_tensor(X)
+        self.X = self.X.to(device or self.X.device)
         self.shape = (len(X), X.shape[1])
-        self.device = device
-        self.like = torch.empty(0, dtype=self.X.dtype, device=device)
-        if device.type != "cpu":
-            self.X = self.X.to(device)
+        self.like = self.X.new_empty(0)
 
     def block(self, rows: slice) -> Tensor:
         """X[rows], shape (c, n)."""

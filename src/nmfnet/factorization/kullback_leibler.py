@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.data import Data, DenseData, SparseData, csr
-from nmfnet.factorization.nmf import multiply_
+from nmfnet.factorization.multiplicative import multiply_
 from nmfnet.factorization.passes import Pass, Penalties
 
 TILE = 2**18  # entries of X whose quotients are held at a time

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nmfnet.activations import Activation
 from nmfnet.factorization.coordinate_descent import (
     CoordinateDescent,
     Coordinates,
@@ -21,7 +20,7 @@ from nmfnet.factorization.coordinate_descent import (
 )
 from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.least_squares import coordinate_descent
-from nmfnet.factorization.nmf import multiply_
+from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
 
 ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 PATIENCE = 20  # rounds before pivoting takes over
@@ -71,7 +70,12 @@ class LeastSquares:
     signed : bool
         Whether H may have any sign.
     multiplicative : bool
-        Whether both factors take multiplicative steps (Lee and Seung, 2001) instead of coordinate descent.
+        Whether nonnegative factors take multiplicative steps (Lee and Seung, 2001; Ding, Li and Jordan, 2010, where H
+        may have any sign) instead of coordinate descent.
+    intercept : bool
+        Whether the last component's Z is 1 for ever, so that its row of H is a bias, free of the L1 penalty.
+    delta : float
+        Relative threshold of the singular values of Z in the exact minimum in H.
     row_weights : Tensor of shape (m,), optional
         A row of weight 2 counts as two rows, its penalty included.
     """
@@ -86,10 +90,13 @@ class LeastSquares:
         *,
         signed: bool = False,
         multiplicative: bool = False,
+        intercept: bool = False,
+        delta: float = 0.0,
         row_weights: Tensor | None = None,
     ) -> None:
         self.data, self.k, self.penalties = data, k, penalties
         self.signed, self.multiplicative, self.row_weights = signed, multiplicative, row_weights
+        self.intercept, self.delta = intercept, delta
         m, n = data.shape
         self.tiles, self.h_tiles = Tiles(k, m, data.like), Tiles(k, n, data.like)
         self.size = data.squares(row_weights) if self.settled else 0.0
@@ -98,7 +105,9 @@ class LeastSquares:
         entries = data.rows.values().numel() if isinstance(data, SparseData) else m * n
         self.z_sweeps, self.h_sweeps = (max(2, min(8, entries // (4 * k * side))) for side in (m, n))
 
-    def sweep(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False) -> Pass:
+    def sweep(
+        self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False, value: bool = True
+    ) -> Pass:
         """Lower the objective in Z (k, m) for H (k, n), starting at Z; the result goes to `out`, which may be Z.
 
         Parameters
@@ -107,10 +116,14 @@ class LeastSquares:
             Go on until the relative projected gradient of every tile is at most this.
         measure : bool, default=False
             Whether to measure the relative projected gradient in Z.
+        value : bool, default=True
+            Whether to find the objective, which is NaN otherwise.
         """
         k, n = H.shape
         Q, S = H.new_zeros(k, n), H.new_zeros(k, k)
-        coordinates = prepare(ridge(H @ H.T, self.penalties.l2_z))
+        G = ridge(H @ H.T, self.penalties.l2_z)
+        steps_by_row = not self.multiplicative or until
+        coordinates = prepare(G, self.intercept) if steps_by_row else Coordinates(G, [], [], k - self.intercept)
         total, squares, size = 0.0, 0.0, 0.0
         for rows, kernel in self.tiles:
             kernel.F.copy_(Z[:, rows])
@@ -125,15 +138,21 @@ class LeastSquares:
                 squares, size = squares + now[0], size + now[1]
             out[:, rows] = kernel.F
             total += self._collect(rows, kernel, H, Q, S)
-        total += self._finish(out, H, Q, S)
-        return Pass(Q, S, total + self._h_penalty(H), ratio(squares, size))
+        self.data.finish_products(out if self.row_weights is None else out * self.row_weights, Q)
+        total = total + self._finish(out, H, Q, S) + self._h_penalty(H) if value else float("nan")
+        return Pass(Q, S, total, ratio(squares, size))
 
     def _step(self, kernel: CoordinateDescent, coordinates: Coordinates) -> None:
-        if self.multiplicative:
-            down = torch.mm(coordinates.G, kernel.F, out=kernel.scratch)
-            multiply_(kernel.F, kernel.P.clamp_(min=0), down, self.penalties.l1_z, 0.0)
-        else:
+        if not self.multiplicative:
             kernel.sweep(coordinates, self.z_sweeps)
+            return
+        free = self.k - self.intercept
+        F, P, G, bias = kernel.F[:free], kernel.P[:free], coordinates.G[:free, :free], coordinates.G[:free, free:]
+        if self.signed:
+            (up, down), (positive, negative) = signs(P - bias if self.intercept else P), signs(G)
+            multiply_root_(F, up.addmm_(negative, F), down.addmm_(positive, F), self.penalties.l1_z, 0.0)
+        else:
+            multiply_(F, P.clamp_(min=0), torch.mm(G, F, out=kernel.scratch[:free]), self.penalties.l1_z, 0.0)
 
     def _solve(
         self, rows: slice, kernel: CoordinateDescent, coordinates: Coordinates, H: Tensor, until: float
@@ -144,7 +163,7 @@ class LeastSquares:
             unsolved = kernel.unsolved(coordinates, until)
             if not len(unsolved):
                 return
-            if self.settled and done == PATIENCE and self.k <= FEW:
+            if self.settled and done == PATIENCE and self.k <= FEW and not self.intercept:
                 return kernel.pivot(coordinates, unsolved)
             kernel.sweep(coordinates, 10 if self.settled else self.z_sweeps)
 
@@ -166,14 +185,18 @@ class LeastSquares:
 
     def _finish(self, Z: Tensor, H: Tensor, Q: Tensor, S: Tensor) -> float:
         """``||X - Z H||^2 / 2`` from Gram products, and the L2 penalty on Z."""
-        self.data.finish_products(Z if self.row_weights is None else Z * self.row_weights, Q)
-        G = (H @ H.T).double()
-        loss = self.size / 2 - dot(Q, H) + float((S * G).sum()) / 2
+        loss = self.size / 2 - dot(Q, H) + float((S * (H @ H.T).double()).sum()) / 2
         # What cancels to nothing is known to rounding errors of the terms: then from the residual itself.
         rounding = 1e4 * torch.finfo(H.dtype).eps
         if isinstance(self.data, DenseData) and (self.exact or loss < rounding * self.size):
             self.exact, loss = True, self._residual_loss(self.data, Z, H)
-        return loss + self.penalties.l2_z / 2 * float(S.trace())
+        return loss + self._l2_z(S)
+
+    def _l2_z(self, S: Tensor) -> float:
+        """The L2 penalty on Z, and what that of the ones of a bias has to be freed of."""
+        l1, l2 = self.penalties.l1_z, self.penalties.l2_z
+        squares = float(S.diagonal()[: self.k - self.intercept].sum()) if l2 else 0.0
+        return l2 / 2 * squares - (l1 * float(S[-1, -1]) if self.intercept else 0.0)
 
     def _residual_loss(self, data: DenseData, Z: Tensor, H: Tensor) -> float:
         total = 0.0
@@ -185,7 +208,8 @@ class LeastSquares:
 
     def _h_penalty(self, H: Tensor) -> float:
         l1, l2 = self.penalties.l1_h, self.penalties.l2_h
-        return (l1 * float(H.abs().sum()) if l1 else 0.0) + (l2 / 2 * squared_norm(H) if l2 else 0.0)
+        slopes = H[: self.k - self.intercept]
+        return (l1 * float(slopes.abs().sum()) if l1 else 0.0) + (l2 / 2 * squared_norm(H) if l2 else 0.0)
 
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """A step on H (k, n) from the products of a pass; the objective does not increase.
@@ -194,7 +218,7 @@ class LeastSquares:
         """
         l1, l2 = self.penalties.l1_h, self.penalties.l2_h
         S = ridge(done.S, l2)
-        if self.multiplicative:
+        if self.multiplicative and not self.signed:
             H = H.clone()
             multiply_(H, done.Q, S @ H, l1, 0.0)
             return H
@@ -202,9 +226,9 @@ class LeastSquares:
             return self.h_tiles.minimize_(H.clone(), S, done.Q, self.h_sweeps, l1)
         if l1:
             for _ in range(self.h_sweeps):
-                H = coordinate_descent(H, done.Q - S @ H, done.S, l1, l2, False)
+                H = coordinate_descent(H, done.Q - done.S @ H, done.S, l1, l2, self.intercept)
             return H
-        return solve_symmetric(S, done.Q - S @ H).add_(H)
+        return solve_symmetric(S, done.Q - S @ H, self.delta).add_(H)
 
     def h_residual(self, H: Tensor, done: Pass) -> float:
         """Projected gradient in H over the norm of Q: 0 at a stationary point."""
@@ -213,79 +237,10 @@ class LeastSquares:
         if not self.signed:
             project_gradient_(gradient.add_(l1), H)
         elif l1:  # the subgradient of least norm
-            at_zero = torch.nn.functional.softshrink(gradient, l1)
-            gradient = torch.where(H == 0, at_zero, gradient + l1 * H.sign())
+            slopes = gradient[: self.k - self.intercept]
+            at_zero = torch.nn.functional.softshrink(slopes, l1)
+            slopes.copy_(torch.where(H[: len(slopes)] == 0, at_zero, slopes + l1 * H[: len(slopes)].sign()))
         return ratio(squared_norm(gradient), squared_norm(done.Q))
-
-
-class Surrogate(LeastSquares):
-    """``D(X, f(Z H))`` with weights for each entry, by least squares on a surrogate of X.
-
-    With A = Z H the surrogate ``A + V o (X - f(A))`` makes ``||A' - X^||^2 / 2`` an upper bound of the
-    loss, up to a constant, that touches it at A' = A: for entries that are missing or count less
-    (V <= 1; Srebro and Jaakkola, 2003) as for activation functions of slope at most 1, whose loss is then
-    the matching loss ``F(a) - x a`` with F' = f, shifted to be 0 where f(a) = x.  So no step increases it.
-
-    Parameters
-    ----------
-    X : DenseData
-        NaN stands for a missing entry.
-    weights : Tensor of shape (m, n), optional
-        V, in [0, 1].
-    activation : Activation, optional
-        The function f, the identity where not given.
-    """
-
-    settled = False
-
-    def __init__(
-        self,
-        data: DenseData,
-        k: int,
-        penalties: Penalties,
-        *,
-        signed: bool = False,
-        row_weights: Tensor | None = None,
-        weights: Tensor | None = None,
-        activation: Activation | None = None,
-    ) -> None:
-        super().__init__(data, k, penalties, signed=signed, row_weights=row_weights)
-        self.weights, self.activation, self.dense = weights, activation, data
-
-    def _differences(self, rows: slice, A: Tensor) -> Tensor:
-        """V o (X - f(A)), zero where an entry is missing."""
-        X = self.dense.block(rows)
-        D = X - A if self.activation is None else X - self.activation(A)
-        D.nan_to_num_(0.0)
-        return D if self.weights is None else D.mul_(self.weights[rows])
-
-    def _pull(self, rows: slice, kernel: CoordinateDescent, H: Tensor) -> None:
-        A = kernel.F.T @ H
-        torch.mm(H, A.add_(self._differences(rows, A)).T, out=kernel.P)
-        if self.penalties.l1_z:
-            kernel.P.sub_(self.penalties.l1_z)
-
-    def _collect(self, rows: slice, kernel: CoordinateDescent, H: Tensor, Q: Tensor, S: Tensor) -> float:
-        A = kernel.F.T @ H
-        D = self._differences(rows, A)
-        loss = self._losses(rows, A, D)
-        F = self._weighted(rows, kernel)
-        Q.addmm_(F, A.add_(D))
-        S.addmm_(F, kernel.F.T)
-        total = float((loss if self.row_weights is None else loss * self.row_weights[rows]).sum())
-        return total + (self.penalties.l1_z * float(F.sum()) if self.penalties.l1_z else 0.0)
-
-    def _losses(self, rows: slice, A: Tensor, D: Tensor) -> Tensor:
-        """Loss of each row, shape (c,)."""
-        if self.activation is None or self.activation.matching_loss is None:
-            X = self.dense.block(rows)
-            loss = (X - A).nan_to_num_(0.0).mul_(D) if self.weights is not None else D.square()
-            return loss.sum(1, dtype=torch.float64) / 2
-        loss = self.activation.matching_loss(self.dense.block(rows), A).nan_to_num_(0.0)
-        return (loss if self.weights is None else loss.mul_(self.weights[rows])).sum(1, dtype=torch.float64)
-
-    def _finish(self, Z: Tensor, H: Tensor, Q: Tensor, S: Tensor) -> float:
-        return self.penalties.l2_z / 2 * float(S.trace())
 
 
 def ridge(G: Tensor, l2: float) -> Tensor:
@@ -296,10 +251,10 @@ def ridge(G: Tensor, l2: float) -> Tensor:
     return G
 
 
-def solve_symmetric(S: Tensor, Q: Tensor) -> Tensor:
-    """S+ Q for a positive semidefinite S (k, k), in float64."""
+def solve_symmetric(S: Tensor, Q: Tensor, delta: float = 0.0) -> Tensor:
+    """S+ Q for a Gram matrix S (k, k), in float64; `delta` is a relative threshold of its singular values' roots."""
     eigenvalues, V = torch.linalg.eigh(S.double())
-    kept = eigenvalues > len(S) * torch.finfo(S.dtype).eps * eigenvalues.max()
+    kept = eigenvalues > max(len(S) * torch.finfo(S.dtype).eps, delta**2) * eigenvalues.max()
     V = V[:, kept]
     return (V @ ((V.T @ Q.double()) / eigenvalues[kept, None])).to(Q.dtype)
 

@@ -14,7 +14,9 @@ from nmfnet.activations import Activation
 from nmfnet.errors import DataError
 from nmfnet.factorization import nonlinear_least_squares
 from nmfnet.factorization._common import check_nonnegative
-from nmfnet.factorization.nmf import Workspace, starting_factors, update_factors_
+from nmfnet.factorization.data import DenseData
+from nmfnet.factorization.nmf import starting_factors
+from nmfnet.factorization.passes import LeastSquares, Penalties
 from nmfnet.linalg import truncated_svd, with_ones
 from nmfnet.network import Network
 
@@ -160,13 +162,14 @@ class NMFPretraining(BaseEstimator):
             The decoder.
         """
         basis = truncated_svd(with_ones(A, intercept), delta)
-        workspace, Z, H = Workspace(A, Z), Z.clone(), H.clone()
+        problem = LeastSquares(DenseData(A), len(H), Penalties(), multiplicative=True)
         W = A.new_zeros(A.shape[1] + intercept, Z.shape[1])
         for _ in range(self.n_ae):
+            F = Z.T.contiguous()
             for _ in range(self.n_nmf):
-                update_factors_(A, Z, H, workspace)
+                H = problem.h_step(H, problem.sweep(F, H, F, value=False))
             W, P = nonlinear_least_squares(
-                Z, A, W, f, n_iter=self.n_ls, omega=self.omega, intercept=intercept, basis=basis
+                F.T.contiguous(), A, W, f, n_iter=self.n_ls, omega=self.omega, intercept=intercept, basis=basis
             )
             Z = f(P).clamp_(min=0)
         return W, Z, H
