@@ -1,24 +1,27 @@
 """What the factorizations are good for: hidden entries predicted, and what an autoencoder keeps of an image.
 
-python benchmarks/factorization/quality.py [missing] [autoencoder] [--rows N]
+    python benchmarks/factorization/quality.py --idle      all tables; each is stored as it ends
+    python benchmarks/factorization/quality.py missing --rows N     a trial on a part, printed and not stored
+    python benchmarks/factorization/report.py
+
+A table is made again only if the code or its settings changed since, or with `--again`.
 """
 
 import argparse
-import json
 import time
 import warnings
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from cases import OUT, store, stored, version
 from sklearn.decomposition import NMF as TheirNMF
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 
 import nmfnet
 
-OUT = Path(__file__).resolve().parents[2] / "docs" / "results" / "factorization"
+ROWS = {"missing": 5000, "autoencoder": 20_000}  # images of the training set
 
 
 def missing(rows):
@@ -94,11 +97,18 @@ def autoencoder(rows):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("what", nargs="*", default=["missing", "autoencoder"])
-    parser.add_argument("--rows", type=int)
+    parser.add_argument("--rows", type=int, help="only so many images: a trial, printed and not stored")
+    parser.add_argument("--idle", action="store_true")
+    parser.add_argument("--again", action="store_true")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     OUT.mkdir(parents=True, exist_ok=True)
     for what in arguments.what:
-        result = {"missing": missing, "autoencoder": autoencoder}[what](arguments.rows)
-        (OUT / f"quality-{what}.json").write_text(json.dumps(result, indent=1) + "\n")
+        key, file = version(what, ROWS[what]), f"quality-{what}"
+        if not (arguments.again or arguments.rows) and stored(file, key, arguments.idle):
+            print(what, "is stored")
+            continue
+        result = {"missing": missing, "autoencoder": autoencoder}[what](arguments.rows or ROWS[what])
+        if not arguments.rows:
+            store(file, key, arguments.idle, 1, result)

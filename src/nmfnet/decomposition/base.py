@@ -264,7 +264,10 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 "Use init='random'."
             )
         start = MeanFilled(data.dense) if data.missing else data.data
-        return starting_factors(start, k, init, self._generator(), signed=self.signed)
+        Z, F = starting_factors(start, k, init, self._generator(), signed=self.signed)
+        if self.signed and self.solver == "mu":
+            Z.clamp_(min=0.2 * float(Z.mean()))  # multiplicative steps leave zeros zero
+        return Z, F
 
     def _zero_start(self, data: Input, k: int) -> Tensor:
         return data.data.like.new_zeros(k, data.shape[0])

@@ -14,7 +14,7 @@ from nmfnet.factorization.data import DenseData
 from nmfnet.factorization.passes import LeastSquares, Pass, Penalties
 from nmfnet.linalg import affine, with_ones
 
-FIRST, GROWTH, DECAY = 0.5, 1.05, 1.5  # of the extrapolation, as Ang and Gillis chose them
+DELAY, MOST = 5, 0.97  # of the extrapolation: beta = (t - 1) / (t + DELAY), at most MOST
 CHECK_EVERY = 10  # passes between two looks at the progress of multiplicative updates
 
 
@@ -56,8 +56,8 @@ def alternate(
 
     After each step on H one goes on in the same direction, ``H + beta (H - H_last)`` (extrapolation:
     Ang and Gillis, 2019; here in H alone, which is small, as Z follows closely).  Where the objective
-    would rise, the step is taken back and the plain one, which never increases it, is done instead; beta is
-    lowered then, and grows while all goes well.
+    would rise, the step is taken back and the plain one, which never increases it, is done instead.  beta grows as in
+    Nesterov's method, (t - 1) / (t + 5), and a step that was taken back halves t.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def alternate(
     last = check_finite(problem.sweep(Z, H, Z))
     first = checked = last.objective
     # Multiplicative updates go unextrapolated: what comes near zero then stays there, and they end worse.
-    n_iter, beta, limit, measure = 1, 0.0 if problem.multiplicative else FIRST, 1.0, False
+    n_iter, t, measure = 1, 1, False
     H_plain = H
     while True:
         if callback is not None and callback(n_iter, last.objective):
@@ -97,15 +97,16 @@ def alternate(
         if n_iter >= max_iter:
             return Alternation(Z, H, last, n_iter, False)
         H_before, H_plain = H_plain, problem.h_step(H, last)
+        beta = 0.0 if problem.multiplicative else min(MOST, (t - 1) / (t + DELAY))
         trial = H_plain + beta * (H_plain - H_before)
         if not problem.signed:
             trial.clamp_(min=0)
         now = check_finite(problem.sweep(Z, trial, other, measure=measure))
         n_iter += 1
         if now.objective <= last.objective:
-            beta, limit = min(limit, GROWTH * beta), min(1.0, 1.01 * limit)
+            t += 1
         else:
-            limit, beta = beta, beta / DECAY
+            t = max(1, t // 2)
             if n_iter >= max_iter:
                 return Alternation(Z, H, last, n_iter, False)
             trial = H_plain

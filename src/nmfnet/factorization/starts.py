@@ -8,10 +8,11 @@ from torch import Tensor
 from nmfnet.factorization.coordinate_descent import Tiles
 from nmfnet.factorization.data import Data, DenseData
 
+ROUNDS = 7  # passes of the subspace iteration, as in scikit-learn: with fewer the small vectors are not those of X
 INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 
 
-def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int = 4) -> tuple[Tensor, Tensor]:
+def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int = ROUNDS) -> tuple[Tensor, Tensor]:
     """Scaled left and right singular vectors, ``U diag(s)`` transposed (k, m) and Vt (k, n), by subspace iteration.
 
     Halko, Martinsson and Tropp (2011); each round is one pass over the data.
