@@ -24,10 +24,9 @@ from nmfnet.factorization.coordinate_descent import Tiles
 from nmfnet.factorization.data import as_tensor
 from nmfnet.linalg import affine
 from nmfnet.network import Network
-from nmfnet.training import PRETRAININGS, SOLVERS, NMFPretraining, Progress, Relaxed, Settings, train
+from nmfnet.training import PRETRAININGS, SOLVERS, NMFPretraining, Progress, Settings, train
 
 Array = NDArray[Any]
-RELAXED = Relaxed(dropout=0.0, noise=0.0, damping=0.01)
 SWEEPS = 50  # of coordinate descent on a decoder, whose products are at hand
 
 
@@ -48,13 +47,12 @@ class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         The function f.  With "relu" the layer-wise decoder is linear and nonnegative, made of parts.
     pretrain : "nmf" or nmfnet.NMFPretraining, default="nmf"
         The layer-wise stage; an instance carries its own settings.
-    solver : {"relaxed", "pinv"} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
-        The sweep of the fine-tuning.  "relaxed" is ``Relaxed(dropout=0, noise=0, damping=0.01)`` here: nothing is
-        masked of data that is its own target.
+    solver : {"pinv", "relaxed"} or nmfnet.Pinv or nmfnet.Relaxed, default="pinv"
+        The sweep of the fine-tuning.  The relaxed one, made for random starts, has been the worse of the two here.
     max_iter : int, default=10
         Epochs of fine-tuning; 0: none, the decoder stays nonnegative.
-    batch_size : int or "auto", default="auto"
-        Samples in a batch of the fine-tuning; "auto" is the solver's own choice.
+    batch_size : int, default=5000
+        Samples in a batch of the fine-tuning.
     fit_intercept : bool, default=False
         Whether layers have biases.
     random_state : int, RandomState or None, default=None
@@ -93,9 +91,9 @@ class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         activation: str = "relu",
         *,
         pretrain: str | NMFPretraining = "nmf",
-        solver: str | Any = "relaxed",
+        solver: str | Any = "pinv",
         max_iter: int = 10,
-        batch_size: int | str = "auto",
+        batch_size: int = 5000,
         fit_intercept: bool = False,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device = "cpu",
@@ -175,10 +173,9 @@ class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _fine_tune(self, network: Network, X: Tensor, generator: torch.Generator) -> int:
         """Train it as a network; return the epochs done."""
-        solver = RELAXED if self.solver == "relaxed" else resolve(self.solver, SOLVERS)
-        size = solver.default_batch_size(len(X)) if self.batch_size == "auto" else int(self.batch_size)
+        solver = resolve(self.solver, SOLVERS)
         settings = Settings(
-            batch_size=min(len(X), size), max_iter=int(self.max_iter), tol=0.0,
+            batch_size=min(len(X), int(self.batch_size)), max_iter=int(self.max_iter), tol=0.0,
             n_iter_no_change=int(self.max_iter), alpha=0.0, l1_ratio=0.0,
             error=lambda outputs, targets: (outputs - targets).square().mean(1), callbacks=[], validation=None,
         )  # fmt: skip
@@ -236,8 +233,7 @@ class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         for width in widths:
             at_least("hidden_layer_sizes", width, 1, Integral)
         at_least("max_iter", self.max_iter, 0, Integral)
-        if self.batch_size != "auto":
-            at_least("batch_size", self.batch_size, 1, Integral, otherwise="'auto'")
+        at_least("batch_size", self.batch_size, 1, Integral)
         boolean("fit_intercept", self.fit_intercept)
         activation_named(self.activation)
         Choice("pretrain", PRETRAININGS).check(self.pretrain)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -139,6 +141,11 @@ class NMF(BaseFactorization):
             raise ValueError(f"beta_loss must be 'frobenius' or 'kullback-leibler'; got {self.beta_loss!r}.")
         if self._divergence and self.solver == "cd":
             raise ValueError("beta_loss='kullback-leibler' needs solver='mu'; got solver='cd'.")
+        if self.solver == "mu" and self.init == "nndsvd":
+            warnings.warn(
+                "With solver='mu' the zeros of init='nndsvd' stay zeros, and the fit is poorer for it: use 'nndsvda'.",
+                UserWarning, stacklevel=5,
+            )  # fmt: skip
 
     def _check_data(self, data: Input) -> None:
         if data.low < 0:
