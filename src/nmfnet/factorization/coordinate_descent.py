@@ -103,8 +103,10 @@ class CoordinateDescent:
         return project_gradient_(torch.addmm(P, G, F, beta=-1, out=out), F[:free])
 
     def residual(self, coordinates: Coordinates) -> tuple[float, float]:
-        """Squared norms of the projected gradient and of P, the part of it that F cannot change."""
-        return squared_norm(self.gradient(coordinates)), squared_norm(self.P)
+        """Squared norms of the projected gradient and of the part of it that F cannot change: P, less a bias."""
+        free = coordinates.free
+        fixed = self.P if free == len(self.P) else self.P[:free] - coordinates.G[:free, free:]
+        return squared_norm(self.gradient(coordinates)), squared_norm(fixed)
 
     def unsolved(self, coordinates: Coordinates, tol: float) -> Tensor:
         """Columns whose projected gradient is above `tol` times that of F = 0, as indices."""

@@ -240,7 +240,8 @@ class LeastSquares:
             slopes = gradient[: self.k - self.intercept]
             at_zero = torch.nn.functional.softshrink(slopes, l1)
             slopes.copy_(torch.where(H[: len(slopes)] == 0, at_zero, slopes + l1 * H[: len(slopes)].sign()))
-        return ratio(squared_norm(gradient), squared_norm(done.Q))
+        fixed = done.Q - done.S[:, -1:] @ H[-1:] if self.intercept else done.Q
+        return ratio(squared_norm(gradient), squared_norm(fixed))
 
 
 def ridge(G: Tensor, l2: float) -> Tensor:
