@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 import nmfnet
-from nmfnet import Callback, NMFAutoencoder, NMFNetClassifier, Pinv
+from nmfnet import Callback, NMFNetClassifier, NMFPretraining, Pinv
 from nmfnet.network import Network
 from nmfnet.training import EpochRecord
 
@@ -27,7 +27,7 @@ RUNS = Path(__file__).resolve().parent.parent / "docs" / "results" / "paper"
 # The settings of the paper's group: batches of 5000, thresholds 5e-3 for X and 1e-14 elsewhere, 10 and 1 inner
 # steps, 20 rounds of pre-training with 25 + 25 updates; for CIFAR-10 25 inner steps on both factors.
 MNIST = {"data": "mnist", "hidden": (1000, 500), "epochs": 20, "solver": Pinv(delta=1e-14), "bias": False}
-PRETRAIN = NMFAutoencoder()
+PRETRAIN = NMFPretraining()
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "mnist-paper": {**MNIST, "pretrain": PRETRAIN},
     "mnist-random": {**MNIST, "pretrain": None},
@@ -35,7 +35,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "mnist-batch": {**MNIST, "pretrain": PRETRAIN, "solver": Pinv(delta=1e-14, first_layer="batch")},
     "mnist-delta": {
         **MNIST,
-        "pretrain": NMFAutoencoder(delta_x=4e-2),
+        "pretrain": NMFPretraining(delta_x=4e-2),
         "solver": Pinv(delta=1e-14, delta_x=4e-2),
     },
     "cifar10-paper": {

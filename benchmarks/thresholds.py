@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import nmfnet
-from nmfnet import Callback, NMFAutoencoder, NMFNetClassifier, Pinv
+from nmfnet import Callback, NMFNetClassifier, NMFPretraining, Pinv
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 STORE = RESULTS / "thresholds.json"
@@ -37,7 +37,7 @@ def run(name: str, delta_x: float, delta: float) -> dict[str, object]:
     validate = Validate(data.X_train[n:], data.y_train[n:])
     model = NMFNetClassifier(
         (1000, 500), solver=Pinv(delta_x=delta_x, delta=delta), fit_intercept=False, max_iter=EPOCHS, random_state=0,
-        pretrain=NMFAutoencoder(n_ae=5, delta_x=delta_x, delta=delta), callbacks=[validate],
+        pretrain=NMFPretraining(n_ae=5, delta_x=delta_x, delta=delta), callbacks=[validate],
     )  # fmt: skip
     model.fit(data.X_train[:n], data.y_train[:n])
     return {

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 import nmfnet
-from nmfnet import ModelFileError, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, Pinv
+from nmfnet import ModelFileError, NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv
 
 SLOWEST, MOST, FREE = (
     1.0,
@@ -69,7 +69,7 @@ def base_files(folder: Path) -> list[bytes]:
     y, labels = np.arange(40) % 3, np.column_stack([np.arange(40) % 2, np.arange(40) % 3 == 0]).astype(int)
     models = [
         NMFNetClassifier((4, 3), ["relu", "tanh"], max_iter=2).fit(X, np.array(["low", "high", "é"])[y]),
-        NMFNetClassifier((3,), solver=Pinv(n_w=2), pretrain=NMFAutoencoder(n_ae=1), max_iter=1).fit(X, labels),
+        NMFNetClassifier((3,), solver=Pinv(n_w=2), pretrain=NMFPretraining(n_ae=1), max_iter=1).fit(X, labels),
         NMFNetRegressor((3,), max_iter=1, fit_intercept=False).fit(X.astype(np.float32), X[:, :2]),
         NMFNetRegressor((), max_iter=1).fit(X, X[:, 0]),
     ]

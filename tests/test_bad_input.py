@@ -98,7 +98,7 @@ def test_a_batch_larger_than_the_data_is_clipped_with_a_warning(Estimator, small
     ("parameters", "message"),
     [
         ({"solver": "adam"}, "solver must be 'relaxed' or 'pinv', or an instance of Relaxed or Pinv; got 'adam'"),
-        ({"pretrain": "pca"}, "pretrain must be 'nmf' or None, or an instance of NMFAutoencoder; got 'pca'"),
+        ({"pretrain": "pca"}, "pretrain must be 'nmf' or None, or an instance of NMFPretraining; got 'pca'"),
         ({"activation": "swish"}, "activation must be one of 'relu'"),
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be an integer of at least 1; got 0"),
         ({"hidden_layer_sizes": (3, 2.5)}, "hidden_layer_sizes must be an integer"),

@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from nmfnet import NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, Pinv
+from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv
 from nmfnet.activations import ACTIVATIONS
 from nmfnet.estimators.classifier import project_onto_simplex
 
@@ -268,7 +268,7 @@ def test_early_stopping_restores_the_best_epoch(digits):
 
 def test_clone_pickle_pipeline_and_grid_search(digits):
     X, X_test, y, _ = digits
-    model = NMFNetClassifier((20,), solver=Pinv(n_w=3), pretrain=NMFAutoencoder(n_ae=2), random_state=0, max_iter=3)
+    model = NMFNetClassifier((20,), solver=Pinv(n_w=3), pretrain=NMFPretraining(n_ae=2), random_state=0, max_iter=3)
     assert clone(model).get_params() == model.get_params()
     model.fit(X, y)
     again = pickle.loads(pickle.dumps(model))

@@ -32,7 +32,7 @@ def test_negative_input_is_refused_with_its_column():
         semi_nmf(X, Z=torch.tensor([[1.0], [-1.0]]))
     with pytest.raises(ValueError, match="activation must be one of"):
         nonlinear_semi_nmf(X, 1, "swish")
-    with pytest.raises(ValueError, match="solver must be 'hals' or 'mu'"):
+    with pytest.raises(ValueError, match="solver must be 'cd' or 'mu'"):
         semi_nmf(X, 1, solver="als")
     with pytest.raises(ValueError, match="n_iter"):
         nmf(X.abs(), 1, n_iter=-1)

@@ -10,12 +10,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import nmfnet
-from nmfnet import NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, Pinv, Relaxed, VersionWarning
+from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv, Relaxed, VersionWarning
 
 X = np.random.default_rng(0).random((40, 5))
 MODELS = [
     NMFNetClassifier((4, 3), ["relu", "tanh"], solver=Relaxed(dropout=0.2), max_iter=2, random_state=0),
-    NMFNetClassifier((4,), solver=Pinv(), pretrain=NMFAutoencoder(n_ae=1), max_iter=1, random_state=0),
+    NMFNetClassifier((4,), solver=Pinv(), pretrain=NMFPretraining(n_ae=1), max_iter=1, random_state=0),
     NMFNetRegressor((4,), max_iter=2, random_state=0),
 ]
 

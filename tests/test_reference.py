@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nmfnet import NMFAutoencoder, Pinv, nmf, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
+from nmfnet import NMFPretraining, Pinv, nmf, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
 from nmfnet.activations import get_activation
 from nmfnet.factorization import nmf_update, nonlinear_z_step, semi_nmf_z_step
 from nmfnet.network import Network
@@ -61,7 +61,7 @@ def test_autoencoder_layer(name, bias):
     rng = np.random.default_rng(1)
     A, Z, H = rng.random((50, 8)), rng.random((50, 5)), rng.random((5, 8))
     expected = paper.autoencoder_layer(name, A, Z, H, 3, 4, 5, 0.9, 0.15, EPS, bias)
-    pretraining = NMFAutoencoder(n_ae=3, n_nmf=4, n_ls=5, omega=0.9)
+    pretraining = NMFPretraining(n_ae=3, n_nmf=4, n_ls=5, omega=0.9)
     found = pretraining.layer(*tensors(A, Z, H), get_activation(name), 0.15, bias)
     for ours, reference in zip(found, expected, strict=True):
         assert_close(ours, reference)
@@ -73,7 +73,7 @@ def test_whole_pretraining(bias):
     rng = np.random.default_rng(8)
     X, Y = rng.random((70, 8)), rng.random((70, 3))
     network = Network(tensors(*random_network(rng, (8, 6, 5, 3), bias)), get_activation("relu"), bias)
-    pretraining = NMFAutoencoder(n_ae=2, n_nmf=3, n_ls=4, delta_x=0.15, delta=0.25, batch_size=40)
+    pretraining = NMFPretraining(n_ae=2, n_nmf=3, n_ls=4, delta_x=0.15, delta=0.25, batch_size=40)
     pretraining(network, *tensors(X, Y), torch.Generator().manual_seed(0))
 
     generator = torch.Generator().manual_seed(0)  # the same draws, in the same order
@@ -170,7 +170,16 @@ def test_thresholds_and_penalties_of_whole_factorizations(delta):
     Y = T - 0.5
     fitted = semi_nmf(*tensors(Y), Z=torch.tensor(Z), n_iter=0, delta=delta)
     assert_close(fitted.W, paper.truncated_pinv(Z, delta) @ Y)
-    updated = nmf(*tensors(T), Z=torch.tensor(Z), H=torch.tensor(np.abs(W)), n_iter=1, tol=0, alpha_Z=0.3, alpha_H=0.2)
+    updated = nmf(
+        *tensors(T),
+        Z=torch.tensor(Z),
+        H=torch.tensor(np.abs(W)),
+        solver="mu",
+        n_iter=1,
+        tol=0,
+        alpha_Z=0.3,
+        alpha_H=0.2,
+    )
     for o, r in zip(updated[:2], paper.nmf_update(T, Z, np.abs(W), EPS, 0, 0.3, 0, 0.2), strict=True):
         assert_close(o, r)
 

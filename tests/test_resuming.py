@@ -17,9 +17,9 @@ from nmfnet import (
     Callback,
     Checkpoint,
     CheckpointError,
-    NMFAutoencoder,
     NMFNetClassifier,
     NMFNetRegressor,
+    NMFPretraining,
     Pinv,
     Relaxed,
 )
@@ -56,7 +56,7 @@ CASES = {
     "momentum": NMFNetClassifier((8,), solver=Relaxed(delta=0.2, dropout=0.3, noise=0.2), max_iter=5, batch_size=20),
     "penalty": NMFNetRegressor((8,), "tanh", alpha=0.1, l1_ratio=0.5, max_iter=6, batch_size=30),
     "pinv": NMFNetClassifier((8,), solver=Pinv(n_w=2), max_iter=4, batch_size=30),
-    "pretrained": NMFNetClassifier((8,), pretrain=NMFAutoencoder(n_ae=2), max_iter=4, batch_size=30),
+    "pretrained": NMFNetClassifier((8,), pretrain=NMFPretraining(n_ae=2), max_iter=4, batch_size=30),
     "whole batches": NMFNetRegressor((), max_iter=6, batch_size=100),
 }
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nmfnet
-from nmfnet import NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, Pinv, Relaxed
+from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv, Relaxed
 from nmfnet.activations import ACTIVATIONS
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -42,7 +42,7 @@ def fitted(draw):
         "hidden_layer_sizes": tuple(hidden),
         "activation": draw(NAMES | st.lists(NAMES, min_size=len(hidden), max_size=len(hidden)).map(tuple)),
         "solver": draw(st.sampled_from(["relaxed", "pinv"]) | RELAXED | PINV),
-        "pretrain": draw(st.sampled_from([None, None, NMFAutoencoder(n_ae=1, n_nmf=2, n_ls=2)])),
+        "pretrain": draw(st.sampled_from([None, None, NMFPretraining(n_ae=1, n_nmf=2, n_ls=2)])),
         "alpha": draw(st.sampled_from([0.0, 0.5])),
         "l1_ratio": draw(UNIT),
         "batch_size": draw(st.sampled_from(["auto", 10])),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.datasets import make_classification
 
-from nmfnet import NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, Pinv, Relaxed, nonlinear_least_squares
+from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv, Relaxed, nonlinear_least_squares
 from nmfnet.damped_inverse import DampedInverse
 from nmfnet.scaling import input_scaling
 
@@ -215,6 +215,6 @@ def test_pretraining_draws_by_weight():
     X, y = rng.random((80, 5)), np.arange(80) % 2
     weight = np.where(np.arange(80) < 40, 1, 1e-12)
     X_other = np.where(weight[:, None] < 1, 7.0, X)
-    model = NMFNetClassifier((3,), solver="pinv", pretrain=NMFAutoencoder(n_ae=2), random_state=0)
+    model = NMFNetClassifier((3,), solver="pinv", pretrain=NMFPretraining(n_ae=2), random_state=0)
     layers = [model.set_params(max_time=0).fit(data, y, sample_weight=weight).coefs_[0] for data in (X, X_other)]
     np.testing.assert_allclose(*layers, atol=1e-3)

@@ -10,10 +10,10 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
 import nmfnet
-from nmfnet import ModelFileError, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, Pinv
+from nmfnet import ModelFileError, NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv
 from nmfnet.activations import ACTIVATIONS
 from nmfnet.outputs import OUTPUTS
-from nmfnet.storage.models import ESTIMATORS, FORMAT_VERSION, SETTINGS
+from nmfnet.storage.models import ESTIMATORS, FORMAT_VERSION, RENAMED, SETTINGS
 from nmfnet.storage.schemas import read_schema
 
 X = np.random.default_rng(0).random((40, 5))
@@ -62,7 +62,7 @@ def test_parameters_and_feature_names_survive(path):
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(X, columns=list("abcde"))
     model = NMFNetClassifier(
-        [4, 3], solver=Pinv(n_w=2, first_layer="batch"), pretrain=NMFAutoencoder(n_ae=2), alpha=np.float32(0.5),
+        [4, 3], solver=Pinv(n_w=2, first_layer="batch"), pretrain=NMFPretraining(n_ae=2), alpha=np.float32(0.5),
         random_state=np.random.RandomState(0), callbacks=[nmfnet.Callback()],
     ).fit(frame, LABELS["strings"])  # fmt: skip
     model.save(path)
@@ -279,7 +279,7 @@ def test_every_format_has_a_schema_and_a_file(saved):
 def test_names_in_the_schemas_are_those_of_the_package():
     schema = read_schema(f"model-{FORMAT_VERSION}")
     assert set(schema["properties"]["estimator"]["enum"]) == set(ESTIMATORS)
-    assert set(schema["$defs"]["parameter"]["properties"]["settings"]["enum"]) == set(SETTINGS)
+    assert set(schema["$defs"]["parameter"]["properties"]["settings"]["enum"]) == {*SETTINGS, *RENAMED}
     assert set(schema["$defs"]["activation"]["enum"]) == set(ACTIVATIONS)
     assert set(schema["properties"]["network"]["properties"]["output"]["enum"]) == set(OUTPUTS)
 

@@ -6,7 +6,7 @@ import scipy.linalg
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from nmfnet import Callback, DataError, DivergenceError, DivergenceWarning, NMFAutoencoder, NMFNetRegressor, Pinv
+from nmfnet import Callback, DataError, DivergenceError, DivergenceWarning, NMFNetRegressor, NMFPretraining, Pinv
 from nmfnet.activations import ACTIVATIONS, get_activation
 from nmfnet.network import Network, he_weights
 from nmfnet.training import Progress, Settings, train
@@ -230,7 +230,7 @@ def test_pretraining_reconstructs_and_starts_closer(name, intercept):
     f = get_activation(name)
     network = Network(he_weights([30, 8, 6, 2], intercept, generator, X.dtype), f, intercept)
     layers = []
-    pretraining = NMFAutoencoder(n_ae=5)
+    pretraining = NMFPretraining(n_ae=5)
     before = (network.predict(X) - Y).square().sum()
     pretraining(network, X, Y, generator, layers.append)
     assert layers == [1, 2]
@@ -265,9 +265,9 @@ def test_bad_settings_of_the_solver(settings, message):
 
 def test_bad_settings_of_the_pretraining():
     with pytest.raises(ValueError, match="n_ae must be an integer of at least 1"):
-        NMFAutoencoder(n_ae=0)
+        NMFPretraining(n_ae=0)
     with pytest.raises(ValueError, match="delta_x must be a number in"):
-        NMFNetRegressor(pretrain=NMFAutoencoder().set_params(delta_x=7)).fit([[1.0], [2.0]], [1.0, 2.0])
+        NMFNetRegressor(pretrain=NMFPretraining().set_params(delta_x=7)).fit([[1.0], [2.0]], [1.0, 2.0])
 
 
 def test_pretraining_without_hidden_layers_takes_any_data():

@@ -4,6 +4,7 @@ They are trained by alternating nonnegative matrix factorizations, layer by laye
 """
 
 from nmfnet import datasets
+from nmfnet.decomposition import NMF, NMFAutoencoder, NonlinearSemiNMF, SemiNMF
 from nmfnet.errors import (
     CheckpointError,
     DataError,
@@ -23,11 +24,12 @@ from nmfnet.factorization import (
     semi_nmf,
 )
 from nmfnet.storage import SKOPS_TYPES, Checkpoint, load
-from nmfnet.training import Callback, NMFAutoencoder, Pinv, Relaxed
+from nmfnet.training import Callback, NMFPretraining, Pinv, Relaxed
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "NMF",
     "SKOPS_TYPES",
     "Callback",
     "Checkpoint",
@@ -41,8 +43,11 @@ __all__ = [
     "NMFNetClassifier",
     "NMFNetError",
     "NMFNetRegressor",
+    "NMFPretraining",
+    "NonlinearSemiNMF",
     "Pinv",
     "Relaxed",
+    "SemiNMF",
     "VersionWarning",
     "datasets",
     "fit_module",

@@ -5,6 +5,7 @@ Each is monotone with a slope in [0, 1]: all that the paper's nonlinear least-sq
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, softplus
+from torch.special import xlogy
 
+LOG_2 = math.log(2)
 LEAKY_SLOPE = 0.01  # of the leaky ReLU below zero, PyTorch's default
 
 
@@ -28,12 +31,16 @@ class Activation:
         Elementwise function with a slope in [0, 1], in place: Tensor -> the same Tensor.
     low, high : float or None
         Closure of the range of f; None where it is unbounded.
+    matching_loss : callable, optional
+        ``F(a) - x a + F*(x)`` with F' = f and F* its conjugate, elementwise in x and a: convex in a, at least
+        ``(x - f(a))^2 / 2``, and 0 where x = f(a) (Auer, Herbster and Warmuth, 1995).
     """
 
     name: str
     f_: Callable[[Tensor], Tensor]
     low: float | None = None
     high: float | None = None
+    matching_loss: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def __call__(self, A: Tensor) -> Tensor:
         """Return f(A)."""
@@ -59,13 +66,38 @@ class Activation:
         return Z.clamp(self.low, self.high)
 
 
+def _half_square(X: Tensor, A: Tensor) -> Tensor:
+    return (X - A).square_().div_(2)
+
+
+def _relu_loss(X: Tensor, A: Tensor) -> Tensor:
+    return _half_square(X, A.clamp(min=0)).sub_(X * A.clamp(max=0))
+
+
+def _leaky_relu_loss(X: Tensor, A: Tensor) -> Tensor:
+    F = A.clamp(min=0).square() + LEAKY_SLOPE * A.clamp(max=0).square()
+    conjugate = X.clamp(min=0).square() + X.clamp(max=0).square() / LEAKY_SLOPE
+    return (F + conjugate) / 2 - X * A
+
+
+def _logistic_loss(X: Tensor, A: Tensor) -> Tensor:
+    return softplus(A) - X * A + xlogy(X, X) + xlogy(1 - X, 1 - X)
+
+
+def _tanh_loss(X: Tensor, A: Tensor) -> Tensor:
+    log_cosh = A.abs() + softplus(-2 * A.abs()) - LOG_2
+    return log_cosh - X * A + (xlogy(1 + X, 1 + X) + xlogy(1 - X, 1 - X)) / 2
+
+
 ACTIVATIONS: dict[str, Activation] = {
-    "relu": Activation("relu", torch.relu_, low=0.0),
-    "leaky_relu": Activation("leaky_relu", lambda A: leaky_relu(A, LEAKY_SLOPE, inplace=True)),
-    "logistic": Activation("logistic", torch.sigmoid_, low=0.0, high=1.0),
-    "tanh": Activation("tanh", torch.tanh_, low=-1.0, high=1.0),
+    "relu": Activation("relu", torch.relu_, low=0.0, matching_loss=_relu_loss),
+    "leaky_relu": Activation(
+        "leaky_relu", lambda A: leaky_relu(A, LEAKY_SLOPE, inplace=True), matching_loss=_leaky_relu_loss
+    ),
+    "logistic": Activation("logistic", torch.sigmoid_, low=0.0, high=1.0, matching_loss=_logistic_loss),
+    "tanh": Activation("tanh", torch.tanh_, low=-1.0, high=1.0, matching_loss=_tanh_loss),
     "softplus": Activation("softplus", lambda A: A.copy_(softplus(A)), low=0.0),
-    "identity": Activation("identity", lambda A: A),
+    "identity": Activation("identity", lambda A: A, matching_loss=_half_square),
 }
 ACTIVATIONS["sigmoid"] = ACTIVATIONS["logistic"]  # PyTorch's name for it
 

@@ -130,7 +130,7 @@ def test_bar_of_a_terminal():
     )  # fmt: skip
     assert train(request, console) == 0
     model = nmfnet.load("nmfnet-digits/model.safetensors")
-    assert model.solver == nmfnet.Pinv(delta_x=0.02) and model.pretrain == nmfnet.NMFAutoencoder(delta_x=0.02)
+    assert model.solver == nmfnet.Pinv(delta_x=0.02) and model.pretrain == nmfnet.NMFPretraining(delta_x=0.02)
     assert "epoch 1/2: " not in console.file.getvalue()  # the bar goes at the end, and leaves no lines
 
 

@@ -23,7 +23,7 @@ TEMPLATE = """{what}
     solver : {{"relaxed", "pinv"}} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
         The sweep over a batch: small steps on both factors, or the paper's.  An instance carries its own
         settings, as in ``Relaxed(dropout=0.2)``.
-    pretrain : {{"nmf", None}} or nmfnet.NMFAutoencoder, default=None
+    pretrain : {{"nmf", None}} or nmfnet.NMFPretraining, default=None
         "nmf" starts from a stacked autoencoder of nonnegative matrix factorizations, which needs X >= 0 and leaves the
         inputs unscaled; None starts from random weights (He et al., 2015).
     alpha : float, default=0

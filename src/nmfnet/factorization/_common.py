@@ -1,9 +1,9 @@
-"""What the three factorizations share: their result, their loop, their checks."""
+"""What the three factorizations share: their result, their penalties, their checks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from typing import NamedTuple
 
@@ -12,8 +12,6 @@ from torch import Tensor
 
 from nmfnet._parameters import at_least
 from nmfnet.errors import DivergenceError
-
-CHECK_EVERY = 10  # iterations between two looks at the objective, as in scikit-learn's NMF
 
 
 class Factorization(NamedTuple):
@@ -37,30 +35,8 @@ class Factorization(NamedTuple):
     n_iter: int
 
 
-def iterate(
-    update: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
-    objective: Callable[[Tensor, Tensor], Tensor],
-    Z: Tensor,
-    W: Tensor,
-    n_iter: int,
-    tol: float,
-) -> Factorization:
-    """Repeat `update` until the objective falls by less than `tol` of its first value in ten steps."""
-    at_least("n_iter", n_iter, 0, Integral)
-    first = last = _finite(objective(Z, W))
-    done = 0
-    while done < n_iter:
-        Z, W = update(Z, W)
-        done += 1
-        if tol > 0 and done % CHECK_EVERY == 0:
-            now = _finite(objective(Z, W))
-            if last - now < tol * first:
-                return Factorization(Z, W, now, done)
-            last = now
-    return Factorization(Z, W, _finite(objective(Z, W)), done)
-
-
-def _finite(objective: Tensor) -> float:
+def finite(objective: Tensor | float) -> float:
+    """Refuse an objective that overflowed."""
     value = float(objective)
     if not math.isfinite(value):
         raise DivergenceError("The objective is not finite: numbers overflowed. Scale the data.")
@@ -74,7 +50,11 @@ def penalties(alpha: float, l1_ratio: float) -> tuple[float, float]:
 
 def penalty(F: Tensor, alpha: float, l1_ratio: float, intercept: bool = False) -> Tensor:
     """``alpha ((1 - l1_ratio) ||F||^2 / 2 + l1_ratio ||F||_1)``; a bias row is left out of the L1 part."""
-    l1, l2 = penalties(alpha, l1_ratio)
+    return cost(F, *penalties(alpha, l1_ratio), intercept)
+
+
+def cost(F: Tensor, l1: float, l2: float, intercept: bool = False) -> Tensor:
+    """``l2 ||F||^2 / 2 + l1 ||F||_1``; a bias row is left out of the L1 part."""
     return l2 / 2 * F.square().sum() + l1 * (F[:-1] if intercept else F).abs().sum()
 
 

@@ -148,7 +148,7 @@ def _sparse_steps(
     R = torch.empty_like(A)
     for _ in range(n_iter):
         slope = with_ones(Z, intercept).T @ weighted(f.residual(T, A, out=R), sample_weight)
-        W = _coordinate_descent(W, slope, majorizer, l1, l2, intercept)
+        W = coordinate_descent(W, slope, majorizer, l1, l2, intercept)
         A = affine(Z, W, intercept)
     return Fit(W, A)
 
@@ -167,7 +167,7 @@ def _cut(basis: TruncatedSVD, delta: float) -> float:
     return float((delta * basis.s.max()).square()) if len(basis.s) else 0.0
 
 
-def _coordinate_descent(W: Tensor, slope: Tensor, G: Tensor, l1: float, l2: float, intercept: bool) -> Tensor:
+def coordinate_descent(W: Tensor, slope: Tensor, G: Tensor, l1: float, l2: float, intercept: bool) -> Tensor:
     """One pass over the rows of W, each minimized exactly, starting from W, of the model.
 
     ``tr(Dt G D) / 2 - tr(slopet D) + l2 ||W + D||^2 / 2 + l1 ||W + D||_1`` in D, which majorizes the

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
-from torch.nn.functional import threshold
 
 from nmfnet._parameters import check_settings
 from nmfnet.factorization._common import (
     Factorization,
     check_matrix,
     check_nonnegative,
-    iterate,
     penalties,
-    penalty,
     rank_of,
     uniform,
 )
+from nmfnet.factorization.acceleration import factorize
+from nmfnet.factorization.data import DenseData
+from nmfnet.factorization.passes import LeastSquares, Penalties
 
 
 def nmf_update(
@@ -40,48 +42,11 @@ def nmf_update(
     Z, H : Tensor
         New tensors of the same shapes.
     """
-    Z, H = Z.clone(), H.clone()
-    update_factors_(X, Z, H, Workspace(X, Z), alpha_Z=alpha_Z, alpha_H=alpha_H, l1_ratio=l1_ratio)
-    return Z, H
-
-
-class Workspace:
-    """Room for the numerators and denominators of an update, so that a loop of them allocates nothing."""
-
-    def __init__(self, X: Tensor, Z: Tensor) -> None:
-        (m, n), r = X.shape, Z.shape[1]
-        self.for_Z = X.new_empty(m, r), X.new_empty(m, r)
-        self.for_H = X.new_empty(r, n), X.new_empty(r, n)
-
-
-def update_factors_(
-    X: Tensor,
-    Z: Tensor,
-    H: Tensor,
-    workspace: Workspace,
-    *,
-    alpha_Z: float = 0.0,
-    alpha_H: float = 0.0,
-    l1_ratio: float = 0.0,
-) -> None:
-    """:func:`nmf_update`, in place."""
-    up, down = workspace.for_Z
-    torch.mm(X, H.T, out=up)
-    torch.mm(Z, H @ H.T, out=down)
-    _multiply_(Z, up, down, *penalties(alpha_Z, l1_ratio))
-    up, down = workspace.for_H
-    torch.mm(Z.T, X, out=up)
-    torch.mm(Z.T @ Z, H, out=down)
-    _multiply_(H, up, down, *penalties(alpha_H, l1_ratio))
-
-
-def _multiply_(factor: Tensor, up: Tensor, down: Tensor, l1: float, l2: float) -> None:
-    if l2:
-        down.add_(factor, alpha=l2)
-    tiny = torch.finfo(factor.dtype).tiny
-    factor.mul_(up).div_(down.add_(l1 + tiny))  # in this order, zeros stay zeros
-    # Entries on their way to zero pass through subnormal numbers, which slow products down fivefold.
-    threshold(factor, tiny, 0.0, inplace=True)
+    strengths = Penalties(*penalties(alpha_Z, l1_ratio), *penalties(alpha_H, l1_ratio))
+    problem = LeastSquares(DenseData(X), len(H), strengths, multiplicative=True)
+    Z = Z.T.contiguous()
+    H = problem.h_step(H, problem.sweep(Z, H, Z))
+    return Z.T, H
 
 
 @torch.no_grad()
@@ -91,6 +56,7 @@ def nmf(
     *,
     Z: Tensor | None = None,
     H: Tensor | None = None,
+    solver: Literal["cd", "mu"] = "cd",
     n_iter: int = 200,
     tol: float = 1e-4,
     alpha_Z: float = 0.0,
@@ -100,6 +66,8 @@ def nmf(
 ) -> Factorization:
     """Factorize a nonnegative matrix into nonnegative factors, X ~ Z H.
 
+    :class:`nmfnet.NMF` is the same for arrays, with more: sparse and missing data, weights, other starts.
+
     Parameters
     ----------
     X : Tensor of shape (m, n), nonnegative
@@ -107,10 +75,13 @@ def nmf(
         Rank r; taken from `Z` or `H` where one is given.
     Z : Tensor of shape (m, r), H : Tensor of shape (r, n), optional
         Nonnegative starting factors; uniform random, scaled to the mean of `X`, where not given.
+    solver : {"cd", "mu"}, default="cd"
+        Coordinate descent, extrapolated, or multiplicative updates (Lee and Seung, 2001), as in the pre-training.
     n_iter : int, default=200
-        Most multiplicative updates.
+        Most iterations, each a step on Z and one on H.
     tol : float, default=1e-4
-        Stop when ten updates reduce the objective by less than `tol` times its first value; 0: never.
+        With "cd": stop where the relative projected gradient is at most `tol`; with "mu": where ten updates reduce the
+        objective by less than `tol` times its first value; 0: never.
     alpha_Z, alpha_H : float, default=0
         Strength of ``alpha ((1 - l1_ratio) ||.||^2 / 2 + l1_ratio ||.||_1)`` on each factor.
     l1_ratio : float, default=0
@@ -121,7 +92,7 @@ def nmf(
     Returns
     -------
     Factorization
-        `Z` (m, r), `W` = H (r, n), the objective and the number of updates done.
+        `Z` (m, r), `W` = H (r, n), the objective and the iterations done.
 
     Raises
     ------
@@ -134,17 +105,8 @@ def nmf(
     check_settings(alpha_Z=alpha_Z, alpha_H=alpha_H, l1_ratio=l1_ratio, tol=tol)
     check_nonnegative(X, "X")
     Z, H = starting_factors(X, n_components, Z, H, generator)
-    workspace = Workspace(X, Z)
-
-    def update(Z: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
-        update_factors_(X, Z, H, workspace, alpha_Z=alpha_Z, alpha_H=alpha_H, l1_ratio=l1_ratio)
-        return Z, H
-
-    def objective(Z: Tensor, H: Tensor) -> Tensor:
-        fit = (X - Z @ H).square().sum() / 2
-        return fit + penalty(Z, alpha_Z, l1_ratio) + penalty(H, alpha_H, l1_ratio)
-
-    return iterate(update, objective, Z, H, n_iter, tol)
+    strengths = Penalties(*penalties(alpha_Z, l1_ratio), *penalties(alpha_H, l1_ratio))
+    return factorize(X, Z, H, strengths, solver, n_iter, tol)
 
 
 def starting_factors(

@@ -1,22 +1,30 @@
-"""Nonlinear semi-nonnegative matrix factorization, T ~ f(Z W): the hidden layers."""
+"""Nonlinear semi-nonnegative matrix factorization, T ~ f(Z W), by the steps of the hidden layers.
+
+These are the paper's, with pseudo-inverses and a bias.  :class:`nmfnet.NonlinearSemiNMF` takes the same step on W; its
+step on Z descends for sure, and so it is the better tool outside of a network.
+"""
 
 from __future__ import annotations
+
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
-from nmfnet._parameters import check_settings
+from nmfnet._parameters import at_least, check_settings
 from nmfnet.activations import Activation, get_activation
 from nmfnet.factorization._common import (
     Factorization,
     check_matrix,
-    iterate,
+    finite,
     penalty,
     rank_of,
     uniform,
 )
 from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.linalg import affine, pseudo_inverse
+
+CHECK_EVERY = 10  # iterations between two looks at the objective, as in scikit-learn's NMF
 
 
 def nonlinear_z_step(
@@ -156,16 +164,23 @@ def nonlinear_semi_nmf(
     if W is None:
         W = T.new_zeros(Z.shape[1] + intercept, T.shape[1])
 
-    def update(Z: Tensor, W: Tensor) -> tuple[Tensor, Tensor]:
+    at_least("n_iter", n_iter, 0, Integral)
+
+    def objective(Z: Tensor, W: Tensor) -> float:
+        fit = (T - f(affine(Z, W, intercept))).square().sum() / 2
+        return finite(fit + penalty(Z, alpha_Z, 0.0) + penalty(W, alpha_W, l1_ratio, intercept))
+
+    first = last = objective(Z, W)
+    done = 0
+    for done in range(1, n_iter + 1):
         W, A = nonlinear_least_squares(
             T, Z, W, f, n_iter=n_w, omega=omega, delta=delta,
             alpha=alpha_W, l1_ratio=l1_ratio, intercept=intercept,
         )  # fmt: skip
         Z = nonlinear_z_step(T, Z, W, f, n_iter=n_z, omega=omega, delta=delta, alpha=alpha_Z, intercept=intercept, A=A)
-        return Z, W
-
-    def objective(Z: Tensor, W: Tensor) -> Tensor:
-        fit = (T - f(affine(Z, W, intercept))).square().sum() / 2
-        return fit + penalty(Z, alpha_Z, 0.0) + penalty(W, alpha_W, l1_ratio, intercept)
-
-    return iterate(update, objective, Z, W, n_iter, tol)
+        if tol > 0 and done % CHECK_EVERY == 0:
+            now = objective(Z, W)
+            if last - now < tol * first:
+                break
+            last = now
+    return Factorization(Z, W, objective(Z, W), done)

@@ -31,6 +31,7 @@ FORMAT_VERSION = 2  # version 1 had neither output functions nor scalings
 ESTIMATORS: dict[str, type[BaseNMFNet]] = {"NMFNetClassifier": NMFNetClassifier, "NMFNetRegressor": NMFNetRegressor}
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
 SKOPS_TYPES = [f"{cls.__module__}.{cls.__qualname__}" for cls in (*ESTIMATORS.values(), *SETTINGS.values())]
+RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier versions
 NOT_SAVED = ("callbacks",)
 SCALINGS = ("inputs", "targets")
 KEY = "nmfnet"  # of the header, in the metadata of the safetensors file
@@ -190,7 +191,8 @@ def _settings(value: Any) -> Any:
     """The inverse of :func:`_plain`."""
     if isinstance(value, dict):
         fields = dict(value)
-        return SETTINGS[fields.pop("settings")](**fields)
+        name = fields.pop("settings")
+        return SETTINGS[RENAMED.get(name, name)](**fields)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -3,19 +3,19 @@
 from nmfnet.training.alternating import Pinv
 from nmfnet.training.callbacks import Callback, EpochRecord, PrintLog
 from nmfnet.training.loop import Progress, Settings, Solver, Sweep, epoch, planned, train
-from nmfnet.training.pretraining import NMFAutoencoder
+from nmfnet.training.pretraining import NMFPretraining
 from nmfnet.training.relaxed import Relaxed
 from nmfnet.training.resuming import Training
 
 SOLVERS = {"relaxed": Relaxed, "pinv": Pinv}
-PRETRAININGS = {"nmf": NMFAutoencoder}
+PRETRAININGS = {"nmf": NMFPretraining}
 
 __all__ = [
     "PRETRAININGS",
     "SOLVERS",
     "Callback",
     "EpochRecord",
-    "NMFAutoencoder",
+    "NMFPretraining",
     "Pinv",
     "PrintLog",
     "Progress",

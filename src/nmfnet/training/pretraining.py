@@ -14,14 +14,16 @@ from nmfnet.activations import Activation
 from nmfnet.errors import DataError
 from nmfnet.factorization import nonlinear_least_squares
 from nmfnet.factorization._common import check_nonnegative
-from nmfnet.factorization.nmf import Workspace, starting_factors, update_factors_
+from nmfnet.factorization.data import DenseData
+from nmfnet.factorization.nmf import starting_factors
+from nmfnet.factorization.passes import LeastSquares, Penalties
 from nmfnet.linalg import truncated_svd, with_ones
 from nmfnet.network import Network
 
 
 @dataclass
-class NMFAutoencoder(BaseEstimator):
-    """Settings of the pre-training, for ``NMFNetClassifier(pretrain=NMFAutoencoder(n_ae=5))``.
+class NMFPretraining(BaseEstimator):
+    """Settings of the pre-training, for ``NMFNetClassifier(pretrain=NMFPretraining(n_ae=5))``.
 
     Parameters
     ----------
@@ -100,17 +102,51 @@ class NMFAutoencoder(BaseEstimator):
             rows = torch.searchsorted(share.cumsum(0), points).clamp(max=len(X) - 1)
         rows = rows.to(X.device)
         A, Y = X[rows], Y[rows]
-        intercept, hidden = network.intercept, len(network.weights) - 1
-        for layer in range(hidden):
-            if progress is not None:
-                progress(layer + 1)
-            delta = self.delta_x if layer == 0 else self.delta
-            width = network.weights[layer].shape[1]
-            Z, H = starting_factors(A, width, None, None, generator)
-            network.weights[layer], A, _ = self.layer(A, Z, H, network.activations[layer], delta, intercept)
+        widths = [W.shape[1] for W in network.weights[:-1]]
+        encoders, _, A = self.stack(A, widths, network.activations, network.intercept, generator, progress)
+        network.weights[:-1] = encoders
         last = network.weights[-1]
-        delta = self.delta if hidden else self.delta_x
-        network.weights[-1] = nonlinear_least_squares(Y, A, torch.zeros_like(last), delta=delta, intercept=intercept).W
+        delta = self.delta if widths else self.delta_x
+        fit = nonlinear_least_squares(Y, A, torch.zeros_like(last), delta=delta, intercept=network.intercept)
+        network.weights[-1] = fit.W
+
+    def stack(
+        self,
+        A: Tensor,
+        widths: Sequence[int],
+        activations: Sequence[Activation],
+        intercept: bool,
+        generator: torch.Generator,
+        progress: Callable[[int], None] | None = None,
+    ) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Autoencoders one on another, each on the codes of the one below.
+
+        Parameters
+        ----------
+        A : Tensor of shape (m, n), nonnegative
+        widths : sequence of int
+            Components of each.
+        activations : sequence of Activation
+            Of each encoder.
+        intercept, generator, progress
+            As in a call.
+
+        Returns
+        -------
+        encoders, decoders : list of Tensor
+            W and H of :meth:`layer`, from the data up.
+        A : Tensor of shape (m, widths[-1])
+            The codes of the last.
+        """
+        encoders, decoders = [], []
+        for number, (width, f) in enumerate(zip(widths, activations, strict=True), 1):
+            if progress is not None:
+                progress(number)
+            Z, H = starting_factors(A, width, None, None, generator)
+            W, A, H = self.layer(A, Z, H, f, self.delta_x if number == 1 else self.delta, intercept)
+            encoders.append(W)
+            decoders.append(H)
+        return encoders, decoders, A
 
     def layer(
         self, A: Tensor, Z: Tensor, H: Tensor, f: Activation, delta: float, intercept: bool
@@ -138,13 +174,14 @@ class NMFAutoencoder(BaseEstimator):
             The decoder.
         """
         basis = truncated_svd(with_ones(A, intercept), delta)
-        workspace, Z, H = Workspace(A, Z), Z.clone(), H.clone()
+        problem = LeastSquares(DenseData(A), len(H), Penalties(), multiplicative=True)
         W = A.new_zeros(A.shape[1] + intercept, Z.shape[1])
         for _ in range(self.n_ae):
+            F = Z.T.contiguous()
             for _ in range(self.n_nmf):
-                update_factors_(A, Z, H, workspace)
+                H = problem.h_step(H, problem.sweep(F, H, F, value=False))
             W, P = nonlinear_least_squares(
-                Z, A, W, f, n_iter=self.n_ls, omega=self.omega, intercept=intercept, basis=basis
+                F.T.contiguous(), A, W, f, n_iter=self.n_ls, omega=self.omega, intercept=intercept, basis=basis
             )
             Z = f(P).clamp_(min=0)
         return W, Z, H

@@ -1,0 +1,156 @@
+"""The alternation over Z and H, extrapolated, with an objective that never increases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from nmfnet._parameters import at_least
+from nmfnet.factorization._common import Factorization, cost, finite
+from nmfnet.factorization.data import DenseData
+from nmfnet.factorization.passes import LeastSquares, Pass, Penalties
+from nmfnet.linalg import affine, with_ones
+
+DELAY, MOST = 5, 0.97  # of the extrapolation: beta = (t - 1) / (t + DELAY), at most MOST
+CHECK_EVERY = 10  # passes between two looks at the progress of multiplicative updates
+
+
+class Problem(Protocol):
+    """What the alternation asks of a loss with its steps."""
+
+    signed: bool
+    multiplicative: bool
+
+    def sweep(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False) -> Pass:
+        """One pass over the data with a step on Z (k, m), written to `out`."""
+
+    def h_step(self, H: Tensor, done: Pass) -> Tensor:
+        """A step on H (k, n)."""
+
+    def h_residual(self, H: Tensor, done: Pass) -> float:
+        """Relative projected gradient in H."""
+
+
+class Alternation(NamedTuple):
+    """The factors Z (k, m) and H (k, n), the last pass, the passes over X, and whether the criterion held."""
+
+    Z: Tensor
+    H: Tensor
+    last: Pass
+    n_iter: int
+    converged: bool
+
+
+def alternate(
+    problem: Problem,
+    Z: Tensor,
+    H: Tensor,
+    max_iter: int,
+    tol: float,
+    callback: Callable[[int, float], bool | None] | None = None,
+) -> Alternation:
+    """Alternate steps on Z and H until the relative projected gradient is at most `tol`.
+
+    After each step on H one goes on in the same direction, ``H + beta (H - H_last)`` (extrapolation:
+    Ang and Gillis, 2019; here in H alone, which is small, as Z follows closely).  Where the objective
+    would rise, the step is taken back and the plain one, which never increases it, is done instead.  beta grows as in
+    Nesterov's method, (t - 1) / (t + 5), and a step that was taken back halves t.
+
+    Parameters
+    ----------
+    problem : Problem
+    Z : Tensor of shape (k, m)
+        Start; overwritten.
+    H : Tensor of shape (k, n)
+        Start.
+    max_iter : int
+        Most passes over the data.
+    tol : float
+        For coordinate descent: stop where ``||P grad_Z|| <= tol ||X Ht||`` and ``||P grad_H|| <= tol ||Zt X||``,
+        with the projected gradients.  For multiplicative updates: where ten passes lower the objective by less than
+        `tol` times its first value.  0: never.
+    callback : callable, optional
+        Called with the passes done and the objective, whenever it fell; returns True to stop.
+    """
+    other = Z.new_empty(Z.shape)
+    last = check_finite(problem.sweep(Z, H, Z))
+    first = checked = last.objective
+    # Multiplicative updates go unextrapolated: what comes near zero then stays there, and they end worse.
+    n_iter, t, measure = 1, 1, False
+    H_plain = H
+    while True:
+        if callback is not None and callback(n_iter, last.objective):
+            return Alternation(Z, H, last, n_iter, False)
+        if problem.multiplicative:
+            if tol > 0 and n_iter % CHECK_EVERY == 0:
+                if checked - last.objective < tol * first:
+                    return Alternation(Z, H, last, n_iter, True)
+                checked = last.objective
+        else:
+            near = tol > 0 and problem.h_residual(H, last) <= tol
+            if near and measure and last.z_residual <= tol:
+                return Alternation(Z, H, last, n_iter, True)
+            measure = near
+        if n_iter >= max_iter:
+            return Alternation(Z, H, last, n_iter, False)
+        H_before, H_plain = H_plain, problem.h_step(H, last)
+        beta = 0.0 if problem.multiplicative else min(MOST, (t - 1) / (t + DELAY))
+        trial = H_plain + beta * (H_plain - H_before)
+        if not problem.signed:
+            trial.clamp_(min=0)
+        now = check_finite(problem.sweep(Z, trial, other, measure=measure))
+        n_iter += 1
+        if now.objective <= last.objective:
+            t += 1
+        else:
+            t = max(1, t // 2)
+            if n_iter >= max_iter:
+                return Alternation(Z, H, last, n_iter, False)
+            trial = H_plain
+            now = check_finite(problem.sweep(Z, trial, other, measure=measure))
+            n_iter += 1
+            if not now.objective < last.objective:  # nothing is left but rounding
+                return Alternation(Z, H, last, n_iter, True)
+        H, last = trial, now
+        Z, other = other, Z
+
+
+def check_finite(done: Pass) -> Pass:
+    """Refuse an objective that overflowed."""
+    finite(done.objective)
+    return done
+
+
+def factorize(
+    X: Tensor,
+    Z: Tensor,
+    W: Tensor,
+    strengths: Penalties,
+    solver: str,
+    n_iter: int,
+    tol: float,
+    *,
+    signed: bool = False,
+    intercept: bool = False,
+    delta: float = 0.0,
+) -> Factorization:
+    """Alternate from the factors Z (m, r) and W (r, n), or (r + 1, n) with `intercept`; see :func:`semi_nmf`."""
+    if solver not in ("cd", "mu"):
+        raise ValueError(f"solver must be 'cd' or 'mu'; got {solver!r}.")
+    at_least("n_iter", n_iter, 0, Integral)
+    done, F = 0, with_ones(Z, intercept).T.contiguous()
+    if n_iter:
+        problem = LeastSquares(
+            DenseData(X), len(W), strengths, signed=signed, multiplicative=solver == "mu", intercept=intercept,
+            delta=delta,
+        )  # fmt: skip
+        found = alternate(problem, F, W, n_iter, tol)
+        # A last step on W, from products that are at hand.
+        F, W, done = found.Z, problem.h_step(found.H, found.last), found.n_iter
+    Z = F[: len(F) - intercept].T.contiguous()
+    l1_z, l2_z, l1_w, l2_w = strengths
+    loss = (X - affine(Z, W, intercept)).square().sum() / 2
+    return Factorization(Z, W, finite(loss + cost(Z, l1_z, l2_z) + cost(W, l1_w, l2_w, intercept)), done)

@@ -1,0 +1,187 @@
+"""Nonnegative least squares on Gram products: coordinate descent in blocks, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+BLOCK = 10  # components whose mutual updates go one by one; the rest of the Gram matrix is a GEMM
+TILE = 2**17  # entries of a factor that are worked on at a time, so that they stay in the cache
+
+
+class _Row(NamedTuple):
+    """What one coordinate update multiplies: 1 / g_jj, and g_ji over the earlier i of the block.
+
+    The inverse is 0 where g_jj is, and None where f_j stays as it is.
+    """
+
+    inverse: float | None
+    before: Tensor
+
+
+class Coordinates(NamedTuple):
+    """A Gram matrix, prepared for :meth:`CoordinateDescent.sweep`, and how many rows of F it may move."""
+
+    G: Tensor
+    later: list[Tensor]
+    rows: list[list[_Row]]
+    free: int
+
+
+def prepare(G: Tensor, last_stays: bool = False) -> Coordinates:
+    """Split the Gram matrix G (k, k) into blocks: within a block only what has not been updated yet."""
+    k, later = len(G), G.clone()
+    for start in range(0, k, BLOCK):
+        later[start : start + BLOCK, start : start + BLOCK].triu_(1)
+    diagonal = G.diagonal().tolist()
+    inverses: list[float | None] = [1 / g if g > 0 else 0.0 for g in diagonal]
+    if last_stays:
+        inverses[-1] = None
+    rows = [
+        [_Row(inverses[j], G[j, start:j]) for j in range(start, min(start + BLOCK, k))] for start in range(0, k, BLOCK)
+    ]
+    return Coordinates(G, list(later.split(BLOCK)), rows, k - last_stays)
+
+
+class CoordinateDescent:
+    """Minimizes ``tr(Ft G F) / 2 - tr(Pt F)`` over F >= 0 by exact minimization over its rows in turn.
+
+    ``f_j <- [f_j + (p_j - G_j F) / g_jj]+``: HALS (Cichocki and Phan, 2009) for the factor of
+    components as rows.  A block of rows first takes the pull of all others in one matrix product,
+    then its rows follow one another with two operations each; the order of updates, and so the
+    result, is that of the plain cycle.  No sweep increases the objective.  A row whose g_jj is 0
+    stays as it is, or vanishes where p_j < 0, a penalty, pulls it down.
+
+    Parameters
+    ----------
+    k : int
+        Components.
+    columns : int
+        Columns of F.
+    like : Tensor
+        Gives dtype and device.
+
+    Attributes
+    ----------
+    F, P : Tensor of shape (k, columns)
+        The factor and the linear term, filled by the caller: the buffers are reused for every tile.
+    """
+
+    def __init__(self, k: int, columns: int, like: Tensor) -> None:
+        self.F, self.P = like.new_empty(k, columns), like.new_empty(k, columns)
+        self.scratch = like.new_empty(k, columns)
+        R = self.scratch[:BLOCK]
+        # Views cost as much as small products: they are made once.
+        self.blocks = [
+            (P, R[: len(P)], [(R[i], block[:i].T, block[i]) for i in range(len(P))])
+            for P, block in zip(self.P.split(BLOCK), self.F.split(BLOCK), strict=True)
+        ]
+
+    def sweep(self, coordinates: Coordinates, sweeps: int) -> None:
+        """Update F in place, every row once a sweep."""
+        for _ in range(sweeps):
+            for (P, R, rows), later, steps in zip(self.blocks, coordinates.later, coordinates.rows, strict=True):
+                torch.addmm(P, later, self.F, alpha=-1, out=R)
+                for i, ((r, before, f), (inverse, g)) in enumerate(zip(rows, steps, strict=True)):
+                    if inverse is None:
+                        continue
+                    if inverse == 0:
+                        f.masked_fill_(r < 0, 0)
+                    elif i:
+                        torch.addmv(r, before, g, beta=inverse, alpha=-inverse, out=f)
+                    else:
+                        torch.mul(r, inverse, out=f)
+                    f.clamp_(min=0)
+
+    def gradient(self, coordinates: Coordinates) -> Tensor:
+        """The projected gradient of ``G F - P``, shape (free, columns); overwritten by the next call."""
+        free = coordinates.free
+        P, G, F, out = self.P[:free], coordinates.G[:free], self.F, self.scratch[:free]
+        return project_gradient_(torch.addmm(P, G, F, beta=-1, out=out), F[:free])
+
+    def residual(self, coordinates: Coordinates) -> tuple[float, float]:
+        """Squared norms of the projected gradient and of the part of it that F cannot change: P, less a bias."""
+        free = coordinates.free
+        fixed = self.P if free == len(self.P) else self.P[:free] - coordinates.G[:free, free:]
+        return squared_norm(self.gradient(coordinates)), squared_norm(fixed)
+
+    def unsolved(self, coordinates: Coordinates, tol: float) -> Tensor:
+        """Columns whose projected gradient is above `tol` times that of F = 0, as indices."""
+        norms = torch.linalg.vector_norm(self.gradient(coordinates), dim=0)
+        return (norms > tol * torch.linalg.vector_norm(self.P, dim=0)).nonzero()[:, 0]
+
+    def pivot(self, coordinates: Coordinates, columns: Tensor) -> None:
+        """Solve these columns exactly where pivoting finds the set of their positive entries.
+
+        Block principal pivoting (Kim and Park, 2011) from the set that the sweeps have found, in float64: for Gram
+        matrices so ill-conditioned that coordinate descent creeps.
+        """
+        G = coordinates.G.double()
+        G = G + 1e-14 * G.diagonal().max() * torch.eye(len(G), dtype=G.dtype, device=G.device)
+        for some in columns.split(max(1, 2**21 // len(G) ** 2)):
+            solution, solved = pivoting(G, self.P[:, some].double(), self.F[:, some] > 0)
+            self.F[:, some[solved]] = solution[:, solved].to(self.F.dtype)
+
+
+def pivoting(G: Tensor, P: Tensor, positive: Tensor, rounds: int = 40) -> tuple[Tensor, Tensor]:
+    """Nonnegative least squares by exchanging sets: the solution (k, c), and a mask (c,) of where it is one."""
+    X, solved = torch.zeros_like(P), torch.zeros(P.shape[1], dtype=torch.bool, device=P.device)
+    positive, todo = positive.clone(), torch.arange(P.shape[1], device=P.device)
+    for step in range(rounds):
+        within, p = positive[:, todo].T, P[:, todo].T
+        A = G * within[:, :, None] * within[:, None, :]
+        A.diagonal(dim1=1, dim2=2).add_((~within).to(G.dtype))
+        x = torch.linalg.solve_ex(A, (p * within)[:, :, None]).result[:, :, 0]
+        y = x @ G - p
+        rounding = 1e-12 * p.abs().amax(1, keepdim=True)
+        wrong = (within & ~(x >= 0)) | (~within & (y < -rounding))
+        done = ~wrong.any(1)
+        X[:, todo[done]], solved[todo[done]] = x[done].clamp(min=0).T, True
+        if step > 10:  # the exchange of all may cycle; that of the last alone never does
+            last = wrong.flip(1).to(torch.int8).argmax(1)
+            wrong = torch.zeros_like(wrong).scatter_(1, (wrong.shape[1] - 1 - last)[:, None], wrong.any(1)[:, None])
+        positive[:, todo] ^= wrong.T
+        todo = todo[~done]
+        if not len(todo):
+            break
+    return X, solved
+
+
+def project_gradient_(gradient: Tensor, F: Tensor) -> Tensor:
+    """Zero the entries whose descent leads out of F >= 0, in place: all that is left must vanish at a minimum."""
+    return gradient.masked_fill_((F <= 0) & (gradient > 0), 0)
+
+
+def squared_norm(A: Tensor) -> float:
+    """Sum of squares, safe from overflow and underflow."""
+    return float(torch.linalg.vector_norm(A)) ** 2
+
+
+class Tiles:
+    """Tiles of the columns of a factor (k, columns), each with its :class:`CoordinateDescent`.
+
+    On a GPU there is one tile: what a cache holds does not matter there.
+    """
+
+    def __init__(self, k: int, columns: int, like: Tensor) -> None:
+        width = max(512, min(2048, TILE // k)) if like.device.type == "cpu" else columns
+        self.slices = [slice(i, min(i + width, columns)) for i in range(0, columns, width)]
+        sizes = {s.stop - s.start for s in self.slices}
+        self.kernels = {size: CoordinateDescent(k, size, like) for size in sizes}
+
+    def __iter__(self) -> Iterator[tuple[slice, CoordinateDescent]]:
+        for columns in self.slices:
+            yield columns, self.kernels[columns.stop - columns.start]
+
+    def minimize_(self, F: Tensor, G: Tensor, P: Tensor, sweeps: int, l1: float = 0.0) -> Tensor:
+        """Improve all of F (k, columns) in place by `sweeps` sweeps on ``tr(Ft G F) / 2 - tr(Pt F) + l1 sum(F)``."""
+        coordinates = prepare(G)
+        for columns, kernel in self:
+            kernel.F.copy_(F[:, columns])
+            torch.sub(P[:, columns], l1, out=kernel.P)
+            kernel.sweep(coordinates, sweeps)
+            F[:, columns] = kernel.F
+        return F

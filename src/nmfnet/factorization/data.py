@@ -1,0 +1,142 @@
+"""A matrix as the passes of the factorizations see it: products with blocks of its rows, dense or sparse."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Data(Protocol):
+    """X (m, n), met by blocks of rows."""
+
+    shape: tuple[int, int]
+    like: Tensor  # an empty tensor of its dtype, on its device
+
+    def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
+        """``out <- H X[rows]t``, shape (k, c), for H (k, n)."""
+
+    def add_products(self, rows: slice, F: Tensor, Q: Tensor) -> None:
+        """``Q <- Q + F X[rows]``, shape (k, n), for F (k, c)."""
+
+    def finish_products(self, F: Tensor, Q: Tensor) -> None:
+        """Complete Q, given all of F (k, m), where :meth:`add_products` left it to the end."""
+
+    def squares(self, row_weights: Tensor | None) -> float:
+        """Sum of the squares of X, row by row with weights (m,)."""
+
+    def mean(self) -> float:
+        """Mean of the entries."""
+
+
+class DenseData:
+    """A dense matrix, also one that is mapped from a file: a block of rows is read, used twice and left."""
+
+    def __init__(self, X: NDArray[Any] | Tensor, device: torch.device | None = None) -> None:
+        self.X = X if isinstance(X, Tensor) else as_tensor(X)
+        self.X = self.X.to(device or self.X.device)
+        self.shape = (len(X), X.shape[1])
+        self.like = self.X.new_empty(0)
+
+    def block(self, rows: slice) -> Tensor:
+        """X[rows], shape (c, n)."""
+        return self.X[rows]
+
+    def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
+        """``out <- H X[rows]t``."""
+        torch.mm(H, self.block(rows).T, out=out)
+
+    def add_products(self, rows: slice, F: Tensor, Q: Tensor) -> None:
+        """``Q <- Q + F X[rows]``."""
+        Q.addmm_(F, self.block(rows))
+
+    def finish_products(self, F: Tensor, Q: Tensor) -> None:
+        """Nothing is left to do."""
+
+    def squares(self, row_weights: Tensor | None) -> float:
+        """Sum of squares, rows weighted."""
+        total = 0.0
+        for start in range(0, self.shape[0], 4096):
+            rows = slice(start, start + 4096)
+            squares = torch.linalg.vector_norm(self.block(rows), dim=1, dtype=torch.float64).square()
+            total += float((squares if row_weights is None else squares * row_weights[rows]).sum())
+        return total
+
+    def mean(self) -> float:
+        """Mean of the entries."""
+        blocks = self.X.split(4096)
+        return float(sum(block.sum(dtype=torch.float64) for block in blocks)) / max(self.X.numel(), 1)
+
+
+class SparseData:
+    """A sparse matrix and its transpose, both by rows.  It is never made dense."""
+
+    def __init__(self, X: Any, device: torch.device) -> None:
+        self.X = scipy.sparse.csr_array(X)
+        self.X.sum_duplicates()
+        self.shape = self.X.shape
+        self.rows = as_csr(self.X, device)
+        self.columns = as_csr(scipy.sparse.csr_array(self.X.T.tocsr()), device)
+        self.like = torch.empty(0, dtype=self.rows.dtype, device=device)
+        self._buffers: dict[tuple[int, ...], Tensor] = {}
+
+    def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
+        """``out <- H X[rows]t``."""
+        if rows.start == 0:  # a new pass, a new H
+            self._right = self._buffer(H.T).copy_(H.T)
+        crow, col, values = self.rows.crow_indices(), self.rows.col_indices(), self.rows.values()
+        first, last = int(crow[rows.start]), int(crow[rows.stop])
+        block = csr(crow[rows.start : rows.stop + 1] - first, col[first:last], values[first:last], self.shape[1])
+        product = self._buffer(out.T)
+        out.copy_(torch.addmm(product, block, self._right, beta=0, out=product).T)
+
+    def add_products(self, rows: slice, F: Tensor, Q: Tensor) -> None:
+        """Nothing yet: one product with the transpose at the end is faster."""
+
+    def finish_products(self, F: Tensor, Q: Tensor) -> None:
+        """Complete Q."""
+        product = self._buffer(Q.T)
+        Q.copy_(torch.addmm(product, self.columns, self._buffer(F.T).copy_(F.T), beta=0, out=product).T)
+
+    def squares(self, row_weights: Tensor | None) -> float:
+        """Sum of squares, rows weighted."""
+        values = self.rows.values().double()
+        if row_weights is None:
+            return float(values.square().sum())
+        counts = self.rows.crow_indices().diff()
+        return float((values.square() * row_weights.double().repeat_interleave(counts)).sum())
+
+    def mean(self) -> float:
+        """Mean of the entries."""
+        return float(self.rows.values().double().sum()) / max(self.shape[0] * self.shape[1], 1)
+
+    def _buffer(self, shape_of: Tensor) -> Tensor:
+        shape = tuple(shape_of.shape)
+        if shape not in self._buffers:
+            self._buffers[shape] = self.like.new_zeros(shape)
+        return self._buffers[shape]
+
+
+def as_tensor(array: NDArray[Any]) -> Tensor:
+    """Share the memory of an array with a tensor that is only ever read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def as_csr(X: Any, device: torch.device) -> Tensor:
+    """A SciPy CSR matrix as a tensor."""
+    crow, col, values = (as_tensor(part).to(device) for part in (X.indptr, X.indices, X.data))
+    return csr(crow, col, values, X.shape[1])
+
+
+def csr(crow: Tensor, col: Tensor, values: Tensor, n: int) -> Tensor:
+    """A sparse tensor of the given parts, which are known to be sound."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(crow, col, values, (len(crow) - 1, n), check_invariants=False)

@@ -1,0 +1,270 @@
+"""One pass over the data: a step on Z, and all that the step on H needs, each row read once.
+
+The factor Z is held transposed, (k, m), so that a component's entries lie side by side.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nmfnet.factorization.coordinate_descent import (
+    CoordinateDescent,
+    Coordinates,
+    Tiles,
+    prepare,
+    project_gradient_,
+    squared_norm,
+)
+from nmfnet.factorization.data import Data, DenseData, SparseData
+from nmfnet.factorization.least_squares import coordinate_descent
+from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
+
+ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
+PATIENCE = 20  # rounds before pivoting takes over
+FEW = 32  # components up to which it pays to pivot: above, a system for every sample costs more than sweeps
+
+
+class Pass(NamedTuple):
+    """What a pass leaves behind.
+
+    Attributes
+    ----------
+    Q : Tensor of shape (k, n)
+        Zt X, or Zt X^ with the surrogate X^ of X.
+    S : Tensor of shape (k, k)
+        Zt Z.
+    objective : float
+        At the new Z and the H of the pass.
+    z_residual : float
+        Relative projected gradient in Z, where it was asked for.
+    """
+
+    Q: Tensor
+    S: Tensor
+    objective: float
+    z_residual: float
+
+
+class Penalties(NamedTuple):
+    """``l1 ||.||_1 + l2 ||.||^2 / 2`` on each factor."""
+
+    l1_z: float = 0.0
+    l2_z: float = 0.0
+    l1_h: float = 0.0
+    l2_h: float = 0.0
+
+
+class LeastSquares:
+    """``||X - Z H||^2 / 2`` plus penalties, Z >= 0, rows with weights.
+
+    Parameters
+    ----------
+    data : Data
+        X (m, n).
+    k : int
+        Components.
+    penalties : Penalties
+    signed : bool
+        Whether H may have any sign.
+    multiplicative : bool
+        Whether nonnegative factors take multiplicative steps (Lee and Seung, 2001; Ding, Li and Jordan, 2010, where H
+        may have any sign) instead of coordinate descent.
+    intercept : bool
+        Whether the last component's Z is 1 for ever, so that its row of H is a bias, free of the L1 penalty.
+    delta : float
+        Relative threshold of the singular values of Z in the exact minimum in H.
+    row_weights : Tensor of shape (m,), optional
+        A row of weight 2 counts as two rows, its penalty included.
+    """
+
+    settled = True  # the linear term of the step on Z does not depend on Z
+
+    def __init__(
+        self,
+        data: Data,
+        k: int,
+        penalties: Penalties,
+        *,
+        signed: bool = False,
+        multiplicative: bool = False,
+        intercept: bool = False,
+        delta: float = 0.0,
+        row_weights: Tensor | None = None,
+    ) -> None:
+        self.data, self.k, self.penalties = data, k, penalties
+        self.signed, self.multiplicative, self.row_weights = signed, multiplicative, row_weights
+        self.intercept, self.delta = intercept, delta
+        m, n = data.shape
+        self.tiles, self.h_tiles = Tiles(k, m, data.like), Tiles(k, n, data.like)
+        self.size = data.squares(row_weights) if self.settled else 0.0
+        self.exact = False
+        # Sweeps on products that are at hand are cheap as long as they cost less than the products.
+        entries = data.rows.values().numel() if isinstance(data, SparseData) else m * n
+        self.z_sweeps, self.h_sweeps = (max(2, min(8, entries // (4 * k * side))) for side in (m, n))
+
+    def sweep(
+        self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False, value: bool = True
+    ) -> Pass:
+        """Lower the objective in Z (k, m) for H (k, n), starting at Z; the result goes to `out`, which may be Z.
+
+        Parameters
+        ----------
+        until : float, default=0
+            Go on until the relative projected gradient of every tile is at most this.
+        measure : bool, default=False
+            Whether to measure the relative projected gradient in Z.
+        value : bool, default=True
+            Whether to find the objective, which is NaN otherwise.
+        """
+        k, n = H.shape
+        Q, S = H.new_zeros(k, n), H.new_zeros(k, k)
+        G = ridge(H @ H.T, self.penalties.l2_z)
+        steps_by_row = not self.multiplicative or until
+        coordinates = prepare(G, self.intercept) if steps_by_row else Coordinates(G, [], [], k - self.intercept)
+        total, squares, size = 0.0, 0.0, 0.0
+        for rows, kernel in self.tiles:
+            kernel.F.copy_(Z[:, rows])
+            self._pull(rows, kernel, H)
+            self._step(kernel, coordinates)
+            if until:
+                self._solve(rows, kernel, coordinates, H, until)
+            if measure:
+                if not self.settled:
+                    self._pull(rows, kernel, H)
+                now = kernel.residual(coordinates)
+                squares, size = squares + now[0], size + now[1]
+            out[:, rows] = kernel.F
+            total += self._collect(rows, kernel, H, Q, S)
+        self.data.finish_products(out if self.row_weights is None else out * self.row_weights, Q)
+        total = total + self._finish(out, H, Q, S) + self._h_penalty(H) if value else float("nan")
+        return Pass(Q, S, total, ratio(squares, size))
+
+    def _step(self, kernel: CoordinateDescent, coordinates: Coordinates) -> None:
+        if not self.multiplicative:
+            kernel.sweep(coordinates, self.z_sweeps)
+            return
+        free = self.k - self.intercept
+        F, P, G, bias = kernel.F[:free], kernel.P[:free], coordinates.G[:free, :free], coordinates.G[:free, free:]
+        if self.signed:
+            (up, down), (positive, negative) = signs(P - bias if self.intercept else P), signs(G)
+            multiply_root_(F, up.addmm_(negative, F), down.addmm_(positive, F), self.penalties.l1_z, 0.0)
+        else:
+            multiply_(F, P.clamp_(min=0), torch.mm(G, F, out=kernel.scratch[:free]), self.penalties.l1_z, 0.0)
+
+    def _solve(
+        self, rows: slice, kernel: CoordinateDescent, coordinates: Coordinates, H: Tensor, until: float
+    ) -> None:
+        for done in range(ROUNDS):
+            if not self.settled:
+                self._pull(rows, kernel, H)
+            unsolved = kernel.unsolved(coordinates, until)
+            if not len(unsolved):
+                return
+            if self.settled and done == PATIENCE and self.k <= FEW and not self.intercept:
+                return kernel.pivot(coordinates, unsolved)
+            kernel.sweep(coordinates, 10 if self.settled else self.z_sweeps)
+
+    def _pull(self, rows: slice, kernel: CoordinateDescent, H: Tensor) -> None:
+        """Fill the linear term of the step on Z: H Xt - l1, shape (k, c)."""
+        self.data.project(rows, H, kernel.P)
+        if self.penalties.l1_z and not self.multiplicative:
+            kernel.P.sub_(self.penalties.l1_z)
+
+    def _collect(self, rows: slice, kernel: CoordinateDescent, H: Tensor, Q: Tensor, S: Tensor) -> float:
+        """Add the tile's part of Q and S; return its part of the objective, as far as it is no Gram product."""
+        F = self._weighted(rows, kernel)
+        self.data.add_products(rows, F, Q)
+        S.addmm_(F, kernel.F.T)
+        return self.penalties.l1_z * float(F.sum()) if self.penalties.l1_z else 0.0
+
+    def _weighted(self, rows: slice, kernel: CoordinateDescent) -> Tensor:
+        return kernel.F if self.row_weights is None else kernel.F * self.row_weights[rows]
+
+    def _finish(self, Z: Tensor, H: Tensor, Q: Tensor, S: Tensor) -> float:
+        """``||X - Z H||^2 / 2`` from Gram products, and the L2 penalty on Z."""
+        loss = self.size / 2 - dot(Q, H) + float((S * (H @ H.T).double()).sum()) / 2
+        # What cancels to nothing is known to rounding errors of the terms: then from the residual itself.
+        rounding = 1e4 * torch.finfo(H.dtype).eps
+        if isinstance(self.data, DenseData) and (self.exact or loss < rounding * self.size):
+            self.exact, loss = True, self._residual_loss(self.data, Z, H)
+        return loss + self._l2_z(S)
+
+    def _l2_z(self, S: Tensor) -> float:
+        """The L2 penalty on Z, and what that of the ones of a bias has to be freed of."""
+        l1, l2 = self.penalties.l1_z, self.penalties.l2_z
+        squares = float(S.diagonal()[: self.k - self.intercept].sum()) if l2 else 0.0
+        return l2 / 2 * squares - (l1 * float(S[-1, -1]) if self.intercept else 0.0)
+
+    def _residual_loss(self, data: DenseData, Z: Tensor, H: Tensor) -> float:
+        total = 0.0
+        for rows, _ in self.tiles:
+            R = torch.addmm(data.block(rows), Z[:, rows].T, H, alpha=-1)
+            squares = torch.linalg.vector_norm(R, dim=1, dtype=torch.float64).square()
+            total += float((squares if self.row_weights is None else squares * self.row_weights[rows]).sum())
+        return total / 2
+
+    def _h_penalty(self, H: Tensor) -> float:
+        l1, l2 = self.penalties.l1_h, self.penalties.l2_h
+        slopes = H[: self.k - self.intercept]
+        return (l1 * float(slopes.abs().sum()) if l1 else 0.0) + (l2 / 2 * squared_norm(H) if l2 else 0.0)
+
+    def h_step(self, H: Tensor, done: Pass) -> Tensor:
+        """A step on H (k, n) from the products of a pass; the objective does not increase.
+
+        Coordinate descent where H >= 0, the exact minimum where H may have any sign.
+        """
+        l1, l2 = self.penalties.l1_h, self.penalties.l2_h
+        S = ridge(done.S, l2)
+        if self.multiplicative and not self.signed:
+            H = H.clone()
+            multiply_(H, done.Q, S @ H, l1, 0.0)
+            return H
+        if not self.signed:
+            return self.h_tiles.minimize_(H.clone(), S, done.Q, self.h_sweeps, l1)
+        if l1:
+            for _ in range(self.h_sweeps):
+                H = coordinate_descent(H, done.Q - done.S @ H, done.S, l1, l2, self.intercept)
+            return H
+        return solve_symmetric(S, done.Q - S @ H, self.delta).add_(H)
+
+    def h_residual(self, H: Tensor, done: Pass) -> float:
+        """Projected gradient in H over the norm of Q: 0 at a stationary point."""
+        gradient = ridge(done.S, self.penalties.l2_h) @ H - done.Q
+        l1 = self.penalties.l1_h
+        if not self.signed:
+            project_gradient_(gradient.add_(l1), H)
+        elif l1:  # the subgradient of least norm
+            slopes = gradient[: self.k - self.intercept]
+            at_zero = torch.nn.functional.softshrink(slopes, l1)
+            slopes.copy_(torch.where(H[: len(slopes)] == 0, at_zero, slopes + l1 * H[: len(slopes)].sign()))
+        fixed = done.Q - done.S[:, -1:] @ H[-1:] if self.intercept else done.Q
+        return ratio(squared_norm(gradient), squared_norm(fixed))
+
+
+def ridge(G: Tensor, l2: float) -> Tensor:
+    """G + l2 I."""
+    if l2:
+        G = G.clone()
+        G.diagonal().add_(l2)
+    return G
+
+
+def solve_symmetric(S: Tensor, Q: Tensor, delta: float = 0.0) -> Tensor:
+    """S+ Q for a Gram matrix S (k, k), in float64; `delta` is a relative threshold of its singular values' roots."""
+    eigenvalues, V = torch.linalg.eigh(S.double())
+    kept = eigenvalues > max(len(S) * torch.finfo(S.dtype).eps, delta**2) * eigenvalues.max()
+    V = V[:, kept]
+    return (V @ ((V.T @ Q.double()) / eigenvalues[kept, None])).to(Q.dtype)
+
+
+def dot(A: Tensor, B: Tensor) -> float:
+    """Sum of the products of entries, added up in float64."""
+    return float((A * B).sum(dtype=torch.float64))
+
+
+def ratio(squares: float, size: float) -> float:
+    """Root of a quotient, 0 / 0 being 0."""
+    return 0.0 if squares == 0 else (squares / size) ** 0.5 if size > 0 else float("inf")

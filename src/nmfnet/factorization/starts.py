@@ -1,0 +1,134 @@
+"""Where the factorizations start: NNDSVD and random factors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nmfnet.factorization.coordinate_descent import Tiles
+from nmfnet.factorization.data import Data, DenseData
+
+ROUNDS = 7  # passes of the subspace iteration, as in scikit-learn: with fewer the small vectors are not those of X
+INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
+
+
+def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int = ROUNDS) -> tuple[Tensor, Tensor]:
+    """Scaled left and right singular vectors, ``U diag(s)`` transposed (k, m) and Vt (k, n), by subspace iteration.
+
+    Halko, Martinsson and Tropp (2011); each round is one pass over the data.
+    """
+    m, n = data.shape
+    wide = min(k + 10, m, n)
+    V = orthonormal(torch.randn(n, wide, generator=generator, dtype=data.like.dtype).to(data.like.device))
+    US = data.like.new_empty(wide, m)
+    tiles = Tiles(wide, m, data.like)
+    for _ in range(rounds):
+        H, Q = V.T.contiguous(), data.like.new_zeros(wide, n)
+        for rows, kernel in tiles:
+            data.project(rows, H, kernel.P)
+            data.add_products(rows, kernel.P, Q)
+            US[:, rows] = kernel.P
+        data.finish_products(US, Q)
+        last, V = V, orthonormal(Q.T.contiguous())
+    # Rayleigh-Ritz in the span of the last V that was multiplied by X.
+    rotation = torch.linalg.eigh((US.double() @ US.double().T) if m < 4096 else (US @ US.T).double())[1]
+    rotation = rotation.flip(1)[:, :k].T.to(US.dtype)
+    return rotation @ US, rotation @ last.T
+
+
+def orthonormal(A: Tensor) -> Tensor:
+    """Orthonormal columns with the span of those of A (n, k), in float64."""
+    return torch.linalg.qr(A.double()).Q.to(A.dtype)
+
+
+def nndsvd(data: Data, k: int, generator: torch.Generator, *, signed: bool = False) -> tuple[Tensor, Tensor]:
+    """Nonnegative double singular value decomposition (Boutsidis and Gallopoulos, 2008).
+
+    Of each pair of singular vectors the nonnegative or the nonpositive sides are kept, whichever are
+    larger together.  The first pair of a nonnegative matrix has one sign.
+
+    Parameters
+    ----------
+    data : Data
+        X (m, n).
+    k : int
+        Components, at most the smaller side of X.
+    generator : torch.Generator
+    signed : bool, default=False
+        Whether H may have any sign, so that the left side decides alone and the right vector stays whole.
+
+    Returns
+    -------
+    Z : Tensor of shape (k, m), nonnegative
+    H : Tensor of shape (k, n), nonnegative or of any sign
+    """
+    US, V = leading_vectors(data, k, generator)
+    Z, H = torch.zeros_like(US), torch.zeros_like(V)
+    for j in range(len(US)):
+        u, v = US[j], V[j]
+        up, down = u.clamp(min=0), (-u).clamp(min=0)
+        if signed:
+            positive = up.norm() >= down.norm()
+            Z[j], H[j] = (up, v) if positive else (down, -v)
+            continue
+        right, left = v.clamp(min=0), (-v).clamp(min=0)
+        if up.norm() * right.norm() < down.norm() * left.norm():
+            up, right = down, left
+        norms = up.norm(), right.norm()
+        size = u.norm()
+        if j == 0:
+            Z[j], H[j] = u.abs() / size.sqrt().clamp(min=1e-30), v.abs() * size.sqrt()
+        elif norms[0] > 0 and norms[1] > 0:
+            factor = (norms[0] / size * norms[1] * size).sqrt()
+            Z[j], H[j] = factor * up / norms[0], factor * right / norms[1]
+    return Z, H
+
+
+def fill_zeros(F: Tensor, mean: float, variant: str, generator: torch.Generator) -> Tensor:
+    """Zeros become the mean of X (nndsvda), small random numbers (nndsvdar), or stay (nndsvd)."""
+    if variant == "nndsvda":
+        return torch.where(F == 0, F.new_tensor(mean), F)
+    if variant == "nndsvdar":
+        noise = torch.rand(F.shape, generator=generator, dtype=F.dtype).to(F.device)
+        return torch.where(F == 0, noise * (mean / 100), F)
+    return F
+
+
+def starting_factors(
+    data: Data, k: int, init: str, generator: torch.Generator, *, signed: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Z (k, m) and H (k, n) to start from.
+
+    Parameters
+    ----------
+    init : {"random", "nndsvd", "nndsvda", "nndsvdar"}
+        "random": half-normal numbers whose product has the mean of X.
+    """
+    m, n = data.shape
+    mean = abs(data.mean())
+    if init == "random":
+        size = (mean / k) ** 0.5 if not signed else (data.squares(None) / (m * n) / k) ** 0.25
+        Z, H = (torch.randn(k, side, generator=generator, dtype=data.like.dtype) * size for side in (m, n))
+        Z, H = Z.to(data.like.device), H.to(data.like.device)
+        return Z.abs(), H if signed else H.abs()
+    Z, H = nndsvd(data, k, generator, signed=signed)
+    if signed:
+        return Z, H
+    return fill_zeros(Z, mean, init, generator), fill_zeros(H, mean, init, generator)
+
+
+class MeanFilled(DenseData):
+    """A dense matrix whose missing entries are the means of their columns."""
+
+    def __init__(self, data: DenseData) -> None:
+        self.__dict__.update(data.__dict__)
+        self.means = self.X.nanmean(0).nan_to_num_(0.0)
+
+    def block(self, rows: slice) -> Tensor:
+        """X[rows], filled."""
+        X = self.X[rows]
+        return torch.where(X.isnan(), self.means.to(X.dtype), X)
+
+    def mean(self) -> float:
+        """Mean of the means."""
+        return float(self.means.mean())
