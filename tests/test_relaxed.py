@@ -17,7 +17,8 @@ from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.training import Relaxed
 from nmfnet.training.loop import Plan
-from nmfnet.training.relaxed import LARGEST, STEADY, RelaxedSweep, Watch, _auto_delta, _auto_noise
+from nmfnet.training.relaxed import LARGEST, STEADY, RelaxedSweep, _auto_delta, _auto_noise
+from nmfnet.training.watch import Watch
 from references import relaxed as reference
 
 both_biases = pytest.mark.parametrize("bias", [False, True])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nmfnet._parameters import between, boolean, check_settings
 from nmfnet.damped_inverse import DampedInverse
-from nmfnet.linalg import affine, mean_length, weighted_mean
+from nmfnet.linalg import affine, mean_length
 from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling
@@ -24,6 +24,7 @@ from nmfnet.sparse import SparseRows
 from nmfnet.training.loop import Kind, Plan
 from nmfnet.training.masks import Masks
 from nmfnet.training.resuming import State
+from nmfnet.training.watch import Watch
 
 PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
 LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they are anchored to the average
@@ -308,26 +309,6 @@ class RelaxedSweep:
         self.watch = Watch(self.average)  # it may be the data that changed
         for inverse in self.inverses:
             inverse.forget()
-
-
-class Watch:
-    """Notices that steps are too large: the loss of the batches climbs far above what it was."""
-
-    def __init__(self, weights: list[Tensor]) -> None:
-        self.first = self.mean = self.lowest = float("nan")
-        self.weights = weights  # at the last good look
-
-    def good(self, losses: Tensor, weights: list[Tensor], sample_weight: Tensor | None = None) -> bool:
-        """Look at the losses (m,) of a batch; False if they call for smaller steps."""
-        loss = float(weighted_mean(losses, sample_weight))
-        if self.first != self.first:  # the first look
-            self.first = self.mean = self.lowest = loss
-        if not loss <= max(2 * self.lowest, self.lowest + self.first / 4):
-            return False
-        self.mean += (loss - self.mean) / 4
-        self.lowest = min(self.lowest, self.mean)
-        self.weights = weights
-        return True
 
 
 def background(X: Any) -> Tensor | None:
