@@ -175,7 +175,8 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         array of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        Z = np.asarray(X.toarray() if issparse(X) else X, dtype=self.components_.dtype)
+        given: Any = X
+        Z = np.asarray(given.toarray() if issparse(given) else given, dtype=self.components_.dtype)
         if Z.ndim != 2 or Z.shape[1] != len(self.components_):
             raise ValueError(f"X must have {len(self.components_)} columns, one a component; got shape {Z.shape}.")
         return self._decode(torch.as_tensor(Z @ self.components_)).numpy()
