@@ -19,9 +19,13 @@ def expected_failures(estimator):
 
 @parametrize_with_checks(
     [
-        Estimator(solver=solver)
+        Estimator(**parameters)
         for Estimator in (NMFNetClassifier, NMFNetRegressor)
-        for solver in ("relaxed", Relaxed(dropout=0.0), "pinv")
+        for parameters in (
+            {"solver": "relaxed"},
+            {"solver": Relaxed(dropout=0.0), "max_iter": 10},  # training amplifies rounding, more epochs more
+            {"solver": "pinv"},
+        )
     ],
     expected_failed_checks=expected_failures,
 )

@@ -16,8 +16,9 @@ from nmfnet.network import Network, he_weights
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.training import Relaxed
+from nmfnet.training.automatic import LARGEST, STEADY, auto_alpha, auto_delta, auto_noise
 from nmfnet.training.loop import Plan
-from nmfnet.training.relaxed import LARGEST, STEADY, RelaxedSweep, _auto_delta, _auto_noise
+from nmfnet.training.relaxed import RelaxedSweep
 from nmfnet.training.watch import Watch
 from references import relaxed as reference
 
@@ -100,7 +101,7 @@ def test_momentum(output, bias):
     assert_same_course(problem, (8, 5), 30)
 
 
-def test_auto_momentum_is_for_real_targets_and_with_smaller_steps():
+def testauto_momentum_is_for_real_targets_and_with_smaller_steps():
     sweeps = [
         RelaxedSweep(Relaxed(), network_of([np.ones((3, 2))], output=name), Plan()) for name in ("identity", "softmax")
     ]
@@ -110,7 +111,7 @@ def test_auto_momentum_is_for_real_targets_and_with_smaller_steps():
     assert sweeps[0].delta == pytest.approx(0.4 * sweeps[1].delta)
 
 
-def test_auto_dropout_follows_weights_for_each_target_value():
+def testauto_dropout_follows_weights_for_each_target_value():
     """weights / (weights + values), of at most 0.3 / sqrt(layers), half for real targets; less than 1 % is none."""
     for output, most in (("softmax", 0.3 / 2**0.5), ("sigmoid", 0.3 / 2**0.5), ("identity", 0.15 / 2**0.5)):
         network = network_of([np.ones((3, 4)), np.ones((5, 2))], output=output)
@@ -120,11 +121,11 @@ def test_auto_dropout_follows_weights_for_each_target_value():
         assert shares == pytest.approx([22 / 24, 0.5, 0])
 
 
-def test_auto_delta_is_that_of_the_plan():
+def testauto_delta_is_that_of_the_plan():
     problem = reference.Problem("tanh", "softmax", True, 0.2, delta=0.1, n_updates=200)
     assert_same_course(problem, (8,), 5, delta="auto")
-    assert _auto_delta(None, 0.0) == _auto_delta(10**6, 0.0) == STEADY
-    assert _auto_delta(1, 0.0) == LARGEST
+    assert auto_delta(None, 0.0) == auto_delta(10**6, 0.0) == STEADY
+    assert auto_delta(1, 0.0) == LARGEST
 
 
 def test_large_batches_refresh_the_gram_matrix_every_time():
@@ -245,14 +246,27 @@ def test_an_update_that_can_go_nowhere_leaves_finite_weights(bad):
     assert network.is_finite() and all(W.isfinite().all() for W in sweep.weights())
 
 
-def test_auto_noise():
+def test_the_automatic_penalty_is_of_tables_and_grows_with_the_inputs_of_a_unit():
+    def alpha(sizes, inputs, output="softmax"):
+        generator = torch.Generator().manual_seed(0)
+        weights = he_weights(sizes, False, generator, torch.float64)
+        return auto_alpha(Network(weights, get_activation("relu"), False, Output(output), inputs))
+
+    columns, components = Scaling(torch.zeros(8), torch.ones(8)), Scaling(torch.zeros(20), torch.ones(20, 8))
+    assert alpha([8, 8, 8], columns) == pytest.approx(0.07 * 8)
+    assert alpha([8, 16, 2], columns) == pytest.approx(0.07 * (8 * 16 + 16 * 2) / 18)
+    assert alpha([8, 8, 8], columns, "identity") == pytest.approx(0.02 * 8)
+    assert alpha([8, 8, 8], components) == alpha([8, 8, 8], None) == 0
+
+
+def testauto_noise():
     def scaling(*shape):
         return Scaling(torch.zeros(200), torch.ones(*shape))
 
-    assert _auto_noise(None) == _auto_noise(scaling(200)) == 0
-    assert _auto_noise(scaling(200, 100)) == pytest.approx(0)
-    assert _auto_noise(scaling(200, 20)) == pytest.approx(2 * _auto_noise(scaling(200, 60)))
-    assert 0 < _auto_noise(scaling(200, 60)) < _auto_noise(scaling(200, 1)) < 0.5
+    assert auto_noise(None) == auto_noise(scaling(200)) == 0
+    assert auto_noise(scaling(200, 100)) == pytest.approx(0)
+    assert auto_noise(scaling(200, 20)) == pytest.approx(2 * auto_noise(scaling(200, 60)))
+    assert 0 < auto_noise(scaling(200, 60)) < auto_noise(scaling(200, 1)) < 0.5
 
 
 # The watch.

@@ -133,10 +133,10 @@ def test_noise_masks_images_and_spares_tables(digits):
     def noise(X, y):
         return NMFNetClassifier((5,), max_iter=1, random_state=0).fit(X, y).network_.inputs, X
 
-    from nmfnet.training.relaxed import _auto_noise
+    from nmfnet.training.automatic import auto_noise
 
-    assert _auto_noise(noise(*images())[0]) > 0
-    assert _auto_noise(noise(digits[0], digits[2])[0]) == 0
+    assert auto_noise(noise(*images())[0]) > 0
+    assert auto_noise(noise(digits[0], digits[2])[0]) == 0
 
 
 # Stopping at any time.

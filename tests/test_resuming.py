@@ -164,7 +164,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"alpha": 0.5}, "its alpha is 0.0, not 0.5"),
+        ({"alpha": 0.5}, r"its alpha is 0\.\d+, not 0.5"),
         ({"hidden_layer_sizes": (9,)}, "its network is"),
         ({"solver": Relaxed(tau=0.2)}, "its solver is"),
         ({"max_iter": 9}, "its max_iter is 6, not 9"),

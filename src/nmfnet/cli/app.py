@@ -70,7 +70,9 @@ Delta = Annotated[
 BatchSize = Annotated[
     str, typer.Option(metavar="ROWS", help="Most rows in a batch; auto: up to 1000, with pinv 5000.")
 ]
-Alpha = Annotated[float, typer.Option(min=0, help="Strength of the penalty on the weights.")]
+Alpha = Annotated[
+    float | None, typer.Option(min=0, help="Strength of the penalty on the weights; by default chosen by the data.")
+]
 L1Ratio = Annotated[float, typer.Option(min=0, max=1, help="Share of L1 in the penalty.")]
 Bias = Annotated[bool, typer.Option("--bias/--no-bias", help="Whether layers have biases.")]
 Validation = Annotated[float, typer.Option(help="Fraction held out to choose the best epoch; 0: train on all.")]
@@ -159,7 +161,7 @@ def train(
     pretrain: Pretrain = Pretraining.none,
     epochs: Epochs = 20,
     batch_size: BatchSize = "auto",
-    alpha: Alpha = 0.0,
+    alpha: Alpha = None,
     l1_ratio: L1Ratio = 0.0,
     delta_x: DeltaX = None,
     delta: Delta = None,

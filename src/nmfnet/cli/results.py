@@ -39,7 +39,7 @@ class Request:
     pretrain: str
     epochs: int
     batch_size: str
-    alpha: float
+    alpha: float | None
     l1_ratio: float
     delta_x: float | None
     delta: float | None

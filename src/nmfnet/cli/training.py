@@ -77,7 +77,7 @@ def estimator(request: Request, task: Task) -> BaseNMFNet:
         request.activation,
         solver=with_thresholds(request.solver, SOLVERS, delta_x=request.delta_x, delta=request.delta),
         pretrain=with_thresholds(request.pretrain, PRETRAININGS, delta_x=request.delta_x),
-        alpha=request.alpha,
+        alpha="auto" if request.alpha is None else request.alpha,
         l1_ratio=request.l1_ratio,
         batch_size=batch_size(request.batch_size),
         max_iter=request.epochs,

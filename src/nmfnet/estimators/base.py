@@ -45,7 +45,7 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
         *,
         solver: str | Any = "relaxed",
         pretrain: str | Any | None = None,
-        alpha: float = 0.0,
+        alpha: float | str = "auto",
         l1_ratio: float = 0.0,
         batch_size: int | str = "auto",
         max_iter: int = 20,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from scipy.sparse import issparse
@@ -15,7 +15,7 @@ from nmfnet._parameters import resolve
 from nmfnet.errors import DivergenceError
 from nmfnet.estimators.building import fitted_network, new_network
 from nmfnet.estimators.data import Data
-from nmfnet.estimators.parameters import batch_size, device_for, generator_for
+from nmfnet.estimators.parameters import batch_size, device_for, generator_for, penalty
 from nmfnet.network import Network
 from nmfnet.scaling import target_scaling
 from nmfnet.training import (
@@ -45,7 +45,7 @@ def fit(
     # Weights of mean 1, and the penalty against their sum as it was.
     scale = 1.0 if weight is None else float(weight.double().mean())
     weight = None if weight is None else (weight / scale)
-    settings = training_settings(estimator, solver, len(Y), weight, alpha=float(estimator.alpha) / scale)
+    settings = training_settings(estimator, solver, len(Y), weight)
     settings.validation = None if validation is None else validation.on(device)
     progress = Progress()
     continued = estimator.warm_start and hasattr(estimator, "network_")
@@ -58,6 +58,7 @@ def fit(
     else:
         with progress.timed():
             network = new_network(estimator, solver, hidden, X, Y, weight, generator)
+    settings.alpha = penalty(estimator.alpha, solver.default_alpha(network)) / scale
     settings.callbacks = [*settings.callbacks, *([tasks] if tasks else [])]
     with announced(network, settings):
         if not continued:
@@ -85,7 +86,8 @@ def partial_fit(estimator: BaseNMFNet, hidden: list[int], data: Data) -> None:
     first = not hasattr(estimator, "network_")
     device, solver = device_for(estimator.device, data.X), resolve(estimator.solver, SOLVERS)
     X, Y, weight = dense_where_needed(estimator, solver, data).on(device)
-    settings = training_settings(estimator, solver, len(Y), weight, alpha=float(estimator.alpha))
+    settings = training_settings(estimator, solver, len(Y), weight)
+    settings.alpha = penalty(estimator.alpha, 0.0)  # nobody knows how many samples it would be against
     goes_on = "_sweep" in estimator.__dict__
     generator = torch.Generator() if goes_on else generator_for(estimator.random_state)
     if first:
@@ -113,16 +115,15 @@ def dense_where_needed(estimator: BaseNMFNet, solver: Solver, data: Data) -> Dat
     return data if keep else data._replace(X=data.X.toarray())
 
 
-def training_settings(estimator: BaseNMFNet, solver: Solver, n: int, weight: Tensor | None, **others: Any) -> Settings:
+def training_settings(estimator: BaseNMFNet, solver: Solver, n: int, weight: Tensor | None) -> Settings:
     """Settings of the loop for `n` samples."""
     return Settings(
         batch_size=batch_size(estimator.batch_size, n, solver.default_batch_size(n)),
         max_iter=estimator.max_iter, max_time=estimator.max_time, tol=estimator.tol,
-        n_iter_no_change=estimator.n_iter_no_change, l1_ratio=float(estimator.l1_ratio),
+        n_iter_no_change=estimator.n_iter_no_change, alpha=0.0, l1_ratio=float(estimator.l1_ratio),
         early_stopping=bool(estimator.early_stopping), sample_weight=weight, penalizes_bias=solver.penalizes_bias,
         error=partial(estimator._error, output=solver.output(estimator._kind())),
         callbacks=[*(estimator.callbacks or ()), *([PrintLog()] if estimator.verbose else [])],
-        **others,
     )  # fmt: skip
 
 

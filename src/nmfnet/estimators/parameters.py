@@ -26,7 +26,7 @@ def check_parameters(estimator: BaseNMFNet) -> list[int]:
     for size in hidden:
         at_least("hidden_layer_sizes", size, 1, Integral)
     for name, lowest, kind in (
-        ("alpha", 0, Real), ("max_iter", 1, Integral), ("tol", 0, Real), ("n_iter_no_change", 1, Integral),
+        ("max_iter", 1, Integral), ("tol", 0, Real), ("n_iter_no_change", 1, Integral),
     ):  # fmt: skip
         at_least(name, getattr(estimator, name), lowest, kind)
     between("l1_ratio", estimator.l1_ratio, 0, 1)
@@ -38,6 +38,8 @@ def check_parameters(estimator: BaseNMFNet) -> list[int]:
         between("validation_fraction", estimator.validation_fraction, 0, 1, open_low=True, open_high=True)
     if estimator.batch_size != "auto":
         at_least("batch_size", estimator.batch_size, 1, Integral, otherwise="'auto'")
+    if estimator.alpha != "auto":
+        at_least("alpha", estimator.alpha, 0, Real, otherwise="'auto'")
     activations_named(estimator.activation, len(hidden))
     Choice("solver", SOLVERS).check(estimator.solver)
     Choice("pretrain", PRETRAININGS, optional=True).check(estimator.pretrain)
@@ -56,6 +58,11 @@ def batch_size(asked: int | str, n: int, default: int) -> int:
             f"batch_size={asked} is larger than the {n} training samples; using {n}.", UserWarning, stacklevel=5
         )
     return min(n, int(asked))
+
+
+def penalty(asked: float | str, default: float) -> float:
+    """Strength of the penalty on the weights."""
+    return default if isinstance(asked, str) else float(asked)
 
 
 def device_for(device: str | torch.device | None, X: Any) -> torch.device:

@@ -75,6 +75,11 @@ class Pinv(BaseEstimator):
         """The paper's 5000, or all samples."""
         return min(n, 5000)
 
+    @staticmethod
+    def default_alpha(network: Network) -> float:
+        """None, as in the paper."""
+        return 0.0
+
     def output(self, kind: Kind) -> Output:
         """Least squares, whatever the targets."""
         return Output("identity")

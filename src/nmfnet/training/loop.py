@@ -85,6 +85,9 @@ class Solver(Protocol):
     def default_batch_size(self, n: int) -> int:
         """Batch size for n samples."""
 
+    def default_alpha(self, network: Network) -> float:
+        """Strength of the penalty on the weights."""
+
     def output(self, kind: Kind) -> Output:
         """What the outputs mean for such targets."""
 

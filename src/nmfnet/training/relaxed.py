@@ -21,14 +21,12 @@ from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling
 from nmfnet.sparse import SparseRows
+from nmfnet.training.automatic import STEADY, auto_alpha, auto_delta, auto_dropout, auto_noise
 from nmfnet.training.loop import Kind, Plan
 from nmfnet.training.masks import Masks
 from nmfnet.training.resuming import State
 from nmfnet.training.watch import Watch
 
-PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
-LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they are anchored to the average
-UNPLANNED = 0.1  # dropout without a plan
 MOMENTUM = 0.9  # where the residuals have little noise
 LEAST = 0.01  # size of the outputs that steps are at least relative to
 ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
@@ -117,6 +115,11 @@ class Relaxed(BaseEstimator):
         """A twentieth of the samples, within [200, 1000]."""
         return min(n, max(200, min(1000, n // 20)))
 
+    @staticmethod
+    def default_alpha(network: Network) -> float:
+        """Penalty on the weights where no masking of inputs keeps them small."""
+        return auto_alpha(network)
+
     def output(self, kind: Kind) -> Output:
         """What the outputs mean: softmax for classes, sigmoid for labels, identity for real targets."""
         names: dict[str, Literal["identity", "softmax", "sigmoid"]] = {"classes": "softmax", "labels": "sigmoid"}
@@ -146,9 +149,9 @@ class RelaxedSweep:
         self.settings, self.network, self.plan = settings, network, plan
         # Masking to 0 is the usual case, and takes fewer passes over X.
         self.background = background if background is not None and bool(background.any()) else None
-        self.delta = _auto_delta(plan.n_updates, self.momentum) if settings.delta == "auto" else float(settings.delta)
-        self.noise = _auto_noise(network.inputs) if settings.noise == "auto" else float(settings.noise)
-        self.dropout = _auto_dropout(network, plan) if settings.dropout == "auto" else float(settings.dropout)
+        self.delta = auto_delta(plan.n_updates, self.momentum) if settings.delta == "auto" else float(settings.delta)
+        self.noise = auto_noise(network.inputs) if settings.noise == "auto" else float(settings.noise)
+        self.dropout = auto_dropout(network, plan) if settings.dropout == "auto" else float(settings.dropout)
         self.inverses = [DampedInverse(settings.damping, network.intercept, self.momentum) for _ in network.weights]
         self.fast = list(network.weights)
         self.average = list(network.weights)
@@ -316,26 +319,3 @@ def background(X: Any) -> Tensor | None:
     if isinstance(X, SparseRows):
         return None
     return X.amin(0).clamp(min=0) + X.amax(0).clamp(max=0)
-
-
-def _auto_dropout(network: Network, plan: Plan) -> float:
-    """More with more weights for each target value, less with depth, half for real targets; below 1 % none at all."""
-    if plan.n_updates is None:  # nobody knows how much is to come
-        return UNPLANNED
-    weights = sum(W.numel() for W in network.weights)
-    values = plan.n_samples * network.weights[-1].shape[1]  # an autoencoder has many more of them than weights
-    most = (0.15 if network.output.name == "identity" else 0.3) / len(network.weights) ** 0.5
-    share = most * weights / (weights + values)
-    return share if share >= 0.01 else 0.0
-
-
-def _auto_delta(n_updates: int | None, momentum: float) -> float:
-    """PATH / updates within limits; less where momentum lets the steps add up, by a factor that measures best."""
-    less = 1 - 2 / 3 * momentum
-    path = LARGEST if n_updates is None else PATH / max(1, n_updates)
-    return less * (STEADY if n_updates is None else min(LARGEST, max(STEADY, path)))
-
-
-def _auto_noise(inputs: Scaling | None) -> float:
-    """Masking only where a few directions hold almost everything, so that what is masked can be told from the rest."""
-    return 0.3 * (1 - 2 * inputs.compression) if inputs is not None and inputs.projects else 0.0

@@ -114,10 +114,10 @@ class Training:
         settings, network = self.settings, self.network
         names = ("batch_size", "max_iter", "tol", "n_iter_no_change", "alpha", "l1_ratio")
         return {
-            **{name: getattr(settings, name) for name in names},
             "solver": repr(self.solver),
             "network": f"{network.sizes}, {network.activation_names}, {network.output}, {network.intercept}",
             "dtype": str(network.dtype),
+            **{name: getattr(settings, name) for name in names},
             "data": digest([self.X, self.Y, settings.sample_weight]),
             "validation set": digest(settings.validation),
         }

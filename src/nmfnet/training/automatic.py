@@ -1,0 +1,48 @@
+"""What "auto" stands for in the relaxed solver: rules from the sizes of things, none of them tuned to a data set."""
+
+from __future__ import annotations
+
+from nmfnet.network import Network
+from nmfnet.scaling import Scaling
+from nmfnet.training.loop import Plan
+
+PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
+LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they are anchored to the average
+UNPLANNED = 0.1  # dropout without a plan
+PRIOR = {"softmax": 0.07, "sigmoid": 0.07, "identity": 0.02}  # penalty, for each input that a unit has
+
+
+def auto_alpha(network: Network) -> float:
+    """Penalty of weights whose inputs are scaled column by column, as in tables; 0 for images, which are masked.
+
+    A penalty is the inverse of a variance that weights are expected to have.  He's is 2 / n for n inputs of a unit;
+    that of a trained network is larger, by a factor that was measured with 256 units a layer.
+    """
+    inputs = network.inputs
+    if inputs is None or inputs.projects:
+        return 0.0
+    mean_fan_in = sum(W.numel() for W in network.weights) / sum(W.shape[1] for W in network.weights)
+    return PRIOR[network.output.name] * mean_fan_in
+
+
+def auto_dropout(network: Network, plan: Plan) -> float:
+    """More with more weights for each target value, less with depth, half for real targets; below 1 % none at all."""
+    if plan.n_updates is None:  # nobody knows how much is to come
+        return UNPLANNED
+    weights = sum(W.numel() for W in network.weights)
+    values = plan.n_samples * network.weights[-1].shape[1]  # an autoencoder has many more of them than weights
+    most = (0.15 if network.output.name == "identity" else 0.3) / len(network.weights) ** 0.5
+    share = most * weights / (weights + values)
+    return share if share >= 0.01 else 0.0
+
+
+def auto_delta(n_updates: int | None, momentum: float) -> float:
+    """PATH / updates within limits; less where momentum lets the steps add up, by a factor that measures best."""
+    less = 1 - 2 / 3 * momentum
+    path = LARGEST if n_updates is None else PATH / max(1, n_updates)
+    return less * (STEADY if n_updates is None else min(LARGEST, max(STEADY, path)))
+
+
+def auto_noise(inputs: Scaling | None) -> float:
+    """Masking only where a few directions hold almost everything, so that what is masked can be told from the rest."""
+    return 0.3 * (1 - 2 * inputs.compression) if inputs is not None and inputs.projects else 0.0
