@@ -6,12 +6,16 @@ python benchmarks/factorization/report.py
 import json
 from pathlib import Path
 
+from cases import version
+from speed import CASES
+
 OUT = Path(__file__).resolve().parents[2] / "docs" / "results"
 HEAD = """# The factorizations against scikit-learn
 
 Written by `python benchmarks/factorization/report.py` from [factorization/](factorization/). `speed.py` and
 `quality.py` in `benchmarks/factorization` make the results and say how. A run marked *shared* was made while
-other work ran on the machine: there the times are processor seconds. Make it again with `--idle`. *fashion-200* is
+other work ran on the machine: there the times are processor seconds. Make it again with `--idle`. *Earlier code*: the
+factorizations have changed since; [../research.md](../research.md) says what the change brought. *fashion-200* is
 compared with scikit-learn's first 40 iterations; *transform* is of 2,000 rows with the same components.
 """
 
@@ -36,11 +40,12 @@ def speed():
         share = f"**{ours[clock] / theirs[clock]:.2f}**" if ours["reached"] else f"ends {100 * gap:.2g} % above"
         near = f"{ours['near'][clock] / theirs[clock]:.2f}" if ours.get("near") else "-"
         memory = " / ".join(f"{result['memory'][k]:.0f}" for k in ("theirs", "ours")) if "memory" in result else "-"
+        made = "" if result["version"] == version(CASES[result["case"]]) else ", earlier code"
         shape = " × ".join(map(str, result["shape"]))
         yield (
             f"| {result['case']} | {shape} | {result['rank']} | {result.get('tol', 1e-4):g} | "
             f"{theirs[clock]:.1f} ({theirs['passes']}) | {ours[clock]:.1f} ({ours['passes']}) | {share} | {near} | "
-            f"{memory} | {'idle' if result['idle'] else 'shared'}, {result['threads']} thread |"
+            f"{memory} | {'idle' if result['idle'] else 'shared'}, {result['threads']} thread{made} |"
         )
 
 

@@ -7,10 +7,10 @@
 scikit-learn's estimator is fitted with its defaults (init "nndsvda", solver "cd") and the case's tol and max_iter, its
 start included in the time.  The objective it ends at is the target.  nmfnet's is fitted with its own start, and
 the time until its objective is no larger is taken by a callback that reads the clock after each pass; so is the time
-until it is within a thousandth.  Both run one after the other in the same process, on the same array.  Memory is the
-peak of a run of each in a process of its own, less that before the fit.  `--idle` says in the result that nothing else
-ran on the machine; without it processor seconds are what counts.  A case is made again only if the code or the case
-changed since, or with `--again`.
+until it is within a thousandth.  Both may use `--threads` threads, and run one after the other in the same process, on
+the same array.  Memory is the peak of a run of each in a process of its own, less that before the fit.  `--idle` says
+in the result that nothing else ran on the machine; without it processor seconds are what counts.  A case is made
+again only if the code or the case changed since, or with `--again`.
 """
 
 import argparse
@@ -26,6 +26,7 @@ import torch
 from cases import load, store, stored, version
 from sklearn.decomposition import NMF as TheirNMF
 from sklearn.decomposition import MiniBatchNMF
+from threadpoolctl import threadpool_limits
 
 import nmfnet
 
@@ -171,6 +172,7 @@ def main():
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(arguments.threads)
+    threadpool_limits(arguments.threads)  # scikit-learn's products, too
     if arguments.memory:
         memory(CASES[arguments.cases[0]], arguments.memory)
         return

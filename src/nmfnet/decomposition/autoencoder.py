@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nmfnet._parameters import Choice, at_least, boolean, resolve
 from nmfnet.activations import activation_named
-from nmfnet.decomposition.base import to_numpy
+from nmfnet.decomposition.input import to_numpy
 from nmfnet.errors import DivergenceError
 from nmfnet.factorization import nonlinear_least_squares
 from nmfnet.factorization.coordinate_descent import Tiles
@@ -47,12 +47,13 @@ class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         The function f.  With "relu" the layer-wise decoder is linear and nonnegative, made of parts.
     pretrain : "nmf" or nmfnet.NMFPretraining, default="nmf"
         The layer-wise stage; an instance carries its own settings.
-    solver : {"pinv", "relaxed"} or nmfnet.Pinv or nmfnet.Relaxed, default="pinv"
-        The sweep of the fine-tuning.  The relaxed one, made for random starts, has been the worse of the two here.
+    solver : {"relaxed", "pinv"} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
+        The sweep of the fine-tuning.
     max_iter : int, default=10
         Epochs of fine-tuning; 0: none, the decoder stays nonnegative.
-    batch_size : int, default=5000
-        Samples in a batch of the fine-tuning.
+    batch_size : int or "auto", default="auto"
+        Samples in a batch of the fine-tuning; "auto" is for "relaxed" a twentieth of them, within [200, 1000], and
+        for "pinv" 5000.
     fit_intercept : bool, default=False
         Whether layers have biases.
     random_state : int, RandomState or None, default=None
@@ -91,9 +92,9 @@ class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         activation: str = "relu",
         *,
         pretrain: str | NMFPretraining = "nmf",
-        solver: str | Any = "pinv",
+        solver: str | Any = "relaxed",
         max_iter: int = 10,
-        batch_size: int = 5000,
+        batch_size: int | str = "auto",
         fit_intercept: bool = False,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device = "cpu",
@@ -174,8 +175,9 @@ class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _fine_tune(self, network: Network, X: Tensor, generator: torch.Generator) -> int:
         """Train it as a network; return the epochs done."""
         solver = resolve(self.solver, SOLVERS)
+        size = solver.default_batch_size(len(X)) if self.batch_size == "auto" else min(len(X), int(self.batch_size))
         settings = Settings(
-            batch_size=min(len(X), int(self.batch_size)), max_iter=int(self.max_iter), tol=0.0,
+            batch_size=size, max_iter=int(self.max_iter), tol=0.0,
             n_iter_no_change=int(self.max_iter), alpha=0.0, l1_ratio=0.0,
             error=lambda outputs, targets: (outputs - targets).square().mean(1), callbacks=[], validation=None,
         )  # fmt: skip
@@ -233,7 +235,8 @@ class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         for width in widths:
             at_least("hidden_layer_sizes", width, 1, Integral)
         at_least("max_iter", self.max_iter, 0, Integral)
-        at_least("batch_size", self.batch_size, 1, Integral)
+        if self.batch_size != "auto":
+            at_least("batch_size", self.batch_size, 1, Integral, otherwise="'auto'")
         boolean("fit_intercept", self.fit_intercept)
         activation_named(self.activation)
         Choice("pretrain", PRETRAININGS).check(self.pretrain)

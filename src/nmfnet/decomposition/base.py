@@ -10,21 +10,21 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from nmfnet.decomposition.input import Input, check_parameters, check_start, check_weights, prepare_input, scaled
-from nmfnet.decomposition.online import Online
+from nmfnet.decomposition import input as given
+from nmfnet.decomposition.input import Input
+from nmfnet.decomposition.online import NEAR, Online
+from nmfnet.decomposition.sample import STARTS, best_of, sample_rows
 from nmfnet.factorization.acceleration import Problem, alternate, check_finite
-from nmfnet.factorization.passes import FEW, Pass, Penalties
+from nmfnet.factorization.passes import Pass, Penalties, tolerance
 from nmfnet.factorization.starts import MeanFilled, starting_factors
 
 Array = NDArray[Any]
-SOLVED = 1e-4  # relative projected gradient to which `transform` solves at least
 
 
 class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -112,8 +112,8 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self._check_parameters()
         data = self._input(X, weights, reset=True)
         k = self._rank(data, H)
-        Z, components = self._start(data, k, W, H)
         problem = self._problem(data, k)
+        Z, components = self._start_on_sample(data, k, problem) or self._start(data, k, W, H, self._generator())
         if self.batch_size is None:
             callback = self._announce if self.verbose else None
             result = alternate(problem, Z, components, int(self.max_iter), float(self.tol), callback)
@@ -126,12 +126,12 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 f"tol={self.tol}. Increase max_iter or tol.",
                 ConvergenceWarning, stacklevel=4,
             )  # fmt: skip
-        last = check_finite(problem.sweep(Z, components, Z, until=self._solved(components)))
+        last = check_finite(problem.sweep(Z, components, Z, until=tolerance(components)))
         self._keep(components, data.scale)
         self._memory = last.Q, last.S
         self.objective_ = last.objective / data.scale**2
         self.reconstruction_err_ = self._error(data, Z, components, last)
-        return to_numpy(Z.T)
+        return given.to_numpy(Z.T)
 
     def _error(self, data: Input, Z: Tensor, H: Tensor, last: Pass) -> float:
         """Root of twice the loss without penalties."""
@@ -159,8 +159,8 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         data = self._input(X, weights, reset=False)
         H = self._components(data)
         Z = self._zero_start(data, len(H))
-        self._problem(data, len(H)).sweep(Z, H, Z, until=self._solved(H))
-        return to_numpy(Z.T)
+        self._problem(data, len(H)).sweep(Z, H, Z, until=tolerance(H))
+        return given.to_numpy(Z.T)
 
     @torch.no_grad()
     def inverse_transform(self, X: ArrayLike) -> Array:
@@ -175,8 +175,8 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         array of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        given: Any = X
-        Z = np.asarray(given.toarray() if issparse(given) else given, dtype=self.components_.dtype)
+        whole: Any = X
+        Z = np.asarray(whole.toarray() if given.is_sparse(whole) else whole, dtype=self.components_.dtype)
         if Z.ndim != 2 or Z.shape[1] != len(self.components_):
             raise ValueError(f"X must have {len(self.components_)} columns, one a component; got shape {Z.shape}.")
         return self._decode(torch.as_tensor(Z @ self.components_)).numpy()
@@ -209,7 +209,7 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         data = self._input(X, weights, reset=first)
         if first:
             self._memory, self.n_iter_ = None, 0
-            components = self._start(data, self._rank(data, H), W, H)[1]
+            components = self._start(data, self._rank(data, H), W, H, self._generator())[1]
         else:
             components = self._components(data)
         online = Online(components, float(self.forget_factor), self._memory)
@@ -243,14 +243,14 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     # Start, parameters, conversions.
 
-    def _start(self, data: Input, k: int, W: ArrayLike | None, H: ArrayLike | None) -> tuple[Tensor, Tensor]:
+    def _start(self, data: Input, k: int, W: Any, H: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Starting factors Z (k, m) and H (k, n)."""
         m, n = data.shape
         like = data.data.like
         if self.init == "custom":
             shapes = {"W": (m, k), "H": (k, n)}
             Z, H_start = (
-                torch.tensor(check_start(F, name, shapes[name], name == "W" or not self.signed)).to(like)
+                torch.tensor(given.check_start(F, name, shapes[name], name == "W" or not self.signed)).to(like)
                 for name, F in (("W", W), ("H", H))
             )
             return Z.T.contiguous(), H_start * data.scale
@@ -265,35 +265,38 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 "Use init='random'."
             )
         start = MeanFilled(data.dense) if data.missing else data.data
-        Z, F = starting_factors(start, k, init, self._generator(), signed=self.signed)
+        Z, F = starting_factors(start, k, init, generator, signed=self.signed)
         if self.signed and self.solver == "mu":
             Z.clamp_(min=0.2 * float(Z.mean()))  # multiplicative steps leave zeros zero
         return Z, F
 
+    def _start_on_sample(self, data: Input, k: int, problem: Problem) -> tuple[Tensor, Tensor] | None:
+        """Starting factors of tall data, from a sample of their rows; None where that does not pay."""
+        alone = self.init == "custom" or self.batch_size is not None or problem.multiplicative
+        generator = self._generator()
+        rows = None if alone else sample_rows(data.shape, generator)
+        if rows is None:
+            return None
+        part = data.rows(rows, single=True)
+        starts = (self._start(part, k, None, None, generator) for _ in range(STARTS))
+        H = best_of(self._problem(part, k), starts, int(self.max_iter)).to(data.data.like)
+        Z = self._zero_start(data, k)
+        problem.sweep(Z, H, Z, until=NEAR)
+        return (Z, H) if bool(H.any(1).all()) else None  # all data may need what the sample does not
+
     def _zero_start(self, data: Input, k: int) -> Tensor:
         return data.data.like.new_zeros(k, data.shape[0])
-
-    def _solved(self, H: Tensor) -> float:
-        """Relative projected gradient to solve to: for few components such that Z is known to a thousandth.
-
-        For many an ill-conditioned H would ask for more than it is worth, and than float32 has.
-        """
-        if len(H) > FEW or H.dtype == torch.float32:
-            return SOLVED
-        eigenvalues = torch.linalg.eigvalsh(H @ H.T)
-        return min(max(1e-3 * float(eigenvalues[0] / eigenvalues[-1].clamp(min=1e-300)), 1e-10), SOLVED)
 
     def _penalties(self, data: Input) -> Penalties:
         """The penalties in the units of the scaled data, each factor's times the other side, as in scikit-learn."""
         (m, n), scale = data.shape, data.scale
         alpha_H = self.alpha_W if isinstance(self.alpha_H, str) else self.alpha_H
-        for_z, for_h = float(self.alpha_W) * n * scale, float(alpha_H) * m
-        l1, l2 = self.l1_ratio, 1 - self.l1_ratio
+        for_z, for_h, l1, l2 = float(self.alpha_W) * n * scale, float(alpha_H) * m, self.l1_ratio, 1 - self.l1_ratio
         return Penalties(for_z * l1 * scale, for_z * l2 * scale, for_h * l1 * scale, for_h * l2)
 
     def _check_parameters(self) -> None:
         """Refuse unfit parameters, naming them."""
-        check_parameters(self.get_params())
+        given.check_parameters(self.get_params())
 
     def _rank(self, data: Input, H: ArrayLike | None) -> int:
         if isinstance(self.n_components, (int, np.integer)):
@@ -307,20 +310,20 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
         checked = validate_data(
             self, X, accept_sparse=sparse, dtype=dtypes, reset=reset,
-            ensure_all_finite=True if issparse(X) else "allow-nan",
+            ensure_all_finite=True if given.is_sparse(X) else "allow-nan",
         )  # fmt: skip
         scale = None if reset else self._scale
-        data = prepare_input(checked, check_weights(weights, checked), torch.device(self.device), scale)
+        data = given.prepare_input(checked, given.check_weights(weights, checked), torch.device(self.device), scale)
         self._check_data(data)
         return data
 
     def _keep(self, H: Tensor, scale: float) -> None:
-        self.components_ = scaled(to_numpy(H), 1 / scale)
+        self.components_ = given.scaled(given.to_numpy(H), 1 / scale)
         self.n_components_ = len(self.components_)
         self._scale = scale
 
     def _components(self, data: Input) -> Tensor:
-        return torch.tensor(scaled(self.components_, data.scale)).to(data.data.like)
+        return torch.tensor(given.scaled(self.components_, data.scale)).to(data.data.like)
 
     def _generator(self) -> torch.Generator:
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
@@ -337,8 +340,3 @@ class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         tags.input_tags.allow_nan = self.solver == "cd"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def to_numpy(A: Tensor) -> Array:
-    """An array of its own, by rows."""
-    return np.ascontiguousarray(A.cpu().numpy())

@@ -19,6 +19,7 @@ from nmfnet.factorization.data import Data, DenseData, SparseData, as_tensor
 from nmfnet.factorization.starts import INITS
 
 ROWS = 4096  # looked at together
+RANGE = 1e12  # of float32: squares and sums of numbers between 1 / RANGE and RANGE are safe
 
 
 @dataclass
@@ -62,13 +63,16 @@ class Input:
         assert isinstance(self.data, DenseData)
         return self.data
 
-    def rows(self, rows: slice) -> Input:
-        """The same of a block of rows."""
-        device = self.data.like.device
-        X = self.X[rows]
-        parts = (None if part is None else part[rows] for part in (self.row_weights, self.weights))
-        row_weights, weights = parts
+    def rows(self, rows: slice | NDArray[np.intp], single: bool = False) -> Input:
+        """The same of some of the rows; `single`: in single precision, unless its range is too small for them."""
+        device, dtype = self.data.like.device, self.X.dtype
+        if single and 1 / RANGE < max(-self.low, self.high) < RANGE:
+            dtype = np.dtype(np.float32)
+        X = self.X[rows].astype(dtype, copy=False)
         data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
+        row_weights, weights = (
+            None if part is None else part[rows].to(data.like.dtype) for part in (self.row_weights, self.weights)
+        )
         return replace(self, data=data, X=X, row_weights=row_weights, weights=weights)
 
 
@@ -129,7 +133,7 @@ def scaled(X: Any, scale: float) -> Any:
 
 def safe_scale(largest: float, dtype: Any) -> float:
     """1, or the power of 2 that brings the largest entry near 1 where squares would overflow or be subnormal."""
-    limit = 1e12 if dtype == np.float32 else 1e120
+    limit = RANGE if dtype == np.float32 else 1e120
     if largest == 0 or 1 / limit < largest < limit:
         return 1.0
     return 2.0 ** -min(max(math.floor(math.log2(largest)), -1000), 1000)
@@ -188,3 +192,8 @@ def check_start(F: ArrayLike | None, name: str, shape: tuple[int, int], nonnegat
 def is_sparse(X: Any) -> bool:
     """Whether X is one of SciPy's sparse matrices."""
     return bool(sparse.issparse(X))
+
+
+def to_numpy(A: Tensor) -> NDArray[Any]:
+    """An array of its own, by rows."""
+    return np.ascontiguousarray(A.cpu().numpy())

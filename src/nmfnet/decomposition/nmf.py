@@ -71,7 +71,7 @@ class NMF(BaseFactorization):
     objective_ : float
         The loss plus the penalties.
     n_iter_ : int
-        Passes over the data.
+        Passes over the data, without those over the sample that tall data start from.
     n_features_in_ : int
     feature_names_in_ : array of shape (n_features_in_,)
 

@@ -54,10 +54,10 @@ def alternate(
 ) -> Alternation:
     """Alternate steps on Z and H until the relative projected gradient is at most `tol`.
 
-    After each step on H one goes on in the same direction, ``H + beta (H - H_last)`` (extrapolation:
-    Ang and Gillis, 2019; here in H alone, which is small, as Z follows closely).  Where the objective
-    would rise, the step is taken back and the plain one, which never increases it, is done instead.  beta grows as in
-    Nesterov's method, (t - 1) / (t + 5), and a step that was taken back halves t.
+    After each pass one goes on in the same direction, ``H + beta (H - H_last)`` and alike for Z (extrapolation:
+    Ang and Gillis, 2019).  Where the objective would rise, the step is taken back and the plain one, which never
+    increases it, is done instead.  beta grows as in Nesterov's method, (t - 1) / (t + 5), and a step that was
+    taken back halves t.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def alternate(
     callback : callable, optional
         Called with the passes done and the objective, whenever it fell; returns True to stop.
     """
-    other = Z.new_empty(Z.shape)
     last = check_finite(problem.sweep(Z, H, Z))
+    other = Z.clone()  # the Z of the pass before, then the extrapolated one, then the new one
     first = checked = last.objective
     # Multiplicative updates go unextrapolated: what comes near zero then stays there, and they end worse.
     n_iter, t, measure = 1, 1, False
@@ -101,7 +101,8 @@ def alternate(
         trial = H_plain + beta * (H_plain - H_before)
         if not problem.signed:
             trial.clamp_(min=0)
-        now = check_finite(problem.sweep(Z, trial, other, measure=measure))
+        start = other.lerp_(Z, 1 + beta).clamp_(min=0) if beta else Z  # lerp leaves the ones of a bias exact
+        now = check_finite(problem.sweep(start, trial, other, measure=measure))
         n_iter += 1
         if now.objective <= last.objective:
             t += 1

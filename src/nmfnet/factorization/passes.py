@@ -24,6 +24,7 @@ from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
 
 ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 PATIENCE = 20  # rounds before pivoting takes over
+SOLVED = 1e-4  # relative projected gradient to which new data are solved for at least
 FEW = 32  # components up to which it pays to pivot: above, a system for every sample costs more than sweeps
 
 
@@ -242,6 +243,17 @@ class LeastSquares:
             slopes.copy_(torch.where(H[: len(slopes)] == 0, at_zero, slopes + l1 * H[: len(slopes)].sign()))
         fixed = done.Q - done.S[:, -1:] @ H[-1:] if self.intercept else done.Q
         return ratio(squared_norm(gradient), squared_norm(fixed))
+
+
+def tolerance(H: Tensor) -> float:
+    """Relative projected gradient to solve to: for few components H (k, n) such that Z is known to a thousandth.
+
+    For many an ill-conditioned H would ask for more than it is worth, and than float32 has.
+    """
+    if len(H) > FEW or H.dtype == torch.float32:
+        return SOLVED
+    eigenvalues = torch.linalg.eigvalsh(H @ H.T)
+    return min(max(1e-3 * float(eigenvalues[0] / eigenvalues[-1].clamp(min=1e-300)), 1e-10), SOLVED)
 
 
 def ridge(G: Tensor, l2: float) -> Tensor:
