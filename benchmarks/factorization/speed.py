@@ -71,7 +71,7 @@ def squared_error(X, Z, model):
     """``||X - Z H||^2`` in float64: block by block, or by Gram products of a sparse X."""
     H = model.components_.astype(float)
     if not isinstance(X, np.ndarray):
-        return X.multiply(X).sum() - 2 * ((X.T @ Z).T * H).sum() + ((Z.T @ Z) * (H @ H.T)).sum()
+        return float(X.multiply(X).sum() - 2 * ((X.T @ Z).T * H).sum() + ((Z.T @ Z) * (H @ H.T)).sum())
     blocks = range(0, X.shape[0], 4096)
     return sum(float(np.square(X[i : i + 4096] - Z[i : i + 4096].astype(float) @ H).sum()) for i in blocks)
 
