@@ -74,8 +74,10 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(f"There is no folder {path.absolute().parent} to save the model in.")
     tensors = tensors_of(estimator.network_)
     text = json.dumps(header, allow_nan=False)
+    size = len(text) + sum(t.nbytes for t in tensors.values())
     try:
-        _rebuild(container.parse(text), tensors, len(text) + sum(t.nbytes for t in tensors.values()))
+        container.check_cost(text, size, 2 * len(text))  # as a part of a larger text, where it counts itself
+        _rebuild(container.parse(text), tensors, size)
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"This model could not be loaded again: {error}") from error
     container.write(path, KEY, header, tensors)
