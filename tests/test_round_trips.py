@@ -7,9 +7,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 import nmfnet
-from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv, Relaxed
+from nmfnet import (
+    NMF,
+    NMFAutoencoder,
+    NMFNetClassifier,
+    NMFNetRegressor,
+    NMFPretraining,
+    NonlinearSemiNMF,
+    Pinv,
+    Relaxed,
+    SemiNMF,
+)
 from nmfnet.activations import ACTIVATIONS
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -54,10 +65,14 @@ def fitted(draw):
         "random_state": 0,
         "warm_start": draw(st.booleans()),
     }
+    given = csr_matrix(X) if draw(st.booleans()) else X
     if draw(st.booleans()):
-        return NMFNetClassifier(**options).fit(X, draw(st.sampled_from(LABELS))), X
+        y = draw(st.sampled_from(LABELS))
+        classes = None if y.ndim == 2 else {label: i + 0.5 for i, label in enumerate(np.unique(y).tolist())}
+        class_weight = draw(st.sampled_from([None, classes and "balanced", classes]))
+        return NMFNetClassifier(**options, class_weight=class_weight).fit(given, y), X
     y = X @ rng.normal(size=(4, draw(st.integers(1, 3))))
-    return NMFNetRegressor(**options).fit(X, y[:, 0] if y.shape[1] == 1 else y), X
+    return NMFNetRegressor(**options).fit(given, y[:, 0] if y.shape[1] == 1 else y), X
 
 
 def predicted(model, X):
@@ -87,6 +102,61 @@ def test_every_form_predicts_the_same(tmp_path_factory, case):
     np.testing.assert_allclose(predicted(back, X), expected, atol=scale)
 
     model.to_onnx(folder / "model.onnx")
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    found = session.run(["variable" if classes is None else "probabilities"], {"X": X})[0]
-    np.testing.assert_allclose(found, expected.reshape(30, -1), atol=scale)
+    name = "variable" if classes is None else "probabilities"
+    np.testing.assert_allclose(computed(folder / "model.onnx", X, name), expected.reshape(30, -1), atol=scale)
+    if model.hidden_layer_sizes:
+        code = model.transform(X)
+        np.testing.assert_array_equal(loaded.transform(X), code)
+        model.to_onnx(folder / "model.onnx", method="transform")
+        scale = 1e-5 * max(1.0, float(np.abs(code).max()))
+        np.testing.assert_allclose(computed(folder / "model.onnx", X), code, atol=scale)
+
+
+def computed(path, X, name="variable"):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run([name], {"X": X})[0]
+
+
+@st.composite
+def transformers(draw):
+    """A transformer with any options that change what it computes."""
+    number, seed = draw(st.integers(1, 4)), draw(st.integers(0, 9))
+    common = {"alpha_W": draw(st.sampled_from([0.0, 0.01])), "l1_ratio": draw(UNIT), "random_state": seed}
+    hidden = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
+    match draw(st.integers(0, 3)):
+        case 0:
+            loss = draw(st.sampled_from(["frobenius", "kullback-leibler"]))
+            solver = "mu" if loss != "frobenius" else draw(st.sampled_from(["cd", "mu"]))
+            return NMF(number, solver=solver, beta_loss=loss, max_iter=20, **common)
+        case 1:
+            batch_size = draw(st.sampled_from([None, 10]))
+            return SemiNMF(
+                number, solver=draw(st.sampled_from(["cd", "mu"])), max_iter=20, batch_size=batch_size, **common
+            )
+        case 2:
+            f = draw(st.sampled_from([name for name, f in ACTIVATIONS.items() if f.matching_loss is not None]))
+            return NonlinearSemiNMF(number, f, max_iter=20, **common)
+        case _:
+            return NMFAutoencoder(
+                tuple(hidden), draw(NAMES), pretrain=NMFPretraining(n_ae=1, n_nmf=2, n_ls=2), random_state=seed,
+                max_iter=draw(st.integers(0, 2)), fit_intercept=draw(st.booleans()),
+                solver=draw(st.sampled_from(["pinv", "relaxed"])),
+            )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=50)
+@given(model=transformers(), dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 9))
+def test_transformers(tmp_path_factory, model, dtype, seed):
+    """Those that are pickled transform as before; what is a finite graph is one."""
+    X, path = np.random.default_rng(seed).random((30, 6)).astype(dtype), tmp_path_factory.getbasetemp() / "model.onnx"
+    code = model.fit(X).transform(X)
+    back = model.inverse_transform(code)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.transform(X), code)
+    np.testing.assert_array_equal(again.inverse_transform(code), back)
+    if isinstance(model, NMFAutoencoder):
+        model.to_onnx(path)
+        np.testing.assert_allclose(computed(path, X), code, atol=1e-5 * max(1.0, float(np.abs(code).max())))
+    model.to_onnx(path, **({"method": "inverse_transform"} if isinstance(model, NMFAutoencoder) else {}))
+    np.testing.assert_allclose(computed(path, code), back, atol=1e-5 * max(1.0, float(np.abs(back).max())))

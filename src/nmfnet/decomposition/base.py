@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nmfnet.decomposition.input import Input, check_parameters, check_start, check_weights, prepare_input, scaled
 from nmfnet.decomposition.online import Online
+from nmfnet.decomposition.portable import PortableFactorization
 from nmfnet.factorization.acceleration import Problem, alternate, check_finite
 from nmfnet.factorization.passes import FEW, Pass, Penalties
 from nmfnet.factorization.starts import MeanFilled, starting_factors
@@ -27,7 +28,7 @@ Array = NDArray[Any]
 SOLVED = 1e-4  # relative projected gradient to which `transform` solves at least
 
 
-class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base class of the transformers; use :class:`NMF`, :class:`SemiNMF` or :class:`NonlinearSemiNMF`."""
 
     signed: bool  # whether the components may have any sign

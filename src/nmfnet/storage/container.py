@@ -24,7 +24,8 @@ ITEMSIZE = {"F32": 4, "F64": 8, "U8": 1}  # the only dtypes there are in our fil
 MOST, FREE = 10, 2**20  # bytes of memory for a byte of a file, and those that are nothing to worry about
 COPIES = 2  # of a file while it is read: its bytes, and its text
 FEW_NAMES = 500
-TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)(\s*+:)?|[][{},]', re.DOTALL)
+# The end of the text ends a string, too, or each of its quotes would be tried as another string's first.
+TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)(\s*+:)?|[][{},]', re.DOTALL)
 
 
 class Content(NamedTuple):
