@@ -177,7 +177,7 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         """
         check_is_fitted(self)
         given: Any = X
-        Z = np.asarray(given.toarray() if issparse(given) else given, dtype=self.components_.dtype)
+        Z = np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=self.components_.dtype)
         if Z.ndim != 2 or Z.shape[1] != len(self.components_):
             raise ValueError(f"X must have {len(self.components_)} columns, one a component; got shape {Z.shape}.")
         return self._decode(torch.as_tensor(Z @ self.components_)).numpy()

@@ -40,7 +40,11 @@ class PortableAutoencoder:
     """``to_onnx`` of the autoencoder, whose both directions are networks."""
 
     network_: Network
-    _depth: int
+
+    @property
+    def _depth(self) -> int:
+        """Layers of the encoder."""
+        raise NotImplementedError
 
     def to_onnx(
         self, path: str | os.PathLike[str], method: Literal["transform", "inverse_transform"] = "transform"

@@ -76,7 +76,8 @@ def check_cost(text: str, size: int, cost: int = 0) -> int:
     184, a place in a list 16, in an object 48.  Names cost where they are new, which they are not in a history, and
     more in a large object, whose table doubles while it is filled.
     """
-    most, names = (MOST - COPIES) * size + FREE, set()
+    most = (MOST - COPIES) * size + FREE
+    names: set[str] = set()
     pairs = [0]  # in each of the objects that are open; -1 for a list
     for token in TOKENS.finditer(text):
         match text[token.start()]:
