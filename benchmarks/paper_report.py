@@ -1,14 +1,13 @@
 """docs/results/paper.md and paper.png from the stored runs of paper.py."""
 
 import json
-import math
 import statistics
 from pathlib import Path
 from typing import Any
 
+from interval import interval
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import t
 
 Runs = dict[str, list[dict[str, Any]]]
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
@@ -74,22 +73,11 @@ def at(stored: list[dict[str, Any]], epoch: int, key: str = "test") -> list[floa
     return [r["epochs"][epoch][key] for r in stored if epoch < len(r["epochs"])]
 
 
-def interval(values: list[float]) -> str:
-    """Mean and half-width of its 95 % confidence interval."""
-    if not values:
-        return ""
-    mean = statistics.mean(values)
-    if len(values) < 3:
-        return f"{mean:.2f}"
-    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{mean:.2f} ± {half:.2f}"
-
-
 def cells(stored: list[dict[str, Any]]) -> list[str]:
     """A row of the table."""
-    shown = [interval(at(stored, epoch)) for epoch in (0, 4, 9, 19)]
-    best = interval([min(e["test"] for e in r["epochs"]) for r in stored])
-    return [*shown, best, interval([r["epochs"][-1]["train"] for r in stored])]
+    shown = [interval(at(stored, epoch), ".2f", ".2f") for epoch in (0, 4, 9, 19)]
+    best = interval([min(e["test"] for e in r["epochs"]) for r in stored], ".2f", ".2f")
+    return [*shown, best, interval([r["epochs"][-1]["train"] for r in stored], ".2f", ".2f")]
 
 
 def plot(runs: Runs, what: dict[str, str]) -> Figure:

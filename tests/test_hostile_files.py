@@ -117,6 +117,30 @@ def test_a_tensor_that_is_there_twice(tmp_path, files):
     refused(path, "a name twice")
 
 
+def test_a_string_without_end_is_read_once(files, watched):
+    """Each of its quotes could be the first of another string: the time would grow with the square of its length."""
+    path, watch = watched
+    header = '{"__metadata__": {"nmfnet": "' + '\\"' * 10**5
+    for end in ("", "\\", "\\\\", "\\n"):
+        assert fuzzing.check(path, fuzzing.joined(header + end, b""), watch, memory=False) == "error"
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", '"ab"', '{"a":1}', '{"%x":0}', '{"%x":0,"a%x":0,"b%x":"ab"}', "[[]]"])
+@pytest.mark.parametrize("form", ["list", "object"])
+def test_values_that_take_more_memory_than_text(files, watched, value, form):
+    path, watch = watched
+    data = files[2]
+    values = [value.replace("%x", f"{i:x}") for i in range(5000)]
+    text = ",".join(values if form == "list" else (f'"{i:x}":{each}' for i, each in enumerate(values)))
+    text = f"[{text}]" if form == "list" else f"{{{text}}}"
+    size = int.from_bytes(data[:8], "little")
+    table, body = data[8 : 8 + size].decode(), data[8 + size :]
+    inside = json.loads(table)
+    inside["__metadata__"]["nmfnet"] = f'{{"x": {text}, {inside["__metadata__"]["nmfnet"][1:]}'
+    for header in (f'{{"x": {text}, {table[1:]}', json.dumps(inside)):
+        assert fuzzing.check(path, fuzzing.joined(header, body), watch) == "error"
+
+
 def test_one_long_label_cannot_make_all_labels_long(tmp_path):
     """Labels in an array have the length of the longest."""
     header = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from nmfnet import NMFNetClassifier, NMFNetRegressor
+from nmfnet import NMF, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, NMFPretraining, NonlinearSemiNMF, SemiNMF
 from nmfnet.activations import ACTIVATIONS
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -14,11 +14,11 @@ X = np.random.default_rng(0).normal(size=(60, 5)) * [1, 2, 3, 10, 0.1] + [0, 0, 
 THREE = np.arange(60) % 3
 
 
-def run(model, X, path):
-    model.to_onnx(path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+def run(model, X, path, **options):
+    model.to_onnx(path, **options)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path.read_bytes(), settings, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
     assert given.name == "X" and given.shape[1] == X.shape[1]
     names = [each.name for each in session.get_outputs()]
@@ -87,6 +87,55 @@ def test_principal_components_and_any_number_of_rows(tmp_path, digits):
         np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_hidden_codes(tmp_path, dtype, fit_intercept):
+    data = X.astype(dtype)
+    for model in (
+        NMFNetClassifier((6, 4), ["softplus", "relu"], fit_intercept=fit_intercept, random_state=0).fit(data, THREE),
+        NMFNetRegressor((6,), "tanh", fit_intercept=fit_intercept, random_state=0).fit(data, X[:, 0]),
+    ):
+        found = run(model, data, tmp_path / "model.onnx", method="transform")["variable"]
+        assert found.dtype == dtype and found.shape == (60, model.hidden_layer_sizes[-1])
+        np.testing.assert_allclose(found, model.transform(data), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "model",
+    [
+        NMF(3, random_state=0),
+        SemiNMF(3, random_state=0),
+        *(
+            NonlinearSemiNMF(3, name, random_state=0)
+            for name in ("relu", "logistic", "tanh", "leaky_relu", "identity")
+        ),
+    ],
+    ids=repr,
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_data_of_factors(tmp_path, dtype, model):
+    data = np.random.default_rng(0).random((30, 5)).astype(dtype)
+    Z = model.fit_transform(data)
+    found = run(model, Z, tmp_path / "model.onnx")["variable"]
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, model.inverse_transform(Z), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["relu", "logistic", "tanh"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_autoencoders(tmp_path, dtype, name, fit_intercept):
+    data = np.random.default_rng(0).random((60, 8)).astype(dtype)
+    options = {"pretrain": NMFPretraining(n_ae=2), "max_iter": 2, "random_state": 0}
+    model = NMFAutoencoder((5, 3), name, fit_intercept=fit_intercept, **options).fit(data)
+    code = run(model, data, tmp_path / "model.onnx")["variable"]
+    np.testing.assert_allclose(code, model.transform(data), atol=1e-5)
+    back = run(model, code, tmp_path / "model.onnx", method="inverse_transform")["variable"]
+    assert back.dtype == dtype
+    np.testing.assert_allclose(back, model.inverse_transform(code), atol=1e-5)
+
+
 def test_the_file_says_what_it_is(tmp_path):
     NMFNetClassifier((6,), random_state=0).fit(X, THREE).to_onnx(tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
@@ -99,4 +148,12 @@ def test_what_is_refused(tmp_path):
         NMFNetClassifier().to_onnx(tmp_path / "model.onnx")
     with pytest.raises(OSError, match="nowhere"):
         NMFNetClassifier((3,), max_iter=1).fit(X, THREE).to_onnx(tmp_path / "nowhere" / "model.onnx")
+    with pytest.raises(ValueError, match="method must be 'predict' or 'transform'; got 'decode'"):
+        NMFNetClassifier((3,), max_iter=1).fit(X, THREE).to_onnx(tmp_path / "model.onnx", method="decode")
+    with pytest.raises(ValueError, match="needs a hidden layer"):
+        NMFNetRegressor((), max_iter=1).fit(X, THREE).to_onnx(tmp_path / "model.onnx", method="transform")
+    with pytest.raises(NotFittedError):
+        NMF(2).to_onnx(tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match="method must be 'transform' or 'inverse_transform'"):
+        NMFAutoencoder(2, max_iter=0).fit(abs(X)).to_onnx(tmp_path / "model.onnx", method="predict")
     assert not list(tmp_path.iterdir())

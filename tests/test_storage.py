@@ -48,6 +48,26 @@ def test_classifier_round_trip(path, labels, fit_intercept):
     assert again.n_features_in_ == 5
 
 
+@pytest.mark.parametrize("labels", ["integers", "strings", "booleans"])
+def test_class_weights_have_labels_of_any_kind(path, labels):
+    y = LABELS[labels]
+    model = NMFNetClassifier((3,), max_iter=1, class_weight=dict.fromkeys(np.unique(y), 2.0)).fit(X, y)
+    model.save(path)
+    assert nmfnet.load(path).class_weight == model.class_weight
+    assert [type(label) for label in nmfnet.load(path).class_weight] == [
+        type(label) for label in np.unique(y).tolist()
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_long_histories_are_saved(path):
+    """What bounds the memory of a header must not bound the training."""
+    model = NMFNetClassifier((1,), max_iter=1).fit(X, LABELS["integers"], X_val=X, y_val=LABELS["integers"])
+    model.history_ = [{**model.history_[0], "train_error": 0.0, "val_error": 0.0, "epoch": n} for n in range(20_000)]
+    model.save(path)
+    assert nmfnet.load(path).history_ == model.history_
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("y", [np.arange(40.0), np.arange(80.0).reshape(40, 2)])
 def test_regressor_round_trip(path, dtype, y):

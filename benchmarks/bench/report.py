@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from scipy.stats import rankdata, t
+from scipy.stats import rankdata
 
+from ..interval import interval
 from . import registry
 from .problem import Task
 from .store import Store
@@ -99,17 +100,6 @@ def order(runs: Runs) -> float:
     """To sort by."""
     errors = last(runs, "error")
     return statistics.mean(errors) if errors else float("inf")
-
-
-def interval(values: list[float]) -> str:
-    """Mean and half-width of its 95 % confidence interval."""
-    if not values:
-        return ""
-    mean = statistics.mean(values)
-    if len(values) < 3:
-        return f"{mean:.3g}"
-    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
-    return f"{mean:.3g} ± {half:.1g}"
 
 
 def alone(runs: Runs) -> Runs:

@@ -18,6 +18,7 @@ from torch import Tensor
 from nmfnet._parameters import Choice, at_least, boolean, resolve
 from nmfnet.activations import activation_named
 from nmfnet.decomposition.input import to_numpy
+from nmfnet.decomposition.portable import PortableAutoencoder
 from nmfnet.errors import DivergenceError
 from nmfnet.factorization import nonlinear_least_squares
 from nmfnet.factorization.coordinate_descent import Tiles
@@ -30,7 +31,7 @@ Array = NDArray[Any]
 SWEEPS = 50  # of coordinate descent on a decoder, whose products are at hand
 
 
-class NMFAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Autoencoder that is built of nonnegative matrix factorizations, layer by layer, and then fine-tuned.
 
     The encoder is a network, ``Z = f(... f(X W[1]) ...)``.  Each of its layers comes from an NMF of its input,

@@ -19,6 +19,7 @@ from torch import Tensor
 from nmfnet.decomposition import input as given
 from nmfnet.decomposition.input import Input
 from nmfnet.decomposition.online import NEAR, Online
+from nmfnet.decomposition.portable import PortableFactorization
 from nmfnet.decomposition.sample import STARTS, best_of, sample_rows
 from nmfnet.factorization.acceleration import Problem, alternate, check_finite
 from nmfnet.factorization.passes import Pass, Penalties, tolerance
@@ -27,7 +28,7 @@ from nmfnet.factorization.starts import MeanFilled, starting_factors
 Array = NDArray[Any]
 
 
-class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base class of the transformers; use :class:`NMF`, :class:`SemiNMF` or :class:`NonlinearSemiNMF`."""
 
     signed: bool  # whether the components may have any sign

@@ -237,7 +237,7 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
             if len(names) != self.n_features_in_ or not all(isinstance(name, str) for name in names):
                 raise ValueError(f"feature_names_in_ are not {self.n_features_in_} names.")
             self.feature_names_in_ = np.array(names, dtype=object)
-        self.history_ = [cast(EpochRecord, dict(record)) for record in state["history_"]]
+        self.history_ = cast("list[EpochRecord]", state["history_"])
 
     def _html_repr(self) -> str:
         """scikit-learn's page of the parameters, with a picture of the network above it."""

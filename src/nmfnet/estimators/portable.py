@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -103,7 +103,7 @@ class Portable:
         """Last module of :meth:`to_torch`."""
         return None
 
-    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+    def to_onnx(self, path: str | os.PathLike[str], method: Literal["predict", "transform"] = "predict") -> None:
         """Write the model as an ONNX file; needs ``pip install 'nmfnet[onnx]'``.
 
         The input is `X` of shape (n_samples, n_features) and the dtype of the weights.  The outputs are named as
@@ -113,12 +113,18 @@ class Portable:
         Parameters
         ----------
         path : path-like
+        method : {"predict", "transform"}, default="predict"
+            What the graph computes: predictions, or the code of the last hidden layer, `variable` of shape
+            (n_samples, hidden_layer_sizes[-1]).
         """
         from sklearn.utils.validation import check_is_fitted
 
-        from nmfnet.export.onnx import write
+        from nmfnet.export import onnx
 
         check_is_fitted(self)
+        if method not in ("predict", "transform"):
+            raise ValueError(f"method must be 'predict' or 'transform'; got {method!r}.")
+        write = onnx.write if method == "predict" else onnx.write_code
         write(cast("BaseNMFNet", self), path)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nmfnet.activations import LEAKY_SLOPE
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.export.modules import Probabilities
 from nmfnet.network import Network
+from nmfnet.scaling import Scaling
 from nmfnet.storage.container import replace
 
 Array = NDArray[Any]
@@ -21,7 +25,7 @@ MOST_BYTES = 2**31 - 2**20  # of a protocol buffer
 
 
 def write(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
-    """Write a fitted estimator to an ONNX file.
+    """Write what a fitted estimator predicts to an ONNX file.
 
     Parameters
     ----------
@@ -38,42 +42,67 @@ def write(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
         If it cannot be written.
     """
     network = estimator.network_.on("cpu")
-    if sum(W.nbytes for W in network.weights) > MOST_BYTES:
-        raise ValueError("The weights take more than the 2 GiB that an ONNX file holds.")
-    replace(Path(path), model(estimator, network).SerializeToString())
-
-
-def model(estimator: BaseNMFNet, network: Network) -> Any:
-    """ONNX model of an estimator with its network on the CPU."""
-    from onnx import checker, helper
-
-    from nmfnet import __version__
-
-    dtype = np.dtype(str(network.dtype).removeprefix("torch."))
-    graph = Graph(dtype)
+    graph = Graph(network.dtype)
     A = outputs(graph, network)
-    head = estimator._probabilities()
+    head, k = estimator._probabilities(), network.sizes[-1]
     if head is None:
-        graph.output("variable", A, dtype, network.sizes[-1])
+        graph.output("variable", A, graph.dtype, k)
     else:
         labels(graph, A, estimator, network)
-        graph.output("probabilities", probabilities(graph, A, head, network.sizes[-1]), dtype, network.sizes[-1])
-    proto = helper.make_model(
-        graph.proto(type(estimator).__name__, network.sizes[0]),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="nmfnet",
-        producer_version=__version__,
+        graph.output("probabilities", probabilities(graph, A, head, k), graph.dtype, k)
+    graph.write(path, type(estimator).__name__, network.sizes[0])
+
+
+def write_code(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
+    """Write what `transform` of a fitted estimator computes, the activations of the last hidden layer."""
+    network = estimator.network_.on("cpu")
+    names = [f.name for f in network.activations]
+    if not names:
+        raise ValueError("method='transform' needs a hidden layer; hidden_layer_sizes is ().")
+    write_layers(
+        path, f"{type(estimator).__name__}.transform", network.weights[:-1], names, network.intercept, network.inputs
     )
-    checker.check_model(proto, full_check=True)
-    return proto
+
+
+def write_layers(
+    path: str | os.PathLike[str],
+    name: str,
+    weights: Sequence[Tensor],
+    activations: Sequence[str],
+    intercept: bool = False,
+    inputs: Scaling | None = None,
+) -> None:
+    """Write layers, each a matrix and an activation, as a graph from `X` to `variable`.
+
+    Parameters
+    ----------
+    path : path-like
+    name : str
+        Of the graph.
+    weights : sequence of Tensor
+        On the CPU; with biases in the last rows if `intercept`.
+    activations : sequence of str
+        A name for each layer.
+    intercept : bool, default=False
+    inputs : Scaling, optional
+        Of X.
+
+    Raises
+    ------
+    ImportError, ValueError, OSError
+        As in :func:`write`.
+    """
+    graph = Graph(weights[0].dtype)
+    Z = layers(graph, "X" if inputs is None else scaled(graph, "X", inputs), weights, activations, intercept)
+    graph.output("variable", Z, graph.dtype, weights[-1].shape[1])
+    graph.write(path, name, len(weights[0]) - intercept if inputs is None else len(inputs.shift))
 
 
 class Graph:
     """An ONNX graph under construction; values go by their names."""
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype: np.dtype[Any] = np.dtype(str(dtype).removeprefix("torch."))
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.outputs: list[Any] = []
@@ -104,29 +133,49 @@ class Graph:
         kind = helper.np_dtype_to_tensor_dtype(dtype)
         self.outputs.append(helper.make_tensor_value_info(name, kind, [None, *columns]))
 
-    def proto(self, name: str, n_features: int) -> Any:
-        """ONNX's graph with the input X."""
-        from onnx import helper
+    def write(self, path: str | os.PathLike[str], name: str, n_features: int) -> None:
+        """Write the graph, with the input X, to a file."""
+        from onnx import checker, helper
 
-        kind = helper.np_dtype_to_tensor_dtype(self.dtype)
-        X = helper.make_tensor_value_info("X", kind, [None, n_features])
-        return helper.make_graph(self.nodes, name, [X], self.outputs, self.constants)
+        from nmfnet import __version__
+
+        if sum(len(each.raw_data) for each in self.constants) > MOST_BYTES:
+            raise ValueError("The weights take more than the 2 GiB that an ONNX file holds.")
+        X = helper.make_tensor_value_info("X", helper.np_dtype_to_tensor_dtype(self.dtype), [None, n_features])
+        proto = helper.make_model(
+            helper.make_graph(self.nodes, name, [X], self.outputs, self.constants),
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="nmfnet",
+            producer_version=__version__,
+        )
+        checker.check_model(proto, full_check=True)
+        replace(Path(path), proto.SerializeToString())
 
 
 def outputs(graph: Graph, network: Network) -> str:
     """What the network predicts for X, on the scale of the targets."""
-    Z = "X"
-    if network.inputs is not None:
-        Z = graph.node("Sub", Z, network.inputs.shift.numpy())
-        Z = graph.node("MatMul" if network.inputs.projects else "Mul", Z, network.inputs.factor.numpy())
-    for number, W in enumerate(network.weights):
-        if number:
-            Z = activation(graph, Z, network.activations[number - 1].name)
-        rows = W.numpy()
-        Z = graph.node("Gemm", Z, rows[:-1], rows[-1]) if network.intercept else graph.node("MatMul", Z, rows)
+    Z = "X" if network.inputs is None else scaled(graph, "X", network.inputs)
+    names = [*(f.name for f in network.activations), "identity"]
+    Z = layers(graph, Z, network.weights, names, network.intercept)
     if network.targets is not None:
         Z = graph.node("Div", Z, network.targets.factor.numpy())
         Z = graph.node("Add", Z, network.targets.shift.numpy())
+    return Z
+
+
+def scaled(graph: Graph, X: str, inputs: Scaling) -> str:
+    """Inputs as the network takes them."""
+    X = graph.node("Sub", X, inputs.shift.numpy())
+    return graph.node("MatMul" if inputs.projects else "Mul", X, inputs.factor.numpy())
+
+
+def layers(graph: Graph, Z: str, weights: Sequence[Tensor], activations: Sequence[str], intercept: bool) -> str:
+    """One layer after the other, each with its activation."""
+    for W, name in zip(weights, activations, strict=True):
+        rows = W.numpy()
+        Z = graph.node("Gemm", Z, rows[:-1], rows[-1]) if intercept else graph.node("MatMul", Z, rows)
+        Z = activation(graph, Z, name)
     return Z
 
 
@@ -145,8 +194,10 @@ def activation(graph: Graph, A: str, name: str) -> str:
         case "softplus":  # max(A, 0) + log(1 + exp(-|A|)), which cannot overflow
             power = graph.node("Exp", graph.node("Neg", graph.node("Abs", A)))
             return graph.node("Add", graph.node("Relu", A), graph.node("Log", graph.node("Add", power, 1.0)))
-        case _:
+        case "identity":
             return A
+        case _:
+            raise ValueError(f"There is no graph for the activation {name!r}.")
 
 
 def labels(graph: Graph, A: str, estimator: Any, network: Network) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,9 +21,11 @@ from safetensors.torch import save as bytes_from_tensors
 from torch import Tensor
 
 ITEMSIZE = {"F32": 4, "F64": 8, "U8": 1}  # the only dtypes there are in our files
-# What a value of a header takes in memory, at most about, and how much memory is nothing to worry about.
-VALUE, FREE = 64, 2**20
-MOST = 10  # bytes of memory for a byte of a file
+MOST, FREE = 10, 2**20  # bytes of memory for a byte of a file, and those that are nothing to worry about
+COPIES = 2  # of a file while it is read: its bytes, and its text
+FEW_NAMES = 500
+# The end of the text ends a string, too, or each of its quotes would be tried as another string's first.
+TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)(\s*+:)?|[][{},]', re.DOTALL)
 
 
 class Content(NamedTuple):
@@ -54,21 +57,51 @@ def read(path: str | os.PathLike[str], key: str) -> Content:
     if len(data) < 8 or size > len(data) - 8:
         raise ValueError("it is no safetensors file, or cut short.")
     text = data[8 : 8 + size].decode("ascii")
-    check_cost(text, len(data))
+    cost = check_cost(text, len(data))
     table = parse(text)
     metadata = table.pop("__metadata__", None)
     _check_table(table, len(data) - 8 - size)
     if not isinstance(metadata, dict) or not isinstance(metadata.get(key), str):
         raise ValueError(f"it is a safetensors file, but has no {key!r} in its metadata.")
+    check_cost(metadata[key], len(data), cost)
     header = parse(metadata[key])
     # Copies: in memory that is aligned, as that of fresh tensors.
     return Content(header, {name: t.clone() for name, t in tensors_from_bytes(data).items()}, len(data))
 
 
-def check_cost(text: str, size: int) -> None:
-    """Refuse JSON of so many values that they would take many times the memory of the file of `size` bytes."""
-    if VALUE * sum(text.count(mark) for mark in ",:[{") > MOST * size + FREE:
-        raise ValueError("its header has too many values for its size.")
+def check_cost(text: str, size: int, cost: int = 0) -> int:
+    """Refuse JSON whose values would take many times the memory of the file of `size` bytes; return the cost.
+
+    In bytes, as Python keeps them, more rather than less: a number 32, text 50 and its length, a list 56, an object
+    184, a place in a list 16, in an object 48.  Names cost where they are new, which they are not in a history, and
+    more in a large object, whose table doubles while it is filled.
+    """
+    most = (MOST - COPIES) * size + FREE
+    names: set[str] = set()
+    pairs = [0]  # in each of the objects that are open; -1 for a list
+    for token in TOKENS.finditer(text):
+        match text[token.start()]:
+            case "{":
+                cost += 200
+                pairs.append(0)
+            case "[":
+                cost += 72
+                pairs.append(-1)
+            case "}" | "]":
+                pairs[-2:] = pairs[-2:-1] or [0]
+            case ",":
+                cost += 48 if pairs[-1] < 0 else 32
+            case _ if token[1]:
+                pairs[-1] += 1
+                new = token[0] not in names
+                cost += 48 if pairs[-1] <= 40 and not new else 260 + len(token[0])
+                if new and len(names) < FEW_NAMES:
+                    names.add(token[0])
+            case _:
+                cost += 50 + len(token[0])
+        if cost > most:
+            raise ValueError("its header has too many values for its size.")
+    return cost
 
 
 def parse(text: str) -> dict[str, Any]:

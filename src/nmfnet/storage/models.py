@@ -60,7 +60,7 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
         "format": "nmfnet",
         "format_version": FORMAT_VERSION,
         "estimator": type(estimator).__name__,
-        "parameters": {k: _plain(v) for k, v in estimator.get_params(deep=False).items() if k not in NOT_SAVED},
+        "parameters": {k: _parameter(v) for k, v in estimator.get_params(deep=False).items() if k not in NOT_SAVED},
         "network": {
             "activation": estimator.network_.activation_names,
             "intercept": estimator.network_.intercept,
@@ -74,8 +74,10 @@ def save(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(f"There is no folder {path.absolute().parent} to save the model in.")
     tensors = tensors_of(estimator.network_)
     text = json.dumps(header, allow_nan=False)
+    size = len(text) + sum(t.nbytes for t in tensors.values())
     try:
-        _rebuild(container.parse(text), tensors, len(text) + sum(t.nbytes for t in tensors.values()))
+        container.check_cost(text, size, 2 * len(text))  # as a part of a larger text, where it counts itself
+        _rebuild(container.parse(text), tensors, size)
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"This model could not be loaded again: {error}") from error
     container.write(path, KEY, header, tensors)
@@ -89,6 +91,20 @@ def tensors_of(network: Network) -> dict[str, torch.Tensor]:
         if scaling is not None:
             tensors |= {f"{name}.shift": scaling.shift, f"{name}.factor": scaling.factor}
     return tensors
+
+
+def _parameter(value: Any) -> Any:
+    """A parameter as JSON holds it; a dict of class weights, whose labels need not be text, as label, weight, ..."""
+    return [_plain(each) for pair in value.items() for each in pair] if isinstance(value, Mapping) else _plain(value)
+
+
+def _class_weight(value: Any) -> Any:
+    """Inverse of :func:`_parameter` for the weights of classes."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    if len(value) % 2:
+        raise ValueError("class_weight is not a list of labels and their weights.")
+    return dict(zip(value[::2], value[1::2], strict=True))
 
 
 def _plain(value: Any) -> Any:
@@ -154,6 +170,8 @@ def _rebuild(header: dict[str, Any], tensors: Mapping[str, torch.Tensor], size: 
     _check_labels(header["state"], size)
     cls = ESTIMATORS[header["estimator"]]
     parameters = {k: _settings(v) for k, v in header["parameters"].items() if k not in NOT_SAVED}
+    if "class_weight" in parameters:
+        parameters["class_weight"] = _class_weight(parameters["class_weight"])
     estimator = cls(**parameters)
     estimator.device = None
     estimator._check_parameters()

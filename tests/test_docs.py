@@ -1,0 +1,27 @@
+"""Links of the documentation."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").rglob("*.md")
+)
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    links = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_yes_of_ours_has_its_test():
+    """In the table against others, the cell of ours is a link, or a no."""
+    text = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in text.partition("## Against others")[2].splitlines() if line.startswith("| ")]
+    assert len(rows) > 20
+    for cells in rows[2:]:
+        assert LINK.search(cells[1]) or cells[1].startswith("no"), cells[1]
