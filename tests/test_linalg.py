@@ -65,6 +65,16 @@ def test_float32_agrees_with_float64_on_an_ill_conditioned_matrix():
     np.testing.assert_allclose((found.U.T @ found.U).numpy(), np.eye(6), atol=1e-2)
 
 
+@pytest.mark.parametrize("shape", [(30, 2), (2, 30), (500, 8)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rounding_is_no_direction(shape, dtype):
+    """The product of vectors, rounded, is still of rank one: its pseudo-inverse is not of the rounding's size."""
+    for seed in range(20):
+        Z = matrix(*shape, 1, seed, dtype) / 3 * 0.7
+        assert len(truncated_svd(Z).s) == 1
+        assert len(singular_basis(Z)[0]) == 1
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (4, 3), (3, 4)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_zero_and_empty_matrices_have_rank_0(shape, dtype):

@@ -94,8 +94,10 @@ def singular_basis(Z: Tensor, delta: float = 0.0) -> tuple[Tensor, Tensor]:
         return s.double(), V.double()
     eigenvalues, V = torch.linalg.eigh(check_finite(gram(Z)))
     s = eigenvalues.clamp(min=0).sqrt()
-    # Eigenvalues carry an error of n eps times the largest, singular values its square root.
-    kept = _significant(s, delta, (len(s) * torch.finfo(s.dtype).eps) ** 0.5)
+    # Eigenvalues carry an error of n eps times the largest, singular values its square root; and what rounding has
+    # left in the entries of Z is no direction of it: a code of rank one in float32 would get weights of 1e7.
+    rounding = max((len(s) * torch.finfo(s.dtype).eps) ** 0.5, torch.finfo(Z.dtype).eps)
+    kept = _significant(s, delta, rounding)
     return s[kept], V[:, kept]
 
 
