@@ -9,7 +9,7 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression
 from torch import nn
 
-from nmfnet import DivergenceError, Pinv, Relaxed, fit_module
+from nmfnet import Callback, DivergenceError, Pinv, Relaxed, fit_module
 from nmfnet.export.fitting import _checked, _network
 from nmfnet.export.sequential import layers_of
 
@@ -100,6 +100,29 @@ def test_pinv_and_the_same_seed():
         fit_module(module, X, y, solver=Pinv(), max_iter=3, random_state=0)
     assert all(torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True))
     assert (forward(first, X).argmax(1).numpy() == y).mean() > 0.9
+
+
+def test_callbacks_hear_of_the_end_and_have_the_last_word(digits):
+    """As of a fit, where EarlyStopping then puts the weights of the best epoch into the network."""
+    X, _, y, _ = digits
+
+    class Restore(Callback):
+        def on_epoch_end(self, network, record):
+            if record["epoch"] == 1:
+                self.weights = list(network.weights)
+
+        def on_fit_end(self, network):
+            network.weights[:] = self.weights
+
+    restored, one_epoch = mlp(64, 10), mlp(64, 10)
+    fit_module(restored, X, y, max_iter=5, random_state=0, callbacks=[Restore()])
+
+    class One(Callback):
+        def on_epoch_end(self, network, record):
+            return True
+
+    fit_module(one_epoch, X, y, max_iter=5, random_state=0, callbacks=[One()])
+    assert torch.equal(restored[0].weight, one_epoch[0].weight)
 
 
 def test_a_failure_leaves_the_module_as_it_was():

@@ -17,7 +17,7 @@ from nmfnet._parameters import Choice, at_least, resolve
 from nmfnet.export.sequential import Layers, layers_of
 from nmfnet.network import Network
 from nmfnet.scaling import target_scaling
-from nmfnet.training import SOLVERS, Callback, EpochRecord, PrintLog, Progress, Settings, Solver, train
+from nmfnet.training import SOLVERS, Callback, EpochRecord, PrintLog, Progress, Settings, Solver, announced, train
 from nmfnet.training.relaxed import Relaxed
 
 Kind = Literal["classes", "labels", "real"]
@@ -103,10 +103,9 @@ def fit_module(
         callbacks=[*callbacks, *([PrintLog()] if verbose else [])],
     )  # fmt: skip
     network, progress = _network(layers, chosen, X_checked, Y, kind), Progress()
-    for callback in settings.callbacks:
-        callback.on_fit_begin(network, max_iter)
     generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
-    train(network, chosen, X_checked, Y, settings, progress, generator)
+    with announced(settings.callbacks, network, max_iter):
+        train(network, chosen, X_checked, Y, settings, progress, generator)
     wide = _wide(network)
     if layers.inputs is not None:  # a module of its own
         wide.inputs = None
