@@ -156,7 +156,10 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
             hidden = self._check_parameters()
             data, validation = checked_data(self, X, y, sample_weight), None
             if X_val is not None:
-                validation = checked_data(self, X_val, y_val, sample_weight_val, reset=False, suffix="_val")
+                try:
+                    validation = checked_data(self, X_val, y_val, sample_weight_val, reset=False, suffix="_val")
+                except ValueError as error:  # of X and y
+                    raise ValueError(f"X_val, y_val: {error}") from error
             elif self.early_stopping:
                 data, validation = split(self, data)
             data, *others = self._weighted(data, *([] if validation is None else [validation]))
