@@ -151,6 +151,16 @@ def test_a_failing_call_leaves_the_model_unchanged(error, plane, monkeypatch):
     np.testing.assert_array_equal(*course)
 
 
+def test_what_needs_all_samples_is_refused(plane):
+    X, y = np.abs(plane[0]), plane[1]
+    with pytest.raises(ValueError, match="partial_fit .* does not support early_stopping=True"):
+        NMFNetRegressor((3,), early_stopping=True).partial_fit(X, y)
+    model = NMFNetRegressor((3,), pretrain="nmf", max_iter=1)
+    with pytest.raises(ValueError, match="pretrain needs all samples, which partial_fit has not"):
+        model.partial_fit(X, y)
+    assert model.fit(X, y).partial_fit(X, y).n_iter_ == 2
+
+
 def test_numbers_that_overflow_leave_the_model_as_it_was(plane):
     """It can go on afterwards."""
     X, y = (array.astype(np.float32) for array in plane)

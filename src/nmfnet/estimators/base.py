@@ -169,6 +169,10 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
         with self._unchanged_on_failure():
             hidden, first = self._check_parameters(), not hasattr(self, "network_")
+            if self.early_stopping:
+                raise ValueError("partial_fit has no epochs to choose from: it does not support early_stopping=True.")
+            if first and self.pretrain is not None:
+                raise ValueError("pretrain needs all samples, which partial_fit has not: fit first, or pretrain=None.")
             data = checked_data(self, X, y, sample_weight, reset=first, **encoding)
             partial_fit(self, hidden, self._weighted(data)[0])
         return self
