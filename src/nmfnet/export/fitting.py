@@ -15,6 +15,7 @@ from torch.nn.functional import one_hot
 
 from nmfnet._parameters import Choice, at_least, resolve
 from nmfnet.export.sequential import Layers, layers_of
+from nmfnet.linalg import all_finite
 from nmfnet.network import Network
 from nmfnet.scaling import target_scaling
 from nmfnet.training import SOLVERS, Callback, EpochRecord, PrintLog, Progress, Settings, Solver, announced, train
@@ -145,7 +146,7 @@ def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
     n_0 = layers.linear[0].in_features if layers.inputs is None else len(layers.inputs.shift)
     if X_checked.ndim != 2 or X_checked.shape[1] != n_0 or not len(X_checked):
         raise ValueError(f"X has shape {tuple(X_checked.shape)}, but module takes (n_samples, {n_0}).")
-    if not bool(X_checked.isfinite().all()):
+    if not all_finite(X_checked):
         raise ValueError(f"X has values that are not finite in {weight.dtype}.")
     targets = _tensor(y).to(weight.device)
     if targets.ndim not in (1, 2) or len(targets) != len(X_checked):
