@@ -107,7 +107,7 @@ def _significant(s: Tensor, delta: float, rounding: float) -> Tensor:
 
 
 def all_finite(X: Tensor) -> bool:
-    """Whether all numbers of X (n, k) are finite; some rows at a time, since each look makes a copy of what it sees."""
+    """Whether all numbers of X (n, k) are finite; some rows at a time, since a look copies what it sees."""
     rows = max(1, 2**20 // max(1, X.shape[1]))
     return all(bool(part.isfinite().all()) for part in X.split(rows))
 
