@@ -149,11 +149,27 @@ def test_a_failure_leaves_the_module_as_it_was():
         (np.ones((3, 4)), [0, 1, 2], {"solver": "adam"}, "solver must be"),
         (np.ones((3, 4)), [0, 1, 2], {"max_iter": 0}, "max_iter"),
         (np.ones((3, 4)), [0, 1, 2], {"batch_size": 0}, "batch_size"),
+        (np.ones((3, 4)), [0, 1, 2], {"alpha": -1}, "alpha must be"),
+        (np.ones((3, 4)), [0, 1, 2], {"l1_ratio": 2}, "l1_ratio must be"),
+        (np.ones((3, 4)), [0, 1, 2], {"max_time": -1}, "max_time must be"),
+        (np.ones((3, 4)), [0, 1, 2], {"tol": "small"}, "tol must be"),
+        (np.ones((3, 4)), [0, 1, 2], {"callbacks": [print]}, "callbacks must be"),
+        (np.ones((3, 4)), ["a", "b", "c"], {}, "y must be numbers"),
     ],
 )
 def test_bad_input(X, y, options, message):
     with pytest.raises(ValueError, match=message):
         fit_module(mlp(4, 6, 3), X, y, **options)
+
+
+def test_data_frames_and_read_only_arrays(recwarn):
+    pd = pytest.importorskip("pandas")
+    X, y = load_iris(return_X_y=True)
+    modules = [mlp(4, 6, 3) for _ in range(2)]
+    fit_module(modules[0], X, y, max_iter=2, random_state=0)
+    fit_module(modules[1], pd.DataFrame(X), pd.Series(y), max_iter=2, random_state=0)
+    torch.testing.assert_close(modules[0][0].weight, modules[1][0].weight)
+    assert not recwarn.list
 
 
 def test_dropout_layers_must_agree():
