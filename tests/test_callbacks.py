@@ -58,6 +58,13 @@ def test_the_end_is_announced_of_a_fit_that_fails(small):
     assert callback.calls[-1] == "fit ends"
 
 
+def test_partial_fit_calls_none_but_prints(small, capsys):
+    log = Log()
+    NMFNetRegressor((3,), callbacks=[log], verbose=True).partial_fit(*small)
+    assert log.calls == []
+    assert capsys.readouterr().out.startswith("epoch 1, objective = ")
+
+
 def test_history_of_every_fit(small):
     history = History()
     model = NMFNetClassifier((3,), max_iter=3, callbacks=[history]).fit(*small)
@@ -104,8 +111,8 @@ def test_progress_shows_the_epochs(small):
     progress = Progress(console)
     NMFNetClassifier((3,), max_iter=4, callbacks=[progress]).fit(*small)
     text = console.file.getvalue()
-    assert "4/4" in text and "train_loss" in text and "train_error" in text
-    assert progress._bar is None
+    assert "epoch 4/4" in text and "after epoch 4: train_loss" in text and "train_error" in text
+    assert progress._live is None
 
 
 def test_tensorboard(small, tmp_path):
@@ -144,12 +151,37 @@ def test_mlflow(active, small, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("logger", "module"), [(TensorBoardLogger, "torch.utils.tensorboard"), (MLflowLogger, "mlflow")]
+    ("callback", "module"),
+    [(Progress, "rich.live"), (TensorBoardLogger, "torch.utils.tensorboard"), (MLflowLogger, "mlflow")],
 )
-def test_what_is_not_installed_is_named(logger, module, small, monkeypatch):
+def test_what_is_not_installed_is_named(callback, module, small, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, module, None)
+    log = Log()
     with pytest.raises(ImportError, match=r"pip install 'nmfnet\["):
-        NMFNetClassifier((3,), callbacks=[logger()]).fit(*small)
+        NMFNetClassifier((3,), callbacks=[log, callback(), Log()]).fit(*small)
+    assert log.calls == ["fit begins", "fit ends"]
+
+
+def test_mlflow_keeps_it(small, tmp_path, monkeypatch):
+    """In files of its own, read back; each fit is a run, or all are in the one that is active."""
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
+    try:
+        model = NMFNetClassifier((3,), max_iter=3, callbacks=[MLflowLogger()], random_state=0).fit(*small)
+        (run,) = mlflow.search_runs(output_format="list")
+        assert run.info.status == "FINISHED" and mlflow.active_run() is None
+        assert run.data.params == {"units": "5-3-3", "activation": "relu", "output": "softmax", "max_iter": "3"}
+        for name in ("objective", "train_loss", "train_error"):
+            written = mlflow.MlflowClient().get_metric_history(run.info.run_id, name)
+            assert [(each.step, each.value) for each in written] == [(r["epoch"], r[name]) for r in model.history_]
+        with mlflow.start_run() as active:
+            model.fit(*small)
+            assert mlflow.active_run().info.run_id == active.info.run_id
+        assert mlflow.get_run(active.info.run_id).data.metrics["train_loss"] == model.history_[-1]["train_loss"]
+    finally:
+        mlflow.set_tracking_uri(before)
 
 
 @pytest.mark.parametrize("callback", [History(), EarlyStopping("objective"), Progress(), TensorBoardLogger("x")])

@@ -9,7 +9,7 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression
 from torch import nn
 
-from nmfnet import DivergenceError, Pinv, Relaxed, fit_module
+from nmfnet import Callback, DivergenceError, Pinv, Relaxed, fit_module
 from nmfnet.export.fitting import _checked, _network
 from nmfnet.export.sequential import layers_of
 
@@ -102,6 +102,29 @@ def test_pinv_and_the_same_seed():
     assert (forward(first, X).argmax(1).numpy() == y).mean() > 0.9
 
 
+def test_callbacks_hear_of_the_end_and_have_the_last_word(digits):
+    """As of a fit, where EarlyStopping then puts the weights of the best epoch into the network."""
+    X, _, y, _ = digits
+
+    class Restore(Callback):
+        def on_epoch_end(self, network, record):
+            if record["epoch"] == 1:
+                self.weights = list(network.weights)
+
+        def on_fit_end(self, network):
+            network.weights[:] = self.weights
+
+    restored, one_epoch = mlp(64, 10), mlp(64, 10)
+    fit_module(restored, X, y, max_iter=5, random_state=0, callbacks=[Restore()])
+
+    class One(Callback):
+        def on_epoch_end(self, network, record):
+            return True
+
+    fit_module(one_epoch, X, y, max_iter=5, random_state=0, callbacks=[One()])
+    assert torch.equal(restored[0].weight, one_epoch[0].weight)
+
+
 def test_a_failure_leaves_the_module_as_it_was():
     module = mlp(4, 8, 3).double()
     before = [p.clone() for p in module.parameters()]
@@ -126,11 +149,27 @@ def test_a_failure_leaves_the_module_as_it_was():
         (np.ones((3, 4)), [0, 1, 2], {"solver": "adam"}, "solver must be"),
         (np.ones((3, 4)), [0, 1, 2], {"max_iter": 0}, "max_iter"),
         (np.ones((3, 4)), [0, 1, 2], {"batch_size": 0}, "batch_size"),
+        (np.ones((3, 4)), [0, 1, 2], {"alpha": -1}, "alpha must be"),
+        (np.ones((3, 4)), [0, 1, 2], {"l1_ratio": 2}, "l1_ratio must be"),
+        (np.ones((3, 4)), [0, 1, 2], {"max_time": -1}, "max_time must be"),
+        (np.ones((3, 4)), [0, 1, 2], {"tol": "small"}, "tol must be"),
+        (np.ones((3, 4)), [0, 1, 2], {"callbacks": [print]}, "callbacks must be"),
+        (np.ones((3, 4)), ["a", "b", "c"], {}, "y must be numbers"),
     ],
 )
 def test_bad_input(X, y, options, message):
     with pytest.raises(ValueError, match=message):
         fit_module(mlp(4, 6, 3), X, y, **options)
+
+
+def test_data_frames_and_read_only_arrays(recwarn):
+    pd = pytest.importorskip("pandas")
+    X, y = load_iris(return_X_y=True)
+    modules = [mlp(4, 6, 3) for _ in range(2)]
+    fit_module(modules[0], X, y, max_iter=2, random_state=0)
+    fit_module(modules[1], pd.DataFrame(X), pd.Series(y), max_iter=2, random_state=0)
+    torch.testing.assert_close(modules[0][0].weight, modules[1][0].weight)
+    assert not recwarn.list
 
 
 def test_dropout_layers_must_agree():

@@ -1,12 +1,17 @@
 """What X may be: memory maps, data frames, sparse matrices, tensors; what comes back."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import sparse
 
+import nmfnet
 from nmfnet import NMFNetClassifier, NMFNetRegressor, Pinv, Relaxed
 from nmfnet.damped_inverse import DampedInverse
 from nmfnet.linalg import affine
@@ -200,6 +205,36 @@ def test_tensors_that_require_gradients_and_labels_of_text(small):
     assert set(model.predict(X)) <= {"a", "b", "c"}
     assert not model.predict_proba(X).requires_grad
     assert model.partial_fit(X, y).n_iter_ == 21
+
+
+MEMORY = """
+import numpy as np, torch
+from nmfnet import NMFNetClassifier
+
+def fit(X):
+    NMFNetClassifier((20,), max_iter=1, random_state=0).fit(X, np.arange(len(X)) % 10)
+
+def memory(name):  # not ru_maxrss, which begins with that of the process that started this one
+    with open("/proc/self/status") as file:
+        return 1024 * next(int(line.split()[1]) for line in file if line.startswith(name))
+
+X = np.random.default_rng(0).random((30_000, 784), dtype=np.float32)
+fit(X[:2000])  # what libraries take once
+before = memory("VmRSS")
+fit(X)
+print((memory("VmHWM") - before) / X.nbytes)
+fit(torch.from_numpy(X))
+print((memory("VmHWM") - before) / X.nbytes)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures memory as Linux does")
+def test_no_copy_is_made():
+    """The most memory of a process that fits an array, and then a tensor, against the size of X."""
+    environment = os.environ | {"PYTHONPATH": str(Path(nmfnet.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", MEMORY]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    assert all(float(added) < 0.5 for added in done.stdout.split()), done.stdout
 
 
 @pytest.mark.parametrize(

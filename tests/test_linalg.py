@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmfnet.linalg import affine, gram, pseudo_inverse, singular_basis, truncated_svd, with_ones
+from nmfnet.linalg import affine, all_finite, gram, pseudo_inverse, singular_basis, truncated_svd, with_ones
 
 
 def matrix(m, n, rank, seed, dtype=torch.float64):
@@ -108,3 +108,11 @@ def test_affine_is_the_product_with_ones():
     torch.testing.assert_close(affine(Z, W, True), with_ones(Z) @ W)
     torch.testing.assert_close(affine(Z, W[:3], False), Z @ W[:3])
     assert with_ones(Z, False) is Z
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_all_finite_looks_at_every_row(bad):
+    X = torch.zeros(3000, 1000)
+    assert all_finite(X)
+    X[-1, -1] = bad
+    assert not all_finite(X) and not all_finite(X[-1:]) and all_finite(X[:-1])

@@ -1,14 +1,16 @@
 """partial_fit: training that goes on with other samples."""
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 
-from nmfnet import Callback, DivergenceError, NMFNetClassifier, NMFNetRegressor
+from nmfnet import DivergenceError, NMFNetClassifier, NMFNetRegressor
 from nmfnet.training import Relaxed
+from nmfnet.training.relaxed import RelaxedSweep
 
 
 @pytest.fixture
@@ -122,36 +124,41 @@ def test_the_same_random_state_gives_the_same_model(digits):
         np.testing.assert_array_equal(a, b)
 
 
-class Failing(Callback):
-    """Raises after some batch, once."""
-
-    def __init__(self, error):
-        self.error, self.batches, self.fails_at = error, 0, None
-
-    def on_batch_end(self, batch, n_batches):
-        self.batches += 1
-        if self.batches == self.fails_at:
-            raise self.error
-
-
 @pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt()])
-def test_a_failing_call_leaves_the_model_unchanged(error, plane):
+def test_a_failing_call_leaves_the_model_unchanged(error, plane, monkeypatch):
     """So much so that the next call does what it would have done without it."""
     X, y = plane
-    course = []
+    course, update = [], RelaxedSweep._update
     for fails in (False, True):
-        hook = Failing(error)
-        model = NMFNetRegressor((10,), batch_size=20, callbacks=[hook], random_state=0).partial_fit(X, y)
-        before, state = model.predict(X), {name: value for name, value in vars(model).items() if name != "callbacks"}
+        model = NMFNetRegressor((10,), batch_size=20, random_state=0).partial_fit(X, y)
+        before, state = model.predict(X), dict(vars(model))
         if fails:
-            hook.fails_at = hook.batches + 3
-            with pytest.raises(type(error)):
-                model.partial_fit(X, -y)
-            assert {name: value for name, value in vars(model).items() if name != "callbacks"} == state
+            batches = itertools.count(1)
+
+            def third_fails(sweep, steps, batches=batches):
+                if next(batches) == 3:
+                    raise error
+                update(sweep, steps)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(RelaxedSweep, "_update", third_fails)
+                with pytest.raises(type(error)):
+                    model.partial_fit(X, -y)
+            assert vars(model) == state
             np.testing.assert_array_equal(model.predict(X), before)
             assert model.n_iter_ == 1
         course.append(model.partial_fit(X, y).predict(X))
     np.testing.assert_array_equal(*course)
+
+
+def test_what_needs_all_samples_is_refused(plane):
+    X, y = np.abs(plane[0]), plane[1]
+    with pytest.raises(ValueError, match=r"partial_fit .* does not support early_stopping=True"):
+        NMFNetRegressor((3,), early_stopping=True).partial_fit(X, y)
+    model = NMFNetRegressor((3,), pretrain="nmf", max_iter=1)
+    with pytest.raises(ValueError, match="pretrain needs all samples, which partial_fit has not"):
+        model.partial_fit(X, y)
+    assert model.fit(X, y).partial_fit(X, y).n_iter_ == 2
 
 
 def test_numbers_that_overflow_leave_the_model_as_it_was(plane):

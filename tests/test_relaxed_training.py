@@ -211,8 +211,16 @@ def test_samples_one_by_one():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((150, 4))
     y = X @ np.arange(1.0, 5.0)
-    model = NMFNetRegressor((20,), batch_size=1, max_iter=5, random_state=0).fit(X, y)
+    model = NMFNetRegressor((20,), batch_size=1, max_iter=5, random_state=0)
+    with pytest.warns(UserWarning, match="batch_size=1 gives each step too few samples .* take 8 or more"):
+        model.fit(X, y)
     assert np.isfinite(model.predict(X)).all()
+
+
+def test_eight_samples_are_enough(digits, recwarn):
+    X, X_test, y, y_test = digits
+    model = NMFNetClassifier((30,), batch_size=8, max_iter=5, random_state=0).fit(X, y)
+    assert model.score(X_test, y_test) > 0.95 and not recwarn.list
 
 
 # Odd data.

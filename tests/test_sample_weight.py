@@ -40,7 +40,7 @@ def test_weights_are_repetitions(Estimator, solver, penalty, weighted):
         assert a["train_error"] == pytest.approx(b["train_error"])
 
 
-@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"pretrain": "nmf"}, {"batch_size": 7}])
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"pretrain": "nmf"}, {"batch_size": 9}])
 def test_a_weight_of_zero_leaves_the_row_out(settings, weighted):
     """Bit by bit, with dropout, batches, pre-training and a held-out set."""
     X, y, weight, _ = weighted

@@ -16,6 +16,8 @@ from nmfnet.training.loop import Plan, shuffled
 class FakeSolver:
     """Calls `step` instead of a sweep; the outputs are those of the network."""
 
+    fewest_samples = 1
+
     def __init__(self, step):
         self.step = step
 

@@ -72,9 +72,9 @@ def test_a_validation_set_must_fit(parts):
         model.fit(X, y, X_val=X_val)
     with pytest.raises(ValueError, match="X_val and y_val go together"):
         model.fit(X, y, sample_weight_val=np.ones(3))
-    with pytest.raises(ValueError, match="features"):
+    with pytest.raises(ValueError, match="X_val, y_val: X has 5 features"):
         model.fit(X, y, X_val=X_val[:, :5], y_val=y_val)
-    with pytest.raises(ValueError, match=r"labels \[77\]"):
+    with pytest.raises(ValueError, match=r"X_val, y_val: y has the labels \[77\]"):
         model.fit(X, y, X_val=X_val, y_val=np.where(y_val == 3, 77, y_val))
     with pytest.raises(ValueError, match="sample_weight_val must not be negative"):
         model.fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=-np.ones(200))

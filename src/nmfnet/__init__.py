@@ -3,7 +3,7 @@
 They are trained by alternating nonnegative matrix factorizations, layer by layer.
 """
 
-from nmfnet import datasets
+from nmfnet import callbacks, datasets, plotting
 from nmfnet.decomposition import NMF, NMFAutoencoder, NonlinearSemiNMF, SemiNMF
 from nmfnet.errors import (
     CheckpointError,
@@ -49,11 +49,13 @@ __all__ = [
     "Relaxed",
     "SemiNMF",
     "VersionWarning",
+    "callbacks",
     "datasets",
     "fit_module",
     "load",
     "nmf",
     "nonlinear_least_squares",
     "nonlinear_semi_nmf",
+    "plotting",
     "semi_nmf",
 ]

@@ -12,6 +12,8 @@ from nmfnet.training import Callback, EpochRecord
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from nmfnet.training import Training
+
 __all__ = ["Callback", "EarlyStopping", "EpochRecord", "History", "MLflowLogger", "Progress", "TensorBoardLogger"]
 
 
@@ -90,39 +92,78 @@ class EarlyStopping(Callback):
 
 
 class Progress(Callback):
-    """A progress bar over the epochs, with the last one's loss and error; needs rich.
+    """A bar over the epochs that moves with every batch, and below it the last epoch's loss and error.
+
+    Needs rich, as in ``pip install 'nmfnet[cli]'``.
 
     Parameters
     ----------
     console : rich.console.Console, optional
         Where to draw; the terminal by default.
+    transient : bool, default=False
+        Whether the bar goes at the end.
     """
 
-    def __init__(self, console: Any = None) -> None:
-        self.console = console
+    def __init__(self, console: Any = None, transient: bool = False) -> None:
+        self.console, self.transient = console, transient
+        self._live: Any = None
         self._bar: Any = None
+        self._status: Any = None
+        self._epoch = self._epochs = 0
+        self._training = False
+
+    def describe(self, record: EpochRecord) -> str:
+        """What is shown of an epoch."""
+        names = ("train_loss", "train_error", "val_loss", "val_error")
+        return ", ".join(f"{name} {record[name]:.4g}" for name in names if name in record)  # type: ignore[literal-required]
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:  # noqa: D102
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+        try:
+            from rich.console import Group
+            from rich.live import Live
+            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+            from rich.text import Text
+        except ImportError as error:
+            raise ImportError("Progress needs rich: pip install 'nmfnet[cli]'") from error
 
         columns = (
-            TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[batch]}"),
+            TimeRemainingColumn(), TextColumn("{task.fields[left]}"),
         )  # fmt: skip
-        self._bar = Bar(*columns, console=self.console)
-        self._bar.add_task("", total=max_iter)
-        self._bar.start()
+        self._bar = Bar(*columns, console=self.console, expand=True, speed_estimate_period=600)
+        self._bar.add_task("starting", total=None, batch="", left="")
+        self._status = Text(style="dim")
+        self._live = Live(Group(self._bar, self._status), console=self.console, transient=self.transient)
+        self._epoch, self._epochs, self._training = 0, max_iter, False
+        self._live.start()
+
+    def on_pretrain_layer(self, layer: int, n_layers: int) -> None:  # noqa: D102
+        self._update(description=f"pre-training layer {layer} of {n_layers}")
+
+    def on_train_begin(self, training: Training) -> None:  # noqa: D102
+        self._epoch = training.epochs  # where it goes on from a checkpoint
+
+    def on_batch_end(self, batch: int, n_batches: int) -> None:  # noqa: D102
+        if not self._training:  # the time left is of the epochs, not the pre-training
+            self._training = True
+            self._bar.reset(self._bar.task_ids[0], total=self._epochs, batch="", left="left")
+        self._update(
+            description=f"epoch {self._epoch + 1}/{self._epochs}",
+            completed=self._epoch + batch / n_batches,
+            batch=f"batch {batch}/{n_batches}",
+        )
 
     def on_epoch_end(self, network: Network, record: EpochRecord) -> None:  # noqa: D102
-        names = ("train_loss", "train_error", "val_loss", "val_error")
-        text = ", ".join(f"{name} {record[name]:.4g}" for name in names if name in record)  # type: ignore[literal-required]
-        self._bar.update(self._bar.task_ids[0], advance=1, description=text)
+        self._epoch += 1
+        self._status.plain = f"after epoch {record['epoch']}: {self.describe(record)}"
 
     def on_fit_end(self, network: Network) -> None:  # noqa: D102
-        if self._bar is not None:
-            self._bar.stop()
-        self._bar = None  # so that it can be copied and pickled
+        self._live.stop()
+        self._live = self._bar = self._status = None  # so that it can be copied and pickled
+
+    def _update(self, **fields: Any) -> None:
+        self._bar.update(self._bar.task_ids[0], **fields)
 
 
 class TensorBoardLogger(Callback):
@@ -150,8 +191,7 @@ class TensorBoardLogger(Callback):
             self._writer.add_scalar(name, value, record["epoch"])
 
     def on_fit_end(self, network: Network) -> None:  # noqa: D102
-        if self._writer is not None:
-            self._writer.close()
+        self._writer.close()
         self._writer = None
 
 
@@ -180,7 +220,7 @@ class MLflowLogger(Callback):
         self._mlflow.log_metrics(numbers(record), step=record["epoch"])
 
     def on_fit_end(self, network: Network) -> None:  # noqa: D102
-        if self._mlflow is not None and self._own_run:
+        if self._own_run:
             self._mlflow.end_run()
         self._mlflow = None
 

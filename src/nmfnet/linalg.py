@@ -106,6 +106,12 @@ def _significant(s: Tensor, delta: float, rounding: float) -> Tensor:
     return s > max(delta, rounding) * s.max() if len(s) else s > 0
 
 
+def all_finite(X: Tensor) -> bool:
+    """Whether all numbers of X (n, k) are finite; some rows at a time, since a look copies what it sees."""
+    rows = max(1, 2**20 // max(1, X.shape[1]))
+    return all(bool(part.isfinite().all()) for part in X.split(rows))
+
+
 def check_finite(Z: Tensor) -> Tensor:
     """Return `Z`, or raise DivergenceError if it is not finite, on which LAPACK's answers differ."""
     if not Z.isfinite().all():

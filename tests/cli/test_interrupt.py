@@ -139,8 +139,7 @@ def test_bar_shows_where_the_training_is():
 
     def shown(bar):
         with console.capture() as capture:
-            for part in bar.display.get_renderables():
-                console.print(part)
+            console.print(bar._live.get_renderable())
         return capture.get()
 
     bar = Bar(console, "classification")
@@ -155,3 +154,4 @@ def test_bar_shows_where_the_training_is():
     assert "after epoch 1: objective 0.5, training error 25.00%, validation error 12.50%" in shown(bar)
     bar.on_batch_end(2, 3)
     assert "epoch 2/4" in shown(bar) and "batch 2/3" in shown(bar)
+    bar.on_fit_end(None)

@@ -70,6 +70,18 @@ def test_a_large_file_is_never_whole_in_memory(tmp_path):
     assert rows == len(X) and peak < X.nbytes / 10
 
 
+def test_a_large_parquet_file_is_never_whole_in_memory(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    X = np.random.default_rng(0).random((100_000, 20))
+    table = pa.table({f"x{i}": column for i, column in enumerate(X.T)})
+    pq.write_table(table, tmp_path / "large.parquet", row_group_size=len(X) // 50, use_dictionary=False)
+    del table
+    before, peak, rows = pa.total_allocated_bytes(), 0, 0
+    for block in read_blocks(tmp_path / "large.parquet", None, 20_000):
+        peak, rows = max(peak, pa.total_allocated_bytes() - before), rows + len(block)
+    assert rows == len(X) and peak < X.nbytes / 4
+
+
 def test_what_is_refused(tmp_path):
     np.save(tmp_path / "vector.npy", np.ones(3))
     np.save(tmp_path / "none.npy", np.ones((0, 3)))

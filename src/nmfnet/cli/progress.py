@@ -6,18 +6,15 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.console import Console
 
+from nmfnet.callbacks import Progress
 from nmfnet.cli.data import Task
 from nmfnet.network import Network
-from nmfnet.training import Callback, EpochRecord, Training
+from nmfnet.training import Callback, EpochRecord
 
 
 def shown_error(error: float, task: Task) -> str:
@@ -34,8 +31,8 @@ def describe(record: EpochRecord, task: Task) -> str:
     return ", ".join(parts)
 
 
-class Reporter(Callback, AbstractContextManager["Reporter", None]):
-    """Shows the progress while its context lasts."""
+class Lines(Callback):
+    """A line per epoch, for a log."""
 
     def __init__(self, console: Console, task: Task) -> None:
         self.console, self.task = console, task
@@ -43,13 +40,6 @@ class Reporter(Callback, AbstractContextManager["Reporter", None]):
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:  # noqa: D102
         self.epochs = max_iter
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-
-class Lines(Reporter):
-    """A line per epoch, for a log."""
 
     def on_pretrain_layer(self, layer: int, n_layers: int) -> None:  # noqa: D102
         self._print(f"pre-training layer {layer} of {n_layers}")
@@ -61,66 +51,18 @@ class Lines(Reporter):
         self.console.print(line, markup=False, soft_wrap=True)
 
 
-class Bar(Reporter):
-    """A bar over all epochs that moves with every batch, and below it the last epoch's errors."""
+class Bar(Progress):
+    """The bar of the callbacks, with errors in the words of the command line."""
 
     def __init__(self, console: Console, task: Task) -> None:
-        super().__init__(console, task)
-        self.display = Display(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[batch]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=console,
-            expand=True,
-            transient=True,
-            speed_estimate_period=600,
-        )
-        self.bar = self.display.add_task("starting", total=None, batch="", left="")
-        self.epoch, self.started = 0, False
+        super().__init__(console, transient=True)
+        self.task = task
 
-    def __enter__(self) -> Self:
-        self.display.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.display.stop()
-
-    def on_pretrain_layer(self, layer: int, n_layers: int) -> None:  # noqa: D102
-        self.display.update(self.bar, description=f"pre-training layer {layer} of {n_layers}")
-
-    def on_train_begin(self, training: Training) -> None:  # noqa: D102
-        self.epoch = training.epochs  # where it goes on from a checkpoint
-        self.started = False
-
-    def on_batch_end(self, batch: int, n_batches: int) -> None:  # noqa: D102
-        if not self.started:  # the time left is of the epochs, not the pre-training
-            self.started = True
-            self.display.reset(self.bar, total=self.epochs, batch="", left="left")
-        self.display.update(
-            self.bar,
-            description=f"epoch {self.epoch + 1}/{self.epochs}",
-            completed=self.epoch + batch / n_batches,
-            batch=f"batch {batch}/{n_batches}",
-        )
-
-    def on_epoch_end(self, network: Network, record: EpochRecord) -> None:  # noqa: D102
-        self.epoch += 1
-        self.display.status = Text(f"after epoch {record['epoch']}: {describe(record, self.task)}", style="dim")
+    def describe(self, record: EpochRecord) -> str:  # noqa: D102
+        return describe(record, self.task)
 
 
-class Display(Progress):
-    """A bar with a line of text below it."""
-
-    status: RenderableType = ""
-
-    def get_renderables(self) -> Iterable[RenderableType]:  # noqa: D102
-        yield self.make_tasks_table(self.tasks)
-        yield self.status
-
-
-def reporter(console: Console, task: Task) -> Reporter:
+def reporter(console: Console, task: Task) -> Callback:
     """Return a bar on a terminal, and lines elsewhere."""
     return Bar(console, task) if console.is_terminal else Lines(console, task)
 

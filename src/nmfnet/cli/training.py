@@ -158,10 +158,10 @@ def fit(model: BaseNMFNet, X: Any, y: Array, task: Task, callbacks: Sequence[Cal
         else:
             show(message, category, *rest, **others)
 
-    with warnings.catch_warnings(), reporter(console, task) as progress:
+    with warnings.catch_warnings():
         warnings.showwarning = note
         warnings.simplefilter("always", ConvergenceWarning)
-        model.callbacks = [*callbacks, progress]
+        model.callbacks = [*callbacks, reporter(console, task)]
         try:
             model.fit(X, y)
         except KeyboardInterrupt:

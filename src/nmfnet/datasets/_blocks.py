@@ -98,7 +98,8 @@ def _frames(path: Path, columns: Sequence[str] | None, numbers: int) -> Generato
             if ending == ".parquet":
                 from pyarrow.parquet import ParquetFile
 
-                file = opened.enter_context(ParquetFile(path))
+                # What is read ahead would be kept until the end: all of the file.
+                file = opened.enter_context(ParquetFile(path, pre_buffer=False, buffer_size=2**20))
                 known = file.schema_arrow.names
                 _check_there(columns or (), known, path)
                 wanted = known if columns is None else list(columns)

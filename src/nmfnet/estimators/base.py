@@ -156,7 +156,10 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
             hidden = self._check_parameters()
             data, validation = checked_data(self, X, y, sample_weight), None
             if X_val is not None:
-                validation = checked_data(self, X_val, y_val, sample_weight_val, reset=False, suffix="_val")
+                try:
+                    validation = checked_data(self, X_val, y_val, sample_weight_val, reset=False, suffix="_val")
+                except ValueError as error:  # of X and y
+                    raise ValueError(f"X_val, y_val: {error}") from error
             elif self.early_stopping:
                 data, validation = split(self, data)
             data, *others = self._weighted(data, *([] if validation is None else [validation]))
@@ -166,6 +169,10 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
         with self._unchanged_on_failure():
             hidden, first = self._check_parameters(), not hasattr(self, "network_")
+            if self.early_stopping:
+                raise ValueError("partial_fit has no epochs to choose from: it does not support early_stopping=True.")
+            if first and self.pretrain is not None:
+                raise ValueError("pretrain needs all samples, which partial_fit has not: fit first, or pretrain=None.")
             data = checked_data(self, X, y, sample_weight, reset=first, **encoding)
             partial_fit(self, hidden, self._weighted(data)[0])
         return self

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,6 +24,7 @@ from nmfnet.training import (
     Progress,
     Settings,
     Solver,
+    announced,
     epoch,
     planned,
     train,
@@ -60,7 +59,7 @@ def fit(
             network = new_network(estimator, solver, hidden, X, Y, weight, generator)
     settings.alpha = penalty(estimator.alpha, solver.default_alpha(network)) / scale
     settings.callbacks = [*settings.callbacks, *([tasks] if tasks else [])]
-    with announced(network, settings):
+    with announced(settings.callbacks, network, settings.max_iter):
         if not continued:
             pretrain(estimator, network, X, Y, generator, progress, settings)
         train(network, solver, X, Y, settings, progress, generator)
@@ -69,24 +68,13 @@ def fit(
         estimator.__dict__.pop(name, None)
 
 
-@contextmanager
-def announced(network: Network, settings: Settings) -> Iterator[None]:
-    """Tell the callbacks of the begin and, whatever happens, the end."""
-    for callback in settings.callbacks:
-        callback.on_fit_begin(network, settings.max_iter)
-    try:
-        yield
-    finally:
-        for callback in settings.callbacks:
-            callback.on_fit_end(network)
-
-
 def partial_fit(estimator: BaseNMFNet, hidden: list[int], data: Data) -> None:
     """One pass over some samples, with the averages of earlier calls."""
     first = not hasattr(estimator, "network_")
     device, solver = device_for(estimator.device, data.X), resolve(estimator.solver, SOLVERS)
     X, Y, weight = dense_where_needed(estimator, solver, data).on(device)
     settings = training_settings(estimator, solver, len(Y), weight)
+    settings.callbacks = []  # they are of a fit, with a begin and an end
     settings.alpha = penalty(estimator.alpha, 0.0)  # nobody knows how many samples it would be against
     goes_on = "_sweep" in estimator.__dict__
     generator = torch.Generator() if goes_on else generator_for(estimator.random_state)
@@ -105,6 +93,8 @@ def partial_fit(estimator: BaseNMFNet, hidden: list[int], data: Data) -> None:
     if record is None:
         raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
     estimator.history_ = [*history, record]
+    if estimator.verbose:
+        PrintLog().on_epoch_end(network, record)
     estimator.network_ = network.with_weights(sweep.weights())
     estimator._sweep, estimator._random_ = sweep, generator.get_state()
 

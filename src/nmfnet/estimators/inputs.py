@@ -12,6 +12,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from nmfnet.linalg import all_finite
 from nmfnet.network import Network
 from nmfnet.sparse import SparseRows
 
@@ -93,7 +94,7 @@ def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool) -> Tensor:
         raise ValueError("X is a sparse tensor; pass a dense one or a scipy.sparse matrix.")
     if X.dtype not in (torch.float32, torch.float64):
         X = X.to(torch.float32 if X.is_floating_point() else torch.float64)
-    if not bool(X.isfinite().all()):
+    if not all_finite(X):
         what = "NaN" if bool(X.isnan().any()) else "infinity"
         raise ValueError(f"Input X contains {what}.")
     # Number and names of features, by scikit-learn's own words: from a view of one row without its numbers.

@@ -25,28 +25,38 @@ def check_parameters(estimator: BaseNMFNet) -> list[int]:
     hidden = list(sizes) if isinstance(sizes, Iterable) else [sizes]
     for size in hidden:
         at_least("hidden_layer_sizes", size, 1, Integral)
-    for name, lowest, kind in (
-        ("max_iter", 1, Integral), ("tol", 0, Real), ("n_iter_no_change", 1, Integral),
-    ):  # fmt: skip
-        at_least(name, getattr(estimator, name), lowest, kind)
-    between("l1_ratio", estimator.l1_ratio, 0, 1)
-    if estimator.max_time is not None:
-        at_least("max_time", estimator.max_time, 0, Real, otherwise="None")
+    check_training(**{name: getattr(estimator, name) for name in TRAINING})
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         boolean(name, getattr(estimator, name))
     if estimator.early_stopping:
         between("validation_fraction", estimator.validation_fraction, 0, 1, open_low=True, open_high=True)
-    if estimator.batch_size != "auto":
-        at_least("batch_size", estimator.batch_size, 1, Integral, otherwise="'auto'")
     if estimator.alpha != "auto":
         at_least("alpha", estimator.alpha, 0, Real, otherwise="'auto'")
     activations_named(estimator.activation, len(hidden))
-    Choice("solver", SOLVERS).check(estimator.solver)
     Choice("pretrain", PRETRAININGS, optional=True).check(estimator.pretrain)
-    callbacks = estimator.callbacks if estimator.callbacks is not None else ()
-    if not isinstance(callbacks, Sequence) or not all(isinstance(callback, Callback) for callback in callbacks):
-        raise ValueError(f"callbacks must be None or a sequence of nmfnet.Callback; got {estimator.callbacks!r}.")
     return [int(size) for size in hidden]
+
+
+TRAINING = ("solver", "l1_ratio", "batch_size", "max_iter", "max_time", "tol", "n_iter_no_change", "callbacks")
+
+
+def check_training(
+    solver: Any, l1_ratio: Any, batch_size: Any, max_iter: Any, max_time: Any, tol: Any, n_iter_no_change: Any,
+    callbacks: Any,
+) -> None:  # fmt: skip
+    """Refuse unfit parameters of any training, naming them."""
+    Choice("solver", SOLVERS).check(solver)
+    between("l1_ratio", l1_ratio, 0, 1)
+    if batch_size != "auto":
+        at_least("batch_size", batch_size, 1, Integral, otherwise="'auto'")
+    at_least("max_iter", max_iter, 1, Integral)
+    if max_time is not None:
+        at_least("max_time", max_time, 0, Real, otherwise="None")
+    at_least("tol", tol, 0, Real)
+    at_least("n_iter_no_change", n_iter_no_change, 1, Integral)
+    listed = isinstance(callbacks, Sequence) and all(isinstance(callback, Callback) for callback in callbacks)
+    if callbacks is not None and not listed:
+        raise ValueError(f"callbacks must be None or a sequence of nmfnet.Callback; got {callbacks!r}.")
 
 
 def batch_size(asked: int | str, n: int, default: int) -> int:

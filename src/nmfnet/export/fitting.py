@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -13,11 +14,14 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from nmfnet._parameters import Choice, at_least, resolve
+from nmfnet._parameters import at_least, resolve
+from nmfnet.estimators.inputs import to_tensor
+from nmfnet.estimators.parameters import check_training
 from nmfnet.export.sequential import Layers, layers_of
+from nmfnet.linalg import all_finite
 from nmfnet.network import Network
 from nmfnet.scaling import target_scaling
-from nmfnet.training import SOLVERS, Callback, EpochRecord, PrintLog, Progress, Settings, Solver, train
+from nmfnet.training import SOLVERS, Callback, EpochRecord, PrintLog, Progress, Settings, Solver, announced, train
 from nmfnet.training.relaxed import Relaxed
 
 Kind = Literal["classes", "labels", "real"]
@@ -38,7 +42,7 @@ def fit_module(
     n_iter_no_change: int = 10,
     random_state: int | np.random.RandomState | None = None,
     verbose: bool = False,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback] | None = None,
 ) -> list[EpochRecord]:
     """Train a PyTorch module in place, from the weights it has, without autograd.
 
@@ -87,26 +91,22 @@ def fit_module(
     >>> bool(accuracy > 0.98)
     True
     """
-    Choice("solver", SOLVERS).check(solver)
+    check_training(solver, l1_ratio, batch_size, max_iter, max_time, tol, n_iter_no_change, callbacks)
+    at_least("alpha", alpha, 0, Real)
     layers = layers_of(module)
     chosen = _with_dropout(layers) if solver == "relaxed" else resolve(solver, SOLVERS)
     X_checked, Y, kind = _checked(layers, X, y)
-    for name, value, lowest in (("max_iter", max_iter, 1), ("n_iter_no_change", n_iter_no_change, 1)):
-        at_least(name, value, lowest, (int, np.integer))
-    if batch_size != "auto":
-        at_least("batch_size", batch_size, 1, (int, np.integer), otherwise="'auto'")
     n = len(X_checked)
     settings = Settings(
         batch_size=chosen.default_batch_size(n) if isinstance(batch_size, str) else min(n, int(batch_size)),
         max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
         alpha=float(alpha), l1_ratio=float(l1_ratio), error=ERRORS[kind],
-        callbacks=[*callbacks, *([PrintLog()] if verbose else [])],
+        callbacks=[*(callbacks or ()), *([PrintLog()] if verbose else [])],
     )  # fmt: skip
     network, progress = _network(layers, chosen, X_checked, Y, kind), Progress()
-    for callback in settings.callbacks:
-        callback.on_fit_begin(network, max_iter)
     generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
-    train(network, chosen, X_checked, Y, settings, progress, generator)
+    with announced(settings.callbacks, network, max_iter):
+        train(network, chosen, X_checked, Y, settings, progress, generator)
     wide = _wide(network)
     if layers.inputs is not None:  # a module of its own
         wide.inputs = None
@@ -140,15 +140,15 @@ def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
     """Inputs (n, n_0) and targets (n, k) where the module is, and what the targets are."""
     weight = layers.linear[0].weight
     k = layers.linear[-1].out_features
-    X_checked = _tensor(X).to(weight.device, weight.dtype)
+    X_checked = _tensor(X, "X").to(weight.device, weight.dtype)
     if layers.flatten and X_checked.ndim > 2:
         X_checked = X_checked.flatten(1)
     n_0 = layers.linear[0].in_features if layers.inputs is None else len(layers.inputs.shift)
     if X_checked.ndim != 2 or X_checked.shape[1] != n_0 or not len(X_checked):
         raise ValueError(f"X has shape {tuple(X_checked.shape)}, but module takes (n_samples, {n_0}).")
-    if not bool(X_checked.isfinite().all()):
+    if not all_finite(X_checked):
         raise ValueError(f"X has values that are not finite in {weight.dtype}.")
-    targets = _tensor(y).to(weight.device)
+    targets = _tensor(y, "y").to(weight.device)
     if targets.ndim not in (1, 2) or len(targets) != len(X_checked):
         raise ValueError(f"X has {len(X_checked)} samples, but y the shape {tuple(targets.shape)}.")
     Y, kind = _targets(targets, k, weight.dtype)
@@ -158,8 +158,13 @@ def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
     return X_checked, Y, kind
 
 
-def _tensor(data: Any) -> Tensor:
-    return data.detach() if isinstance(data, Tensor) else torch.as_tensor(np.asarray(data))
+def _tensor(data: Any, name: str) -> Tensor:
+    if isinstance(data, Tensor):
+        return data.detach()
+    array = np.asarray(data)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be numbers; got an array of dtype {array.dtype}.")
+    return to_tensor(array)
 
 
 def _targets(y: Tensor, k: int, dtype: torch.dtype) -> tuple[Tensor, Kind]:

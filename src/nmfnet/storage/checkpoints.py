@@ -117,8 +117,7 @@ class Checkpoint(Callback):
         self._training = self._found = None
 
     def on_batch_end(self, batch: int, n_batches: int) -> None:  # noqa: D102
-        if self._training is None:  # one call of partial_fit
-            return
+        assert self._training is not None
         self._batches += 1
         if batch == n_batches if self.every is None else self._batches % self.every == 0:
             self._write(self._training)

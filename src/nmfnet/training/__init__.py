@@ -1,7 +1,7 @@
 """Training: the sweeps, the one loop, and the pre-training."""
 
 from nmfnet.training.alternating import Pinv
-from nmfnet.training.callbacks import Callback, EpochRecord, PrintLog
+from nmfnet.training.callbacks import Callback, EpochRecord, PrintLog, announced
 from nmfnet.training.loop import Progress, Settings, Solver, Sweep, epoch, planned, train
 from nmfnet.training.pretraining import NMFPretraining
 from nmfnet.training.relaxed import Relaxed
@@ -24,6 +24,7 @@ __all__ = [
     "Solver",
     "Sweep",
     "Training",
+    "announced",
     "epoch",
     "planned",
     "train",

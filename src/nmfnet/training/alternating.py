@@ -57,6 +57,7 @@ class Pinv(BaseEstimator):
     delta_x: float = 5e-3
     first_layer: Literal["data", "batch"] = "data"
 
+    fewest_samples: ClassVar[int] = 1
     keeps_state: ClassVar[bool] = False
     takes_sparse: ClassVar[bool] = False  # it decomposes X, and what remains is dense
     penalizes_bias: ClassVar[bool] = True

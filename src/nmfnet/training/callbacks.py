@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypedDict
 
 from nmfnet.network import Network
@@ -73,6 +75,20 @@ class Callback:
 
     def on_fit_end(self, network: Network) -> None:
         """Called once, also where the training failed; weights put into `network` are those of the fitted model."""
+
+
+@contextmanager
+def announced(callbacks: Sequence[Callback], network: Network, max_iter: int) -> Iterator[None]:
+    """Tell callbacks of the begin and, whatever happens, those that heard of it of the end."""
+    begun = []
+    try:
+        for callback in callbacks:
+            callback.on_fit_begin(network, max_iter)
+            begun.append(callback)
+        yield
+    finally:
+        for callback in begun:
+            callback.on_fit_end(network)
 
 
 class PrintLog(Callback):

@@ -78,6 +78,7 @@ class Sweep(Protocol):
 class Solver(Protocol):
     """What the loop and the estimators ask of a solver's settings; see :class:`nmfnet.Pinv` for one."""
 
+    fewest_samples: ClassVar[int]  # in a batch, with which it learns well
     keeps_state: ClassVar[bool]  # whether a sweep can go on with other data
     takes_sparse: ClassVar[bool]  # whether X may be SparseRows
     penalizes_bias: ClassVar[bool]  # whether the L2 part of the penalty includes the biases
@@ -193,6 +194,13 @@ def train(
         If the first epoch ends with non-finite weights.  Later, training stops with a
         DivergenceWarning and the weights of the last good epoch.
     """
+    if settings.batch_size < min(len(X), solver.fewest_samples):
+        warnings.warn(
+            f"batch_size={settings.batch_size} gives each step too few samples to learn well from: "
+            f"take {solver.fewest_samples} or more, or 'auto'.",
+            UserWarning,
+            stacklevel=5,
+        )
     validated = settings.validation is not None and settings.early_stopping
     best = Best(settings.tol * _unit(network), "val_error") if validated else Best(settings.tol, "objective")
     good, sweep = list(network.weights), None

@@ -91,6 +91,8 @@ class Relaxed(BaseEstimator):
     explained_variance: float = 0.96
     label_smoothing: float = 0.2
 
+    # The length of a step is relative to its batch: with fewer, samples that are fitted move as far as others.
+    fewest_samples: ClassVar[int] = 8
     keeps_state: ClassVar[bool] = True
     takes_sparse: ClassVar[bool] = True
     penalizes_bias: ClassVar[bool] = False
