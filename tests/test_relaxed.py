@@ -256,7 +256,8 @@ def test_the_automatic_penalty_is_of_tables_and_grows_with_the_inputs_of_a_unit(
     assert alpha([8, 8, 8], columns) == pytest.approx(0.07 * 8)
     assert alpha([8, 16, 2], columns) == pytest.approx(0.07 * (8 * 16 + 16 * 2) / 18)
     assert alpha([8, 8, 8], columns, "identity") == pytest.approx(0.02 * 8)
-    assert alpha([8, 8, 8], components) == alpha([8, 8, 8], None) == 0
+    pixels = Scaling(torch.full((8,), 3.0), torch.full((8,), 0.25))
+    assert alpha([8, 8, 8], components) == alpha([8, 8, 8], pixels) == alpha([8, 8, 8], None) == 0
 
 
 def testauto_noise():

@@ -49,6 +49,17 @@ def test_columns_of_one_unit_keep_their_proportions(dtype):
     torch.testing.assert_close(scaled.mean(0), torch.zeros(10, dtype=dtype), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_which_columns_are_scaled_one_by_one(unit):
+    """Those of a table, standardized by the user or by us; not pixels, in whatever unit."""
+    X, small = table(), pixels(n=30)
+    small[:, 4] = 0.0
+    standardized = (X - X.mean(0)) / X.std(0)
+    assert input_scaling(X * unit, 0.93).by_column and input_scaling(standardized * unit, 0.93).by_column
+    assert not input_scaling(small * unit, 0.93).by_column
+    assert not input_scaling(pixels() * unit, 0.93).by_column  # projected
+
+
 def test_the_caller_keeps_its_data():
     for X in (table(), pixels()):
         copy = X.clone()

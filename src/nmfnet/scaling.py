@@ -14,6 +14,7 @@ from nmfnet.sparse import SparseRows
 
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column.
 SAME_UNIT = 2.0
+NEAR = 0.5  # in units of the common scale: pixels and counts have means farther from 0
 # Directions that are always kept, and the widest input whose covariance matrix is formed.
 FEWEST, WIDEST = 64, 8192
 ENOUGH = 10_000  # samples for a covariance matrix; four times the width where that is more
@@ -59,6 +60,15 @@ class Scaling:
     def compression(self) -> float:
         """Share r / n of the dimensions that is kept."""
         return self.n_out / len(self.factor)
+
+    @property
+    def by_column(self) -> bool:
+        """Whether columns are scaled one by one: here, or before, which leaves them with means near 0."""
+        factor = self.factor[self.factor != 0]
+        if self.projects or not len(factor):
+            return False
+        offset = (self.shift * self.factor).square().mean().sqrt()
+        return not bool((factor == factor[0]).all()) or float(offset) < NEAR
 
     def on(self, device: torch.device | str) -> Scaling:
         """The same on a device."""

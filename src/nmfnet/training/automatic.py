@@ -13,13 +13,13 @@ PRIOR = {"softmax": 0.07, "sigmoid": 0.07, "identity": 0.02}  # penalty, for eac
 
 
 def auto_alpha(network: Network) -> float:
-    """Penalty of weights whose inputs are scaled column by column, as in tables; 0 for images, which are masked.
+    """Penalty of weights whose inputs are scaled column by column, as in tables; 0 for pixels, which share a unit.
 
     A penalty is the inverse of a variance that weights are expected to have.  He's is 2 / n for n inputs of a unit;
     that of a trained network is larger, by a factor that was measured with 256 units a layer.
     """
     inputs = network.inputs
-    if inputs is None or inputs.projects:
+    if inputs is None or not inputs.by_column:
         return 0.0
     mean_fan_in = sum(W.numel() for W in network.weights) / sum(W.shape[1] for W in network.weights)
     return PRIOR[network.output.name] * mean_fan_in
