@@ -6,13 +6,14 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 import nmfnet
 from nmfnet import (
     NMF,
+    DivergenceError,
     NMFAutoencoder,
     NMFNetClassifier,
     NMFNetRegressor,
@@ -72,9 +73,14 @@ def fitted(draw):
         y = draw(st.sampled_from(LABELS))
         classes = None if y.ndim == 2 else {label: i + 0.5 for i, label in enumerate(np.unique(y).tolist())}
         class_weight = draw(st.sampled_from([None, classes and "balanced", classes]))
-        return NMFNetClassifier(**options, class_weight=class_weight).fit(given, y), X
-    y = X @ rng.normal(size=(4, draw(st.integers(1, 3))))
-    return NMFNetRegressor(**options).fit(given, y[:, 0] if y.shape[1] == 1 else y), X
+        model = NMFNetClassifier(**options, class_weight=class_weight)
+    else:
+        y = (X @ rng.normal(size=(4, draw(st.integers(1, 3))))).squeeze()
+        model = NMFNetRegressor(**options)
+    try:
+        return model.fit(given, y), X
+    except DivergenceError:  # of one in ten thousand: no model, by its name
+        reject()
 
 
 def predicted(model, X):
@@ -115,16 +121,21 @@ def test_every_form_predicts_the_same(tmp_path_factory, case):
 
 
 def tolerance(module, X):
-    """1e-5 of the outputs, and more for a network in which units cancel: what float32's rounding of each layer does.
+    """1e-5 of the outputs, or more for a network in which units cancel: what float32's rounding of each layer does.
 
     Of the module alone, in float64 with that rounding put in: whether it is the right module plays no part.
     """
     exact, X = deepcopy(module).double(), torch.from_numpy(X).double()
     outputs, eps = exact(X), torch.finfo(torch.float32).eps
+    generator = torch.Generator().manual_seed(0)
+
+    def rounded(layer, inputs, z):
+        return z + eps * z.abs().clamp(min=1) * torch.empty_like(z).uniform_(-1, 1, generator=generator).sign()
+
     for layer in exact:
-        layer.register_forward_hook(lambda _, __, z: z + eps * z.abs().clamp(min=1) * torch.randn_like(z).sign())
+        layer.register_forward_hook(rounded)
     spread = max(float((exact(X) - outputs).abs().max()) for _ in range(3))
-    return 1e-5 * max(1.0, float(outputs.abs().max())) + 30 * spread
+    return max(1e-5 * max(1.0, float(outputs.abs().max())), 10 * spread)
 
 
 def computed(path, X, name="variable"):
