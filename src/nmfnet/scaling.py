@@ -64,11 +64,12 @@ class Scaling:
     @property
     def by_column(self) -> bool:
         """Whether columns are scaled one by one: here, or before, which leaves them with means near 0."""
-        factor = self.factor[self.factor != 0]
-        if self.projects or not len(factor):
+        varies = self.factor != 0
+        if self.projects or not bool(varies.any()):
             return False
-        offset = (self.shift * self.factor).square().mean().sqrt()
-        return not bool((factor == factor[0]).all()) or float(offset) < NEAR
+        factor, shift = self.factor[varies], self.shift[varies]
+        same_unit = bool((factor == factor[0]).all())
+        return not same_unit or float((shift * factor).square().mean().sqrt()) < NEAR
 
     def on(self, device: torch.device | str) -> Scaling:
         """The same on a device."""
