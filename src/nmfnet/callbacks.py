@@ -114,8 +114,9 @@ class Progress(Callback):
 
     def describe(self, record: EpochRecord) -> str:
         """What is shown of an epoch."""
+        values = numbers(record)
         names = ("train_loss", "train_error", "val_loss", "val_error")
-        return ", ".join(f"{name} {record[name]:.4g}" for name in names if name in record)  # type: ignore[literal-required]
+        return ", ".join(f"{name} {values[name]:.4g}" for name in names if name in values)
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:  # noqa: D102
         try:
@@ -226,5 +227,5 @@ class MLflowLogger(Callback):
 
 
 def numbers(record: EpochRecord) -> dict[str, float]:
-    """What is plotted of an epoch: all but its number."""
+    """What is shown of an epoch: all but its number."""
     return {name: float(value) for name, value in record.items() if name != "epoch"}  # type: ignore[arg-type]

@@ -30,8 +30,8 @@ TEMPLATE = """{what}
         Strength of the penalty ``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` on the weights of
         every layer, against the loss summed over all samples.  With "pinv" the L2 part includes the biases.
         "auto", where the columns of X are scaled one by one as those of tables are, is 0.07 times the mean number of
-        inputs of a unit for classes and labels, and 0.02 times it for real targets; 0 for images, whose inputs are
-        masked instead, for "pinv", for `pretrain` and in `partial_fit`.
+        inputs of a unit for classes and labels, and 0.02 times it for real targets; 0 for images and
+        counts, whose columns share a unit, for "pinv", for `pretrain` and in `partial_fit`.
     l1_ratio : float, default=0
         Share of L1 in the penalty, between 0 and 1; L1 makes weights sparse, exactly so with "pinv".
     batch_size : int or "auto", default="auto"
