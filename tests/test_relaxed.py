@@ -101,7 +101,7 @@ def test_momentum(output, bias):
     assert_same_course(problem, (8, 5), 30)
 
 
-def testauto_momentum_is_for_real_targets_and_with_smaller_steps():
+def test_auto_momentum_is_for_real_targets_and_with_smaller_steps_to_nearer_targets():
     sweeps = [
         RelaxedSweep(Relaxed(), network_of([np.ones((3, 2))], output=name), Plan()) for name in ("identity", "softmax")
     ]
@@ -109,9 +109,10 @@ def testauto_momentum_is_for_real_targets_and_with_smaller_steps():
     short = [RelaxedSweep(Relaxed(), network_of([np.ones((3, 2))]), Plan(n_updates=n)).momentum for n in (1, 20, 200)]
     assert short == pytest.approx([0, 0.5, 0.9])
     assert sweeps[0].delta == pytest.approx(0.4 * sweeps[1].delta)
+    assert [sweep.tau for sweep in sweeps] == [0.01, 0.1]
 
 
-def testauto_dropout_follows_weights_for_each_target_value():
+def test_auto_dropout_follows_weights_for_each_target_value():
     """weights / (weights + values), of at most 0.3 / sqrt(layers), half for real targets; less than 1 % is none."""
     for output, most in (("softmax", 0.3 / 2**0.5), ("sigmoid", 0.3 / 2**0.5), ("identity", 0.15 / 2**0.5)):
         network = network_of([np.ones((3, 4)), np.ones((5, 2))], output=output)
@@ -121,7 +122,7 @@ def testauto_dropout_follows_weights_for_each_target_value():
         assert shares == pytest.approx([22 / 24, 0.5, 0])
 
 
-def testauto_delta_is_that_of_the_plan():
+def test_auto_delta_is_that_of_the_plan():
     problem = reference.Problem("tanh", "softmax", True, 0.2, delta=0.1, n_updates=200)
     assert_same_course(problem, (8,), 5, delta="auto")
     assert auto_delta(None, 0.0) == auto_delta(10**6, 0.0) == STEADY
@@ -260,7 +261,7 @@ def test_the_automatic_penalty_is_of_tables_and_grows_with_the_inputs_of_a_unit(
     assert alpha([8, 8, 8], components) == alpha([8, 8, 8], pixels) == alpha([8, 8, 8], None) == 0
 
 
-def testauto_noise():
+def test_auto_noise():
     def scaling(*shape):
         return Scaling(torch.zeros(200), torch.ones(*shape))
 
@@ -305,7 +306,7 @@ def test_watch_that_begins_with_numbers_that_are_not_finite():
     ("name", "values"),
     [
         ("delta", [0, -0.1, 1.1, "large", None, True, float("nan")]),
-        ("tau", [0, 2, "auto"]),
+        ("tau", [0, 2, "far"]),
         ("damping", [-1, float("inf"), "auto"]),
         ("noise", [-0.1, 1, 1.5, "much", None]),
         ("dropout", [-0.1, 1, "much"]),

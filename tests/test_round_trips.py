@@ -30,7 +30,8 @@ onnxruntime = pytest.importorskip("onnxruntime")
 NAMES = st.sampled_from(sorted(ACTIVATIONS))
 UNIT = st.floats(0, 0.875)
 RELAXED = st.builds(
-    Relaxed, delta=st.just("auto") | st.floats(0.01, 0.3), tau=st.floats(0.01, 1), damping=st.floats(0.1, 10),
+    Relaxed, delta=st.just("auto") | st.floats(0.01, 0.3), tau=st.just("auto") | st.floats(0.01, 1),
+    damping=st.floats(0.1, 10),
     noise=st.just("auto") | UNIT, dropout=UNIT, averaging=st.floats(0, 20), standardize=st.booleans(),
     explained_variance=st.floats(0.5, 1), label_smoothing=UNIT,
 )  # fmt: skip

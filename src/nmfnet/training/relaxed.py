@@ -28,6 +28,7 @@ from nmfnet.training.resuming import State
 from nmfnet.training.watch import Watch
 
 MOMENTUM = 0.9  # where the residuals have little noise
+FAR, NEAR = 0.1, 0.01  # the targets of classes and labels, and real ones
 LEAST = 0.01  # size of the outputs that steps are at least relative to
 ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
 FOLLOW = 0.02  # least weight of the newest weights in the average where there is no end, so that it follows changes
@@ -50,8 +51,9 @@ class Relaxed(BaseEstimator):
         the running Gram matrix tells.  It falls linearly to 0 over the planned updates; without a plan
         (`partial_fit`) it stays.  Above 0.05 a step is taken partly at once and partly by averaging.
         "auto" is 20 / updates, within [0.05, 0.3], times ``1 - 2/3 momentum``.
-    tau : float, default=0.1
-        How far the targets go: those of the top layer are ``A + tau (Y - g(A))``.
+    tau : float or "auto", default="auto"
+        How far the targets go: those of the top layer are ``A + tau (Y - g(A))``.  "auto" is 0.1 for classes and
+        labels, and 0.01 for real targets: with far ones units that are off are raised only, until they never are.
     damping : float, default=1
         Tikhonov term of the least-squares steps, relative to the mean diagonal of the Gram matrix.
     noise : float or "auto", default="auto"
@@ -81,7 +83,7 @@ class Relaxed(BaseEstimator):
     """
 
     delta: float | Literal["auto"] = "auto"
-    tau: float = 0.1
+    tau: float | Literal["auto"] = "auto"
     damping: float = 1.0
     noise: float | Literal["auto"] = "auto"
     dropout: float | Literal["auto"] = "auto"
@@ -104,7 +106,8 @@ class Relaxed(BaseEstimator):
         """Refuse unfit settings, naming them."""
         if self.delta != "auto":
             between("delta", self.delta, 0, 1, open_low=True)
-        between("tau", self.tau, 0, 1, open_low=True)
+        if self.tau != "auto":
+            between("tau", self.tau, 0, 1, open_low=True)
         check_settings(damping=self.damping, averaging=self.averaging)
         for name in ("noise", "dropout", "momentum", "label_smoothing"):
             if name == "label_smoothing" or getattr(self, name) != "auto":
@@ -202,6 +205,13 @@ class RelaxedSweep:
         return MOMENTUM if planned is None else max(0.0, min(MOMENTUM, 1 - 10 / max(1, planned)))
 
     @property
+    def tau(self) -> float:
+        """How far the targets go: by default not as far for real ones."""
+        if self.settings.tau != "auto":
+            return float(self.settings.tau)
+        return NEAR if self.network.output.name == "identity" else FAR
+
+    @property
     def anchor(self) -> float:
         """Share of the average in the working weights: so large that they move by at most STEADY at once."""
         return max(0.0, 1 - STEADY / self.delta)
@@ -228,7 +238,7 @@ class RelaxedSweep:
         if self.updates % CHECK == 0 and not self.watch.good(loss(outputs, Y), self.average, sample_weight):
             self._take_back()
             return network.original_outputs(outputs)
-        E = self.settings.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
+        E = self.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
         steps: list[Tensor] = [E] * len(W)
         for layer in reversed(range(len(W))):
             steps[layer] = self._step(layer, Z[layer], E, A[layer], sample_weight)
@@ -269,7 +279,7 @@ class RelaxedSweep:
 
     def _step(self, layer: int, Z: Tensor, E: Tensor, A: Tensor, sample_weight: Tensor | None) -> Tensor:
         """Damped least-squares step D on E, scaled so that Z D is a fraction delta of A in size."""
-        penalty = self.plan.alpha / self.plan.n_samples * self.settings.tau if self.plan.alpha else 0.0
+        penalty = self.plan.alpha / self.plan.n_samples * self.tau if self.plan.alpha else 0.0
         pull, l1 = None, self.plan.l1_ratio
         if penalty:
             W = self.network.weights[layer]
