@@ -35,7 +35,7 @@ def toy(classification=True, outputs=3):
 CLASSES = Task("toy", toy, (16, 8), 5, tags=("tables",), rungs=((4, 0.4), (2, 1.0)))
 TARGETS = Task("toy-targets", partial(toy, classification=False), (16, 8), 5, "RMSE", tags=("tables",))
 CODE = Task("toy-code", partial(toy, classification=False), (8, 2, 8), 4, "squared error", linear=(1,))
-NO_SEARCH = Solver("plain", lambda *_: None, {}, {}, lambda: "1")
+NO_SEARCH = Solver("plain", lambda *_: None, {}, {}, lambda task: "1")
 
 
 @pytest.fixture

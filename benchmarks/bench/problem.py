@@ -105,12 +105,12 @@ class Solver:
     supports : callable
         Whether the solver can run a task.
     version : callable
-        Stored runs of another version are stale.
+        Of a task: stored runs of another version are stale.
     """
 
     name: str
     fit: Callable[[Problem, Settings, int, Objective], None]
     settings: Mapping[str, Any]
     space: Mapping[str, tuple[Any, ...]]
-    version: Callable[[], str]
+    version: Callable[[Task], str]
     supports: Callable[[Task], bool] = lambda task: True

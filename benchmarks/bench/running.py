@@ -87,7 +87,7 @@ def run_one(store: Store, tuning: Path, asked: argparse.Namespace, task: Task, s
     """Make and store a run, unless it is there; whether it was made."""
     settings, source = settings_for(tuning, task, solver, asked.settings)
     name = run_name(solver, source, asked)
-    key = {**task.key(), "settings": settings, "solver_version": solver.version()}
+    key = {**task.key(), "settings": settings, "solver_version": solver.version(task)}
     if not asked.epochs and store.state(task.name, name, seed, key, asked.timed) == "stored":
         return False
     data, epochs = loaded(task.load), asked.epochs or task.epochs

@@ -76,7 +76,7 @@ def tune(folder: Path, task: Task, solver: Solver, name: str, alone: bool = Fals
     log = {
         "task": task.name,
         "solver": solver.name,
-        "key": {**task.key(), "version": f"{task.version}-{solver.version()}", "precision": name},
+        "key": {**task.key(), "version": f"{task.version}-{solver.version(task)}", "precision": name},
         "space": dict(solver.space),
         "rungs": rungs,
         "seed": SEED,

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..objective import Objective, Predict
-from ..problem import Array, Problem, Settings
+from ..problem import Array, Problem, Settings, Task
 
 VERSION = "1"  # bump when a run would come out differently
 STEPS = 20  # at least so many an epoch, whatever the batch size: small tables need them
@@ -35,7 +35,7 @@ SETTINGS: Settings = {"batch": 128, "schedule": "one-cycle", "noise": 0.0, "drop
 MakeOptimizers = Callable[[list[Tensor], list[Tensor], Settings], Sequence[torch.optim.Optimizer]]
 
 
-def version() -> str:
+def version(task: Task) -> str:
     """Version of these solvers: their results also depend on PyTorch's, which each run stores."""
     return VERSION
 

@@ -57,7 +57,7 @@ def fit_linear(problem: Problem, settings: Settings, seed: int, objective: Objec
     objective.record(1, predictor(model.fit(problem.train.X, targets(problem)), problem))
 
 
-def version() -> str:
+def version(task: Task) -> str:
     """Version of scikit-learn."""
     return str(sklearn.__version__)
 
