@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from nmfnet.decomposition import input as given
+from nmfnet.decomposition.exchange import exchanges, is_large_sparse
 from nmfnet.decomposition.input import Input
 from nmfnet.decomposition.online import NEAR, Online
 from nmfnet.decomposition.portable import PortableFactorization
@@ -114,7 +115,8 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         data = self._input(X, weights, reset=True)
         k = self._rank(data, H)
         problem = self._problem(data, k)
-        Z, components = self._start_on_sample(data, k, problem) or self._start(data, k, W, H, self._generator())
+        start = self._start_on_sample(data, k, problem) or self._start_by_exchanges(data, k, problem)
+        Z, components = start or self._start(data, k, W, H, self._generator())
         if self.batch_size is None:
             callback = self._announce if self.verbose else None
             result = alternate(problem, Z, components, int(self.max_iter), float(self.tol), callback)
@@ -130,7 +132,7 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         last = check_finite(problem.sweep(Z, components, Z, until=tolerance(components)))
         self._keep(components, data.scale)
         self._memory = last.Q, last.S
-        self.objective_ = last.objective / data.scale**2
+        self.objective_ = last.objective / data.scale / data.scale
         self.reconstruction_err_ = self._error(data, Z, components, last)
         return given.to_numpy(Z.T)
 
@@ -284,6 +286,16 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         Z = self._zero_start(data, k)
         problem.sweep(Z, H, Z, until=NEAR)
         return (Z, H) if bool(H.any(1).all()) else None  # all data may need what the sample does not
+
+    def _start_by_exchanges(self, data: Input, k: int, problem: Problem) -> tuple[Tensor, Tensor] | None:
+        """Starting factors of large sparse data, found in single precision; None for others."""
+        alone = self.init == "custom" or self.batch_size is not None or problem.multiplicative or self.signed
+        if alone or not is_large_sparse(data.data, k) or data.row_weights is not None:
+            return None
+        part = data.rows(slice(None), single=True)
+        Z, H = self._start(part, k, None, None, self._generator())
+        Z, H = exchanges(lambda size: self._problem(part, size), part.sparse, Z, H, int(self.max_iter))
+        return Z.to(data.data.like), H.to(data.data.like)
 
     def _zero_start(self, data: Input, k: int) -> Tensor:
         return data.data.like.new_zeros(k, data.shape[0])

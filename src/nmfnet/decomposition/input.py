@@ -63,6 +63,12 @@ class Input:
         assert isinstance(self.data, DenseData)
         return self.data
 
+    @property
+    def sparse(self) -> SparseData:
+        """The data, where it is known to be sparse."""
+        assert isinstance(self.data, SparseData)
+        return self.data
+
     def rows(self, rows: slice | NDArray[np.intp], single: bool = False) -> Input:
         """The same of some of the rows; `single`: in single precision, unless its range is too small for them."""
         device, dtype = self.data.like.device, self.X.dtype

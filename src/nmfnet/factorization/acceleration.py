@@ -6,6 +6,7 @@ from collections.abc import Callable
 from numbers import Integral
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from nmfnet._parameters import at_least
@@ -98,7 +99,8 @@ def alternate(
             return Alternation(Z, H, last, n_iter, False)
         H_before, H_plain = H_plain, problem.h_step(H, last)
         beta = 0.0 if problem.multiplicative else min(MOST, (t - 1) / (t + DELAY))
-        trial = H_plain + beta * (H_plain - H_before)
+        trial = torch.lerp(H_before, H_plain, 1 + beta)
+        del H_before
         if not problem.signed:
             trial.clamp_(min=0)
         start = other.lerp_(Z, 1 + beta).clamp_(min=0) if beta else Z  # lerp leaves the ones of a bias exact

@@ -274,7 +274,7 @@ def solve_symmetric(S: Tensor, Q: Tensor, delta: float = 0.0) -> Tensor:
 
 def dot(A: Tensor, B: Tensor) -> float:
     """Sum of the products of entries, added up in float64."""
-    return float((A * B).sum(dtype=torch.float64))
+    return float(sum((a * b).sum(dtype=torch.float64) for a, b in zip(A, B, strict=True)))
 
 
 def ratio(squares: float, size: float) -> float:

@@ -1,0 +1,106 @@
+"""Large sparse data: components of little use give way to what the residual shows, before the fit proper.
+
+Coordinate descent ends in one of many nearly equal minima: a frequent word, or a topic, has a component of its own or
+not, and no small step changes that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from nmfnet.factorization.acceleration import Problem, alternate
+from nmfnet.factorization.data import Data, SparseData
+
+SMALLEST = 512  # rows and columns from which on it pays
+PASSES = 5  # at most: before the first exchange, with more components, and again with as many as before
+ROUNDS, SHARE = 2, 2  # exchanges; each tries one component more for so many
+ITERATIONS, ALIKE = 5, 0.5  # of the power method; the cosine from which on two rank-one parts are the same
+
+
+def is_large_sparse(data: Data, k: int) -> bool:
+    """Whether exchanges of k components pay."""
+    return isinstance(data, SparseData) and min(data.shape) >= max(SMALLEST, 2 * k)
+
+
+def exchanges(problem: Callable[[int], Problem], data: SparseData, Z: Tensor, H: Tensor, most: int) -> list[Tensor]:
+    """Factors whose objective is not larger than some passes from the start lead to, mostly lower.
+
+    In each round nonnegative parts of the residual become additional components, half as many as there are, and after
+    some passes as many of all that cost least to miss are left out.  What is no better after some passes more is taken
+    back, and ends it.
+
+    Parameters
+    ----------
+    problem : callable
+        Returns the problem with so many components.
+    data : SparseData
+        X (m, n).
+    Z : Tensor of shape (k, m), H : Tensor of shape (k, n)
+        Start; Z is overwritten.
+    most : int
+        Most passes in a row.
+
+    Returns
+    -------
+    list of Tensor
+        Z and H.
+    """
+    k, few = len(H), min(PASSES, most)
+    best = alternate(problem(k), Z, H, few, 0.0)
+    for _ in range(ROUNDS):
+        U, V = residual_parts(data, best.Z, best.H, -(-k // SHARE))
+        more = alternate(problem(k + len(U)), torch.cat([best.Z, U]), torch.cat([best.H, V]), few, 0.0)
+        kept = most_useful(more.Z, more.H, k)
+        new = alternate(problem(k), more.Z[kept], more.H[kept], few, 0.0)
+        if not new.last.objective < best.last.objective:
+            break
+        best = new
+    return [best.Z, best.H]
+
+
+def residual_parts(data: SparseData, Z: Tensor, H: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Nonnegative rank-one parts of X - Z H, U (c, m) and V (c, n), c at most `count`, largest first.
+
+    By the power method, kept nonnegative, from the columns of the largest residual.  The residual is never formed.
+    """
+    X, Xt, n = data.rows, data.columns, data.shape[1]
+    tiny = torch.finfo(H.dtype).tiny
+    squares = X.values().new_zeros(n).index_add_(0, X.col_indices(), X.values().square())
+    squares += ((Z @ Z.T) @ H).mul_(H).sum(0) - 2 * (Xt @ Z.T).mul_(H.T).sum(1)
+    worst = squares.topk(min(2 * count, n)).indices
+    V = H.new_zeros(n, len(worst))
+    V[worst, torch.arange(len(worst), device=V.device)] = 1
+    for _ in range(ITERATIONS):
+        U = (X @ V).sub_(Z.T @ (H @ V)).clamp_(min=0)
+        U /= U.norm(dim=0).clamp(min=tiny)
+        V = (Xt @ U).sub_(H.T @ (Z @ U)).clamp_(min=0)
+        sizes = V.norm(dim=0)
+        V /= sizes.clamp(min=tiny)
+    cosines = (U.T @ U) * (V.T @ V)
+    chosen: list[int] = []
+    for i in sizes.argsort(descending=True).tolist():
+        if sizes[i] > 0 and not any(cosines[i, j] > ALIKE for j in chosen):
+            chosen.append(i)
+    chosen = chosen[:count]
+    root = sizes[chosen].sqrt()
+    return (U[:, chosen] * root).T.contiguous(), (V[:, chosen] * root).T.contiguous()
+
+
+def most_useful(Z: Tensor, H: Tensor, k: int) -> list[int]:
+    """Indices of the k components that are left when the one that costs least to miss is left out again and again.
+
+    A component costs what the loss rises by at least where the others' Z, or H, make up for it without bounds.
+    """
+    kept, grams = list(range(len(H))), [(F @ F.T).double() for F in (Z, H)]
+    floor = torch.finfo(H.dtype).eps
+    while len(kept) > k:
+        costs = []
+        for S, G in (grams, grams[::-1]):
+            own = G[kept][:, kept]
+            ridge = floor * own.diagonal().max().clamp(min=1e-300) * torch.eye(len(kept), dtype=G.dtype).to(G.device)
+            costs.append(S.diagonal()[kept] / torch.linalg.inv(own + ridge).diagonal())
+        del kept[int(torch.minimum(*costs).argmin())]
+    return kept
