@@ -36,8 +36,9 @@ class Watch(nmfnet.Callback):
 def fit(name: str, problem: Problem, settings: Settings, seed: int, objective: Objective) -> None:
     """Fit the estimator; what its end still changes counts as part of the last epoch."""
     estimator = nmfnet.NMFNetClassifier if problem.classification else nmfnet.NMFNetRegressor
-    n = len(problem.train.X)
-    batch = settings.get("batch_size", SOLVERS[name]().default_batch_size(n))
+    n, y = len(problem.train.X), problem.train.y
+    values = 0 if problem.classification else y[0].size
+    batch = settings.get("batch_size", SOLVERS[name]().default_batch_size(n, values))
     watch = Watch(objective, -(-n // batch))
     activation: Any = "relu"
     if problem.linear:

@@ -176,7 +176,8 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
     def _fine_tune(self, network: Network, X: Tensor, generator: torch.Generator) -> int:
         """Train it as a network; return the epochs done."""
         solver = resolve(self.solver, SOLVERS)
-        size = solver.default_batch_size(len(X)) if self.batch_size == "auto" else min(len(X), int(self.batch_size))
+        auto = self.batch_size == "auto"
+        size = solver.default_batch_size(*X.shape) if auto else min(len(X), int(self.batch_size))
         settings = Settings(
             batch_size=size, max_iter=int(self.max_iter), tol=0.0,
             n_iter_no_change=int(self.max_iter), alpha=0.0, l1_ratio=0.0,

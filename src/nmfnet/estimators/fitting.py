@@ -44,7 +44,7 @@ def fit(
     # Weights of mean 1, and the penalty against their sum as it was.
     scale = 1.0 if weight is None else float(weight.double().mean())
     weight = None if weight is None else (weight / scale)
-    settings = training_settings(estimator, solver, len(Y), weight)
+    settings = training_settings(estimator, solver, Y, weight)
     settings.validation = None if validation is None else validation.on(device)
     progress = Progress()
     continued = estimator.warm_start and hasattr(estimator, "network_")
@@ -73,7 +73,7 @@ def partial_fit(estimator: BaseNMFNet, hidden: list[int], data: Data) -> None:
     first = not hasattr(estimator, "network_")
     device, solver = device_for(estimator.device, data.X), resolve(estimator.solver, SOLVERS)
     X, Y, weight = dense_where_needed(estimator, solver, data).on(device)
-    settings = training_settings(estimator, solver, len(Y), weight)
+    settings = training_settings(estimator, solver, Y, weight)
     settings.callbacks = []  # they are of a fit, with a begin and an end
     settings.alpha = penalty(estimator.alpha, 0.0)  # nobody knows how many samples it would be against
     goes_on = "_sweep" in estimator.__dict__
@@ -105,10 +105,11 @@ def dense_where_needed(estimator: BaseNMFNet, solver: Solver, data: Data) -> Dat
     return data if keep else data._replace(X=data.X.toarray())
 
 
-def training_settings(estimator: BaseNMFNet, solver: Solver, n: int, weight: Tensor | None) -> Settings:
-    """Settings of the loop for `n` samples."""
+def training_settings(estimator: BaseNMFNet, solver: Solver, Y: Tensor, weight: Tensor | None) -> Settings:
+    """Settings of the loop for the targets Y (n, n_L)."""
+    n, values = len(Y), Y.shape[1] if estimator._kind() == "real" else 0
     return Settings(
-        batch_size=batch_size(estimator.batch_size, n, solver.default_batch_size(n)),
+        batch_size=batch_size(estimator.batch_size, n, solver.default_batch_size(n, values)),
         max_iter=estimator.max_iter, max_time=estimator.max_time, tol=estimator.tol,
         n_iter_no_change=estimator.n_iter_no_change, alpha=0.0, l1_ratio=float(estimator.l1_ratio),
         early_stopping=bool(estimator.early_stopping), sample_weight=weight, penalizes_bias=solver.penalizes_bias,

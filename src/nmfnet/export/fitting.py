@@ -96,9 +96,9 @@ def fit_module(
     layers = layers_of(module)
     chosen = _with_dropout(layers) if solver == "relaxed" else resolve(solver, SOLVERS)
     X_checked, Y, kind = _checked(layers, X, y)
-    n = len(X_checked)
+    n, values = len(X_checked), Y.shape[1] if kind == "real" else 0
     settings = Settings(
-        batch_size=chosen.default_batch_size(n) if isinstance(batch_size, str) else min(n, int(batch_size)),
+        batch_size=chosen.default_batch_size(n, values) if isinstance(batch_size, str) else min(n, int(batch_size)),
         max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
         alpha=float(alpha), l1_ratio=float(l1_ratio), error=ERRORS[kind],
         callbacks=[*(callbacks or ()), *([PrintLog()] if verbose else [])],

@@ -83,8 +83,8 @@ class Solver(Protocol):
     takes_sparse: ClassVar[bool]  # whether X may be SparseRows
     penalizes_bias: ClassVar[bool]  # whether the L2 part of the penalty includes the biases
 
-    def default_batch_size(self, n: int) -> int:
-        """Batch size for n samples."""
+    def default_batch_size(self, n: int, real_values: int = 0) -> int:
+        """Batch size for n samples, each with so many real target values."""
 
     def default_alpha(self, network: Network) -> float:
         """Strength of the penalty on the weights."""

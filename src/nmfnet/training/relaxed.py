@@ -28,6 +28,7 @@ from nmfnet.training.resuming import State
 from nmfnet.training.watch import Watch
 
 MOMENTUM = 0.9  # where the residuals have little noise
+MANY = 64  # real target values of a sample that tell enough for batches of half the size
 FAR, NEAR = 0.1, 0.01  # the targets of classes and labels, and real ones
 LEAST = 0.01  # size of the outputs that steps are at least relative to
 ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
@@ -116,9 +117,10 @@ class Relaxed(BaseEstimator):
         between("explained_variance", self.explained_variance, 0, 1, open_low=True)
 
     @staticmethod
-    def default_batch_size(n: int) -> int:
-        """A twentieth of the samples, within [200, 1000]."""
-        return min(n, max(200, min(1000, n // 20)))
+    def default_batch_size(n: int, real_values: int = 0) -> int:
+        """A twentieth of the samples, within [200, 1000]; half of it for many real values, as of an autoencoder."""
+        size = max(200, min(1000, n // 20))
+        return min(n, size // 2 if real_values >= MANY else size)
 
     @staticmethod
     def default_alpha(network: Network) -> float:
