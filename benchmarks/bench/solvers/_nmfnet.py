@@ -68,14 +68,8 @@ def version(name: str, task: Task) -> str:
 
 def solver(name: str, batch_size: int | None = None, tasks: tuple[str, ...] = ()) -> Solver:
     """Return an nmfnet solver by its name in the estimators; or, for some tasks, with another batch size."""
+    run, version_of = partial(fit, name), partial(version, name)
     if batch_size is None:
-        return Solver(name, partial(fit, name), {}, {}, partial(version, name))
+        return Solver(name, run, {}, {}, version_of)
     settings = {"batch_size": batch_size}
-    return Solver(
-        f"{name}-{batch_size}",
-        partial(fit, name),
-        settings,
-        {},
-        partial(version, name),
-        lambda task: task.name in tasks,
-    )
+    return Solver(f"{name}-{batch_size}", run, settings, {}, version_of, lambda task: task.name in tasks)

@@ -115,8 +115,7 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         data = self._input(X, weights, reset=True)
         k = self._rank(data, H)
         problem = self._problem(data, k)
-        start = self._start_on_sample(data, k, problem) or self._start_by_exchanges(data, k, problem)
-        Z, components = start or self._start(data, k, W, H, self._generator())
+        Z, components = self._searched_start(data, k, problem) or self._start(data, k, W, H, self._generator())
         if self.batch_size is None:
             callback = self._announce if self.verbose else None
             result = alternate(problem, Z, components, int(self.max_iter), float(self.tol), callback)
@@ -273,11 +272,16 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
             Z.clamp_(min=0.2 * float(Z.mean()))  # multiplicative steps leave zeros zero
         return Z, F
 
+    def _searched_start(self, data: Input, k: int, problem: Problem) -> tuple[Tensor, Tensor] | None:
+        """Starting factors that a search found; None where none pays."""
+        if self.init == "custom" or self.batch_size is not None or problem.multiplicative:
+            return None
+        return self._start_on_sample(data, k, problem) or self._start_by_exchanges(data, k)
+
     def _start_on_sample(self, data: Input, k: int, problem: Problem) -> tuple[Tensor, Tensor] | None:
         """Starting factors of tall data, from a sample of their rows; None where that does not pay."""
-        alone = self.init == "custom" or self.batch_size is not None or problem.multiplicative
         generator = self._generator()
-        rows = None if alone else sample_rows(data.shape, generator)
+        rows = sample_rows(data.shape, generator)
         if rows is None:
             return None
         part = data.rows(rows, single=True)
@@ -287,10 +291,9 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         problem.sweep(Z, H, Z, until=NEAR)
         return (Z, H) if bool(H.any(1).all()) else None  # all data may need what the sample does not
 
-    def _start_by_exchanges(self, data: Input, k: int, problem: Problem) -> tuple[Tensor, Tensor] | None:
+    def _start_by_exchanges(self, data: Input, k: int) -> tuple[Tensor, Tensor] | None:
         """Starting factors of large sparse data, found in single precision; None for others."""
-        alone = self.init == "custom" or self.batch_size is not None or problem.multiplicative or self.signed
-        if alone or not is_large_sparse(data.data, k) or data.row_weights is not None:
+        if self.signed or data.row_weights is not None or not is_large_sparse(data.data, k):
             return None
         part = data.rows(slice(None), single=True)
         Z, H = self._start(part, k, None, None, self._generator())

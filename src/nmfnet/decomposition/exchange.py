@@ -49,12 +49,13 @@ def exchanges(problem: Callable[[int], Problem], data: SparseData, Z: Tensor, H:
         Z and H.
     """
     k, few = len(H), min(PASSES, most)
-    best = alternate(problem(k), Z, H, few, 0.0)
+    as_asked = problem(k)
+    best = alternate(as_asked, Z, H, few, 0.0)
     for _ in range(ROUNDS):
         U, V = residual_parts(data, best.Z, best.H, -(-k // SHARE))
         more = alternate(problem(k + len(U)), torch.cat([best.Z, U]), torch.cat([best.H, V]), few, 0.0)
         kept = most_useful(more.Z, more.H, k)
-        new = alternate(problem(k), more.Z[kept], more.H[kept], few, 0.0)
+        new = alternate(as_asked, more.Z[kept], more.H[kept], few, 0.0)
         if not new.last.objective < best.last.objective:
             break
         best = new
