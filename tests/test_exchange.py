@@ -66,6 +66,16 @@ def test_factors_are_nonnegative_and_no_worse_than_the_passes_alone(seed):
     assert objective(X, *found) <= alone.last.objective * (1 + 1e-12)
 
 
+def test_an_exchange_that_does_not_pay_is_taken_back(monkeypatch):
+    data = SparseData(topics(), CPU)
+    problem = partial(LeastSquares, data, penalties=Penalties(0, 0, 0, 0))
+    Z, H = block_factors(6, 100, 90, range(6))
+    alone = alternate(problem(6), Z.clone(), H, 5, 0.0)
+    monkeypatch.setattr("nmfnet.decomposition.exchange.most_useful", lambda Z, H, k: [0] * k)  # copies of one topic
+    found = exchanges(problem, data, Z, H, 5)
+    torch.testing.assert_close(found, [alone.Z, alone.H])
+
+
 def test_residual_parts_lower_the_loss():
     X = topics()
     Z, H = block_factors(6, 100, 90, [0, 1, 2, 3])
@@ -76,7 +86,9 @@ def test_residual_parts_lower_the_loss():
     assert more < objective(X, Z, H)
     residual = X.toarray() - Z.numpy().T @ H.numpy()
     largest = np.linalg.svd(np.maximum(residual, 0), compute_uv=False)[0]
-    assert 0.5 * largest < float(U[0].norm() * V[0].norm()) < 1.5 * largest
+    sizes = [float(u.norm() * v.norm()) for u, v in zip(U, V, strict=True)]
+    assert 0.5 * largest < sizes[0] < 1.5 * largest
+    assert sizes[0] >= sizes[1]
 
 
 def test_nothing_is_left_of_data_that_are_fitted_exactly():
