@@ -310,6 +310,7 @@ def test_watch_that_begins_with_numbers_that_are_not_finite():
         ("damping", [-1, float("inf"), "auto"]),
         ("noise", [-0.1, 1, 1.5, "much", None]),
         ("dropout", [-0.1, 1, "much"]),
+        ("adversarial", [-0.1, 1, "much"]),
         ("momentum", [-0.1, 1, "much"]),
         ("averaging", [-1, None]),
         ("standardize", [1, "yes", None]),

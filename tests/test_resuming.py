@@ -54,6 +54,7 @@ def assert_same(model, other):
 CASES = {
     "relaxed": NMFNetClassifier((8, 6), early_stopping=True, max_iter=6, batch_size=20),
     "momentum": NMFNetClassifier((8,), solver=Relaxed(delta=0.2, dropout=0.3, noise=0.2), max_iter=5, batch_size=20),
+    "adversarial": NMFNetClassifier((8,), solver=Relaxed(adversarial=0.2), max_iter=5, batch_size=20),
     "penalty": NMFNetRegressor((8,), "tanh", alpha=0.1, l1_ratio=0.5, max_iter=6, batch_size=30),
     "pinv": NMFNetClassifier((8,), solver=Pinv(n_w=2), max_iter=4, batch_size=30),
     "pretrained": NMFNetClassifier((8,), pretrain=NMFPretraining(n_ae=2), max_iter=4, batch_size=30),

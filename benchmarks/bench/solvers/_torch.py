@@ -89,6 +89,13 @@ def forward(
     return X
 
 
+def moved(X: Tensor, length: float, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """Inputs (m, n), each moved by `length` up the slope of the loss (Goodfellow, Shlens, Szegedy, 2015)."""
+    X.requires_grad_()
+    (slope,) = torch.autograd.grad(loss(X), X)
+    return X.detach().add_(F.normalize(slope, dim=1), alpha=length)
+
+
 def predictor(weights: list[Tensor], biases: list[Tensor], problem: Problem) -> Predict:
     """From arrays to probabilities or targets."""
 
@@ -115,6 +122,9 @@ def fit(problem: Problem, settings: Settings, seed: int, objective: Objective, m
     )
     noise, dropout = settings["noise"], settings["dropout"]
     drop = (lambda Z: Z * keep_mask(Z.shape, dropout, generator)) if dropout else None
+    outputs = partial(forward, weights=weights, biases=biases, linear=problem.linear, mask=drop)
+    reach = settings.get("reach", 0.0)
+    length = float((X - X.mean(0)).square().sum(1).mean().sqrt()) if reach else 0.0
     predict = predictor(weights, biases, problem)
     batch = min(settings["batch"], max(1, len(X) // STEPS))
     per_epoch = len(X) // batch
@@ -125,7 +135,10 @@ def fit(problem: Problem, settings: Settings, seed: int, objective: Objective, m
             inputs = X.index_select(0, rows)
             if noise:
                 inputs *= keep_mask(inputs.shape, noise, generator)
-            loss = criterion(forward(inputs, weights, biases, problem.linear, drop), y.index_select(0, rows))
+            targets = y.index_select(0, rows)
+            if reach:
+                inputs = moved(inputs, reach * length, lambda Z, Y=targets: criterion(outputs(Z), Y))
+            loss = criterion(outputs(inputs), targets)
             loss.backward()
             factor = rate_factor(settings["schedule"], (epoch * per_epoch + step) / (problem.epochs * per_epoch))
             for group in groups:

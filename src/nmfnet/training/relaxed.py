@@ -21,6 +21,7 @@ from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling
 from nmfnet.sparse import SparseRows
+from nmfnet.training.adversary import Adversary
 from nmfnet.training.automatic import STEADY, auto_alpha, auto_delta, auto_dropout, auto_noise
 from nmfnet.training.loop import Kind, Plan
 from nmfnet.training.masks import Masks
@@ -66,6 +67,11 @@ class Relaxed(BaseEstimator):
         The same for hidden activations, of which the masked ones become 0.  "auto" is
         ``0.3 / sqrt(L) w / (w + v)`` for w weights in L layers and v target values to fit, half of that for real
         targets: 0.17 for two hidden layers on small data, nothing for an autoencoder.  0.1 in `partial_fit`.
+    adversarial : float or "auto", default="auto"
+        How far inputs are moved away from their own targets before each update, in root mean squares of their lengths.
+        "auto" is 0.1 where inputs share a unit (images) and classes turn out to be easy to tell apart, which leaves
+        wide margins between them, and 0 elsewhere.  Each update then takes half as long again.  Sparse inputs are
+        never moved.
     momentum : float or "auto", default="auto"
         Nesterov's, on the right-hand sides of the least-squares steps.  "auto" is 0 for classes and labels, and 0.9
         for real targets, whose residuals have less noise: a deep autoencoder needs half the epochs.  Less
@@ -88,6 +94,7 @@ class Relaxed(BaseEstimator):
     damping: float = 1.0
     noise: float | Literal["auto"] = "auto"
     dropout: float | Literal["auto"] = "auto"
+    adversarial: float | Literal["auto"] = "auto"
     momentum: float | Literal["auto"] = "auto"
     averaging: float = 8.0
     standardize: bool = True
@@ -110,7 +117,7 @@ class Relaxed(BaseEstimator):
         if self.tau != "auto":
             between("tau", self.tau, 0, 1, open_low=True)
         check_settings(damping=self.damping, averaging=self.averaging)
-        for name in ("noise", "dropout", "momentum", "label_smoothing"):
+        for name in ("noise", "dropout", "adversarial", "momentum", "label_smoothing"):
             if name == "label_smoothing" or getattr(self, name) != "auto":
                 between(name, getattr(self, name), 0, 1, open_high=True)
         boolean("standardize", self.standardize)
@@ -165,12 +172,14 @@ class RelaxedSweep:
         self.updates = self.taken_back = 0
         self.watch = Watch(self.average)
         self.masks = Masks(plan.seed)
+        self.adversary = Adversary(settings.adversarial, network, plan)
 
     def fork(self) -> RelaxedSweep:
         """A copy that goes its own way; tensors are shared, since none is ever written into."""
         other = copy(self)
         other.network = self.network.with_weights(self.network.weights)
         other.inverses, other.watch = [copy(inverse) for inverse in self.inverses], copy(self.watch)
+        other.adversary = copy(self.adversary)
         other.masks = self.masks.fork()
         return other
 
@@ -178,6 +187,7 @@ class RelaxedSweep:
         """All that calls change: weights, averages, Gram matrices, counts, random numbers."""
         own = {name: value for name, value in vars(self).items() if name not in FIXED}
         own |= {"weights": list(self.network.weights), "watch": dict(vars(self.watch))}
+        own["adversary"] = dict(vars(self.adversary))
         own["inverses"] = [dict(vars(inverse)) for inverse in self.inverses]
         own["masks"] = self.masks.generator.get_state()
         return own
@@ -187,6 +197,7 @@ class RelaxedSweep:
         state = dict(state)
         self.network.weights[:] = state.pop("weights")
         vars(self.watch).update(state.pop("watch"))
+        vars(self.adversary).update(state.pop("adversary"))
         for inverse, stored in zip(self.inverses, state.pop("inverses"), strict=True):
             vars(inverse).update(stored)
         self.masks.generator.set_state(state.pop("masks"))
@@ -232,33 +243,36 @@ class RelaxedSweep:
         Tensor of shape (b, n_L)
             Outputs from before the update, of the masked inputs.
         """
-        network = self.network
-        W, F, intercept = network.weights, network.activations, network.intercept
+        network, W = self.network, self.network.weights
         Z, A, kept = self._forward(X)
         outputs, Y = A[-1].clone(), network.scaled_targets(Y)
-        loss = network.output.loss
-        if self.updates % CHECK == 0 and not self.watch.good(loss(outputs, Y), self.average, sample_weight):
+        E = self.tau * network.output.residual(Y, A[-1])  # T[L] - Z[L]
+        if self.adversary.moves(Z[0]):
+            for layer in reversed(range(len(W))):
+                E = self._below(layer, E, Z[layer], A, kept[layer])
+            Z, A, kept = self._forward(X, self.adversary.shift(Z[0], E, sample_weight))
+            E = self.tau * network.output.residual(Y, A[-1])
+        if not self._fine(A[-1], Y, sample_weight):
             self._take_back()
             return network.original_outputs(outputs)
-        E = self.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
         steps: list[Tensor] = [E] * len(W)
         for layer in reversed(range(len(W))):
             steps[layer] = self._step(layer, Z[layer], E, A[layer], sample_weight)
             if layer:
-                # T = f(A + (T_above - Z_above) Wt)
-                V = W[layer][:-1] if intercept else W[layer]
-                T = F[layer - 1].f_(torch.addmm(A[layer - 1], E, V.T))
-                mask = kept[layer]
-                E = T.sub_(Z[layer]) if mask is None else T.mul_(mask).sub_(Z[layer])
+                E = self._below(layer, E, Z[layer], A, kept[layer])
         self._update(steps)
         return network.original_outputs(outputs)
 
-    def _forward(self, X: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
-        """Inputs and pre-activations of every layer, and the dropout masks of the inputs."""
+    def _forward(
+        self, X: Tensor, shift: Tensor | None = None
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
+        """Inputs, moved by a `shift` if there is one, and pre-activations of every layer, and their dropout masks."""
         network, F = self.network, self.network.activations
         if self.noise:
             X = self._masked(X)
         Z, A = [X if network.inputs is None else network.inputs(X)], []
+        if shift is not None:
+            Z[0] = shift.add_(Z[0])
         kept: list[Tensor | None] = [None]
         for layer, W in enumerate(network.weights):
             A.append(affine(Z[-1], W, network.intercept))
@@ -269,6 +283,26 @@ class RelaxedSweep:
                 if mask is not None:
                     Z[-1].mul_(mask)
         return Z, A, kept
+
+    def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], mask: Tensor | None) -> Tensor:
+        """Target minus value of a layer's inputs Z (b, n), from that of its outputs, E (b, k)."""
+        W = self.network.weights[layer]
+        V = W[:-1] if self.network.intercept else W
+        if not layer:  # inputs have no pre-activations: their target is Z + E Wt
+            return E @ V.T
+        # T = f(A + (T_above - Z_above) Wt)
+        T = self.network.activations[layer - 1].f_(torch.addmm(A[layer - 1], E, V.T))
+        return T.sub_(Z) if mask is None else T.mul_(mask).sub_(Z)
+
+    def _fine(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None) -> bool:
+        """Whether steps have the right size, as far as the outputs (b, k) tell; inputs may be moved from now on."""
+        look = self.updates % CHECK == 0
+        if look and not self.watch.good(self.network.output.loss(outputs, Y), self.average, sample_weight):
+            return False
+        self.adversary.observe(outputs, Y, sample_weight)
+        if look and self.adversary.decide():
+            self.watch = Watch(self.average)  # losses of moved inputs do not compare
+        return True
 
     def _masked(self, X: Any) -> Any:
         """Inputs (b, n_0), some of them set back to the background."""
