@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nmfnet.linalg import check_finite, mean_length, weighted, weighted_mean
 from nmfnet.sparse import CentredRows, SparseRows, outer, transposed_product
@@ -128,45 +127,45 @@ class DampedInverse:
             self.size = size
             self._refresh(Z, centre, weight)
         assert self.inverse is not None and self.ridge is not None
-        C = Z.T @ weighted(E, weight)
-        C /= len(Z)
+        C = (Z.T @ weighted(E, weight)).div_(len(Z))
         if centre is not None and bias is not None:
             C.addr_(centre, bias, alpha=-1)
         if pull is not None:
             C += pull
-        C, bias = self._ahead(C, bias, "primal")
-        step = self._product(self.inverse, C)
-        D = step[: len(C)]
-        return step, C.mul_(D).sum() - self.ridge * D.square().sum(), bias  # G D = C - d D
+        self._ahead(C, bias, "primal")
+        step, D = self._new_step(C, len(C))
+        torch.mm(self.inverse, C, out=D)
+        across = C.mul_(D).sum()
+        return step, across - self.ridge * torch.mul(D, D, out=C).sum(), bias  # G D = C - d D
 
-    def _product(self, left: Tensor, right: Tensor) -> Tensor:
-        """``left right`` (n, k) as the upper rows of a step (n + intercept, k); the last one is left for the bias."""
-        step = right.new_empty(len(left) + self.intercept, right.shape[1])
-        torch.mm(left, right, out=step[: len(left)])
-        return step
+    def _new_step(self, like: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        """Memory of a step (n + intercept, k), and its upper n rows; the last one is left for the bias."""
+        step = like.new_empty(n + self.intercept, like.shape[1])
+        return step, step[:n]
 
-    def _ahead(self, C: Tensor, bias: Tensor | None, form: str) -> tuple[Tensor, Tensor | None]:
-        """Right-hand side (in the dual form: step) and bias one step ahead of their running means (Nesterov)."""
+    def _ahead(self, C: Tensor, bias: Tensor | None, form: str) -> None:
+        """Move a right-hand side (in the dual form: step) and bias one step ahead of their running means (Nesterov)."""
         if not self.momentum:
-            return C, bias
+            return
         if form != self.form:  # what was averaged is something else
             self.velocity, self.form = [], form
         new = [C] if bias is None else [C, bias]
         old = self.velocity or new
         self.velocity = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, old, strict=True)]
-        ahead = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, self.velocity, strict=True)]
-        return ahead[0], None if bias is None else ahead[1]
+        for now, mean in zip(new, self.velocity, strict=True):
+            now.lerp_(mean, self.momentum)
 
     def _refresh(self, Z: Tensor, centre: Tensor | None, weight: Tensor | None) -> None:
+        self.inverse = None  # its memory is needed
         G = Z.T @ weighted(Z, weight)
         G /= len(Z)
         size = G.diagonal().mean()
         if centre is not None:
             G.addr_(centre, centre, alpha=-1)
         self.gram = G if self.gram is None else G.lerp_(self.gram, self.memory)
-        self.inverse = None  # its memory is needed
         self.ridge = self._ridge(G.diagonal().mean(), size)
-        self.inverse = torch.cholesky_inverse(self._cholesky(G))
+        L = self._cholesky(G)
+        self.inverse = torch.cholesky_inverse(L, out=L)
 
     def _dual(
         self, X: Tensor | SparseRows, E: Tensor, centre: Tensor | None, bias: Tensor | None,
@@ -185,15 +184,15 @@ class DampedInverse:
         self.ridge = self._ridge(size, size)
         L = self._cholesky(K)
         S = torch.cholesky_solve(E if pull is None else E - Z @ pull / self.ridge, L)
-        D = transposed_product(Z, S / m)
+        step, D = self._new_step(S, n)
+        transposed_product(Z, S / m, out=D)
         if pull is not None:
-            D += pull / self.ridge
+            D.addcdiv_(pull, self.ridge)
         if pull is None and not self.momentum:
             squares = (E - self.ridge * S).square().sum()  # Z D = (K - d I) S
         else:
-            D, bias = self._ahead(D, bias, "dual")
+            self._ahead(D, bias, "dual")
             squares = (Z @ D).square().sum()
-        step = functional.pad(D, (0, 0, 0, int(self.intercept)))
         return step, squares / m, bias
 
     def _ridge(self, mean_diagonal: Tensor, size: Tensor) -> Tensor:
@@ -202,13 +201,14 @@ class DampedInverse:
         return self.damping * mean_diagonal.clamp(min=0) + limits.eps * size + limits.tiny**0.5 + self.stiffness
 
     def _cholesky(self, G: Tensor) -> Tensor:
-        """Factor of G + d I; d grows until there is one."""
+        """Factor of G + d I, in the only copy of G that is made; d grows until there is one."""
         assert self.ridge is not None
-        check_finite(G)
+        check_finite(G.diagonal())  # which bounds all entries, as Cauchy and Schwarz say
+        failed = torch.empty((), dtype=torch.int32, device=G.device)
         while True:
-            damped = G.clone()
-            damped.diagonal().add_(self.ridge)
-            L, failed = torch.linalg.cholesky_ex(damped)
+            L = torch.empty_like(G).mT.copy_(G)  # the order of LAPACK, which then writes into it
+            L.diagonal().add_(self.ridge)
+            torch.linalg.cholesky_ex(L, out=(L, failed))
             if not int(failed):
                 return L
             self.retries += 1

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -271,7 +271,7 @@ def epoch(
     for number, rows in enumerate(batches[position.batch :], position.batch + 1):
         with progress.timed():
             rows = rows.to(X.device)
-            batch = data if len(batches) == 1 else tuple(part[rows] for part in data)
+            batch = data if len(batches) == 1 else tuple(picked(part, rows) for part in data)
             try:
                 outputs = _whole_sweep(network, sweep, *batch)
             except DivergenceError:  # a decomposition met overflowed activations
@@ -334,6 +334,11 @@ def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Te
     """
     n_batches = -(-n // batch_size)
     yield from torch.randperm(n, generator=generator).tensor_split(n_batches)
+
+
+def picked(part: Any, rows: Tensor) -> Any:
+    """Some rows of a tensor or of sparse rows; of a tensor several times as fast as by brackets."""
+    return part.index_select(0, rows) if isinstance(part, Tensor) else part[rows]
 
 
 def _report_divergence(progress: Progress) -> None:

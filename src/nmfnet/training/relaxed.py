@@ -34,7 +34,7 @@ LEAST = 0.01  # size of the outputs that steps are at least relative to
 ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
 FOLLOW = 0.02  # least weight of the newest weights in the average where there is no end, so that it follows changes
 # Of a sweep: what is not stored with a training, since the same data and settings make the same again.
-FIXED = ("settings", "network", "plan", "background")
+FIXED = ("settings", "network", "plan", "background", "lent")
 CHECK = 4  # updates between two looks at the loss, each of which waits for the device
 
 
@@ -162,12 +162,14 @@ class RelaxedSweep:
         self.inverses = [DampedInverse(settings.damping, network.intercept, self.momentum) for _ in network.weights]
         self.fast = list(network.weights)
         self.average = list(network.weights)
+        self.lent = True  # whether others may hold the tensors of the average, which are then not written into
         self.updates = self.taken_back = 0
         self.watch = Watch(self.average)
         self.masks = Masks(plan.seed)
 
     def fork(self) -> RelaxedSweep:
-        """A copy that goes its own way; tensors are shared, since none is ever written into."""
+        """A copy that goes its own way; tensors are shared, since none that is lent is ever written into."""
+        self.lent = True
         other = copy(self)
         other.network = self.network.with_weights(self.network.weights)
         other.inverses, other.watch = [copy(inverse) for inverse in self.inverses], copy(self.watch)
@@ -176,6 +178,7 @@ class RelaxedSweep:
 
     def state(self) -> State:
         """All that calls change: weights, averages, Gram matrices, counts, random numbers."""
+        self.lent = True
         own = {name: value for name, value in vars(self).items() if name not in FIXED}
         own |= {"weights": list(self.network.weights), "watch": dict(vars(self.watch))}
         own["inverses"] = [dict(vars(inverse)) for inverse in self.inverses]
@@ -191,9 +194,11 @@ class RelaxedSweep:
             vars(inverse).update(stored)
         self.masks.generator.set_state(state.pop("masks"))
         vars(self).update(state)
+        self.lent = True
 
     def weights(self) -> list[Tensor]:
-        """Weights to predict with."""
+        """Weights to predict with, which stay as they are."""
+        self.lent = True
         return self.average
 
     @property
@@ -235,29 +240,31 @@ class RelaxedSweep:
         network = self.network
         W, F, intercept = network.weights, network.activations, network.intercept
         Z, A, kept = self._forward(X)
-        outputs, Y = A[-1].clone(), network.scaled_targets(Y)
+        sizes = [mean_length(each, sample_weight) for each in A]
+        outputs, Y = A.pop(), network.scaled_targets(Y)
         loss = network.output.loss
-        if self.updates % CHECK == 0 and not self.watch.good(loss(outputs, Y), self.average, sample_weight):
+        if self.updates % CHECK == 0 and not self.watch.good(loss(outputs, Y), self.weights(), sample_weight):
             self._take_back()
             return network.original_outputs(outputs)
         E = self.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
-        steps: list[Tensor] = [E] * len(W)
+        steps: list[Tensor] = []
         for layer in reversed(range(len(W))):
-            steps[layer] = self._step(layer, Z[layer], E, A[layer], sample_weight)
+            below = Z.pop()
+            steps.insert(0, self._step(layer, below, E, sizes[layer], sample_weight))
             if layer:
-                # T = f(A + (T_above - Z_above) Wt)
+                # T = f(A + (T_above - Z_above) Wt), in the memory of A
                 V = W[layer][:-1] if intercept else W[layer]
-                T = F[layer - 1].f_(torch.addmm(A[layer - 1], E, V.T))
+                T = F[layer - 1].f_(A.pop().addmm_(E, V.T))
                 mask = kept[layer]
-                E = T.sub_(Z[layer]) if mask is None else T.mul_(mask).sub_(Z[layer])
+                E = T.sub_(below) if mask is None else T.mul_(mask).sub_(below)
+        del below, E  # the update needs memory
         self._update(steps)
         return network.original_outputs(outputs)
 
     def _forward(self, X: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
         """Inputs and pre-activations of every layer, and the dropout masks of the inputs."""
         network, F = self.network, self.network.activations
-        if self.noise:
-            X = self._masked(X)
+        X = self._masked(X) if self.noise else X
         Z, A = [X if network.inputs is None else network.inputs(X)], []
         kept: list[Tensor | None] = [None]
         for layer, W in enumerate(network.weights):
@@ -279,17 +286,16 @@ class RelaxedSweep:
             return mask * X
         return torch.addcmul(self.background, mask, X - self.background)
 
-    def _step(self, layer: int, Z: Tensor, E: Tensor, A: Tensor, sample_weight: Tensor | None) -> Tensor:
-        """Damped least-squares step D on E, scaled so that Z D is a fraction delta of A in size."""
+    def _step(self, layer: int, Z: Tensor, E: Tensor, size: Tensor, sample_weight: Tensor | None) -> Tensor:
+        """Damped least-squares step D on E, scaled so that Z D is a fraction delta of the `size` of A."""
         penalty = self.plan.alpha / self.plan.n_samples * self.tau if self.plan.alpha else 0.0
         pull, l1 = None, self.plan.l1_ratio
         if penalty:
             W = self.network.weights[layer]
             pull = -penalty * ((1 - l1) * W + l1 * W.sign())
         D, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1), sample_weight)
-        size = mean_length(A, sample_weight)
         if layer == len(self.network.weights) - 1:  # outputs of constant inputs start at 0
-            size = size.clamp(min=LEAST * A.shape[1] ** 0.5)
+            size = size.clamp(min=LEAST * E.shape[1] ** 0.5)
         if self.plan.n_updates is None:  # no end: calls with a few samples each say little each
             n = len(Z) if sample_weight is None else float(sample_weight.sum())
             share = min(1.0, (n / ENOUGH) ** 0.5)
@@ -302,19 +308,23 @@ class RelaxedSweep:
         """Move the weights, and their average (schedule-free averaging: Defazio et al., 2024).
 
         The fast weights take the whole step; the average follows with the weight (a + 1) / (t + a + 1); the network
-        works with a mean of the two, in which the average has the share `anchor`.  All layers or none: new lists
-        replace the old ones at the end.
+        works with a mean of the two, in which the average has the share `anchor`.  All layers or none: one call
+        moves all, between which and the next Ctrl-C may come.
         """
         a = self.settings.averaging
         follow = (a + 1) / (self.updates + a + 1)
         if self.plan.n_updates is None:
             follow = max(follow, FOLLOW)
-        fast = [step.add_(W) for W, step in zip(self.fast, steps, strict=True)]
-        average = [torch.lerp(old, new, follow) for old, new in zip(self.average, fast, strict=True)]
-        working = fast
+        torch._foreach_add_(steps, self.fast)
+        self.fast, self.updates = steps, self.updates + 1
+        if self.lent:
+            self.average = [torch.lerp(old, new, follow) for old, new in zip(self.average, steps, strict=True)]
+            self.lent = False
+        else:
+            torch._foreach_lerp_(self.average, steps, follow)
+        working = steps
         if self.anchor:
-            working = [torch.lerp(new, mean, self.anchor) for new, mean in zip(fast, average, strict=True)]
-        self.fast, self.average, self.updates = fast, average, self.updates + 1
+            working = [torch.lerp(new, mean, self.anchor) for new, mean in zip(steps, self.average, strict=True)]
         self.network.weights[:] = working
 
     def _take_back(self) -> None:
@@ -322,6 +332,7 @@ class RelaxedSweep:
         self.delta /= 2
         self.fast, self.average = list(self.watch.weights), list(self.watch.weights)
         self.network.weights[:] = self.watch.weights
+        self.lent = True
         self.updates, self.taken_back = self.updates + 1, self.taken_back + 1
         self.watch = Watch(self.average)  # it may be the data that changed
         for inverse in self.inverses:
