@@ -36,6 +36,7 @@ class DampedInverse:
     samples = 10_000  # between two factorizations, about, but at most `batches` batches
     batches = 10
     early = 20  # updates in which every other one factorizes
+    columns = 1024  # of a right-hand side at a time
     wide = 4096  # inputs up to here always take the primal form
     growth = 4.0  # of the size of the inputs since the last factorization, after which it is made anew
 
@@ -62,6 +63,7 @@ class DampedInverse:
         pull: Tensor | None = None,
         stiffness: float = 0.0,
         sample_weight: Tensor | None = None,
+        out: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Step for a batch.
 
@@ -78,6 +80,8 @@ class DampedInverse:
             Curvature of the penalty, added to d.
         sample_weight : Tensor of shape (m,), optional
             Positive; means over samples are then weighted ones.
+        out : Tensor of shape (n + intercept, k), optional
+            Memory for the step.
 
         Returns
         -------
@@ -98,15 +102,17 @@ class DampedInverse:
         if centre is not None and m == 1:  # one sample has nothing left beside its mean
             centre = torch.zeros_like(centre)
         pull = None if pull is None else pull[:n]
+        step = E.new_empty(n + self.intercept, k) if out is None else out
+        D = step[:n]
         if isinstance(Z, SparseRows) or self._dual_is_cheaper(m, n, k):
-            D, squares, bias = self._dual(Z, E, centre, bias, pull, weight)
+            squares = self._dual(Z, E, centre, bias, pull, weight, D)
         else:
-            D, squares, bias = self._primal(Z, E, centre, bias, update, pull, weight)
+            squares = self._primal(Z, E, centre, bias, update, pull, weight, D)
         if mean is not None and bias is not None:
             # One sample moves by its bias alone; but a penalty moves all the others, too.
             squares = bias.square().sum() + (0 if m == 1 and pull is None else squares)
-            torch.sub(bias, mean @ D[:n], out=D[n])
-        return D, squares.clamp(min=0).sqrt()
+            torch.sub(bias, mean @ D, out=step[n])
+        return step, squares.clamp(min=0).sqrt()
 
     def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
         primal = n * n * k + (m * n * n + n**3) / self._every(m)
@@ -117,8 +123,9 @@ class DampedInverse:
 
     def _primal(
         self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None,
-        update: int, pull: Tensor | None, weight: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+        update: int, pull: Tensor | None, weight: Tensor | None, D: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Write the step without its bias row into D (n, k); mean square of the length of what it moves."""
         due = update % self._every(len(Z)) == 0 or (update < self.early and update % 2 == 0)
         size = float(mean_length(Z, weight)) / Z.shape[1] ** 0.5
         grown = size > self.growth * self.size
@@ -127,21 +134,20 @@ class DampedInverse:
             self.size = size
             self._refresh(Z, centre, weight)
         assert self.inverse is not None and self.ridge is not None
-        C = (Z.T @ weighted(E, weight)).div_(len(Z))
-        if centre is not None and bias is not None:
-            C.addr_(centre, bias, alpha=-1)
-        if pull is not None:
-            C += pull
-        self._ahead(C, bias, "primal")
-        step, D = self._new_step(C, len(C))
-        torch.mm(self.inverse, C, out=D)
-        across = C.mul_(D).sum()
-        return step, across - self.ridge * torch.mul(D, D, out=C).sum(), bias  # G D = C - d D
-
-    def _new_step(self, like: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        """Memory of a step (n + intercept, k), and its upper n rows; the last one is left for the bias."""
-        step = like.new_empty(n + self.intercept, like.shape[1])
-        return step, step[:n]
+        E, squares = weighted(E, weight), E.new_zeros(())
+        # Some columns at a time, which are independent; momentum remembers whole right-hand sides.
+        for start in range(0, D.shape[1], D.shape[1] if self.momentum else self.columns):
+            part = slice(start, start + self.columns) if not self.momentum else slice(None)
+            C = (Z.T @ E[:, part]).div_(len(Z))
+            if centre is not None and bias is not None:
+                C.addr_(centre, bias[part], alpha=-1)
+            if pull is not None:
+                C += pull[:, part]
+            self._ahead(C, bias, "primal")
+            torch.mm(self.inverse, C, out=D[:, part])
+            across = C.mul_(D[:, part]).sum()
+            squares += across - self.ridge * torch.mul(D[:, part], D[:, part], out=C).sum()  # G D = C - d D
+        return squares
 
     def _ahead(self, C: Tensor, bias: Tensor | None, form: str) -> None:
         """Move a right-hand side (in the dual form: step) and bias one step ahead of their running means (Nesterov)."""
@@ -169,8 +175,9 @@ class DampedInverse:
 
     def _dual(
         self, X: Tensor | SparseRows, E: Tensor, centre: Tensor | None, bias: Tensor | None,
-        pull: Tensor | None, weight: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+        pull: Tensor | None, weight: Tensor | None, D: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """The same by the inner products of the samples."""
         m, n = X.shape
         E = weighted(E if bias is None else E - bias, weight, 0.5)
         Z: Tensor | CentredRows
@@ -184,7 +191,6 @@ class DampedInverse:
         self.ridge = self._ridge(size, size)
         L = self._cholesky(K)
         S = torch.cholesky_solve(E if pull is None else E - Z @ pull / self.ridge, L)
-        step, D = self._new_step(S, n)
         transposed_product(Z, S / m, out=D)
         if pull is not None:
             D.addcdiv_(pull, self.ridge)
@@ -193,7 +199,7 @@ class DampedInverse:
         else:
             self._ahead(D, bias, "dual")
             squares = (Z @ D).square().sum()
-        return step, squares / m, bias
+        return squares / m
 
     def _ridge(self, mean_diagonal: Tensor, size: Tensor) -> Tensor:
         """d: never below the rounding error of a Gram matrix of entries of this size, never 0."""

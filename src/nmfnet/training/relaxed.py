@@ -239,6 +239,8 @@ class RelaxedSweep:
         """
         network = self.network
         W, F, intercept = network.weights, network.activations, network.intercept
+        # First of all, into the gaps that the last ones left, which activations would break up.
+        steps = [torch.empty_like(each) for each in W]
         Z, A, kept = self._forward(X)
         sizes = [mean_length(each, sample_weight) for each in A]
         outputs, Y = A.pop(), network.scaled_targets(Y)
@@ -247,10 +249,9 @@ class RelaxedSweep:
             self._take_back()
             return network.original_outputs(outputs)
         E = self.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
-        steps: list[Tensor] = []
         for layer in reversed(range(len(W))):
             below = Z.pop()
-            steps.insert(0, self._step(layer, below, E, sizes[layer], sample_weight))
+            self._step(layer, below, E, sizes[layer], sample_weight, steps[layer])
             if layer:
                 # T = f(A + (T_above - Z_above) Wt), in the memory of A
                 V = W[layer][:-1] if intercept else W[layer]
@@ -286,14 +287,16 @@ class RelaxedSweep:
             return mask * X
         return torch.addcmul(self.background, mask, X - self.background)
 
-    def _step(self, layer: int, Z: Tensor, E: Tensor, size: Tensor, sample_weight: Tensor | None) -> Tensor:
+    def _step(
+        self, layer: int, Z: Tensor, E: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor
+    ) -> None:
         """Damped least-squares step D on E, scaled so that Z D is a fraction delta of the `size` of A."""
         penalty = self.plan.alpha / self.plan.n_samples * self.tau if self.plan.alpha else 0.0
         pull, l1 = None, self.plan.l1_ratio
         if penalty:
             W = self.network.weights[layer]
             pull = -penalty * ((1 - l1) * W + l1 * W.sign())
-        D, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1), sample_weight)
+        D, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1), sample_weight, out)
         if layer == len(self.network.weights) - 1:  # outputs of constant inputs start at 0
             size = size.clamp(min=LEAST * E.shape[1] ** 0.5)
         if self.plan.n_updates is None:  # no end: calls with a few samples each say little each
@@ -302,7 +305,7 @@ class RelaxedSweep:
         else:
             share = max(0.0, 1 - self.updates / self.plan.n_updates)
         scale = share * self.delta * size / moved
-        return D.mul_(scale.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
+        D.mul_(scale.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
 
     def _update(self, steps: list[Tensor]) -> None:
         """Move the weights, and their average (schedule-free averaging: Defazio et al., 2024).
