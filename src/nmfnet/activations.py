@@ -100,7 +100,9 @@ ACTIVATIONS: dict[str, Activation] = {
         matching_loss=_leaky_relu_loss,
         f=lambda A: leaky_relu(A, LEAKY_SLOPE),
     ),
-    "logistic": Activation("logistic", torch.sigmoid_, low=0.0, high=1.0, matching_loss=_logistic_loss, f=torch.sigmoid),
+    "logistic": Activation(
+        "logistic", torch.sigmoid_, low=0.0, high=1.0, matching_loss=_logistic_loss, f=torch.sigmoid
+    ),
     "tanh": Activation("tanh", torch.tanh_, low=-1.0, high=1.0, matching_loss=_tanh_loss, f=torch.tanh),
     "softplus": Activation("softplus", lambda A: A.copy_(softplus(A)), low=0.0, f=softplus),
     "identity": Activation("identity", lambda A: A, matching_loss=_half_square),

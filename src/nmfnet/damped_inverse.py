@@ -150,7 +150,7 @@ class DampedInverse:
         return squares
 
     def _ahead(self, C: Tensor, bias: Tensor | None, form: str) -> None:
-        """Move a right-hand side (in the dual form: step) and bias one step ahead of their running means (Nesterov)."""
+        """Move a right-hand side (or dual step) and a bias one step ahead of their running means (Nesterov)."""
         if not self.momentum:
             return
         if form != self.form:  # what was averaged is something else

@@ -23,7 +23,7 @@ from nmfnet.scaling import Scaling, input_scaling
 from nmfnet.sparse import SparseRows
 from nmfnet.training.automatic import STEADY, auto_alpha, auto_delta, auto_dropout, auto_noise
 from nmfnet.training.loop import Kind, Plan
-from nmfnet.training.masks import Masks
+from nmfnet.training.masks import Masks, background
 from nmfnet.training.resuming import State
 from nmfnet.training.watch import Watch
 
@@ -287,10 +287,8 @@ class RelaxedSweep:
             return mask * X
         return torch.addcmul(self.background, mask, X - self.background)
 
-    def _step(
-        self, layer: int, Z: Tensor, E: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor
-    ) -> None:
-        """Damped least-squares step D on E, scaled so that Z D is a fraction delta of the `size` of A."""
+    def _step(self, layer: int, Z: Tensor, E: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor) -> None:
+        """Damped least-squares step D on E, into `out`, so long that Z D is a fraction delta of the `size` of A."""
         penalty = self.plan.alpha / self.plan.n_samples * self.tau if self.plan.alpha else 0.0
         pull, l1 = None, self.plan.l1_ratio
         if penalty:
@@ -311,8 +309,8 @@ class RelaxedSweep:
         """Move the weights, and their average (schedule-free averaging: Defazio et al., 2024).
 
         The fast weights take the whole step; the average follows with the weight (a + 1) / (t + a + 1); the network
-        works with a mean of the two, in which the average has the share `anchor`.  All layers or none: one call
-        moves all, between which and the next Ctrl-C may come.
+        works with a mean of the two, in which the average has the share `anchor`.  All layers or none: each moves all
+        of them in one call, in which there is no Ctrl-C.
         """
         a = self.settings.averaging
         follow = (a + 1) / (self.updates + a + 1)
@@ -340,10 +338,3 @@ class RelaxedSweep:
         self.watch = Watch(self.average)  # it may be the data that changed
         for inverse in self.inverses:
             inverse.forget()
-
-
-def background(X: Any) -> Tensor | None:
-    """What a masked input becomes, shape (n,): 0, or the value nearest to it that the column of X (m, n) has."""
-    if isinstance(X, SparseRows):
-        return None
-    return X.amin(0).clamp(min=0) + X.amax(0).clamp(max=0)
