@@ -237,28 +237,23 @@ class RelaxedSweep:
         Tensor of shape (b, n_L)
             Outputs from before the update, of the masked inputs.
         """
-        network = self.network
-        W, F, intercept = network.weights, network.activations, network.intercept
+        network, W = self.network, self.network.weights
         # First of all, into the gaps that the last ones left, which activations would break up.
         steps = [torch.empty_like(each) for each in W]
         Z, A, kept = self._forward(X)
-        sizes = [mean_length(each, sample_weight) for each in A]
-        outputs, Y = A.pop(), network.scaled_targets(Y)
+        outputs, Y = A[-1], network.scaled_targets(Y)
         loss = network.output.loss
         if self.updates % CHECK == 0 and not self.watch.good(loss(outputs, Y), self.weights(), sample_weight):
             self._take_back()
             return network.original_outputs(outputs)
         E = self.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
+        sizes = [mean_length(each, sample_weight) for each in A]
         for layer in reversed(range(len(W))):
-            below = Z.pop()
-            self._step(layer, below, E, sizes[layer], sample_weight, steps[layer])
+            self._step(layer, Z[layer], E, sizes[layer], sample_weight, steps[layer])
             if layer:
-                # T = f(A + (T_above - Z_above) Wt), in the memory of A
-                V = W[layer][:-1] if intercept else W[layer]
-                T = F[layer - 1].f_(A.pop().addmm_(E, V.T))
-                mask = kept[layer]
-                E = T.sub_(below) if mask is None else T.mul_(mask).sub_(below)
-        del below, E  # the update needs memory
+                E = self._below(layer, E, Z[layer], A, kept[layer])
+                del Z[layer], A[layer]
+        del Z, A, E  # the update needs memory
         self._update(steps)
         return network.original_outputs(outputs)
 
@@ -277,6 +272,14 @@ class RelaxedSweep:
                 if mask is not None:
                     Z[-1].mul_(mask)
         return Z, A, kept
+
+    def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], mask: Tensor | None) -> Tensor:
+        """Target minus value of a layer's inputs Z (b, n), from that of its outputs, E (b, k); in the memory of A."""
+        W = self.network.weights[layer]
+        V = W[:-1] if self.network.intercept else W
+        # T = f(A + (T_above - Z_above) Wt)
+        T = self.network.activations[layer - 1].f_(A[layer - 1].addmm_(E, V.T))
+        return T.sub_(Z) if mask is None else T.mul_(mask).sub_(Z)
 
     def _masked(self, X: Any) -> Any:
         """Inputs (b, n_0), some of them set back to the background."""
