@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import nmfnet
 from nmfnet.activations import get_activation
 from nmfnet.network import Network, he_weights
+from nmfnet.sparse import picked
 from nmfnet.training import Pinv, Relaxed
 from nmfnet.training.loop import Plan, shuffled
 
@@ -63,7 +64,7 @@ def epoch(sweep: Any, X: torch.Tensor, Y: torch.Tensor, batch_size: int, seed: i
     """Seconds of one pass over the batches."""
     start = time.perf_counter()
     for rows in shuffled(len(X), batch_size, torch.Generator().manual_seed(seed)):
-        sweep(X[rows], Y[rows])
+        sweep(picked(X, rows), picked(Y, rows))
     return time.perf_counter() - start
 
 

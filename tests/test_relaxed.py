@@ -16,7 +16,7 @@ from nmfnet.network import Network, he_weights
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.training import Relaxed
-from nmfnet.training.automatic import LARGEST, STEADY, auto_alpha, auto_delta, auto_noise
+from nmfnet.training.automatic import LARGEST, STEADY, auto_alpha, auto_delta, auto_momentum, auto_noise
 from nmfnet.training.loop import Plan
 from nmfnet.training.relaxed import RelaxedSweep
 from nmfnet.training.watch import Watch
@@ -106,6 +106,11 @@ def test_auto_momentum_is_for_real_targets_and_with_smaller_steps_to_nearer_targ
         RelaxedSweep(Relaxed(), network_of([np.ones((3, 2))], output=name), Plan()) for name in ("identity", "softmax")
     ]
     assert [sweep.momentum for sweep in sweeps] == [0.9, 0.0]
+    large = [
+        auto_momentum("softmax", Plan(n_updates=n, batch_size=size))
+        for n, size in ((45, 20_000), (20, 20_000), (45, 1000), (400, 20_000))
+    ]
+    assert large == [0.7, 0.5, 0.0, 0.0]
     short = [RelaxedSweep(Relaxed(), network_of([np.ones((3, 2))]), Plan(n_updates=n)).momentum for n in (1, 20, 200)]
     assert short == pytest.approx([0, 0.5, 0.9])
     assert sweeps[0].delta == pytest.approx(0.4 * sweeps[1].delta)

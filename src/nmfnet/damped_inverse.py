@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nmfnet.linalg import check_finite, mean_length, weighted, weighted_mean
 from nmfnet.sparse import CentredRows, SparseRows, outer, transposed_product
@@ -37,6 +36,7 @@ class DampedInverse:
     samples = 10_000  # between two factorizations, about, but at most `batches` batches
     batches = 10
     early = 20  # updates in which every other one factorizes
+    columns = 1024  # of a right-hand side at a time
     wide = 4096  # inputs up to here always take the primal form
     growth = 4.0  # of the size of the inputs since the last factorization, after which it is made anew
 
@@ -63,6 +63,7 @@ class DampedInverse:
         pull: Tensor | None = None,
         stiffness: float = 0.0,
         sample_weight: Tensor | None = None,
+        out: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Step for a batch.
 
@@ -79,6 +80,8 @@ class DampedInverse:
             Curvature of the penalty, added to d.
         sample_weight : Tensor of shape (m,), optional
             Positive; means over samples are then weighted ones.
+        out : Tensor of shape (n + intercept, k), optional
+            Memory for the step.
 
         Returns
         -------
@@ -99,15 +102,17 @@ class DampedInverse:
         if centre is not None and m == 1:  # one sample has nothing left beside its mean
             centre = torch.zeros_like(centre)
         pull = None if pull is None else pull[:n]
+        step = E.new_empty(n + self.intercept, k) if out is None else out
+        D = step[:n]
         if isinstance(Z, SparseRows) or self._dual_is_cheaper(m, n, k):
-            D, squares, bias = self._dual(Z, E, centre, bias, pull, weight)
+            squares = self._dual(Z, E, centre, bias, pull, weight, D)
         else:
-            D, squares, bias = self._primal(Z, E, centre, bias, update, pull, weight)
+            squares = self._primal(Z, E, centre, bias, update, pull, weight, D)
         if mean is not None and bias is not None:
             # One sample moves by its bias alone; but a penalty moves all the others, too.
             squares = bias.square().sum() + (0 if m == 1 and pull is None else squares)
-            torch.sub(bias, mean @ D[:n], out=D[n])
-        return D, squares.clamp(min=0).sqrt()
+            torch.sub(bias, mean @ D, out=step[n])
+        return step, squares.clamp(min=0).sqrt()
 
     def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
         primal = n * n * k + (m * n * n + n**3) / self._every(m)
@@ -118,8 +123,9 @@ class DampedInverse:
 
     def _primal(
         self, Z: Tensor, E: Tensor, centre: Tensor | None, bias: Tensor | None,
-        update: int, pull: Tensor | None, weight: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+        update: int, pull: Tensor | None, weight: Tensor | None, D: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Write the step without its bias row into D (n, k); mean square of the length of what it moves."""
         due = update % self._every(len(Z)) == 0 or (update < self.early and update % 2 == 0)
         size = float(mean_length(Z, weight)) / Z.shape[1] ** 0.5
         grown = size > self.growth * self.size
@@ -128,50 +134,50 @@ class DampedInverse:
             self.size = size
             self._refresh(Z, centre, weight)
         assert self.inverse is not None and self.ridge is not None
-        C = Z.T @ weighted(E, weight)
-        C /= len(Z)
-        if centre is not None and bias is not None:
-            C.addr_(centre, bias, alpha=-1)
-        if pull is not None:
-            C += pull
-        C, bias = self._ahead(C, bias, "primal")
-        step = self._product(self.inverse, C)
-        D = step[: len(C)]
-        return step, C.mul_(D).sum() - self.ridge * D.square().sum(), bias  # G D = C - d D
+        E, squares = weighted(E, weight), E.new_zeros(())
+        # Some columns at a time, which are independent; momentum remembers whole right-hand sides.
+        for start in range(0, D.shape[1], D.shape[1] if self.momentum else self.columns):
+            part = slice(start, start + self.columns) if not self.momentum else slice(None)
+            C = (Z.T @ E[:, part]).div_(len(Z))
+            if centre is not None and bias is not None:
+                C.addr_(centre, bias[part], alpha=-1)
+            if pull is not None:
+                C += pull[:, part]
+            self._ahead(C, bias, "primal")
+            torch.mm(self.inverse, C, out=D[:, part])
+            across = C.mul_(D[:, part]).sum()
+            squares += across - self.ridge * torch.mul(D[:, part], D[:, part], out=C).sum()  # G D = C - d D
+        return squares
 
-    def _product(self, left: Tensor, right: Tensor) -> Tensor:
-        """``left right`` (n, k) as the upper rows of a step (n + intercept, k); the last one is left for the bias."""
-        step = right.new_empty(len(left) + self.intercept, right.shape[1])
-        torch.mm(left, right, out=step[: len(left)])
-        return step
-
-    def _ahead(self, C: Tensor, bias: Tensor | None, form: str) -> tuple[Tensor, Tensor | None]:
-        """Right-hand side (in the dual form: step) and bias one step ahead of their running means (Nesterov)."""
+    def _ahead(self, C: Tensor, bias: Tensor | None, form: str) -> None:
+        """Move a right-hand side (or dual step) and a bias one step ahead of their running means (Nesterov)."""
         if not self.momentum:
-            return C, bias
+            return
         if form != self.form:  # what was averaged is something else
             self.velocity, self.form = [], form
         new = [C] if bias is None else [C, bias]
         old = self.velocity or new
         self.velocity = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, old, strict=True)]
-        ahead = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, self.velocity, strict=True)]
-        return ahead[0], None if bias is None else ahead[1]
+        for now, mean in zip(new, self.velocity, strict=True):
+            now.lerp_(mean, self.momentum)
 
     def _refresh(self, Z: Tensor, centre: Tensor | None, weight: Tensor | None) -> None:
+        self.inverse = None  # its memory is needed
         G = Z.T @ weighted(Z, weight)
         G /= len(Z)
         size = G.diagonal().mean()
         if centre is not None:
             G.addr_(centre, centre, alpha=-1)
         self.gram = G if self.gram is None else G.lerp_(self.gram, self.memory)
-        self.inverse = None  # its memory is needed
         self.ridge = self._ridge(G.diagonal().mean(), size)
-        self.inverse = torch.cholesky_inverse(self._cholesky(G))
+        L = self._cholesky(G)
+        self.inverse = torch.cholesky_inverse(L, out=L)
 
     def _dual(
         self, X: Tensor | SparseRows, E: Tensor, centre: Tensor | None, bias: Tensor | None,
-        pull: Tensor | None, weight: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+        pull: Tensor | None, weight: Tensor | None, D: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """The same by the inner products of the samples."""
         m, n = X.shape
         E = weighted(E if bias is None else E - bias, weight, 0.5)
         Z: Tensor | CentredRows
@@ -185,16 +191,15 @@ class DampedInverse:
         self.ridge = self._ridge(size, size)
         L = self._cholesky(K)
         S = torch.cholesky_solve(E if pull is None else E - Z @ pull / self.ridge, L)
-        D = transposed_product(Z, S / m)
+        transposed_product(Z, S / m, out=D)
         if pull is not None:
-            D += pull / self.ridge
+            D.addcdiv_(pull, self.ridge)
         if pull is None and not self.momentum:
             squares = (E - self.ridge * S).square().sum()  # Z D = (K - d I) S
         else:
-            D, bias = self._ahead(D, bias, "dual")
+            self._ahead(D, bias, "dual")
             squares = (Z @ D).square().sum()
-        step = functional.pad(D, (0, 0, 0, int(self.intercept)))
-        return step, squares / m, bias
+        return squares / m
 
     def _ridge(self, mean_diagonal: Tensor, size: Tensor) -> Tensor:
         """d: never below the rounding error of a Gram matrix of entries of this size, never 0."""
@@ -202,13 +207,14 @@ class DampedInverse:
         return self.damping * mean_diagonal.clamp(min=0) + limits.eps * size + limits.tiny**0.5 + self.stiffness
 
     def _cholesky(self, G: Tensor) -> Tensor:
-        """Factor of G + d I; d grows until there is one."""
+        """Factor of G + d I, in the only copy of G that is made; d grows until there is one."""
         assert self.ridge is not None
-        check_finite(G)
+        check_finite(G.diagonal())  # which bounds all entries, as Cauchy and Schwarz say
+        failed = torch.empty((), dtype=torch.int32, device=G.device)
         while True:
-            damped = G.clone()
-            damped.diagonal().add_(self.ridge)
-            L, failed = torch.linalg.cholesky_ex(damped)
+            L = torch.empty_like(G).mT.copy_(G)  # the order of LAPACK, which then writes into it
+            L.diagonal().add_(self.ridge)
+            torch.linalg.cholesky_ex(L, out=(L, failed))
             if not int(failed):
                 return L
             self.retries += 1

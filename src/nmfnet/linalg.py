@@ -11,7 +11,7 @@ from torch import Tensor
 from nmfnet.errors import DivergenceError
 from nmfnet.sparse import SparseRows
 
-BLOCK = 1024  # rows that are converted to float64 at a time
+BLOCK, MOST_NUMBERS = 1024, 2**21  # rows that are converted to float64 at a time, and numbers
 
 
 class TruncatedSVD(NamedTuple):
@@ -73,7 +73,7 @@ def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
     s, V = singular_basis(Z, delta)
     inverse = V / s
     U = Z.new_empty(len(Z), len(s))
-    for block, wide in zip(U.split(BLOCK), float64_blocks(Z), strict=True):
+    for block, wide in zip(U.split(_rows(Z)), float64_blocks(Z), strict=True):
         block.copy_(wide @ inverse)
     return TruncatedSVD(U, s.to(Z.dtype), V.to(Z.dtype))
 
@@ -129,9 +129,15 @@ def gram(Z: Tensor) -> Tensor:
 
 def float64_blocks(Z: Tensor) -> Iterator[Tensor]:
     """Blocks of rows of `Z` in float64, all in one buffer to write into: fresh memory costs as much as a product."""
-    buffer = torch.empty(min(len(Z), BLOCK), Z.shape[1], dtype=torch.float64, device=Z.device)
-    for block in Z.split(BLOCK):
+    rows = _rows(Z)
+    buffer = torch.empty(min(len(Z), rows), Z.shape[1], dtype=torch.float64, device=Z.device)
+    for block in Z.split(rows):
         yield buffer[: len(block)].copy_(block)
+
+
+def _rows(Z: Tensor) -> int:
+    """Rows of `Z` that are converted at a time."""
+    return max(1, min(BLOCK, MOST_NUMBERS // max(1, Z.shape[1])))
 
 
 def pseudo_inverse(Z: Tensor, delta: float = 0.0, alpha: float = 0.0) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nmfnet.activations import Activation
 from nmfnet.factorization import penalty
-from nmfnet.linalg import affine
+from nmfnet.linalg import affine, all_finite
 from nmfnet.outputs import LINEAR, Output
 from nmfnet.scaling import Scaling
 from nmfnet.sparse import SparseRows
@@ -105,7 +105,7 @@ class Network:
             Z: Any = part.to(self.weights[0].device)
             Z = Z if self.inputs is None else self.inputs(Z)
             for W, f in zip(self.weights[:layer], self.activations, strict=False):
-                Z = f(affine(Z, W, self.intercept))
+                Z = f.f_(affine(Z, W, self.intercept))
             yield Z
 
     def scaled_targets(self, Y: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ class Network:
 
     def is_finite(self) -> bool:
         """Whether every weight is finite."""
-        return all(bool(W.isfinite().all()) for W in self.weights)
+        return all(all_finite(W) for W in self.weights)
 
     def penalty(self, alpha: float, l1_ratio: float, biases: bool = True) -> float:
         """``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` over all layers; `biases`: in the L2 part."""
@@ -174,7 +174,7 @@ def he_weights(
     weights = []
     for rows, columns in pairwise(sizes):
         W = torch.zeros(rows + intercept, columns, dtype=dtype)
-        W[:rows] = torch.randn(rows, columns, generator=generator, dtype=dtype) * (2 / rows) ** 0.5
+        W[:rows].normal_(generator=generator).mul_((2 / rows) ** 0.5)
         weights.append(W)
     weights[-1] *= last
     return weights

@@ -22,7 +22,7 @@ from nmfnet.linalg import all_finite
 from nmfnet.network import Network
 from nmfnet.scaling import target_scaling
 from nmfnet.training import SOLVERS, Callback, EpochRecord, PrintLog, Progress, Settings, Solver, announced, train
-from nmfnet.training.relaxed import Relaxed
+from nmfnet.training.relaxed_settings import Relaxed
 
 Kind = Literal["classes", "labels", "real"]
 

@@ -4,7 +4,7 @@ from nmfnet.training.alternating import Pinv
 from nmfnet.training.callbacks import Callback, EpochRecord, PrintLog, announced
 from nmfnet.training.loop import Progress, Settings, Solver, Sweep, epoch, planned, train
 from nmfnet.training.pretraining import NMFPretraining
-from nmfnet.training.relaxed import Relaxed
+from nmfnet.training.relaxed_settings import Relaxed
 from nmfnet.training.resuming import Training
 
 SOLVERS = {"relaxed": Relaxed, "pinv": Pinv}

@@ -9,6 +9,9 @@ from nmfnet.training.loop import Plan
 PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
 LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they are anchored to the average
 UNPLANNED = 0.1  # dropout without a plan
+MOMENTUM, LARGE_MOMENTUM = 0.9, 0.7  # where residuals have little noise: real targets, and means of large batches
+LARGE = 10_000  # samples
+FAR, NEAR = 0.1, 0.01  # the targets of classes and labels, and real ones
 PRIOR = {"softmax": 0.07, "sigmoid": 0.07, "identity": 0.02}  # penalty, for each input that a unit has
 
 
@@ -41,6 +44,20 @@ def auto_delta(n_updates: int | None, momentum: float) -> float:
     less = 1 - 2 / 3 * momentum
     path = LARGEST if n_updates is None else PATH / max(1, n_updates)
     return less * (STEADY if n_updates is None else min(LARGEST, max(STEADY, path)))
+
+
+def auto_momentum(output: str, plan: Plan) -> float:
+    """For real targets; for others where few updates of large batches have to go far.  Over a tenth of the updates."""
+    planned, most = plan.n_updates, MOMENTUM
+    if output != "identity":
+        few = planned is not None and planned * STEADY < PATH
+        most = LARGE_MOMENTUM if few and plan.batch_size >= LARGE else 0.0
+    return most if planned is None else max(0.0, min(most, 1 - 10 / max(1, planned)))
+
+
+def auto_tau(output: str) -> float:
+    """How far targets go: by default not as far for real ones."""
+    return NEAR if output == "identity" else FAR
 
 
 def auto_noise(inputs: Scaling | None) -> float:

@@ -18,6 +18,7 @@ from nmfnet.errors import DivergenceError, DivergenceWarning
 from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling
+from nmfnet.sparse import picked
 from nmfnet.training.callbacks import Callback, EpochRecord
 from nmfnet.training.resuming import Position, State, Training
 
@@ -36,6 +37,8 @@ class Plan:
         The sum of their weights, where there are any.
     n_updates : int or None
         Batches planned; None where there is no plan.
+    batch_size : int
+        Samples in a batch.
     seed : int
         Of the solver's own random numbers.
     sample_weight : Tensor of shape (n,), optional
@@ -46,6 +49,7 @@ class Plan:
     l1_ratio: float = 0.0
     n_samples: float = 1
     n_updates: int | None = None
+    batch_size: int = 0
     seed: int = 0
     sample_weight: Tensor | None = None
 
@@ -245,7 +249,8 @@ def planned(settings: Settings, n: int, generator: torch.Generator, partial: boo
     n_updates = None if partial else settings.max_iter * -(-n // settings.batch_size)
     weight = settings.sample_weight
     total = n if weight is None else float(weight.double().sum())
-    return Plan(settings.alpha, settings.l1_ratio, total, n_updates, generator.initial_seed(), weight)
+    size = min(n, settings.batch_size)
+    return Plan(settings.alpha, settings.l1_ratio, total, n_updates, size, generator.initial_seed(), weight)
 
 
 def epoch(
@@ -271,7 +276,7 @@ def epoch(
     for number, rows in enumerate(batches[position.batch :], position.batch + 1):
         with progress.timed():
             rows = rows.to(X.device)
-            batch = data if len(batches) == 1 else tuple(part[rows] for part in data)
+            batch = data if len(batches) == 1 else tuple(picked(part, rows) for part in data)
             try:
                 outputs = _whole_sweep(network, sweep, *batch)
             except DivergenceError:  # a decomposition met overflowed activations

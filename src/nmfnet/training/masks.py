@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from nmfnet.sparse import SparseRows
 
 PLACES = 2**20  # at which a mask can begin in the pool
 
@@ -47,3 +51,10 @@ class Masks:
         threshold = min(255, round(256 * p))
         keep = words.view(torch.uint8) >= threshold
         return keep.to(like.dtype).mul_(256 / (256 - threshold)).to(like.device)
+
+
+def background(X: Any) -> Tensor | None:
+    """What a masked input becomes, shape (n,): 0, or the value nearest to it that the column of X (m, n) has."""
+    if isinstance(X, SparseRows):
+        return None
+    return X.amin(0).clamp(min=0) + X.amax(0).clamp(max=0)

@@ -1,0 +1,114 @@
+"""What the relaxed sweep writes into and what it leaves alone."""
+
+import copy
+
+import pytest
+import torch
+
+from nmfnet import linalg
+from nmfnet.activations import ACTIVATIONS
+from nmfnet.damped_inverse import DampedInverse
+from nmfnet.linalg import gram, truncated_svd
+from nmfnet.network import Network, he_weights
+from nmfnet.outputs import Output
+from nmfnet.sparse import picked
+from nmfnet.training import Relaxed
+from nmfnet.training.loop import Plan
+
+HANDED_OUT = {
+    "weights": lambda sweep: sweep.weights(),
+    "state": lambda sweep: [*sweep.state()["average"], *sweep.state()["fast"], *sweep.state()["weights"]],
+    "fork": lambda sweep: [*sweep.fork().average, *sweep.fork().fast],
+    "network": lambda sweep: list(sweep.network.weights),
+}
+
+
+def sweep_with(delta=0.2, momentum=0.0, output="identity"):
+    weights = he_weights([6, 8, 5, 3], True, torch.Generator().manual_seed(0), torch.float64)
+    network = Network(weights, ACTIVATIONS["relu"], True, Output(output))
+    settings = Relaxed(delta=delta, momentum=momentum, dropout=0.2, noise=0.0)
+    return settings.prepare(network, torch.zeros(1, 6, dtype=torch.float64), Plan(n_samples=400, n_updates=40))
+
+
+def batches(n=12, m=30):
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(n):
+        X = torch.randn(m, 6, generator=generator, dtype=torch.float64)
+        yield X, X[:, :3] + X[:, 3:].abs()
+
+
+@pytest.mark.parametrize("delta", [0.2, 0.04])  # with and without an anchor
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("way", HANDED_OUT)
+def test_what_was_handed_out_stays(way, momentum, delta):
+    sweep, kept = sweep_with(delta, momentum), []
+    for X, Y in batches():
+        sweep(X, Y)
+        now = HANDED_OUT[way](sweep)
+        kept.append((now, copy.deepcopy(now)))
+    for now, then in kept:
+        assert all(torch.equal(a, b) for a, b in zip(now, then, strict=True))
+
+
+@pytest.mark.parametrize("delta", [0.2, 0.04])
+def test_an_average_that_nobody_holds_is_written_into(delta):
+    ours, watched = sweep_with(delta), sweep_with(delta)
+    for number, (X, Y) in enumerate(batches()):
+        before = ours.average
+        places = [each.data_ptr() for each in before]
+        ours(X, Y)
+        watched(X, Y)
+        # Every fourth update looks at the loss, and keeps the average if that is good.
+        assert ([each.data_ptr() for each in ours.average] == places) == (number % 4 != 0)
+        del before
+        if number < 11:
+            watched.weights()
+    assert all(torch.equal(a, b) for a, b in zip(ours.weights(), watched.weights(), strict=True))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("weights", [False, True])
+def test_right_hand_sides_by_columns(weights, momentum, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    Z, E = (torch.randn(20, k, generator=generator, dtype=torch.float64) for k in (6, 7))
+    pull = torch.randn(7, 7, generator=generator, dtype=torch.float64)
+    sample_weight = torch.rand(20, generator=generator, dtype=torch.float64) + 0.1 if weights else None
+    whole = DampedInverse(1.0, True, momentum).solve(Z, E, 0, pull, 0.1, sample_weight)
+    monkeypatch.setattr(DampedInverse, "columns", 3)
+    out = torch.empty(7, 7, dtype=torch.float64)
+    parts = DampedInverse(1.0, True, momentum).solve(Z, E, 0, pull, 0.1, sample_weight, out)
+    assert parts[0] is out
+    for ours, theirs in zip(parts, whole, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_gram_matrix_is_left_alone_by_its_factor():
+    inverse = DampedInverse(1.0, True)
+    Z = torch.randn(30, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    inverse.solve(Z, Z[:, :2], 0)
+    torch.testing.assert_close(inverse.gram, torch.cov(Z.T, correction=0))
+    known = torch.linalg.inv(inverse.gram + inverse.ridge * torch.eye(5))
+    torch.testing.assert_close(inverse.inverse, known)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_in_place_or_not(name):
+    f, A = ACTIVATIONS[name], torch.linspace(-3, 3, 20)
+    before = A.clone()
+    Z = f(A)
+    assert torch.equal(A, before) and Z.data_ptr() != A.data_ptr()
+    assert torch.equal(Z, f.f_(A))
+
+
+def test_picked_rows():
+    X, rows = torch.arange(12.0).view(4, 3), torch.tensor([2, 0, 2])
+    assert torch.equal(picked(X, rows), X[rows])
+
+
+def test_wide_matrices_are_converted_by_fewer_rows(monkeypatch):
+    Z = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    G, U = gram(Z), truncated_svd(Z).U
+    monkeypatch.setattr(linalg, "MOST_NUMBERS", 24)
+    assert [len(block) for block in linalg.float64_blocks(Z)] == [3] * 16 + [2]
+    torch.testing.assert_close(gram(Z), G)
+    torch.testing.assert_close(truncated_svd(Z).U.abs(), U.abs())
