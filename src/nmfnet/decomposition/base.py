@@ -23,6 +23,7 @@ from nmfnet.decomposition.online import NEAR, Online
 from nmfnet.decomposition.portable import PortableFactorization
 from nmfnet.decomposition.sample import STARTS, best_of, sample_rows
 from nmfnet.factorization.acceleration import Problem, alternate, check_finite
+from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.passes import Pass, Penalties, tolerance
 from nmfnet.factorization.starts import MeanFilled, starting_factors
 
@@ -140,7 +141,7 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         weighted = Z if data.row_weights is None else Z * data.row_weights
         p = self._penalties(data)
         loss = last.objective - p.l1_z * float(weighted.sum()) - p.l2_z / 2 * float((weighted * Z).sum())
-        loss -= p.l1_h * float(H.abs().sum()) + p.l2_h / 2 * float(H.square().sum())
+        loss -= (p.l1_h * float(H.abs().sum()) if p.l1_h else 0.0) + p.l2_h / 2 * squared_norm(H)
         return math.sqrt(max(2 * loss, 0.0)) / data.scale
 
     @torch.no_grad()
@@ -334,7 +335,7 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         return data
 
     def _keep(self, H: Tensor, scale: float) -> None:
-        self.components_ = given.scaled(given.to_numpy(H), 1 / scale)
+        self.components_ = given.scaled(H.cpu().numpy(), 1 / scale)
         self.n_components_ = len(self.components_)
         self._scale = scale
 

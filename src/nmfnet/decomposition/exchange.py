@@ -53,7 +53,8 @@ def exchanges(problem: Callable[[int], Problem], data: SparseData, Z: Tensor, H:
     best = alternate(as_asked, Z, H, few, 0.0)
     for _ in range(ROUNDS):
         U, V = residual_parts(data, best.Z, best.H, -(-k // SHARE))
-        more = alternate(problem(k + len(U)), torch.cat([best.Z, U]), torch.cat([best.H, V]), few, 0.0)
+        U, V = torch.cat([best.Z, U]), torch.cat([best.H, V])
+        more = alternate(problem(len(U)), U, V, few, 0.0)
         kept = most_useful(more.Z, more.H, k)
         new = alternate(as_asked, more.Z[kept], more.H[kept], few, 0.0)
         if not new.last.objective < best.last.objective:

@@ -5,6 +5,7 @@ The factor Z is held transposed, (k, m), so that a component's entries lie side 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -49,6 +50,22 @@ class Pass(NamedTuple):
     z_residual: float
 
 
+class Step(NamedTuple):
+    """What a step on both factors tells.
+
+    Attributes
+    ----------
+    objective : float
+        At the new Z and the H before.
+    z_residual, h_residual : float
+        Relative projected gradients there, where they were asked for.
+    """
+
+    objective: float
+    z_residual: float
+    h_residual: float
+
+
 class Penalties(NamedTuple):
     """``l1 ||.||_1 + l2 ||.||^2 / 2`` on each factor."""
 
@@ -58,7 +75,30 @@ class Penalties(NamedTuple):
     l2_h: float = 0.0
 
 
-class LeastSquares:
+class SweepThenStep:
+    """Steps on both factors, one after the other: a pass over the data, then H from all of its products."""
+
+    @abstractmethod
+    def sweep(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False) -> Pass:
+        """One pass over the data with a step on Z (k, m), written to `out`."""
+
+    @abstractmethod
+    def h_step(self, H: Tensor, done: Pass) -> Tensor:
+        """A step on H (k, n) from the products of a pass."""
+
+    @abstractmethod
+    def h_residual(self, H: Tensor, done: Pass) -> float:
+        """Relative projected gradient in H."""
+
+    def step(self, Z: Tensor, H: Tensor, out: Tensor, measure_z: bool = False, measure_h: bool = False) -> Step:
+        """A step on Z (k, m), written to `out`, and one on H (k, n) with that, in place."""
+        done = self.sweep(Z, H, out, measure=measure_z)
+        h_residual = self.h_residual(H, done) if measure_h else 0.0
+        H.copy_(self.h_step(H, done))
+        return Step(done.objective, done.z_residual, h_residual)
+
+
+class LeastSquares(SweepThenStep):
     """``||X - Z H||^2 / 2`` plus penalties, Z >= 0, rows with weights.
 
     Parameters
@@ -99,7 +139,8 @@ class LeastSquares:
         self.signed, self.multiplicative, self.row_weights = signed, multiplicative, row_weights
         self.intercept, self.delta = intercept, delta
         m, n = data.shape
-        self.tiles, self.h_tiles = Tiles(k, m, data.like), Tiles(k, n, data.like)
+        memory = Tiles.memory(k, max(m, n), data.like)
+        self.tiles, self.h_tiles = (Tiles(k, side, data.like, memory) for side in (m, n))
         self.size = data.squares(row_weights) if self.settled else 0.0
         self.exact = False
         # Sweeps on products that are at hand are cheap as long as they cost less than the products.
@@ -120,16 +161,34 @@ class LeastSquares:
         value : bool, default=True
             Whether to find the objective, which is NaN otherwise.
         """
-        k, n = H.shape
-        Q, S = H.new_zeros(k, n), H.new_zeros(k, k)
-        G = ridge(H @ H.T, self.penalties.l2_z)
+        H = self.data.laid_out(H)
+        Q = torch.zeros_like(H)
+        S, total, residual = self._z_step(Z, H, H @ H.T, out, Q, until, measure)
+        F = out if self.row_weights is None else out * self.row_weights
+        self.data.finish_products(self.data.laid_out(F), Q)
+        total = total + self._finish(out, H, Q, S) + self._h_penalty(H) if value else float("nan")
+        return Pass(Q, S, total, residual)
+
+    def _z_step(
+        self, Z: Tensor, H: Tensor, G: Tensor, out: Tensor, Q: Tensor, until: float = 0.0, measure: bool = False
+    ) -> tuple[Tensor, float, float]:
+        """The step on Z, with G = H Ht, and what can be added to Q meanwhile.
+
+        Returns
+        -------
+        S : Tensor of shape (k, k)
+        objective : float
+            As far as it is no Gram product.
+        z_residual : float
+        """
+        G, S = ridge(G, self.penalties.l2_z), torch.zeros_like(G)
         steps_by_row = not self.multiplicative or until
-        coordinates = prepare(G, self.intercept) if steps_by_row else Coordinates(G, [], [], k - self.intercept)
+        coordinates = prepare(G, self.intercept) if steps_by_row else Coordinates(G, [], [], len(G) - self.intercept)
         total, squares, size = 0.0, 0.0, 0.0
         for rows, kernel in self.tiles:
             kernel.F.copy_(Z[:, rows])
             self._pull(rows, kernel, H)
-            self._step(kernel, coordinates)
+            self._step_on_tile(kernel, coordinates)
             if until:
                 self._solve(rows, kernel, coordinates, H, until)
             if measure:
@@ -139,11 +198,9 @@ class LeastSquares:
                 squares, size = squares + now[0], size + now[1]
             out[:, rows] = kernel.F
             total += self._collect(rows, kernel, H, Q, S)
-        self.data.finish_products(out if self.row_weights is None else out * self.row_weights, Q)
-        total = total + self._finish(out, H, Q, S) + self._h_penalty(H) if value else float("nan")
-        return Pass(Q, S, total, ratio(squares, size))
+        return S, total, ratio(squares, size)
 
-    def _step(self, kernel: CoordinateDescent, coordinates: Coordinates) -> None:
+    def _step_on_tile(self, kernel: CoordinateDescent, coordinates: Coordinates) -> None:
         if not self.multiplicative:
             kernel.sweep(coordinates, self.z_sweeps)
             return
@@ -186,12 +243,16 @@ class LeastSquares:
 
     def _finish(self, Z: Tensor, H: Tensor, Q: Tensor, S: Tensor) -> float:
         """``||X - Z H||^2 / 2`` from Gram products, and the L2 penalty on Z."""
-        loss = self.size / 2 - dot(Q, H) + float((S * (H @ H.T).double()).sum()) / 2
+        loss = self._gram_loss(dot(Q, H), S, H @ H.T)
         # What cancels to nothing is known to rounding errors of the terms: then from the residual itself.
         rounding = 1e4 * torch.finfo(H.dtype).eps
         if isinstance(self.data, DenseData) and (self.exact or loss < rounding * self.size):
             self.exact, loss = True, self._residual_loss(self.data, Z, H)
         return loss + self._l2_z(S)
+
+    def _gram_loss(self, products: float, S: Tensor, G: Tensor) -> float:
+        """``||X - Z H||^2 / 2`` from <Zt X, H>, Zt Z and H Ht."""
+        return self.size / 2 - products + float((S * G.double()).sum()) / 2
 
     def _l2_z(self, S: Tensor) -> float:
         """The L2 penalty on Z, and what that of the ones of a bias has to be freed of."""
