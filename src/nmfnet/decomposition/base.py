@@ -297,8 +297,10 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         if self.signed or data.row_weights is not None or not is_large_sparse(data.data, k):
             return None
         part = data.rows(slice(None), single=True)
-        Z, H = self._start(part, k, None, None, self._generator())
-        Z, H = exchanges(lambda size: self._problem(part, size), part.sparse, Z, H, int(self.max_iter))
+        Z, H = exchanges(
+            lambda size: self._problem(part, size), part.sparse,
+            self._start(part, k, None, None, self._generator()), int(self.max_iter),
+        )  # fmt: skip
         return Z.to(data.data.like), H.to(data.data.like)
 
     def _zero_start(self, data: Input, k: int) -> Tensor:

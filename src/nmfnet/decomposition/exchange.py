@@ -19,13 +19,15 @@ PASSES = 5  # at most: before the first exchange, with more components, and agai
 ROUNDS, SHARE = 2, 2  # exchanges; each tries one component more for so many
 ITERATIONS, ALIKE = 5, 0.5  # of the power method; the cosine from which on two rank-one parts are the same
 
+Factors = tuple[Tensor, Tensor]
+
 
 def is_large_sparse(data: Data, k: int) -> bool:
     """Whether exchanges of k components pay."""
     return isinstance(data, SparseData) and min(data.shape) >= max(SMALLEST, 2 * k)
 
 
-def exchanges(problem: Callable[[int], Problem], data: SparseData, Z: Tensor, H: Tensor, most: int) -> list[Tensor]:
+def exchanges(problem: Callable[[int], Problem], data: SparseData, start: Factors, most: int) -> Factors:
     """Factors whose objective is not larger than some passes from the start lead to, mostly lower.
 
     In each round nonnegative parts of the residual become additional components, half as many as there are, and after
@@ -38,29 +40,36 @@ def exchanges(problem: Callable[[int], Problem], data: SparseData, Z: Tensor, H:
         Returns the problem with so many components.
     data : SparseData
         X (m, n).
-    Z : Tensor of shape (k, m), H : Tensor of shape (k, n)
-        Start; Z is overwritten.
+    start : tuple of Tensor
+        Z (k, m) and H (k, n); overwritten.
     most : int
         Most passes in a row.
 
     Returns
     -------
-    list of Tensor
-        Z and H.
+    Z, H : Tensor
     """
-    k, few = len(H), min(PASSES, most)
-    as_asked = problem(k)
-    best = alternate(as_asked, Z, H, few, 0.0)
+    as_asked, few = problem(len(start[0])), min(PASSES, most)
+    best = alternate(as_asked, *start, few, 0.0)
+    del start  # of which half is not in `best`
     for _ in range(ROUNDS):
-        U, V = residual_parts(data, best.Z, best.H, -(-k // SHARE))
-        U, V = torch.cat([best.Z, U]), torch.cat([best.H, V])
-        more = alternate(problem(len(U)), U, V, few, 0.0)
-        kept = most_useful(more.Z, more.H, k)
-        new = alternate(as_asked, more.Z[kept], more.H[kept], few, 0.0)
+        new = alternate(as_asked, *exchanged(problem, data, (best.Z, best.H), few), few, 0.0)
         if not new.last.objective < best.last.objective:
             break
         best = new
-    return [best.Z, best.H]
+    return best.Z, best.H
+
+
+def exchanged(problem: Callable[[int], Problem], data: SparseData, factors: Factors, passes: int) -> Factors:
+    """Factors of as many components, after some passes with more."""
+    k = len(factors[0])
+    parts = residual_parts(data, *factors, -(-k // SHARE))
+    # Side by side, and later taken, as they lie in memory: by samples, or features.
+    Z, H = (torch.cat([F.T, part.T], 1).T for F, part in zip(factors, parts, strict=True))
+    del parts
+    more = alternate(problem(len(Z)), Z, H, passes, 0.0)
+    kept = most_useful(more.Z, more.H, k)
+    return more.Z.T[:, kept].T, more.H.T[:, kept].T
 
 
 def residual_parts(data: SparseData, Z: Tensor, H: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -88,7 +97,7 @@ def residual_parts(data: SparseData, Z: Tensor, H: Tensor, count: int) -> tuple[
             chosen.append(i)
     chosen = chosen[:count]
     root = sizes[chosen].sqrt()
-    return (U[:, chosen] * root).T.contiguous(), (V[:, chosen] * root).T.contiguous()
+    return (U[:, chosen] * root).T, (V[:, chosen] * root).T
 
 
 def most_useful(Z: Tensor, H: Tensor, k: int) -> list[int]:

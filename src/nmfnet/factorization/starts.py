@@ -47,9 +47,9 @@ def orthonormal(A: Tensor) -> Tensor:
     L, failed = torch.linalg.cholesky_ex(gram(A))
     pivots = L.diagonal()
     if failed or not pivots.min() > DEPENDENT * pivots.max():
-        return torch.linalg.qr(A.double()).Q.to(A.dtype)
-    inverse = torch.linalg.inv(L).T.to(A.dtype)
-    return A @ inverse
+        Q = torch.linalg.qr(A.double()).Q.to(A.dtype)
+        return Q.mul_(A.any(1, keepdim=True))  # rows of zeros stay zeros, without rounding errors
+    return A @ torch.linalg.inv(L).T.to(A.dtype)
 
 
 def nndsvd(data: Data, k: int, generator: torch.Generator, *, signed: bool = False) -> tuple[Tensor, Tensor]:
