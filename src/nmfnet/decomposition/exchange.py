@@ -16,7 +16,7 @@ from nmfnet.factorization.data import Data, SparseData
 
 SMALLEST = 512  # rows and columns from which on it pays
 PASSES = 5  # at most: before the first exchange, with more components, and again with as many as before
-ROUNDS, SHARE = 2, 2  # exchanges; each tries one component more for so many
+SHARES = 2, 4  # exchanges; each tries one component more for so many
 ITERATIONS, ALIKE = 5, 0.5  # of the power method; the cosine from which on two rank-one parts are the same
 
 Factors = tuple[Tensor, Tensor]
@@ -30,9 +30,9 @@ def is_large_sparse(data: Data, k: int) -> bool:
 def exchanges(problem: Callable[[int], Problem], data: SparseData, start: Factors, most: int) -> Factors:
     """Factors whose objective is not larger than some passes from the start lead to, mostly lower.
 
-    In each round nonnegative parts of the residual become additional components, half as many as there are, and after
-    some passes as many of all that cost least to miss are left out.  What is no better after some passes more is taken
-    back, and ends it.
+    Twice, nonnegative parts of the residual become additional components, half as many as there are, then a quarter,
+    and after some passes as many of all that cost least to miss are left out.  What is no better after some passes
+    more is taken back.
 
     Parameters
     ----------
@@ -52,22 +52,23 @@ def exchanges(problem: Callable[[int], Problem], data: SparseData, start: Factor
     as_asked, few = problem(len(start[0])), min(PASSES, most)
     best = alternate(as_asked, *start, few, 0.0)
     del start  # of which half is not in `best`
-    for _ in range(ROUNDS):
-        new = alternate(as_asked, *exchanged(problem, data, (best.Z, best.H), few), few, 0.0)
-        if not new.last.objective < best.last.objective:
-            break
-        best = new
+    for share in SHARES:
+        count = max(1, len(best.H) // share)
+        new = alternate(as_asked, *exchanged(problem, data, best.Z, best.H, count, few), few, 0.0)
+        best = new if new.last.objective < best.last.objective else best
+        del new  # where it is no better
     return best.Z, best.H
 
 
-def exchanged(problem: Callable[[int], Problem], data: SparseData, factors: Factors, passes: int) -> Factors:
-    """Factors of as many components, after some passes with more."""
-    k = len(factors[0])
-    parts = residual_parts(data, *factors, -(-k // SHARE))
-    # Side by side, and later taken, as they lie in memory: by samples, or features.
-    Z, H = (torch.cat([F.T, part.T], 1).T for F, part in zip(factors, parts, strict=True))
-    del parts
-    more = alternate(problem(len(Z)), Z, H, passes, 0.0)
+def exchanged(
+    problem: Callable[[int], Problem], data: SparseData, Z: Tensor, H: Tensor, count: int, passes: int
+) -> Factors:
+    """Factors of as many components, after some passes with `count` more."""
+    k, (U, V) = len(H), residual_parts(data, Z, H, count)
+    # Joined, and taken apart again, as they lie in memory: by samples, or features.
+    Z, H = torch.cat([Z.T, U.T], 1).T, torch.cat([H.T, V.T], 1).T
+    del U, V
+    more = alternate(problem(len(H)), Z, H, passes, 0.0)
     kept = most_useful(more.Z, more.H, k)
     return more.Z.T[:, kept].T, more.H.T[:, kept].T
 
