@@ -40,7 +40,7 @@ class Problem(Protocol):
 class Alternation(NamedTuple):
     """The factors Z (k, m) and H (k, n), the last step, the passes over X, and whether the criterion held.
 
-    H is already one step further than the objective of the last step, which so is not below that of Z and H.
+    The objective of the last step is that before its step on H, and so not below that of Z and H.
     """
 
     Z: Tensor

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import (
+    TILE,
     CoordinateDescent,
     Coordinates,
     Tiles,
@@ -335,7 +336,10 @@ def solve_symmetric(S: Tensor, Q: Tensor, delta: float = 0.0) -> Tensor:
 
 def dot(A: Tensor, B: Tensor) -> float:
     """Sum of the products of entries, added up in float64."""
-    return float(sum((a * b).sum(dtype=torch.float64) for a, b in zip(A, B, strict=True)))
+    if not A.is_contiguous():  # both lie by columns
+        A, B = A.T, B.T
+    rows = max(1, TILE // A.shape[1])
+    return float(sum((a * b).sum(dtype=torch.float64) for a, b in zip(A.split(rows), B.split(rows), strict=True)))
 
 
 def ratio(squares: float, size: float) -> float:
