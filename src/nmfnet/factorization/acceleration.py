@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from numbers import Integral
 from typing import NamedTuple, Protocol, TypeVar
@@ -33,8 +34,19 @@ class Problem(Protocol):
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """A step on H (k, n)."""
 
-    def step(self, Z: Tensor, H: Tensor, out: Tensor, measure_z: bool = False, measure_h: bool = False) -> Step:
-        """One pass with a step on Z, written to `out`, and one on H with that, in place; all three laid out."""
+    def step(
+        self,
+        Z: Tensor,
+        H: Tensor,
+        out: Tensor,
+        most: float = math.inf,
+        measure_z: bool = False,
+        measure_h: bool = False,
+    ) -> Step:
+        """One pass with a step on Z, written to `out`, and one on H with that, in place; all three laid out.
+
+        Not all of it needs to be done where the objective is above `most`.
+        """
 
 
 class Alternation(NamedTuple):
@@ -108,7 +120,7 @@ def alternate(
         if not problem.signed:
             trial.clamp_(min=0)
         start = other.lerp_(Z, 1 + beta).clamp_(min=0) if beta else Z  # lerp leaves the ones of a bias exact
-        now = check_finite(problem.step(start, trial, other, measured, gradients))
+        now = check_finite(problem.step(start, trial, other, last.objective, measured, gradients))
         n_iter += 1
         if now.objective <= last.objective:
             t += 1
@@ -116,7 +128,7 @@ def alternate(
             t = max(1, t // 2)
             if n_iter >= max_iter:
                 return Alternation(Z, H, last, n_iter, False)
-            now = check_finite(problem.step(Z, trial.copy_(H), other, measured, gradients))
+            now = check_finite(problem.step(Z, trial.copy_(H), other, last.objective, measured, gradients))
             n_iter += 1
             if not now.objective < last.objective:  # nothing is left but rounding
                 return Alternation(Z, H, last, n_iter, True)

@@ -5,6 +5,7 @@ The factor Z is held transposed, (k, m), so that a component's entries lie side 
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import NamedTuple
 
@@ -91,9 +92,22 @@ class SweepThenStep:
     def h_residual(self, H: Tensor, done: Pass) -> float:
         """Relative projected gradient in H."""
 
-    def step(self, Z: Tensor, H: Tensor, out: Tensor, measure_z: bool = False, measure_h: bool = False) -> Step:
-        """A step on Z (k, m), written to `out`, and one on H (k, n) with that, in place."""
+    def step(
+        self,
+        Z: Tensor,
+        H: Tensor,
+        out: Tensor,
+        most: float = math.inf,
+        measure_z: bool = False,
+        measure_h: bool = False,
+    ) -> Step:
+        """A step on Z (k, m), written to `out`, and one on H (k, n) with that, in place.
+
+        Where the objective is above `most`, neither is of use, and the step on H is left out.
+        """
         done = self.sweep(Z, H, out, measure=measure_z)
+        if done.objective > most:
+            return Step(done.objective, 0.0, 0.0)
         h_residual = self.h_residual(H, done) if measure_h else 0.0
         H.copy_(self.h_step(H, done))
         return Step(done.objective, done.z_residual, h_residual)
@@ -283,7 +297,7 @@ class LeastSquares(SweepThenStep):
         S = ridge(done.S, l2)
         if self.multiplicative and not self.signed:
             H = H.clone()
-            multiply_(H, done.Q, S @ H, l1, 0.0)
+            multiply_(H, done.Q, laid_out_product(S, H), l1, 0.0)
             return H
         if not self.signed:
             return self.h_tiles.minimize_(H.clone(), S, done.Q, self.h_sweeps, l1)
@@ -291,11 +305,11 @@ class LeastSquares(SweepThenStep):
             for _ in range(self.h_sweeps):
                 H = coordinate_descent(H, done.Q - done.S @ H, done.S, l1, l2, self.intercept)
             return H
-        return solve_symmetric(S, done.Q - S @ H, self.delta).add_(H)
+        return solve_symmetric(S, done.Q - laid_out_product(S, H), self.delta).add_(H)
 
     def h_residual(self, H: Tensor, done: Pass) -> float:
         """Projected gradient in H over the norm of Q: 0 at a stationary point."""
-        gradient = ridge(done.S, self.penalties.l2_h) @ H - done.Q
+        gradient = laid_out_product(ridge(done.S, self.penalties.l2_h), H).sub_(done.Q)
         l1 = self.penalties.l1_h
         if not self.signed:
             project_gradient_(gradient.add_(l1), H)
@@ -331,7 +345,12 @@ def solve_symmetric(S: Tensor, Q: Tensor, delta: float = 0.0) -> Tensor:
     eigenvalues, V = torch.linalg.eigh(S.double())
     kept = eigenvalues > max(len(S) * torch.finfo(S.dtype).eps, delta**2) * eigenvalues.max()
     V = V[:, kept]
-    return (V @ ((V.T @ Q.double()) / eigenvalues[kept, None])).to(Q.dtype)
+    return laid_out_product(V, laid_out_product(V.T, Q.double()).div_(eigenvalues[kept, None])).to(Q.dtype)
+
+
+def laid_out_product(S: Tensor, F: Tensor) -> Tensor:
+    """S F, in memory as F (k, n) is: entry by entry, factors of one order are worked on several times as fast."""
+    return S @ F if F.is_contiguous() else (F.T @ S.T).T
 
 
 def dot(A: Tensor, B: Tensor) -> float:

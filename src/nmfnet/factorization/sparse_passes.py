@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -28,8 +30,19 @@ class SparseLeastSquares(LeastSquares):
         super().__init__(data, k, penalties, row_weights=row_weights)
         self.sparse = data
 
-    def step(self, Z: Tensor, H: Tensor, out: Tensor, measure_z: bool = False, measure_h: bool = False) -> Step:
-        """A step on Z (k, m), written to `out`, and one on H (k, n) with that, in place; all three laid out."""
+    def step(
+        self,
+        Z: Tensor,
+        H: Tensor,
+        out: Tensor,
+        most: float = math.inf,
+        measure_z: bool = False,
+        measure_h: bool = False,
+    ) -> Step:
+        """A step on Z (k, m), written to `out`, and one on H (k, n) with that, in place; all three laid out.
+
+        That the objective is above `most` is known too late to leave anything out.
+        """
         G, penalty = H @ H.T, self._h_penalty(H)
         nothing = H.new_empty(0)  # sparse data add nothing to Zt X while Z is not complete
         S, total, z_residual = self._z_step(Z, H, G, out, nothing, measure=measure_z)
