@@ -22,7 +22,8 @@ from nmfnet.decomposition.portable import PortableFactorization
 from nmfnet.decomposition.starts import Starts
 from nmfnet.factorization.acceleration import alternate, check_finite
 from nmfnet.factorization.coordinate_descent import squared_norm
-from nmfnet.factorization.passes import Pass, Penalties, tolerance
+from nmfnet.factorization.passes import Penalties, tolerance
+from nmfnet.factorization.steps import Pass
 
 Array = NDArray[Any]
 

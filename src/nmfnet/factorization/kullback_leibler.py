@@ -8,7 +8,8 @@ from torch import Tensor
 from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.data import Data, DenseData, SparseData, csr, some_rows
 from nmfnet.factorization.multiplicative import multiply_
-from nmfnet.factorization.passes import Pass, Penalties, SweepThenStep
+from nmfnet.factorization.passes import Penalties
+from nmfnet.factorization.steps import Pass, SweepThenStep
 
 TILE = 2**18  # entries of X whose quotients are held at a time
 

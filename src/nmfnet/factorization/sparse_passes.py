@@ -9,7 +9,8 @@ from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import prepare, squared_norm
 from nmfnet.factorization.data import SparseData
-from nmfnet.factorization.passes import LeastSquares, Penalties, Step, ratio, ridge
+from nmfnet.factorization.passes import LeastSquares, Penalties, ratio, ridge
+from nmfnet.factorization.steps import Step
 
 
 class SparseLeastSquares(LeastSquares):
