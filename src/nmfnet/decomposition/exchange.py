@@ -68,9 +68,9 @@ def exchanged(
     # Joined, and taken apart again, as they lie in memory: by samples, or features.
     Z, H = torch.cat([Z.T, U.T], 1).T, torch.cat([H.T, V.T], 1).T
     del U, V
-    more = alternate(problem(len(H)), Z, H, passes, 0.0)
-    kept = most_useful(more.Z, more.H, k)
-    return more.Z.T[:, kept].T, more.H.T[:, kept].T
+    Z, H, *_ = alternate(problem(len(H)), Z, H, passes, 0.0)
+    kept = most_useful(Z, H, k)
+    return Z.T[:, kept].T, H.T[:, kept].T
 
 
 def residual_parts(data: SparseData, Z: Tensor, H: Tensor, count: int) -> tuple[Tensor, Tensor]:
