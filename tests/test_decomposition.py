@@ -54,7 +54,7 @@ def test_blocked_descent_is_the_plain_cycle(k, c, seed):
     rng = np.random.default_rng(seed)
     H, F, P = rng.standard_normal((k, 30)), rng.random((k, c)), rng.standard_normal((k, c))
     G = H @ H.T
-    kernel = CoordinateDescent(k, c, torch.empty(0, dtype=torch.float64))
+    kernel = CoordinateDescent(k, c, torch.empty(3, k * c, dtype=torch.float64))
     kernel.F.copy_(torch.from_numpy(F)), kernel.P.copy_(torch.from_numpy(P))
     kernel.sweep(prepare(torch.from_numpy(G)), 2)
     for _ in range(2):
@@ -66,7 +66,7 @@ def test_blocked_descent_is_the_plain_cycle(k, c, seed):
 def test_pivoting_is_nonnegative_least_squares():
     rng = np.random.default_rng(0)
     H, X = rng.standard_normal((8, 20)), rng.standard_normal((15, 20))
-    kernel = CoordinateDescent(8, 15, torch.empty(0, dtype=torch.float64))
+    kernel = CoordinateDescent(8, 15, torch.empty(3, 8 * 15, dtype=torch.float64))
     kernel.F.zero_(), kernel.P.copy_(torch.from_numpy(H @ X.T))
     kernel.pivot(prepare(torch.from_numpy(H @ H.T)), torch.arange(15))
     expected = np.stack([scipy.optimize.nnls(H.T, x)[0] for x in X])
@@ -273,7 +273,7 @@ def test_sparse_and_dense_take_the_same_steps(signed, dtype):
     for data in (DenseData(X, CPU), SparseData(scipy.sparse.csc_matrix(X), CPU)):
         problem = LeastSquares(data, 5, Penalties(), signed=signed)
         problem.z_sweeps = problem.h_sweeps = 2
-        found.append(alternate(problem, start[0].clone(), start[1], 6, 0.0))
+        found.append(alternate(problem, start[0].clone(), start[1].clone(), 6, 0.0))
     tolerance = {"rtol": 0, "atol": 1e-9 if dtype == np.float64 else 1e-2}
     torch.testing.assert_close(found[0].Z, found[1].Z, **tolerance)
     torch.testing.assert_close(found[0].H, found[1].H, **tolerance)

@@ -44,8 +44,8 @@ def test_a_topic_that_was_missed_takes_the_place_of_a_copy():
     data = SparseData(X, CPU)
     problem = partial(LeastSquares, data, penalties=Penalties(0, 0, 0, 0))
     Z, H = block_factors(6, 100, 90, [0, 1, 2, 3, 4, 4])  # nothing for the last block
-    stuck = alternate(problem(6), Z.clone(), H, 100, 0.0)
-    found = exchanges(problem, data, Z, H, 100)
+    stuck = alternate(problem(6), Z.clone(), H.clone(), 100, 0.0)
+    found = exchanges(problem, data, (Z, H), 100)
     best = alternate(problem(6), *block_factors(6, 100, 90, range(6)), 100, 0.0)
     end = alternate(problem(6), *found, 100, 0.0)
     assert stuck.last.objective > 1.04 * best.last.objective
@@ -59,8 +59,8 @@ def test_factors_are_nonnegative_and_no_worse_than_the_passes_alone(seed):
     problem = partial(LeastSquares, data, penalties=Penalties(0, 0, 0, 0))
     generator = torch.Generator().manual_seed(seed)
     Z, H = (torch.rand(7, size, generator=generator, dtype=torch.float64) for size in X.shape)
-    alone = alternate(problem(7), Z.clone(), H, 5, 0.0)
-    found = exchanges(problem, data, Z, H, 5)
+    alone = alternate(problem(7), Z.clone(), H.clone(), 5, 0.0)
+    found = exchanges(problem, data, (Z, H), 5)
     assert [factor.shape for factor in found] == [(7, 600), (7, 540)]
     assert all((factor >= 0).all() for factor in found)
     assert objective(X, *found) <= alone.last.objective * (1 + 1e-12)
@@ -70,10 +70,10 @@ def test_an_exchange_that_does_not_pay_is_taken_back(monkeypatch):
     data = SparseData(topics(), CPU)
     problem = partial(LeastSquares, data, penalties=Penalties(0, 0, 0, 0))
     Z, H = block_factors(6, 100, 90, range(6))
-    alone = alternate(problem(6), Z.clone(), H, 5, 0.0)
+    alone = alternate(problem(6), Z.clone(), H.clone(), 5, 0.0)
     monkeypatch.setattr("nmfnet.decomposition.exchange.most_useful", lambda Z, H, k: [0] * k)  # copies of one topic
-    found = exchanges(problem, data, Z, H, 5)
-    torch.testing.assert_close(found, [alone.Z, alone.H])
+    found = exchanges(problem, data, (Z, H), 5)
+    torch.testing.assert_close(found, (alone.Z, alone.H))
 
 
 def test_residual_parts_lower_the_loss():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from abc import abstractmethod
 from typing import Any, Self
 
 import numpy as np
@@ -17,44 +16,35 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from nmfnet.decomposition import input as given
-from nmfnet.decomposition.exchange import exchanges, is_large_sparse
 from nmfnet.decomposition.input import Input
-from nmfnet.decomposition.online import NEAR, Online
+from nmfnet.decomposition.online import Online
 from nmfnet.decomposition.portable import PortableFactorization
-from nmfnet.decomposition.sample import STARTS, best_of, sample_rows
-from nmfnet.factorization.acceleration import Problem, alternate, check_finite
-from nmfnet.factorization.passes import Pass, Penalties, tolerance
-from nmfnet.factorization.starts import MeanFilled, starting_factors
+from nmfnet.decomposition.starts import Starts
+from nmfnet.factorization.acceleration import alternate, check_finite
+from nmfnet.factorization.coordinate_descent import squared_norm
+from nmfnet.factorization.passes import Penalties, tolerance
+from nmfnet.factorization.steps import Pass
 
 Array = NDArray[Any]
 
 
-class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseFactorization(
+    Starts, PortableFactorization, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Base class of the transformers; use :class:`NMF`, :class:`SemiNMF` or :class:`NonlinearSemiNMF`."""
-
-    signed: bool  # whether the components may have any sign
 
     components_: Array
     n_features_in_: int
     _memory: tuple[Tensor, Tensor] | None
 
     n_components: int | str | None
-    init: str | None
-    solver: str = "cd"
     tol: float
-    max_iter: int
     alpha_W: float
     alpha_H: float | str
     l1_ratio: float
-    batch_size: int | None
     forget_factor: float
-    random_state: int | np.random.RandomState | None
     device: str | torch.device
     verbose: int
-
-    @abstractmethod
-    def _problem(self, data: Input, k: int) -> Problem:
-        """The loss and its steps on this data."""
 
     def _check_data(self, data: Input) -> None:
         """Refuse data that this factorization cannot take."""
@@ -113,6 +103,7 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
     def _fit(self, X: ArrayLike, W: ArrayLike | None, H: ArrayLike | None, weights: ArrayLike | None) -> Array:
         self._check_parameters()
         data = self._input(X, weights, reset=True)
+        self._warn_of_ignored(W, H)
         k = self._rank(data, H)
         problem = self._problem(data, k)
         Z, components = self._searched_start(data, k, problem) or self._start(data, k, W, H, self._generator())
@@ -140,7 +131,7 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         weighted = Z if data.row_weights is None else Z * data.row_weights
         p = self._penalties(data)
         loss = last.objective - p.l1_z * float(weighted.sum()) - p.l2_z / 2 * float((weighted * Z).sum())
-        loss -= p.l1_h * float(H.abs().sum()) + p.l2_h / 2 * float(H.square().sum())
+        loss -= (p.l1_h * float(H.abs().sum()) if p.l1_h else 0.0) + p.l2_h / 2 * squared_norm(H)
         return math.sqrt(max(2 * loss, 0.0)) / data.scale
 
     @torch.no_grad()
@@ -210,6 +201,7 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         first = not hasattr(self, "components_")
         data = self._input(X, weights, reset=first)
         if first:
+            self._warn_of_ignored(W, H)
             self._memory, self.n_iter_ = None, 0
             components = self._start(data, self._rank(data, H), W, H, self._generator())[1]
         else:
@@ -243,65 +235,7 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
     def _announce(self, n_iter: int, objective: float) -> None:
         print(f"pass {n_iter}, objective {objective:.6g}")
 
-    # Start, parameters, conversions.
-
-    def _start(self, data: Input, k: int, W: Any, H: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Starting factors Z (k, m) and H (k, n)."""
-        m, n = data.shape
-        like = data.data.like
-        if self.init == "custom":
-            shapes = {"W": (m, k), "H": (k, n)}
-            Z, H_start = (
-                torch.tensor(given.check_start(F, name, shapes[name], name == "W" or not self.signed)).to(like)
-                for name, F in (("W", W), ("H", H))
-            )
-            return Z.T.contiguous(), H_start * data.scale
-        if W is not None or H is not None:
-            warnings.warn(
-                f"W and H are ignored with init={self.init!r}: use init='custom'.", RuntimeWarning, stacklevel=4
-            )
-        init = self.init or ("nndsvda" if k <= min(m, n) else "random")
-        if init != "random" and k > min(m, n):
-            raise ValueError(
-                f"init={init!r} needs n_components <= min(n_samples, n_features) = {min(m, n)}; got {k}. "
-                "Use init='random'."
-            )
-        start = MeanFilled(data.dense) if data.missing else data.data
-        Z, F = starting_factors(start, k, init, generator, signed=self.signed)
-        if self.signed and self.solver == "mu":
-            Z.clamp_(min=0.2 * float(Z.mean()))  # multiplicative steps leave zeros zero
-        return Z, F
-
-    def _searched_start(self, data: Input, k: int, problem: Problem) -> tuple[Tensor, Tensor] | None:
-        """Starting factors that a search found; None where none pays."""
-        if self.init == "custom" or self.batch_size is not None or problem.multiplicative:
-            return None
-        return self._start_on_sample(data, k, problem) or self._start_by_exchanges(data, k)
-
-    def _start_on_sample(self, data: Input, k: int, problem: Problem) -> tuple[Tensor, Tensor] | None:
-        """Starting factors of tall data, from a sample of their rows; None where that does not pay."""
-        generator = self._generator()
-        rows = sample_rows(data.shape, generator)
-        if rows is None:
-            return None
-        part = data.rows(rows, single=True)
-        starts = (self._start(part, k, None, None, generator) for _ in range(STARTS))
-        H = best_of(self._problem(part, k), starts, int(self.max_iter)).to(data.data.like)
-        Z = self._zero_start(data, k)
-        problem.sweep(Z, H, Z, until=NEAR)
-        return (Z, H) if bool(H.any(1).all()) else None  # all data may need what the sample does not
-
-    def _start_by_exchanges(self, data: Input, k: int) -> tuple[Tensor, Tensor] | None:
-        """Starting factors of large sparse data, found in single precision; None for others."""
-        if self.signed or data.row_weights is not None or not is_large_sparse(data.data, k):
-            return None
-        part = data.rows(slice(None), single=True)
-        Z, H = self._start(part, k, None, None, self._generator())
-        Z, H = exchanges(lambda size: self._problem(part, size), part.sparse, Z, H, int(self.max_iter))
-        return Z.to(data.data.like), H.to(data.data.like)
-
-    def _zero_start(self, data: Input, k: int) -> Tensor:
-        return data.data.like.new_zeros(k, data.shape[0])
+    # Parameters, conversions.
 
     def _penalties(self, data: Input) -> Penalties:
         """The penalties in the units of the scaled data, each factor's times the other side, as in scikit-learn."""
@@ -334,16 +268,12 @@ class BaseFactorization(PortableFactorization, ClassNamePrefixFeaturesOutMixin, 
         return data
 
     def _keep(self, H: Tensor, scale: float) -> None:
-        self.components_ = given.scaled(given.to_numpy(H), 1 / scale)
+        self.components_ = given.scaled(H.cpu().numpy(), 1 / scale)
         self.n_components_ = len(self.components_)
         self._scale = scale
 
     def _components(self, data: Input) -> Tensor:
         return torch.tensor(given.scaled(self.components_, data.scale)).to(data.data.like)
-
-    def _generator(self) -> torch.Generator:
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        return torch.Generator().manual_seed(int(seed))
 
     @property
     def _n_features_out(self) -> int:

@@ -16,8 +16,10 @@ from nmfnet.factorization.data import Data, SparseData
 
 SMALLEST = 512  # rows and columns from which on it pays
 PASSES = 5  # at most: before the first exchange, with more components, and again with as many as before
-ROUNDS, SHARE = 2, 2  # exchanges; each tries one component more for so many
+SHARES = 2, 4  # exchanges; each tries one component more for so many
 ITERATIONS, ALIKE = 5, 0.5  # of the power method; the cosine from which on two rank-one parts are the same
+
+Factors = tuple[Tensor, Tensor]
 
 
 def is_large_sparse(data: Data, k: int) -> bool:
@@ -25,12 +27,12 @@ def is_large_sparse(data: Data, k: int) -> bool:
     return isinstance(data, SparseData) and min(data.shape) >= max(SMALLEST, 2 * k)
 
 
-def exchanges(problem: Callable[[int], Problem], data: SparseData, Z: Tensor, H: Tensor, most: int) -> list[Tensor]:
+def exchanges(problem: Callable[[int], Problem], data: SparseData, start: Factors, most: int) -> Factors:
     """Factors whose objective is not larger than some passes from the start lead to, mostly lower.
 
-    In each round nonnegative parts of the residual become additional components, half as many as there are, and after
-    some passes as many of all that cost least to miss are left out.  What is no better after some passes more is taken
-    back, and ends it.
+    Twice, nonnegative parts of the residual become additional components, half as many as there are, then a quarter,
+    and after some passes as many of all that cost least to miss are left out.  What is no better after some passes
+    more is taken back.
 
     Parameters
     ----------
@@ -38,28 +40,37 @@ def exchanges(problem: Callable[[int], Problem], data: SparseData, Z: Tensor, H:
         Returns the problem with so many components.
     data : SparseData
         X (m, n).
-    Z : Tensor of shape (k, m), H : Tensor of shape (k, n)
-        Start; Z is overwritten.
+    start : tuple of Tensor
+        Z (k, m) and H (k, n); overwritten.
     most : int
         Most passes in a row.
 
     Returns
     -------
-    list of Tensor
-        Z and H.
+    Z, H : Tensor
     """
-    k, few = len(H), min(PASSES, most)
-    as_asked = problem(k)
-    best = alternate(as_asked, Z, H, few, 0.0)
-    for _ in range(ROUNDS):
-        U, V = residual_parts(data, best.Z, best.H, -(-k // SHARE))
-        more = alternate(problem(k + len(U)), torch.cat([best.Z, U]), torch.cat([best.H, V]), few, 0.0)
-        kept = most_useful(more.Z, more.H, k)
-        new = alternate(as_asked, more.Z[kept], more.H[kept], few, 0.0)
-        if not new.last.objective < best.last.objective:
-            break
-        best = new
-    return [best.Z, best.H]
+    as_asked, few = problem(len(start[0])), min(PASSES, most)
+    best = alternate(as_asked, *start, few, 0.0)
+    del start  # of which half is not in `best`
+    for share in SHARES:
+        count = max(1, len(best.H) // share)
+        new = alternate(as_asked, *exchanged(problem, data, best.Z, best.H, count, few), few, 0.0)
+        best = new if new.last.objective < best.last.objective else best
+        del new  # where it is no better
+    return best.Z, best.H
+
+
+def exchanged(
+    problem: Callable[[int], Problem], data: SparseData, Z: Tensor, H: Tensor, count: int, passes: int
+) -> Factors:
+    """Factors of as many components, after some passes with `count` more."""
+    k, (U, V) = len(H), residual_parts(data, Z, H, count)
+    # Joined, and taken apart again, as they lie in memory: by samples, or features.
+    Z, H = torch.cat([Z.T, U.T], 1).T, torch.cat([H.T, V.T], 1).T
+    del U, V
+    Z, H, *_ = alternate(problem(len(H)), Z, H, passes, 0.0)
+    kept = most_useful(Z, H, k)
+    return Z.T[:, kept].T, H.T[:, kept].T
 
 
 def residual_parts(data: SparseData, Z: Tensor, H: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -87,7 +98,7 @@ def residual_parts(data: SparseData, Z: Tensor, H: Tensor, count: int) -> tuple[
             chosen.append(i)
     chosen = chosen[:count]
     root = sizes[chosen].sqrt()
-    return (U[:, chosen] * root).T.contiguous(), (V[:, chosen] * root).T.contiguous()
+    return (U[:, chosen] * root).T, (V[:, chosen] * root).T
 
 
 def most_useful(Z: Tensor, H: Tensor, k: int) -> list[int]:

@@ -74,7 +74,8 @@ class Input:
         device, dtype = self.data.like.device, self.X.dtype
         if single and 1 / RANGE < max(-self.low, self.high) < RANGE:
             dtype = np.dtype(np.float32)
-        X = self.X[rows].astype(dtype, copy=False)
+        X = self.X if isinstance(rows, slice) and rows == slice(None) else self.X[rows]
+        X = in_dtype(X, dtype)
         data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
         row_weights, weights = (
             None if part is None else part[rows].to(data.like.dtype) for part in (self.row_weights, self.weights)
@@ -99,8 +100,7 @@ def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, sc
         low, high = min(low, 0.0), max(high, 0.0)
     if scale is None:
         scale = safe_scale(max(-low, high), X.dtype)
-    if scale != 1:
-        X = scaled(X, scale)
+    X = scaled(X, scale)
     data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
     row_weights = entry_weights = None
     if weights is not None and weights.ndim == 1:
@@ -128,8 +128,17 @@ def extremes(X: NDArray[Any]) -> tuple[float, float, bool]:
     return (low, high, missing) if low <= high else (0.0, 0.0, missing)
 
 
+def in_dtype(X: Any, dtype: Any) -> Any:
+    """X in another dtype; a sparse one keeps its indices, and shares them."""
+    if not is_sparse(X):
+        return X.astype(dtype, copy=False)
+    return type(X)((X.data.astype(dtype, copy=False), X.indices, X.indptr), shape=X.shape)
+
+
 def scaled(X: Any, scale: float) -> Any:
-    """X times a power of 2 that the dtype of X itself may not hold."""
+    """X times a power of 2 that the dtype of X itself may not hold; X itself where that is 1."""
+    if scale == 1:
+        return X
     if is_sparse(X):
         X = X.copy()
         X.data = scaled(X.data, scale)

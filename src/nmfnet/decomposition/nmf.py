@@ -11,8 +11,10 @@ from torch import Tensor
 from nmfnet.decomposition.base import BaseFactorization
 from nmfnet.decomposition.input import Input
 from nmfnet.factorization.acceleration import Problem
+from nmfnet.factorization.data import SparseData
 from nmfnet.factorization.kullback_leibler import KullbackLeibler
 from nmfnet.factorization.passes import LeastSquares
+from nmfnet.factorization.sparse_passes import SparseLeastSquares
 from nmfnet.factorization.surrogate import Surrogate
 
 LOSSES = {"frobenius": "frobenius", 2: "frobenius", "kullback-leibler": "kullback-leibler", 1: "kullback-leibler"}
@@ -127,6 +129,8 @@ class NMF(BaseFactorization):
             return KullbackLeibler(data.data, k, penalties, row_weights=data.row_weights)
         if data.missing or data.weights is not None:
             return Surrogate(data.dense, k, penalties, row_weights=data.row_weights, weights=data.weights)
+        if isinstance(data.data, SparseData) and self.solver == "cd":
+            return SparseLeastSquares(data.data, k, penalties, row_weights=data.row_weights)
         return LeastSquares(
             data.data, k, penalties, multiplicative=self.solver == "mu", row_weights=data.row_weights
         )  # fmt: skip

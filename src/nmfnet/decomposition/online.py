@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from nmfnet.factorization.acceleration import Problem, check_finite
-from nmfnet.factorization.passes import Pass
+from nmfnet.factorization.steps import Pass
 
 NEAR = 0.1  # relative projected gradient to which the Z of a batch is found
 

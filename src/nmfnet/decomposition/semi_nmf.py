@@ -12,7 +12,8 @@ from nmfnet.activations import ACTIVATIONS, Activation, activation_named
 from nmfnet.decomposition.base import BaseFactorization
 from nmfnet.decomposition.input import Input
 from nmfnet.factorization.acceleration import Problem
-from nmfnet.factorization.passes import LeastSquares, Pass
+from nmfnet.factorization.passes import LeastSquares
+from nmfnet.factorization.steps import Pass
 from nmfnet.factorization.surrogate import Surrogate
 
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from numbers import Integral
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
-import torch
 from torch import Tensor
 
 from nmfnet._parameters import at_least
 from nmfnet.factorization._common import Factorization, cost, finite
-from nmfnet.factorization.data import DenseData
-from nmfnet.factorization.passes import LeastSquares, Pass, Penalties
+from nmfnet.factorization.data import Data, DenseData
+from nmfnet.factorization.passes import LeastSquares, Penalties
+from nmfnet.factorization.steps import Pass, Step
 from nmfnet.linalg import affine, with_ones
 
 DELAY, MOST = 5, 0.97  # of the extrapolation: beta = (t - 1) / (t + DELAY), at most MOST
 CHECK_EVERY = 10  # passes between two looks at the progress of multiplicative updates
 
+T = TypeVar("T", Pass, Step)
+
 
 class Problem(Protocol):
     """What the alternation asks of a loss with its steps."""
 
+    data: Data
     signed: bool
     multiplicative: bool
 
@@ -31,16 +35,30 @@ class Problem(Protocol):
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """A step on H (k, n)."""
 
-    def h_residual(self, H: Tensor, done: Pass) -> float:
-        """Relative projected gradient in H."""
+    def step(
+        self,
+        Z: Tensor,
+        H: Tensor,
+        out: Tensor,
+        most: float = math.inf,
+        measure_z: bool = False,
+        measure_h: bool = False,
+    ) -> Step:
+        """One pass with a step on Z, written to `out`, and one on H with that, in place; all three laid out.
+
+        Not all of it needs to be done where the objective is above `most`.
+        """
 
 
 class Alternation(NamedTuple):
-    """The factors Z (k, m) and H (k, n), the last pass, the passes over X, and whether the criterion held."""
+    """The factors Z (k, m) and H (k, n), the last step, the passes over X, and whether the criterion held.
+
+    The objective of the last step is that before its step on H, and so not below that of Z and H.
+    """
 
     Z: Tensor
     H: Tensor
-    last: Pass
+    last: Step
     n_iter: int
     converged: bool
 
@@ -66,7 +84,7 @@ def alternate(
     Z : Tensor of shape (k, m)
         Start; overwritten.
     H : Tensor of shape (k, n)
-        Start.
+        Start; overwritten.
     max_iter : int
         Most passes over the data.
     tol : float
@@ -76,12 +94,13 @@ def alternate(
     callback : callable, optional
         Called with the passes done and the objective, whenever it fell; returns True to stop.
     """
-    last = check_finite(problem.sweep(Z, H, Z))
-    other = Z.clone()  # the Z of the pass before, then the extrapolated one, then the new one
+    Z, H, gradients = problem.data.laid_out(Z), problem.data.laid_out(H), tol > 0 and not problem.multiplicative
+    H_before = H.clone()  # the plain step of the pass before, then the extrapolated one, then the step from there
+    last = check_finite(problem.step(Z, H, Z, measure_h=gradients))
+    other = Z.clone()  # alike
     first = checked = last.objective
     # Multiplicative updates go unextrapolated: what comes near zero then stays there, and they end worse.
-    n_iter, t, measure = 1, 1, False
-    H_plain = H
+    n_iter, t, measured = 1, 1, False
     while True:
         if callback is not None and callback(n_iter, last.objective):
             return Alternation(Z, H, last, n_iter, False)
@@ -91,20 +110,18 @@ def alternate(
                     return Alternation(Z, H, last, n_iter, True)
                 checked = last.objective
         else:
-            near = tol > 0 and problem.h_residual(H, last) <= tol
-            if near and measure and last.z_residual <= tol:
+            near = tol > 0 and last.h_residual <= tol
+            if near and measured and last.z_residual <= tol:
                 return Alternation(Z, H, last, n_iter, True)
-            measure = near
+            measured = near
         if n_iter >= max_iter:
             return Alternation(Z, H, last, n_iter, False)
-        H_before, H_plain = H_plain, problem.h_step(H, last)
         beta = 0.0 if problem.multiplicative else min(MOST, (t - 1) / (t + DELAY))
-        trial = torch.lerp(H_before, H_plain, 1 + beta)
-        del H_before
+        trial = H_before.lerp_(H, 1 + beta)
         if not problem.signed:
             trial.clamp_(min=0)
         start = other.lerp_(Z, 1 + beta).clamp_(min=0) if beta else Z  # lerp leaves the ones of a bias exact
-        now = check_finite(problem.sweep(start, trial, other, measure=measure))
+        now = check_finite(problem.step(start, trial, other, last.objective, measured, gradients))
         n_iter += 1
         if now.objective <= last.objective:
             t += 1
@@ -112,16 +129,16 @@ def alternate(
             t = max(1, t // 2)
             if n_iter >= max_iter:
                 return Alternation(Z, H, last, n_iter, False)
-            trial = H_plain
-            now = check_finite(problem.sweep(Z, trial, other, measure=measure))
+            now = check_finite(problem.step(Z, trial.copy_(H), other, last.objective, measured, gradients))
             n_iter += 1
             if not now.objective < last.objective:  # nothing is left but rounding
                 return Alternation(Z, H, last, n_iter, True)
-        H, last = trial, now
+        last = now
+        H, H_before = trial, H
         Z, other = other, Z
 
 
-def check_finite(done: Pass) -> Pass:
+def check_finite(done: T) -> T:
     """Refuse an objective that overflowed."""
     finite(done.objective)
     return done
@@ -150,9 +167,8 @@ def factorize(
             DenseData(X), len(W), strengths, signed=signed, multiplicative=solver == "mu", intercept=intercept,
             delta=delta,
         )  # fmt: skip
-        found = alternate(problem, F, W, n_iter, tol)
-        # A last step on W, from products that are at hand.
-        F, W, done = found.Z, problem.h_step(found.H, found.last), found.n_iter
+        found = alternate(problem, F, W.clone(), n_iter, tol)
+        F, W, done = found.Z, found.H, found.n_iter
     Z = F[: len(F) - intercept].T.contiguous()
     l1_z, l2_z, l1_w, l2_w = strengths
     loss = (X - affine(Z, W, intercept)).square().sum() / 2

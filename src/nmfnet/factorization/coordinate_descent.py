@@ -61,8 +61,8 @@ class CoordinateDescent:
         Components.
     columns : int
         Columns of F.
-    like : Tensor
-        Gives dtype and device.
+    memory : Tensor of shape (3, at least k * columns)
+        What is worked in; its content does not matter.
 
     Attributes
     ----------
@@ -70,9 +70,8 @@ class CoordinateDescent:
         The factor and the linear term, filled by the caller: the buffers are reused for every tile.
     """
 
-    def __init__(self, k: int, columns: int, like: Tensor) -> None:
-        self.F, self.P = like.new_empty(k, columns), like.new_empty(k, columns)
-        self.scratch = like.new_empty(k, columns)
+    def __init__(self, k: int, columns: int, memory: Tensor) -> None:
+        self.F, self.P, self.scratch = memory[:, : k * columns].view(3, k, columns)
         R = self.scratch[:BLOCK]
         # Views cost as much as small products: they are made once.
         self.blocks = [
@@ -163,14 +162,22 @@ def squared_norm(A: Tensor) -> float:
 class Tiles:
     """Tiles of the columns of a factor (k, columns), each with its :class:`CoordinateDescent`.
 
-    On a GPU there is one tile: what a cache holds does not matter there.
+    On a GPU there is one tile: what a cache holds does not matter there.  All tiles are worked on in the same memory,
+    which the tiles of two factors may share.
     """
 
-    def __init__(self, k: int, columns: int, like: Tensor) -> None:
-        width = max(512, min(2048, TILE // k)) if like.device.type == "cpu" else columns
+    def __init__(self, k: int, columns: int, like: Tensor, memory: Tensor | None = None) -> None:
+        memory = self.memory(k, columns, like) if memory is None else memory
+        width = memory.shape[1] // k
         self.slices = [slice(i, min(i + width, columns)) for i in range(0, columns, width)]
         sizes = {s.stop - s.start for s in self.slices}
-        self.kernels = {size: CoordinateDescent(k, size, like) for size in sizes}
+        self.kernels = {size: CoordinateDescent(k, size, memory) for size in sizes}
+
+    @staticmethod
+    def memory(k: int, columns: int, like: Tensor) -> Tensor:
+        """Memory for tiles of factors (k, at most `columns`), with the dtype and device of `like`."""
+        width = max(512, min(2048, TILE // k)) if like.device.type == "cpu" else columns
+        return like.new_empty(3, k * min(width, columns))
 
     def __iter__(self) -> Iterator[tuple[slice, CoordinateDescent]]:
         for columns in self.slices:

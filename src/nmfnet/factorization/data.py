@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,14 +19,17 @@ class Data(Protocol):
     shape: tuple[int, int]
     like: Tensor  # an empty tensor of its dtype, on its device
 
+    def laid_out(self, F: Tensor) -> Tensor:
+        """A factor (k, m) or (k, n) in the order in memory that the products want; a copy where it has another."""
+
     def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
-        """``out <- H X[rows]t``, shape (k, c), for H (k, n)."""
+        """``out <- H X[rows]t``, shape (k, c), for H (k, n), laid out."""
 
     def add_products(self, rows: slice, F: Tensor, Q: Tensor) -> None:
         """``Q <- Q + F X[rows]``, shape (k, n), for F (k, c)."""
 
     def finish_products(self, F: Tensor, Q: Tensor) -> None:
-        """Complete Q, given all of F (k, m), where :meth:`add_products` left it to the end."""
+        """Complete Q, given all of F (k, m), both laid out, where :meth:`add_products` left it to the end."""
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of the squares of X, row by row with weights (m,)."""
@@ -46,6 +50,10 @@ class DenseData:
     def block(self, rows: slice) -> Tensor:
         """X[rows], shape (c, n)."""
         return self.X[rows]
+
+    def laid_out(self, F: Tensor) -> Tensor:
+        """By components."""
+        return F.contiguous()
 
     def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
         """``out <- H X[rows]t``."""
@@ -74,34 +82,38 @@ class DenseData:
 
 
 class SparseData:
-    """A sparse matrix and its transpose, both by rows.  It is never made dense."""
+    """A sparse matrix, and its transpose as soon as that is asked for, both by rows.  It is never made dense."""
 
     def __init__(self, X: Any, device: torch.device) -> None:
         self.X = scipy.sparse.csr_array(X)
         self.X.sum_duplicates()
         self.shape = self.X.shape
         self.rows = as_csr(self.X, device)
-        self.columns = as_csr(scipy.sparse.csr_array(self.X.T.tocsr()), device)
         self.like = torch.empty(0, dtype=self.rows.dtype, device=device)
-        self._buffers: dict[tuple[int, ...], Tensor] = {}
+
+    @cached_property
+    def columns(self) -> Tensor:
+        """The transpose, by rows."""
+        return as_csr(scipy.sparse.csr_array(self.X.T.tocsr()), self.like.device)
+
+    def laid_out(self, F: Tensor) -> Tensor:
+        """By samples, or features: a sparse product goes through the components of one after the other."""
+        return F.T.contiguous().T
 
     def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
         """``out <- H X[rows]t``."""
-        if rows.start == 0:  # a new pass, a new H
-            self._right = self._buffer(H.T).copy_(H.T)
-        crow, col, values = self.rows.crow_indices(), self.rows.col_indices(), self.rows.values()
-        first, last = int(crow[rows.start]), int(crow[rows.stop])
-        block = csr(crow[rows.start : rows.stop + 1] - first, col[first:last], values[first:last], self.shape[1])
-        product = self._buffer(out.T)
-        out.copy_(torch.addmm(product, block, self._right, beta=0, out=product).T)
+        out.copy_((some_rows(self.rows, rows) @ H.T).T)
+
+    def project_columns(self, columns: slice, F: Tensor, out: Tensor) -> None:
+        """``out <- F X[:, columns]``, shape (k, c), for F (k, m), laid out."""
+        out.copy_((some_rows(self.columns, columns) @ F.T).T)
 
     def add_products(self, rows: slice, F: Tensor, Q: Tensor) -> None:
         """Nothing yet: one product with the transpose at the end is faster."""
 
     def finish_products(self, F: Tensor, Q: Tensor) -> None:
         """Complete Q."""
-        product = self._buffer(Q.T)
-        Q.copy_(torch.addmm(product, self.columns, self._buffer(F.T).copy_(F.T), beta=0, out=product).T)
+        torch.addmm(Q.T, self.columns, F.T, beta=0, out=Q.T)
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of squares, rows weighted."""
@@ -115,12 +127,6 @@ class SparseData:
         """Mean of the entries."""
         return float(self.rows.values().double().sum()) / max(self.shape[0] * self.shape[1], 1)
 
-    def _buffer(self, shape_of: Tensor) -> Tensor:
-        shape = tuple(shape_of.shape)
-        if shape not in self._buffers:
-            self._buffers[shape] = self.like.new_zeros(shape)
-        return self._buffers[shape]
-
 
 def as_tensor(array: NDArray[Any]) -> Tensor:
     """Share the memory of an array with a tensor that is only ever read."""
@@ -133,6 +139,14 @@ def as_csr(X: Any, device: torch.device) -> Tensor:
     """A SciPy CSR matrix as a tensor."""
     crow, col, values = (as_tensor(part).to(device) for part in (X.indptr, X.indices, X.data))
     return csr(crow, col, values, X.shape[1])
+
+
+def some_rows(X: Tensor, rows: slice) -> Tensor:
+    """X[rows] of a sparse tensor, whose values are not copied."""
+    crow = X.crow_indices()
+    first, last = int(crow[rows.start]), int(crow[rows.stop])
+    parts = crow[rows.start : rows.stop + 1] - first, X.col_indices()[first:last], X.values()[first:last]
+    return csr(*parts, X.shape[1])
 
 
 def csr(crow: Tensor, col: Tensor, values: Tensor, n: int) -> Tensor:

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import squared_norm
-from nmfnet.factorization.data import Data, DenseData, SparseData, csr
+from nmfnet.factorization.data import Data, DenseData, SparseData, csr, some_rows
 from nmfnet.factorization.multiplicative import multiply_
-from nmfnet.factorization.passes import Pass, Penalties
+from nmfnet.factorization.passes import Penalties
+from nmfnet.factorization.steps import Pass, SweepThenStep
 
 TILE = 2**18  # entries of X whose quotients are held at a time
 
 
-class KullbackLeibler:
+class KullbackLeibler(SweepThenStep):
     """``sum x log(x / a) - x + a`` with A = Z H plus penalties, by multiplicative steps (Lee and Seung, 2001).
 
     ``Z <- Z o ((X / A) Ht) / (1 Ht + penalties)`` and alike for H.  Of a sparse X only the stored entries are
@@ -44,8 +45,7 @@ class KullbackLeibler:
 
     def sweep(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False) -> Pass:
         """As :meth:`LeastSquares.sweep`; with `until` the steps on a tile go on until they change less than that."""
-        k, n = H.shape
-        Q, totals = H.new_zeros(k, n), H.new_zeros(k, 1)
+        Q, totals = torch.zeros_like(H), H.new_zeros(len(H), 1)
         sums, objective = H.sum(1, keepdim=True), 0.0
         l1, l2 = self.penalties.l1_z, self.penalties.l2_z
         for rows in self.slices:
@@ -94,12 +94,9 @@ class KullbackLeibler:
 
     def _stored(self, data: SparseData, rows: slice, F: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of X and the entries of A = Z H at their stored entries."""
-        crow = data.rows.crow_indices()
-        first, last = int(crow[rows.start]), int(crow[rows.stop])
-        col, values = data.rows.col_indices()[first:last], data.rows.values()[first:last]
-        block = csr(crow[rows.start : rows.stop + 1] - first, col, values, data.shape[1])
+        block = some_rows(data.rows, rows)
         row = torch.arange(F.shape[1], device=F.device).repeat_interleave(self.counts[rows])
-        return block, floor((F[:, row] * H[:, col.long()]).sum(0))
+        return block, floor((F[:, row] * H[:, block.col_indices().long()]).sum(0))
 
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """The multiplicative step on H (k, n)."""

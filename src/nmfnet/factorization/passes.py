@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import (
+    TILE,
     CoordinateDescent,
     Coordinates,
     Tiles,
@@ -21,32 +22,12 @@ from nmfnet.factorization.coordinate_descent import (
 from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.least_squares import coordinate_descent
 from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
+from nmfnet.factorization.steps import Pass, SweepThenStep
 
 ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 PATIENCE = 20  # rounds before pivoting takes over
 SOLVED = 1e-4  # relative projected gradient to which new data are solved for at least
 FEW = 32  # components up to which it pays to pivot: above, a system for every sample costs more than sweeps
-
-
-class Pass(NamedTuple):
-    """What a pass leaves behind.
-
-    Attributes
-    ----------
-    Q : Tensor of shape (k, n)
-        Zt X, or Zt X^ with the surrogate X^ of X.
-    S : Tensor of shape (k, k)
-        Zt Z.
-    objective : float
-        At the new Z and the H of the pass.
-    z_residual : float
-        Relative projected gradient in Z, where it was asked for.
-    """
-
-    Q: Tensor
-    S: Tensor
-    objective: float
-    z_residual: float
 
 
 class Penalties(NamedTuple):
@@ -58,7 +39,7 @@ class Penalties(NamedTuple):
     l2_h: float = 0.0
 
 
-class LeastSquares:
+class LeastSquares(SweepThenStep):
     """``||X - Z H||^2 / 2`` plus penalties, Z >= 0, rows with weights.
 
     Parameters
@@ -99,7 +80,8 @@ class LeastSquares:
         self.signed, self.multiplicative, self.row_weights = signed, multiplicative, row_weights
         self.intercept, self.delta = intercept, delta
         m, n = data.shape
-        self.tiles, self.h_tiles = Tiles(k, m, data.like), Tiles(k, n, data.like)
+        memory = Tiles.memory(k, max(m, n), data.like)
+        self.tiles, self.h_tiles = (Tiles(k, side, data.like, memory) for side in (m, n))
         self.size = data.squares(row_weights) if self.settled else 0.0
         self.exact = False
         # Sweeps on products that are at hand are cheap as long as they cost less than the products.
@@ -120,16 +102,34 @@ class LeastSquares:
         value : bool, default=True
             Whether to find the objective, which is NaN otherwise.
         """
-        k, n = H.shape
-        Q, S = H.new_zeros(k, n), H.new_zeros(k, k)
-        G = ridge(H @ H.T, self.penalties.l2_z)
+        H = self.data.laid_out(H)
+        Q = torch.zeros_like(H)
+        S, total, residual = self._z_step(Z, H, H @ H.T, out, Q, until, measure)
+        F = out if self.row_weights is None else out * self.row_weights
+        self.data.finish_products(self.data.laid_out(F), Q)
+        total = total + self._finish(out, H, Q, S) + self._h_penalty(H) if value else float("nan")
+        return Pass(Q, S, total, residual)
+
+    def _z_step(
+        self, Z: Tensor, H: Tensor, G: Tensor, out: Tensor, Q: Tensor, until: float = 0.0, measure: bool = False
+    ) -> tuple[Tensor, float, float]:
+        """The step on Z, with G = H Ht, and what can be added to Q meanwhile.
+
+        Returns
+        -------
+        S : Tensor of shape (k, k)
+        objective : float
+            As far as it is no Gram product.
+        z_residual : float
+        """
+        G, S = ridge(G, self.penalties.l2_z), torch.zeros_like(G)
         steps_by_row = not self.multiplicative or until
-        coordinates = prepare(G, self.intercept) if steps_by_row else Coordinates(G, [], [], k - self.intercept)
+        coordinates = prepare(G, self.intercept) if steps_by_row else Coordinates(G, [], [], len(G) - self.intercept)
         total, squares, size = 0.0, 0.0, 0.0
         for rows, kernel in self.tiles:
             kernel.F.copy_(Z[:, rows])
             self._pull(rows, kernel, H)
-            self._step(kernel, coordinates)
+            self._step_on_tile(kernel, coordinates)
             if until:
                 self._solve(rows, kernel, coordinates, H, until)
             if measure:
@@ -139,11 +139,9 @@ class LeastSquares:
                 squares, size = squares + now[0], size + now[1]
             out[:, rows] = kernel.F
             total += self._collect(rows, kernel, H, Q, S)
-        self.data.finish_products(out if self.row_weights is None else out * self.row_weights, Q)
-        total = total + self._finish(out, H, Q, S) + self._h_penalty(H) if value else float("nan")
-        return Pass(Q, S, total, ratio(squares, size))
+        return S, total, ratio(squares, size)
 
-    def _step(self, kernel: CoordinateDescent, coordinates: Coordinates) -> None:
+    def _step_on_tile(self, kernel: CoordinateDescent, coordinates: Coordinates) -> None:
         if not self.multiplicative:
             kernel.sweep(coordinates, self.z_sweeps)
             return
@@ -186,12 +184,16 @@ class LeastSquares:
 
     def _finish(self, Z: Tensor, H: Tensor, Q: Tensor, S: Tensor) -> float:
         """``||X - Z H||^2 / 2`` from Gram products, and the L2 penalty on Z."""
-        loss = self.size / 2 - dot(Q, H) + float((S * (H @ H.T).double()).sum()) / 2
+        loss = self._gram_loss(dot(Q, H), S, H @ H.T)
         # What cancels to nothing is known to rounding errors of the terms: then from the residual itself.
         rounding = 1e4 * torch.finfo(H.dtype).eps
         if isinstance(self.data, DenseData) and (self.exact or loss < rounding * self.size):
             self.exact, loss = True, self._residual_loss(self.data, Z, H)
         return loss + self._l2_z(S)
+
+    def _gram_loss(self, products: float, S: Tensor, G: Tensor) -> float:
+        """``||X - Z H||^2 / 2`` from <Zt X, H>, Zt Z and H Ht."""
+        return self.size / 2 - products + float((S * G.double()).sum()) / 2
 
     def _l2_z(self, S: Tensor) -> float:
         """The L2 penalty on Z, and what that of the ones of a bias has to be freed of."""
@@ -221,7 +223,7 @@ class LeastSquares:
         S = ridge(done.S, l2)
         if self.multiplicative and not self.signed:
             H = H.clone()
-            multiply_(H, done.Q, S @ H, l1, 0.0)
+            multiply_(H, done.Q, laid_out_product(S, H), l1, 0.0)
             return H
         if not self.signed:
             return self.h_tiles.minimize_(H.clone(), S, done.Q, self.h_sweeps, l1)
@@ -229,11 +231,11 @@ class LeastSquares:
             for _ in range(self.h_sweeps):
                 H = coordinate_descent(H, done.Q - done.S @ H, done.S, l1, l2, self.intercept)
             return H
-        return solve_symmetric(S, done.Q - S @ H, self.delta).add_(H)
+        return solve_symmetric(S, done.Q - laid_out_product(S, H), self.delta).add_(H)
 
     def h_residual(self, H: Tensor, done: Pass) -> float:
         """Projected gradient in H over the norm of Q: 0 at a stationary point."""
-        gradient = ridge(done.S, self.penalties.l2_h) @ H - done.Q
+        gradient = laid_out_product(ridge(done.S, self.penalties.l2_h), H).sub_(done.Q)
         l1 = self.penalties.l1_h
         if not self.signed:
             project_gradient_(gradient.add_(l1), H)
@@ -269,12 +271,20 @@ def solve_symmetric(S: Tensor, Q: Tensor, delta: float = 0.0) -> Tensor:
     eigenvalues, V = torch.linalg.eigh(S.double())
     kept = eigenvalues > max(len(S) * torch.finfo(S.dtype).eps, delta**2) * eigenvalues.max()
     V = V[:, kept]
-    return (V @ ((V.T @ Q.double()) / eigenvalues[kept, None])).to(Q.dtype)
+    return laid_out_product(V, laid_out_product(V.T, Q.double()).div_(eigenvalues[kept, None])).to(Q.dtype)
+
+
+def laid_out_product(S: Tensor, F: Tensor) -> Tensor:
+    """S F, in memory as F (k, n) is: entry by entry, factors of one order are worked on several times as fast."""
+    return S @ F if F.is_contiguous() else (F.T @ S.T).T
 
 
 def dot(A: Tensor, B: Tensor) -> float:
     """Sum of the products of entries, added up in float64."""
-    return float(sum((a * b).sum(dtype=torch.float64) for a, b in zip(A, B, strict=True)))
+    if not A.is_contiguous():  # both lie by columns
+        A, B = A.T, B.T
+    rows = max(1, TILE // A.shape[1])
+    return float(sum((a * b).sum(dtype=torch.float64) for a, b in zip(A.split(rows), B.split(rows), strict=True)))
 
 
 def ratio(squares: float, size: float) -> float:

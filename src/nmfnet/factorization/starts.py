@@ -7,8 +7,10 @@ from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import Tiles
 from nmfnet.factorization.data import Data, DenseData
+from nmfnet.linalg import gram
 
 ROUNDS = 7  # passes of the subspace iteration, as in scikit-learn: with fewer the small vectors are not those of X
+DEPENDENT = 1e-4  # pivots of less than this share of the largest: rounding errors of 1e-16 would be 1e-8 of it
 INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 
 
@@ -19,26 +21,35 @@ def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int 
     """
     m, n = data.shape
     wide = min(k + 10, m, n)
-    V = orthonormal(torch.randn(n, wide, generator=generator, dtype=data.like.dtype).to(data.like.device))
-    US = data.like.new_empty(wide, m)
+    Q = torch.randn(n, wide, generator=generator, dtype=data.like.dtype).to(data.like.device).T
+    US = data.laid_out(data.like.new_empty(wide, m))
     tiles = Tiles(wide, m, data.like)
     for _ in range(rounds):
-        H, Q = V.T.contiguous(), data.like.new_zeros(wide, n)
+        H = data.laid_out(orthonormal(Q.T).T)
+        Q = torch.zeros_like(H)
         for rows, kernel in tiles:
             data.project(rows, H, kernel.P)
             data.add_products(rows, kernel.P, Q)
             US[:, rows] = kernel.P
         data.finish_products(US, Q)
-        last, V = V, orthonormal(Q.T.contiguous())
-    # Rayleigh-Ritz in the span of the last V that was multiplied by X.
+    # Rayleigh-Ritz in the span of the last H that was multiplied by X.
     rotation = torch.linalg.eigh((US.double() @ US.double().T) if m < 4096 else (US @ US.T).double())[1]
     rotation = rotation.flip(1)[:, :k].T.to(US.dtype)
-    return rotation @ US, rotation @ last.T
+    return rotation @ US, rotation @ H
 
 
 def orthonormal(A: Tensor) -> Tensor:
-    """Orthonormal columns with the span of those of A (n, k), in float64."""
-    return torch.linalg.qr(A.double()).Q.to(A.dtype)
+    """Orthonormal columns with the span of those of A (n, k), to the precision of its dtype.
+
+    By the Cholesky factor of the Gram matrix, in float64, which costs a fifth of Householder's reflections and no
+    copy; by them where A is too ill-conditioned for the squares of its singular values.
+    """
+    L, failed = torch.linalg.cholesky_ex(gram(A))
+    pivots = L.diagonal()
+    if failed or not pivots.min() > DEPENDENT * pivots.max():
+        Q = torch.linalg.qr(A.double()).Q.to(A.dtype)
+        return Q.mul_(A.any(1, keepdim=True))  # rows of zeros stay zeros, without rounding errors
+    return A @ torch.linalg.inv(L).T.to(A.dtype)
 
 
 def nndsvd(data: Data, k: int, generator: torch.Generator, *, signed: bool = False) -> tuple[Tensor, Tensor]:
@@ -114,7 +125,8 @@ def starting_factors(
     Z, H = nndsvd(data, k, generator, signed=signed)
     if signed:
         return Z, H
-    return fill_zeros(Z, mean, init, generator), fill_zeros(H, mean, init, generator)
+    Z = data.laid_out(fill_zeros(Z, mean, init, generator))
+    return Z, data.laid_out(fill_zeros(H, mean, init, generator))
 
 
 class MeanFilled(DenseData):
