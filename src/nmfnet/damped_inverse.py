@@ -38,6 +38,7 @@ class DampedInverse:
     early = 20  # updates in which every other one factorizes
     columns = 1024  # of a right-hand side at a time
     wide = 4096  # inputs up to here always take the primal form
+    plain = 1e-2  # damping below which an inverse may be too inexact to tell from C - d D how long a step is
     growth = 4.0  # of the size of the inputs since the last factorization, after which it is made anew
 
     def __init__(self, damping: float, intercept: bool, momentum: float = 0.0) -> None:
@@ -133,7 +134,7 @@ class DampedInverse:
             self.gram = None if grown else self.gram
             self.size = size
             self._refresh(Z, centre, weight)
-        assert self.inverse is not None and self.ridge is not None
+        assert self.gram is not None and self.inverse is not None and self.ridge is not None
         E, squares = weighted(E, weight), E.new_zeros(())
         # Some columns at a time, which are independent; momentum remembers whole right-hand sides.
         for start in range(0, D.shape[1], D.shape[1] if self.momentum else self.columns):
@@ -145,6 +146,9 @@ class DampedInverse:
                 C += pull[:, part]
             self._ahead(C, bias, "primal")
             torch.mm(self.inverse, C, out=D[:, part])
+            if self.damping < self.plain:  # the next line would be a difference of large numbers
+                squares += torch.mm(self.gram, D[:, part], out=C).mul_(D[:, part]).sum()
+                continue
             across = C.mul_(D[:, part]).sum()
             squares += across - self.ridge * torch.mul(D[:, part], D[:, part], out=C).sum()  # G D = C - d D
         return squares
