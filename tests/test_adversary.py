@@ -91,6 +91,7 @@ def test_no_way_to_go_is_no_step():
     E[0] = 1e15
     E[1] = 1e-15  # next to nothing, not stretched to full length
     shift = adversary.shift(Z, E)
+    assert float(adversary.shift(Z, torch.full((4, 3), 1e-30)).norm(dim=1).max()) == pytest.approx(0.1 * 3**0.5)
     assert float(shift[0].norm()) == pytest.approx(0.1 * 3**0.5) and not shift[1:].abs().gt(1e-20).any()
 
 
@@ -151,6 +152,13 @@ def test_separate_classes_are_told_from_overlapping_ones(monkeypatch):
     assert reach_of(model, monkeypatch, X + 20, y)[-1] == REACH and model.score(X + 20, y) == 1
     assert not any(reach_of(model, monkeypatch, StandardScaler().fit_transform(X), y))  # a table
     X, y = make_classification(600, flip_y=0.2, random_state=0)
+    assert not any(reach_of(model, monkeypatch, X + 20, y))
+
+
+def test_a_trained_network_knows_its_samples_so_that_few_errors_say_nothing(monkeypatch):
+    X, y = make_classification(200, flip_y=0.2, random_state=0)
+    model = NMFNetClassifier((100,), max_iter=60, tol=0, warm_start=True, random_state=0)
+    assert not any(reach_of(model, monkeypatch, X + 20, y)) and model.score(X + 20, y) == 1
     assert not any(reach_of(model, monkeypatch, X + 20, y))
 
 

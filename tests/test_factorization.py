@@ -254,3 +254,22 @@ def test_omega_shortens_the_sparse_step():
     Z, T, W = normal(40, 1), normal(40, 3), normal(1, 3)
     whole, half = (nonlinear_least_squares(T, Z, W, omega=omega, alpha=1e-6, l1_ratio=1.0).W for omega in (1.0, 0.5))
     torch.testing.assert_close(half, (whole + W) / 2, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_starts_are_left_as_they_are(rank, transposed):
+    """Even where the memory of a start is laid out as the steps want it."""
+    generator = torch.Generator().manual_seed(0)
+    X = torch.rand(8, 6, dtype=torch.float64, generator=generator)
+    Z = torch.rand(*((rank, 8) if transposed else (8, rank)), dtype=torch.float64, generator=generator)
+    Z = Z.T if transposed else Z
+    H = torch.rand(rank, 6, dtype=torch.float64, generator=generator)
+    kept = Z.clone(), H.clone()
+    for n_iter in (0, 3):
+        for found in (semi_nmf(X, Z=Z, W=H, n_iter=n_iter), nmf(X, Z=Z, H=H, n_iter=n_iter)):
+            found[0].add_(1)
+            found[1].add_(1)
+            assert torch.equal(Z, kept[0]) and torch.equal(H, kept[1])
+    nmf_update(X, Z, H)
+    assert torch.equal(Z, kept[0]) and torch.equal(H, kept[1])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.datasets import make_blobs
 
 import nmfnet
 from nmfnet import (
@@ -40,6 +41,19 @@ class Stop(Callback):
             raise RuntimeError("power cut")
 
 
+class Reach(Callback):
+    """Notes how far inputs are moved, batch by batch."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def on_train_begin(self, training):
+        self.sweep = training.sweep
+
+    def on_batch_end(self, batch, n_batches):
+        self.found.append(self.sweep.adversary.reach)
+
+
 def weights(model):
     return model.coefs_ + model.intercepts_
 
@@ -54,7 +68,6 @@ def assert_same(model, other):
 CASES = {
     "relaxed": NMFNetClassifier((8, 6), early_stopping=True, max_iter=6, batch_size=20),
     "momentum": NMFNetClassifier((8,), solver=Relaxed(delta=0.2, dropout=0.3, noise=0.2), max_iter=5, batch_size=20),
-    "adversarial": NMFNetClassifier((8,), solver=Relaxed(adversarial=0.2), max_iter=5, batch_size=20),
     "penalty": NMFNetRegressor((8,), "tanh", alpha=0.1, l1_ratio=0.5, max_iter=6, batch_size=30),
     "pinv": NMFNetClassifier((8,), solver=Pinv(n_w=2), max_iter=4, batch_size=30),
     "pretrained": NMFNetClassifier((8,), pretrain=NMFPretraining(n_ae=2), max_iter=4, batch_size=30),
@@ -66,6 +79,18 @@ def data(case):
     rng = np.random.default_rng(0)
     X = rng.random((100, 6)).astype(np.float32 if case == "momentum" else np.float64)
     return X, (X @ rng.normal(size=6) if case in ("penalty", "whole batches") else (4 * X[:, 0] + X[:, 1]).astype(int))
+
+
+def test_a_training_resumed_after_inputs_began_to_be_moved(tmp_path):
+    X, y = make_blobs(100, 20, centers=3, random_state=0)
+    X += 20
+    sweeps = []
+    alone = NMFNetClassifier((8,), max_iter=10, batch_size=20, random_state=0, callbacks=[Reach(sweeps)]).fit(X, y)
+    assert sweeps[0] == 0 and sweeps[30] > 0  # batches
+    model = clone(alone).set_params(callbacks=[Checkpoint(tmp_path, 1, resume=True), Stop(32)])
+    with pytest.raises(RuntimeError):
+        model.fit(X, y)
+    assert_same(alone, model.fit(X, y))
 
 
 @pytest.mark.parametrize("every", [1, 3, None])

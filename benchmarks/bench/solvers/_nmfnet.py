@@ -13,6 +13,8 @@ from ..problem import Problem, Settings, Solver, Task
 
 # Bump when a run would come out differently: of labels, and of real targets.
 VERSIONS = {"relaxed": ("2", "3"), "pinv": ("2", "2")}
+# Where classes are easy to tell apart, inputs are moved since: only these come out differently.
+LATER = {"relaxed": {"mnist": "3", "mnist-wide": "3", "mnist-long": "3", "mnist-deep": "3", "digits": "3"}}
 
 
 class Watch(nmfnet.Callback):
@@ -63,6 +65,7 @@ def fit(name: str, problem: Problem, settings: Settings, seed: int, objective: O
 def version(name: str, task: Task) -> str:
     """Version of one of nmfnet's sweeps as far as results of a task depend on it."""
     labels, real = VERSIONS[name]
+    labels = LATER.get(name, {}).get(task.name, labels)
     return labels if task.classification else real
 
 

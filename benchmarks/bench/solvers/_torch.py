@@ -89,11 +89,11 @@ def forward(
     return X
 
 
-def moved(X: Tensor, length: float, loss: Callable[[Tensor], Tensor]) -> Tensor:
-    """Inputs (m, n), each moved by `length` up the slope of the loss (Goodfellow, Shlens, Szegedy, 2015)."""
+def uphill(X: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """Steps of length 1 for inputs (m, n) up the slope of the loss (Goodfellow, Shlens, Szegedy, 2015)."""
     X.requires_grad_()
     (slope,) = torch.autograd.grad(loss(X), X)
-    return X.detach().add_(F.normalize(slope, dim=1), alpha=length)
+    return F.normalize(slope, dim=1)
 
 
 def predictor(weights: list[Tensor], biases: list[Tensor], problem: Problem) -> Predict:
@@ -122,6 +122,7 @@ def fit(problem: Problem, settings: Settings, seed: int, objective: Objective, m
     )
     noise, dropout = settings["noise"], settings["dropout"]
     drop = (lambda Z: Z * keep_mask(Z.shape, dropout, generator)) if dropout else None
+    masked = (lambda Z: Z.mul_(keep_mask(Z.shape, noise, generator))) if noise else (lambda Z: Z)
     outputs = partial(forward, weights=weights, biases=biases, linear=problem.linear, mask=drop)
     reach = settings.get("reach", 0.0)
     length = float((X - X.mean(0)).square().sum(1).mean().sqrt()) if reach else 0.0
@@ -132,12 +133,10 @@ def fit(problem: Problem, settings: Settings, seed: int, objective: Objective, m
         order = torch.randperm(len(X), generator=generator)
         for step in range(per_epoch):  # rows left over take part in another epoch
             rows = order[step * batch : (step + 1) * batch]
-            inputs = X.index_select(0, rows)
-            if noise:
-                inputs *= keep_mask(inputs.shape, noise, generator)
-            targets = y.index_select(0, rows)
-            if reach:
-                inputs = moved(inputs, reach * length, lambda Z, Y=targets: criterion(outputs(Z), Y))
+            inputs, targets = masked(X.index_select(0, rows)), y.index_select(0, rows)
+            if reach:  # with a mask of its own, which is better than keeping the first one
+                ascent = uphill(inputs, lambda Z, Y=targets: criterion(outputs(Z), Y))
+                inputs = masked(X.index_select(0, rows)).add_(ascent, alpha=reach * length)
             loss = criterion(outputs(inputs), targets)
             loss.backward()
             factor = rate_factor(settings["schedule"], (epoch * per_epoch + step) / (problem.epochs * per_epoch))

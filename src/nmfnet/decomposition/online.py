@@ -46,7 +46,7 @@ class Online:
         Q, S = last.Q, last.S
         if self.memory is not None:
             keep = self.forget_factor**share
-            Q, S = self.memory[0].to(Q).mul_(keep).add_(Q), self.memory[1].to(S).mul_(keep).add_(S)
+            Q, S = (keep * old.to(new) + new for old, new in zip(self.memory, (Q, S), strict=True))
         self.memory = Q, S
         self.H = problem.h_step(self.H, Pass(Q, S, 0.0, 0.0))
         return last.objective

@@ -101,6 +101,7 @@ def fit_module(
         batch_size=chosen.default_batch_size(n, values) if isinstance(batch_size, str) else min(n, int(batch_size)),
         max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
         alpha=float(alpha), l1_ratio=float(l1_ratio), error=ERRORS[kind],
+        trained=True,  # nobody knows
         callbacks=[*(callbacks or ()), *([PrintLog()] if verbose else [])],
     )  # fmt: skip
     network, progress = _network(layers, chosen, X_checked, Y, kind), Progress()

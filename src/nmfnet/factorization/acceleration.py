@@ -7,6 +7,7 @@ from collections.abc import Callable
 from numbers import Integral
 from typing import NamedTuple, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 from nmfnet._parameters import at_least
@@ -161,13 +162,14 @@ def factorize(
     if solver not in ("cd", "mu"):
         raise ValueError(f"solver must be 'cd' or 'mu'; got {solver!r}.")
     at_least("n_iter", n_iter, 0, Integral)
-    done, F = 0, with_ones(Z, intercept).T.contiguous()
+    done, W = 0, W.clone()
+    F = with_ones(Z, intercept).T.clone(memory_format=torch.contiguous_format)  # steps write into it
     if n_iter:
         problem = LeastSquares(
             DenseData(X), len(W), strengths, signed=signed, multiplicative=solver == "mu", intercept=intercept,
             delta=delta,
         )  # fmt: skip
-        found = alternate(problem, F, W.clone(), n_iter, tol)
+        found = alternate(problem, F, W, n_iter, tol)
         F, W, done = found.Z, found.H, found.n_iter
     Z = F[: len(F) - intercept].T.contiguous()
     l1_z, l2_z, l1_w, l2_w = strengths

@@ -44,7 +44,7 @@ def nmf_update(
     """
     strengths = Penalties(*penalties(alpha_Z, l1_ratio), *penalties(alpha_H, l1_ratio))
     problem = LeastSquares(DenseData(X), len(H), strengths, multiplicative=True)
-    Z = Z.T.contiguous()
+    Z = Z.T.clone(memory_format=torch.contiguous_format)
     H = problem.h_step(H, problem.sweep(Z, H, Z))
     return Z.T, H
 

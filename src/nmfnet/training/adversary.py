@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from nmfnet.linalg import mean_length, weighted_mean
 from nmfnet.network import Network
-from nmfnet.sparse import SparseRows
 from nmfnet.training.loop import Plan
 
 REACH = 0.1  # of inputs, in root mean squares of their lengths
@@ -37,12 +36,13 @@ class Adversary:
         "auto" is 0 for ever unless targets are classes, and inputs have a common unit: those of tables, scaled
         column by column, have no distances that mean the same in all directions.
     plan : Plan
-        And unless it has an end.
+        And unless it has an end, and begins with new weights, to which all samples are new.
     """
 
     def __init__(self, reach: float | Literal["auto"], network: Network, plan: Plan) -> None:
         one_unit = network.inputs is not None and not network.inputs.by_column
-        self.settled = reach != "auto" or network.output.name != "softmax" or plan.n_updates is None or not one_unit
+        open_question = network.output.name == "softmax" and plan.n_updates is not None and not plan.trained
+        self.settled = reach != "auto" or not (one_unit and open_question)
         self.reach = 0.0 if reach == "auto" else float(reach)
         self.n_samples = plan.n_samples
         self.seen = 0.0
@@ -76,12 +76,13 @@ class Adversary:
         self.settled = self.seen > FRESH * self.n_samples
         return False
 
-    def moves(self, Z: Any) -> bool:
-        """Whether inputs Z are moved: dense ones, now."""
-        return bool(self.reach) and not isinstance(Z, SparseRows)
+    def stop(self) -> None:
+        """No inputs are moved from now on."""
+        self.settled, self.reach = True, 0.0
 
     def shift(self, Z: Tensor, E: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Step for inputs Z (b, n): away from their target, which is Z + E, all by the same length."""
+        E = E / E.abs().amax().clamp(min=torch.finfo(E.dtype).tiny)  # squares of small numbers would vanish
         length = torch.linalg.vector_norm(E, dim=1, keepdim=True)
         length = torch.maximum(length, FLAT * length.mean()).clamp(min=torch.finfo(E.dtype).tiny)
         return E.mul(-self.reach * mean_length(Z, sample_weight)).div_(length)

@@ -41,6 +41,8 @@ class Plan:
         Samples in a batch.
     seed : int
         Of the solver's own random numbers.
+    trained : bool
+        Whether the network has been trained before.
     sample_weight : Tensor of shape (n,), optional
         Of all samples; positive.
     """
@@ -51,6 +53,7 @@ class Plan:
     n_updates: int | None = None
     batch_size: int = 0
     seed: int = 0
+    trained: bool = False
     sample_weight: Tensor | None = None
 
 
@@ -125,6 +128,7 @@ class Settings:
     early_stopping: bool = True  # whether the validation set, where there is one, decides
     sample_weight: Tensor | None = None  # positive; None is 1 for all
     penalizes_bias: bool = False
+    trained: bool = False  # whether the network has been trained before
 
 
 @dataclass
@@ -250,7 +254,9 @@ def planned(settings: Settings, n: int, generator: torch.Generator, partial: boo
     weight = settings.sample_weight
     total = n if weight is None else float(weight.double().sum())
     size = min(n, settings.batch_size)
-    return Plan(settings.alpha, settings.l1_ratio, total, n_updates, size, generator.initial_seed(), weight)
+    return Plan(
+        settings.alpha, settings.l1_ratio, total, n_updates, size, generator.initial_seed(), settings.trained, weight
+    )
 
 
 def epoch(

@@ -125,7 +125,7 @@ class RelaxedSweep:
         Z, A, kept = self._forward(X)
         outputs, Y = A[-1], network.scaled_targets(Y)
         E = self.tau * network.output.residual(Y, A[-1])  # T[L] - Z[L]
-        if self.adversary.moves(Z[0]):
+        if self.adversary.reach:
             for layer in reversed(range(len(W))):
                 E = self._below(layer, E, Z[layer], A, kept[layer])
             Z, A, kept = self._forward(X, self.adversary.shift(Z[0], E, sample_weight))

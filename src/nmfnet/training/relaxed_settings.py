@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from sklearn.base import BaseEstimator
 from torch import Tensor
@@ -12,6 +12,7 @@ from nmfnet._parameters import between, boolean, check_settings
 from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling
+from nmfnet.sparse import SparseRows
 from nmfnet.training.automatic import auto_alpha
 from nmfnet.training.loop import Kind, Plan
 from nmfnet.training.masks import background
@@ -134,4 +135,8 @@ class Relaxed(BaseEstimator):
     def prepare(self, network: Network, X: Tensor, plan: Plan) -> RelaxedSweep:
         """Return the sweep over a batch, which knows how many updates are planned."""
         self.check()
-        return RelaxedSweep(self, network, plan, background(X))
+        whole: Any = X
+        sweep = RelaxedSweep(self, network, plan, background(whole))
+        if isinstance(whole, SparseRows):  # even where its batches are dense, as on a GPU
+            sweep.adversary.stop()
+        return sweep
