@@ -17,7 +17,7 @@ from .store import Store
 from .tune import logs
 
 Runs = list[dict[str, Any]]
-BASELINES = ("adam", "adamw", "sgd", "muon")
+BASELINES = ("adam", "adamw", "sgd", "muon", "adamw-adversarial", "muon-adversarial")
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
 
 HEAD = """# Solvers compared
