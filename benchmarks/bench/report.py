@@ -158,7 +158,7 @@ def tuning(folder: Path) -> list[str]:
 
 def edge(log: dict[str, Any], name: str, value: Any) -> str:
     """Mark a rate at an end of its grid: the best one may lie beyond."""
-    rates = log["space"][name] if "rate" in name else ()
+    rates = log["space"].get(name, ()) if "rate" in name else ()
     return " (end of the grid)" if rates and value in (rates[0], rates[-1]) else ""
 
 

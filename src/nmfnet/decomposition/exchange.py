@@ -28,11 +28,11 @@ def is_large_sparse(data: Data, k: int) -> bool:
 
 
 def exchanges(problem: Callable[[int], Problem], data: SparseData, start: Factors, most: int) -> Factors:
-    """Factors whose objective is not larger than some passes from the start lead to, mostly lower.
+    """Factors whose objective is mostly lower than some passes from the start lead to.
 
     Twice, nonnegative parts of the residual become additional components, half as many as there are, then a quarter,
     and after some passes as many of all that cost least to miss are left out.  What is no better after some passes
-    more is taken back.
+    more is taken back, by the objectives before the last step on H.
 
     Parameters
     ----------
