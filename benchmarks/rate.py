@@ -25,7 +25,8 @@ from nmfnet.activations import get_activation
 from nmfnet.network import Network, he_weights
 from nmfnet.sparse import picked
 from nmfnet.training import Pinv, Relaxed
-from nmfnet.training.loop import Plan, shuffled
+from nmfnet.training.loop import shuffled
+from nmfnet.training.solver import Plan
 
 OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "rate.md"
 aten = torch.ops.aten

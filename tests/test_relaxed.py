@@ -17,8 +17,8 @@ from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.training import Relaxed
 from nmfnet.training.automatic import LARGEST, STEADY, auto_alpha, auto_delta, auto_momentum, auto_noise
-from nmfnet.training.loop import Plan
 from nmfnet.training.relaxed import RelaxedSweep
+from nmfnet.training.solver import Plan
 from nmfnet.training.watch import Watch
 from references import relaxed as reference
 

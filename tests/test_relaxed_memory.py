@@ -13,7 +13,7 @@ from nmfnet.network import Network, he_weights
 from nmfnet.outputs import Output
 from nmfnet.sparse import picked
 from nmfnet.training import Relaxed
-from nmfnet.training.loop import Plan
+from nmfnet.training.solver import Plan
 
 HANDED_OUT = {
     "weights": lambda sweep: sweep.weights(),

@@ -10,7 +10,8 @@ from nmfnet import Callback, DataError, DivergenceError, DivergenceWarning, NMFN
 from nmfnet.activations import ACTIVATIONS, get_activation
 from nmfnet.network import Network, he_weights
 from nmfnet.training import Progress, Settings, train
-from nmfnet.training.loop import Plan, shuffled
+from nmfnet.training.loop import shuffled
+from nmfnet.training.solver import Plan
 
 
 class FakeSolver:

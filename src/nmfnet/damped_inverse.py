@@ -137,8 +137,9 @@ class DampedInverse:
         assert self.gram is not None and self.inverse is not None and self.ridge is not None
         E, squares = weighted(E, weight), E.new_zeros(())
         # Some columns at a time, which are independent; momentum remembers whole right-hand sides.
-        for start in range(0, D.shape[1], D.shape[1] if self.momentum else self.columns):
-            part = slice(start, start + self.columns) if not self.momentum else slice(None)
+        width = D.shape[1] if self.momentum else self.columns
+        for start in range(0, D.shape[1], width):
+            part = slice(start, start + width)
             C = (Z.T @ E[:, part]).div_(len(Z))
             if centre is not None and bias is not None:
                 C.addr_(centre, bias[part], alpha=-1)
@@ -146,11 +147,11 @@ class DampedInverse:
                 C += pull[:, part]
             self._ahead(C, bias, "primal")
             torch.mm(self.inverse, C, out=D[:, part])
-            if self.damping < self.plain:  # the next line would be a difference of large numbers
+            if self.damping < self.plain:
                 squares += torch.mm(self.gram, D[:, part], out=C).mul_(D[:, part]).sum()
-                continue
-            across = C.mul_(D[:, part]).sum()
-            squares += across - self.ridge * torch.mul(D[:, part], D[:, part], out=C).sum()  # G D = C - d D
+            else:  # G D = C - d D, without another product
+                across = C.mul_(D[:, part]).sum()
+                squares += across - self.ridge * torch.mul(D[:, part], D[:, part], out=C).sum()
         return squares
 
     def _ahead(self, C: Tensor, bias: Tensor | None, form: str) -> None:

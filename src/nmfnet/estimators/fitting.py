@@ -58,7 +58,8 @@ def fit(
         with progress.timed():
             network = new_network(estimator, solver, hidden, X, Y, weight, generator)
     settings.alpha = penalty(estimator.alpha, solver.default_alpha(network)) / scale
-    settings.callbacks, settings.trained = [*settings.callbacks, *([tasks] if tasks else [])], continued
+    settings.callbacks = [*settings.callbacks, *([tasks] if tasks else [])]
+    settings.trained = continued
     with announced(settings.callbacks, network, settings.max_iter):
         if not continued:
             pretrain(estimator, network, X, Y, generator, progress, settings)

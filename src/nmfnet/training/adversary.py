@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nmfnet.linalg import mean_length, weighted_mean
 from nmfnet.network import Network
-from nmfnet.training.loop import Plan
+from nmfnet.training.solver import Plan
 
 REACH = 0.1  # of inputs, in root mean squares of their lengths
 # Running errors, in those of the most frequent class as a constant guess, below which classes are easy to tell apart,

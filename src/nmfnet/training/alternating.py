@@ -20,8 +20,8 @@ from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, w
 from nmfnet.network import Network
 from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling
-from nmfnet.training.loop import Kind, Plan
 from nmfnet.training.resuming import State
+from nmfnet.training.solver import Kind, Plan
 
 FirstLayer = Callable[[Tensor, Tensor | None], tuple[TruncatedSVD, float]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nmfnet.network import Network
 from nmfnet.scaling import Scaling
-from nmfnet.training.loop import Plan
+from nmfnet.training.solver import Plan
 
 PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
 LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they are anchored to the average

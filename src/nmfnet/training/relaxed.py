@@ -25,9 +25,9 @@ from nmfnet.training.automatic import (
     auto_noise,
     auto_tau,
 )
-from nmfnet.training.loop import Plan
 from nmfnet.training.masks import Masks
 from nmfnet.training.resuming import State
+from nmfnet.training.solver import Plan
 from nmfnet.training.watch import Watch
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from nmfnet.outputs import Output
 from nmfnet.scaling import Scaling, input_scaling
 from nmfnet.sparse import SparseRows
 from nmfnet.training.automatic import auto_alpha
-from nmfnet.training.loop import Kind, Plan
 from nmfnet.training.masks import background
 from nmfnet.training.relaxed import RelaxedSweep
+from nmfnet.training.solver import Kind, Plan
 
 MANY = 64  # real target values of a sample that tell enough for batches of half the size
 

@@ -15,7 +15,8 @@ from nmfnet.network import Network
 from nmfnet.scaling import Scaling
 
 if TYPE_CHECKING:
-    from nmfnet.training.loop import Best, Progress, Settings, Solver, Sweep
+    from nmfnet.training.loop import Best, Progress, Settings
+    from nmfnet.training.solver import Solver, Sweep
 
 State: TypeAlias = dict[str, Any]  # of tensors, numbers, text, None, and lists and dicts of them
 
