@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 10  # components whose mutual updates go one by one; the rest of the Gram matrix is a GEMM
-TILE = 2**17  # entries of a factor that are worked on at a time, so that they stay in the cache
+TILE = 2**18  # entries of a factor that are worked on at a time, so that they stay in the cache
 
 
 class _Row(NamedTuple):
@@ -176,7 +176,7 @@ class Tiles:
     @staticmethod
     def memory(k: int, columns: int, like: Tensor) -> Tensor:
         """Memory for tiles of factors (k, at most `columns`), with the dtype and device of `like`."""
-        width = max(512, min(2048, TILE // k)) if like.device.type == "cpu" else columns
+        width = max(512, min(4096, TILE // k)) if like.device.type == "cpu" else columns
         return like.new_empty(3, k * min(width, columns))
 
     def __iter__(self) -> Iterator[tuple[slice, CoordinateDescent]]:
