@@ -128,7 +128,9 @@ class RelaxedSweep:
         if self.adversary.reach:
             for layer in reversed(range(len(W))):
                 E = self._below(layer, E, Z[layer], A, kept[layer])
-            Z, A, kept = self._forward(X, self.adversary.shift(Z[0], E, sample_weight))
+            shift = self.adversary.shift(Z[0], E, sample_weight)
+            del Z, A, kept, E  # their memory is needed
+            Z, A, kept = self._forward(X, shift)
             E = self.tau * network.output.residual(Y, A[-1])
         if not self._fine(A[-1], Y, sample_weight):
             self._take_back()
