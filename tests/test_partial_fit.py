@@ -135,10 +135,10 @@ def test_a_failing_call_leaves_the_model_unchanged(error, plane, monkeypatch):
         if fails:
             batches = itertools.count(1)
 
-            def third_fails(sweep, steps, batches=batches):
+            def third_fails(sweep, steps, scales, batches=batches):
                 if next(batches) == 3:
                     raise error
-                update(sweep, steps)
+                update(sweep, steps, scales)
 
             with monkeypatch.context() as patch:
                 patch.setattr(RelaxedSweep, "_update", third_fails)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nmfnet.linalg import check_finite, mean_length, weighted, weighted_mean
+from nmfnet.linalg import check_finite, inner_product, mean_length, weighted, weighted_mean
 from nmfnet.sparse import CentredRows, SparseRows, outer, transposed_product
 
 
@@ -148,10 +148,11 @@ class DampedInverse:
             self._ahead(C, bias, "primal")
             torch.mm(self.inverse, C, out=D[:, part])
             if self.damping < self.plain:
-                squares += torch.mm(self.gram, D[:, part], out=C).mul_(D[:, part]).sum()
+                torch.mm(self.gram, D[:, part], out=C)
+                squares += inner_product(C, D[:, part], C)
             else:  # G D = C - d D, without another product
-                across = C.mul_(D[:, part]).sum()
-                squares += across - self.ridge * torch.mul(D[:, part], D[:, part], out=C).sum()
+                squares += inner_product(C, D[:, part], C)
+                squares -= self.ridge * inner_product(D[:, part], D[:, part], C)
         return squares
 
     def _ahead(self, C: Tensor, bias: Tensor | None, form: str) -> None:

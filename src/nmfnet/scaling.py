@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmfnet.linalg import float64_blocks
+from nmfnet.linalg import block_rows, float64_blocks
 from nmfnet.sparse import SparseRows
 
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column.
@@ -203,15 +203,16 @@ def _weighted_blocks(X: Tensor, weight: Tensor | None) -> Iterator[tuple[Tensor,
 
 def _moments(X: Tensor, centre: bool, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Mean (or 0), deviation from it, largest distances from 0 and from the mean of each column, in float64."""
-    reach = torch.maximum(X.amax(0), -X.amin(0)).double()  # abs() would copy X
-    mean = torch.zeros_like(reach)
+    highest, lowest = X.amax(0).double(), X.amin(0).double()  # abs() would copy X
+    mean, squares = torch.zeros_like(highest), torch.zeros_like(highest)
     if centre:
-        for block, w in _weighted_blocks(X, weight):
-            mean += block.div_(len(X)).mul_(w).sum(0)
-    spread, squares = torch.zeros_like(mean), torch.zeros_like(mean)
-    for block in float64_blocks(X):
-        spread = torch.maximum(spread, block.sub_(mean).abs_().amax(0))
+        share = mean.new_ones(len(X)) if weight is None else weight
+        for block, part in zip(float64_blocks(X), (share / len(X)).split(block_rows(X)), strict=True):
+            mean.addmv_(block.T, part)
+        mean = torch.minimum(torch.maximum(mean, lowest), highest)  # where rounding has put it outside
+    spread = torch.maximum(highest - mean, mean - lowest)
     unit = torch.where(spread > 0, spread, torch.ones_like(spread))  # keeps squares in range
     for block, w in _weighted_blocks(X, weight):
-        squares += block.sub_(mean).div_(unit).square_().mul_(w).sum(0)
-    return mean, unit * (squares / len(X)).sqrt(), reach, spread
+        block.sub_(mean).div_(unit).square_()
+        squares += (block if weight is None else block.mul_(w)).sum(0)
+    return mean, unit * (squares / len(X)).sqrt(), torch.maximum(highest, -lowest), spread

@@ -57,4 +57,6 @@ def background(X: Any) -> Tensor | None:
     """What a masked input becomes, shape (n,): 0, or the value nearest to it that the column of X (m, n) has."""
     if isinstance(X, SparseRows):
         return None
-    return X.amin(0).clamp(min=0) + X.amax(0).clamp(max=0)
+    lowest = X.amin(0)
+    nonnegative = bool((lowest >= 0).all())  # as pixels and counts are: one look less
+    return lowest if nonnegative else lowest.clamp(min=0) + X.amax(0).clamp(max=0)

@@ -121,7 +121,7 @@ class RelaxedSweep:
         """
         network, W = self.network, self.network.weights
         # First of all, into the gaps that the last ones left, which activations would break up.
-        steps = [torch.empty_like(each) for each in W]
+        steps, scales = [torch.empty_like(each) for each in W], []
         Z, A, kept = self._forward(X)
         outputs, Y = A[-1], network.scaled_targets(Y)
         E = self.tau * network.output.residual(Y, A[-1])  # T[L] - Z[L]
@@ -137,12 +137,12 @@ class RelaxedSweep:
             return network.original_outputs(outputs)
         sizes = [mean_length(each, sample_weight) for each in A]
         for layer in reversed(range(len(W))):
-            self._step(layer, Z[layer], E, sizes[layer], sample_weight, steps[layer])
+            scales.insert(0, self._step(layer, Z[layer], E, sizes[layer], sample_weight, steps[layer]))
             if layer:
                 E = self._below(layer, E, Z[layer], A, kept[layer])
                 del Z[layer], A[layer]
         del Z, A, E  # the update needs memory
-        self._update(steps)
+        self._update(steps, scales)
         return network.original_outputs(outputs)
 
     def _forward(
@@ -194,14 +194,16 @@ class RelaxedSweep:
             return mask * X
         return torch.addcmul(self.background, mask, X - self.background)
 
-    def _step(self, layer: int, Z: Tensor, E: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor) -> None:
-        """Damped least-squares step D on E, into `out`, so long that Z D is a fraction delta of the `size` of A."""
+    def _step(
+        self, layer: int, Z: Tensor, E: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor
+    ) -> Tensor:
+        """Damped least-squares step D on E, into `out`; the factor that makes Z D a share delta of the `size` of A."""
         penalty = self.plan.alpha / self.plan.n_samples * self.tau if self.plan.alpha else 0.0
         pull, l1 = None, self.plan.l1_ratio
         if penalty:
             W = self.network.weights[layer]
             pull = -penalty * ((1 - l1) * W + l1 * W.sign())
-        D, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1), sample_weight, out)
+        _, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1), sample_weight, out)
         if layer == len(self.network.weights) - 1:  # outputs of constant inputs start at 0
             size = size.clamp(min=LEAST * E.shape[1] ** 0.5)
         if self.plan.n_updates is None:  # no end: calls with a few samples each say little each
@@ -209,10 +211,9 @@ class RelaxedSweep:
             share = min(1.0, (n / ENOUGH) ** 0.5)
         else:
             share = max(0.0, 1 - self.updates / self.plan.n_updates)
-        scale = share * self.delta * size / moved
-        D.mul_(scale.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
+        return (share * self.delta * size / moved).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
-    def _update(self, steps: list[Tensor]) -> None:
+    def _update(self, steps: list[Tensor], scales: list[Tensor]) -> None:
         """Move the weights, and their average (schedule-free averaging: Defazio et al., 2024).
 
         The fast weights take the whole step; the average follows with the weight (a + 1) / (t + a + 1); the network
@@ -223,7 +224,8 @@ class RelaxedSweep:
         follow = (a + 1) / (self.updates + a + 1)
         if self.plan.n_updates is None:
             follow = max(follow, FOLLOW)
-        torch._foreach_add_(steps, self.fast)
+        for step, scale, fast in zip(steps, scales, self.fast, strict=True):
+            torch.addcmul(fast, step, scale, out=step)
         self.fast, self.updates = steps, self.updates + 1
         if self.lent:
             self.average = [torch.lerp(old, new, follow) for old, new in zip(self.average, steps, strict=True)]
