@@ -121,7 +121,8 @@ class RelaxedSweep:
         """
         network, W = self.network, self.network.weights
         # First of all, into the gaps that the last ones left, which activations would break up.
-        steps, scales = [torch.empty_like(each) for each in W], []
+        steps = [torch.empty_like(each) for each in W]
+        scales: list[Tensor] = []
         Z, A, kept = self._forward(X)
         outputs, Y = A[-1], network.scaled_targets(Y)
         E = self.tau * network.output.residual(Y, A[-1])  # T[L] - Z[L]
@@ -217,8 +218,8 @@ class RelaxedSweep:
         """Move the weights, and their average (schedule-free averaging: Defazio et al., 2024).
 
         The fast weights take the whole step; the average follows with the weight (a + 1) / (t + a + 1); the network
-        works with a mean of the two, in which the average has the share `anchor`.  All layers or none: each moves all
-        of them in one call, in which there is no Ctrl-C.
+        works with a mean of the two, in which the average has the share `anchor`.  All layers or none: what is moved in
+        place, the average, is moved in one call, in which there is no Ctrl-C.
         """
         a = self.settings.averaging
         follow = (a + 1) / (self.updates + a + 1)
