@@ -170,6 +170,8 @@ def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
 def mean_length(A: Tensor, weight: Tensor | None = None) -> Tensor:
     """Root mean square of the lengths of the rows of `A` (m, k)."""
     if weight is None:
+        if A.is_contiguous():
+            return torch.dot(A.view(-1), A.view(-1)).sqrt() / len(A) ** 0.5  # a third of the time of the norm
         return torch.linalg.vector_norm(A) / len(A) ** 0.5
     return weighted_mean(torch.linalg.vector_norm(A, dim=1).square(), weight).sqrt()
 

@@ -218,8 +218,8 @@ class RelaxedSweep:
         """Move the weights, and their average (schedule-free averaging: Defazio et al., 2024).
 
         The fast weights take the whole step; the average follows with the weight (a + 1) / (t + a + 1); the network
-        works with a mean of the two, in which the average has the share `anchor`.  All layers or none: what is moved in
-        place, the average, is moved in one call, in which there is no Ctrl-C.
+        works with a mean of the two, in which the average has the share `anchor`.  All layers or none: the average,
+        which is moved in place, is moved in one call, in which there is no Ctrl-C.
         """
         a = self.settings.averaging
         follow = (a + 1) / (self.updates + a + 1)
