@@ -1,6 +1,7 @@
 """What the relaxed sweep writes into and what it leaves alone."""
 
 import copy
+import weakref
 
 import pytest
 import torch
@@ -112,3 +113,23 @@ def test_wide_matrices_are_converted_by_fewer_rows(monkeypatch):
     assert [len(block) for block in linalg.float64_blocks(Z)] == [3] * 16 + [2]
     torch.testing.assert_close(gram(Z), G)
     torch.testing.assert_close(truncated_svd(Z).U.abs(), U.abs())
+
+
+def test_the_first_pass_gives_its_memory_back_before_the_second():
+    weights = he_weights([6, 8, 3], True, torch.Generator().manual_seed(0), torch.float64)
+    network = Network(weights, ACTIVATIONS["relu"], True, Output("softmax"))
+    plan = Plan(n_samples=400, n_updates=40)
+    sweep = Relaxed(adversarial=0.1, dropout=0.2).prepare(network, torch.zeros(1, 6), plan)
+    forward, held, alive = sweep._forward, [], []
+
+    def watched(X, shift=None):
+        alive.append([each() is not None for each in held])
+        Z, A, kept = forward(X, shift)
+        # The outputs are returned; a view of the pool is all that a mask is.
+        held[:] = [weakref.ref(each) for each in [*Z[1:], *A[:-1]]]
+        return Z, A, kept
+
+    sweep._forward = watched
+    X = torch.randn(30, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    sweep(X, torch.eye(3, dtype=torch.float64)[X[:, :3].argmax(1)])
+    assert alive == [[], [False, False]]
