@@ -95,6 +95,14 @@ class CoordinateDescent:
                         torch.mul(r, inverse, out=f)
                     f.clamp_(min=0)
 
+    def sweep_some(self, coordinates: Coordinates, columns: Tensor, sweeps: int) -> None:
+        """Update these columns of F alone, given by their indices."""
+        part = CoordinateDescent(len(self.F), len(columns), self.F.new_empty(3, len(self.F) * len(columns)))
+        part.F.copy_(self.F[:, columns])
+        part.P.copy_(self.P[:, columns])
+        part.sweep(coordinates, sweeps)
+        self.F[:, columns] = part.F
+
     def gradient(self, coordinates: Coordinates) -> Tensor:
         """The projected gradient of ``G F - P``, shape (free, columns); overwritten by the next call."""
         free = coordinates.free
@@ -107,10 +115,11 @@ class CoordinateDescent:
         fixed = self.P if free == len(self.P) else self.P[:free] - coordinates.G[:free, free:]
         return squared_norm(self.gradient(coordinates)), squared_norm(fixed)
 
-    def unsolved(self, coordinates: Coordinates, tol: float) -> Tensor:
-        """Columns whose projected gradient is above `tol` times that of F = 0, as indices."""
+    def unsolved(self, coordinates: Coordinates, *tols: float) -> list[Tensor]:
+        """Columns whose projected gradient is above each of `tols`, times that of F = 0, as indices."""
         norms = torch.linalg.vector_norm(self.gradient(coordinates), dim=0)
-        return (norms > tol * torch.linalg.vector_norm(self.P, dim=0)).nonzero()[:, 0]
+        sizes = torch.linalg.vector_norm(self.P, dim=0)
+        return [(norms > tol * sizes).nonzero()[:, 0] for tol in tols]
 
     def pivot(self, coordinates: Coordinates, columns: Tensor) -> None:
         """Solve these columns exactly where pivoting finds the set of their positive entries.

@@ -26,6 +26,7 @@ from nmfnet.factorization.steps import Pass, SweepThenStep
 
 ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 PATIENCE = 20  # rounds before pivoting takes over
+MARGIN = 10  # by which columns are solved better than asked for while others are not yet
 SOLVED = 1e-4  # relative projected gradient to which new data are solved for at least
 FEW = 32  # components up to which it pays to pivot: above, a system for every sample costs more than sweeps
 
@@ -159,12 +160,15 @@ class LeastSquares(SweepThenStep):
         for done in range(ROUNDS):
             if not self.settled:
                 self._pull(rows, kernel, H)
-            unsolved = kernel.unsolved(coordinates, until)
+            unsolved, inexact = kernel.unsolved(coordinates, until, until / MARGIN)
             if not len(unsolved):
                 return
             if self.settled and done == PATIENCE and self.k <= FEW and not self.intercept:
                 return kernel.pivot(coordinates, unsolved)
-            kernel.sweep(coordinates, 10 if self.settled else self.z_sweeps)
+            if not self.settled:
+                kernel.sweep(coordinates, self.z_sweeps)
+            else:  # most columns are soon solved, and a few take many rounds
+                kernel.sweep_some(coordinates, inexact, 10)
 
     def _pull(self, rows: slice, kernel: CoordinateDescent, H: Tensor) -> None:
         """Fill the linear term of the step on Z: H Xt - l1, shape (k, c)."""
