@@ -130,9 +130,9 @@ def compare(case, X):
     return {"theirs": reference, "ours": ours(case, X, reference["objective"])}
 
 
-def peak(name, which):
+def peak(name, which, threads):
     """Peak memory of one fit in a process of its own, in MiB, less that before the fit."""
-    command = [sys.executable, __file__, name, "--memory", which]
+    command = [sys.executable, __file__, name, "--memory", which, "--threads", str(threads)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
@@ -190,7 +190,7 @@ def main():
         result = {"case": name, **case, "shape": list(X.shape), **run}
         del X
         if case.get("memory"):
-            result["memory"] = {which: peak(name, which) for which in ("theirs", "ours")}
+            result["memory"] = {which: peak(name, which, arguments.threads) for which in ("theirs", "ours")}
         store(file, key, arguments.idle, arguments.threads, result)
 
 
