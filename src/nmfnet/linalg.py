@@ -73,7 +73,7 @@ def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
     s, V = singular_basis(Z, delta)
     inverse = V / s
     U = Z.new_empty(len(Z), len(s))
-    for block, wide in zip(U.split(block_rows(Z)), float64_blocks(Z), strict=True):
+    for block, wide in zip(U.split(_rows(Z)), float64_blocks(Z), strict=True):
         block.copy_(wide @ inverse)
     return TruncatedSVD(U, s.to(Z.dtype), V.to(Z.dtype))
 
@@ -129,13 +129,13 @@ def gram(Z: Tensor) -> Tensor:
 
 def float64_blocks(Z: Tensor) -> Iterator[Tensor]:
     """Blocks of rows of `Z` in float64, all in one buffer to write into: fresh memory costs as much as a product."""
-    rows = block_rows(Z)
+    rows = _rows(Z)
     buffer = torch.empty(min(len(Z), rows), Z.shape[1], dtype=torch.float64, device=Z.device)
     for block in Z.split(rows):
         yield buffer[: len(block)].copy_(block)
 
 
-def block_rows(Z: Tensor) -> int:
+def _rows(Z: Tensor) -> int:
     """Rows of `Z` that are converted at a time."""
     return max(1, min(BLOCK, MOST_NUMBERS // max(1, Z.shape[1])))
 
@@ -155,7 +155,7 @@ def pseudo_inverse(Z: Tensor, delta: float = 0.0, alpha: float = 0.0) -> Tensor:
     return (V / (s + alpha / s)) @ U.T
 
 
-def inner_product(A: Tensor, B: Tensor, spare: Tensor) -> Tensor:
+def inner_product(A: Tensor, B: Tensor, spare: Tensor | None = None) -> Tensor:
     """Sum of the products of the entries of two matrices; `spare`, which may be one of them, may be overwritten."""
     if A.is_contiguous() and B.is_contiguous():
         return torch.dot(A.view(-1), B.view(-1))  # in one pass
@@ -170,9 +170,7 @@ def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
 def mean_length(A: Tensor, weight: Tensor | None = None) -> Tensor:
     """Root mean square of the lengths of the rows of `A` (m, k)."""
     if weight is None:
-        if A.is_contiguous():
-            return torch.dot(A.view(-1), A.view(-1)).sqrt() / len(A) ** 0.5  # a third of the time of the norm
-        return torch.linalg.vector_norm(A) / len(A) ** 0.5
+        return inner_product(A, A).sqrt() / len(A) ** 0.5  # mostly in a third of the time of vector_norm
     return weighted_mean(torch.linalg.vector_norm(A, dim=1).square(), weight).sqrt()
 
 

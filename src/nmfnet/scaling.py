@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmfnet.linalg import block_rows, float64_blocks
+from nmfnet.linalg import float64_blocks
 from nmfnet.sparse import SparseRows
 
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column.
@@ -206,9 +206,9 @@ def _moments(X: Tensor, centre: bool, weight: Tensor | None) -> tuple[Tensor, Te
     highest, lowest = X.amax(0).double(), X.amin(0).double()  # abs() would copy X
     mean, squares = torch.zeros_like(highest), torch.zeros_like(highest)
     if centre:
-        share = mean.new_ones(len(X)) if weight is None else weight
-        for block, part in zip(float64_blocks(X), (share / len(X)).split(block_rows(X)), strict=True):
-            mean.addmv_(block.T, part)
+        for block, w in _weighted_blocks(X, weight):
+            share = w[:, 0] if isinstance(w, Tensor) else block.new_ones(len(block))
+            mean.addmv_(block.T, share / len(X))
         mean = torch.minimum(torch.maximum(mean, lowest), highest)  # where rounding has put it outside
     spread = torch.maximum(highest - mean, mean - lowest)
     unit = torch.where(spread > 0, spread, torch.ones_like(spread))  # keeps squares in range
