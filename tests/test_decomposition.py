@@ -318,3 +318,20 @@ def test_max_iter_too_small_is_said():
     X = planted() + 0.1
     with pytest.warns(ConvergenceWarning, match="max_iter=2 passes"):
         NMF(4, max_iter=2).fit(X)
+
+
+def test_some_columns_are_swept_as_all_are_and_the_others_stay():
+    generator = torch.Generator().manual_seed(0)
+    A, B = (torch.rand(30, n, generator=generator, dtype=torch.float64) for n in (12, 7))
+    coordinates, kernels = prepare(A.T @ A), []
+    for _ in range(2):
+        kernel = CoordinateDescent(12, 7, A.new_empty(3, 12 * 7))
+        kernel.F.fill_(0.1)
+        kernel.P.copy_(A.T @ B)
+        kernels.append(kernel)
+    some = torch.tensor([1, 4, 6])
+    kernels[0].sweep(coordinates, 3)
+    kernels[1].sweep_some(coordinates, some, 3)
+    expected = torch.full_like(kernels[0].F, 0.1)
+    expected[:, some] = kernels[0].F[:, some]
+    torch.testing.assert_close(kernels[1].F, expected)
