@@ -1,0 +1,113 @@
+"""Other targets of hidden layers, and other rules for Gram matrices, in place of the sweep's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from nmfnet.damped_inverse import DampedInverse
+from nmfnet.training import relaxed_settings
+from nmfnet.training.relaxed import RelaxedSweep
+
+Change = AbstractContextManager[Any]
+
+
+class Variant(RelaxedSweep):
+    """The sweep with another target below a layer; ``self.settings.adversarial`` is 0 in all of these."""
+
+    def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], mask: Tensor | None) -> Tensor:
+        W = self._weights(layer)
+        V = W[:-1] if self.network.intercept else W
+        below = self._target(self._pulled(E, V), Z, A[layer - 1], layer - 1)
+        return below if mask is None else below.mul_(mask)
+
+    def _weights(self, layer: int) -> Tensor:
+        return self.network.weights[layer]
+
+    def _pulled(self, E: Tensor, V: Tensor) -> Tensor:
+        """By how much the inputs of a layer are to move for its outputs to move by E (b, k)."""
+        return E @ V.T
+
+    def _target(self, R: Tensor, Z: Tensor, A: Tensor, layer: int) -> Tensor:
+        """Target minus value of a factor Z = f(A) that is to move by R; Z with the dropout, A before."""
+        f = self.network.activations[layer]
+        return f(A + R) - f(A)
+
+
+class Derivative(Variant):
+    """f'(A) R: the errors of backpropagation."""
+
+    def _target(self, R: Tensor, Z: Tensor, A: Tensor, layer: int) -> Tensor:
+        return R * (A > 0)  # all networks here are of ReLUs
+
+
+class Linear(Variant):
+    """T = Z + R, whether nonnegative or not."""
+
+    def _target(self, R: Tensor, Z: Tensor, A: Tensor, layer: int) -> Tensor:
+        return R
+
+
+class FromFactor(Variant):
+    """T = f(Z + R) instead of f(A + R)."""
+
+    def _target(self, R: Tensor, Z: Tensor, A: Tensor, layer: int) -> Tensor:
+        f = self.network.activations[layer]
+        return f(f(A) + R) - f(A)
+
+
+class LeastSquares(Variant):
+    """R = E (VtV / d + I)^-1 Vt, d being the mean diagonal of VtV: damped least squares, as in the weights' step."""
+
+    def _pulled(self, E: Tensor, V: Tensor) -> Tensor:
+        G = V.T @ V
+        H = G / G.diagonal().mean()
+        H.diagonal().add_(1.0)
+        return torch.linalg.solve(H, E, left=False) @ V.T
+
+
+class AfterUpdate(Variant):
+    """With the weights of the layer above after their update, as in alternating optimization."""
+
+    def _step(
+        self, layer: int, Z: Tensor, E: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor
+    ) -> Tensor:
+        scale = super()._step(layer, Z, E, size, sample_weight, out)
+        self._updated = torch.addcmul(self.network.weights[layer], out, scale)
+        return scale
+
+    def _weights(self, layer: int) -> Tensor:
+        return self._updated
+
+
+def sweep(kind: type[RelaxedSweep]) -> Change:
+    """Train with another sweep."""
+    return patch.object(relaxed_settings, "RelaxedSweep", kind)
+
+
+def gram(**changes: float) -> Change:
+    """Train with other rules for running Gram matrices."""
+    return patch.multiple(DampedInverse, **changes)
+
+
+# name -> (what to train with, what it means)
+CHANGES: dict[str, tuple[Callable[[], Change], str]] = {
+    "refresh=1": (partial(gram, samples=1), "Gram matrices and inverses made anew at every batch, not every tenth"),
+    "refresh=1, memory=0.99": (
+        partial(gram, samples=1, memory=0.99),
+        "the same, averaged over as many samples as in the first row",
+    ),
+    "refresh=40": (partial(gram, samples=40_000, batches=40), "made anew at every 40th batch"),
+    "memory=0": (partial(gram, memory=0.0), "the Gram matrix of the batch at hand, without a running average"),
+    "target=derivative": (partial(sweep, Derivative), "f'(A) R in place of f(A + R) - f(A): backpropagated errors"),
+    "target=Z+R": (partial(sweep, Linear), "Z + R, whether nonnegative or not"),
+    "target=f(Z+R)": (partial(sweep, FromFactor), "f(Z + R), which no unit that is off can leave"),
+    "target=least-squares": (partial(sweep, LeastSquares), "R by damped least squares, not E Vt"),
+    "target=after-update": (partial(sweep, AfterUpdate), "R by the weights above after their update, not before"),
+}
