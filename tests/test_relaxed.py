@@ -14,9 +14,8 @@ from nmfnet import NMFNetRegressor
 from nmfnet.activations import get_activation
 from nmfnet.network import Network, he_weights
 from nmfnet.outputs import Output
-from nmfnet.scaling import Scaling, input_scaling, target_scaling
+from nmfnet.scaling import input_scaling, target_scaling
 from nmfnet.training import Relaxed
-from nmfnet.training.automatic import LARGEST, STEADY, auto_alpha, auto_delta, auto_momentum, auto_noise
 from nmfnet.training.relaxed import RelaxedSweep
 from nmfnet.training.solver import Plan
 from nmfnet.training.watch import Watch
@@ -101,37 +100,9 @@ def test_momentum(output, bias):
     assert_same_course(problem, (8, 5), 30)
 
 
-def test_auto_momentum_is_for_real_targets_and_with_smaller_steps_to_nearer_targets():
-    sweeps = [
-        RelaxedSweep(Relaxed(), network_of([np.ones((3, 2))], output=name), Plan()) for name in ("identity", "softmax")
-    ]
-    assert [sweep.momentum for sweep in sweeps] == [0.9, 0.0]
-    large = [
-        auto_momentum("softmax", Plan(n_updates=n, batch_size=size))
-        for n, size in ((45, 20_000), (20, 20_000), (45, 1000), (400, 20_000))
-    ]
-    assert large == [0.7, 0.5, 0.0, 0.0]
-    short = [RelaxedSweep(Relaxed(), network_of([np.ones((3, 2))]), Plan(n_updates=n)).momentum for n in (1, 20, 200)]
-    assert short == pytest.approx([0, 0.5, 0.9])
-    assert sweeps[0].delta == pytest.approx(0.4 * sweeps[1].delta)
-    assert [sweep.tau for sweep in sweeps] == [0.01, 0.1]
-
-
-def test_auto_dropout_follows_weights_for_each_target_value():
-    """weights / (weights + values), of at most 0.3 / sqrt(layers), half for real targets; less than 1 % is none."""
-    for output, most in (("softmax", 0.3 / 2**0.5), ("sigmoid", 0.3 / 2**0.5), ("identity", 0.15 / 2**0.5)):
-        network = network_of([np.ones((3, 4)), np.ones((5, 2))], output=output)
-        shares = [
-            RelaxedSweep(Relaxed(), network, Plan(n_samples=n, n_updates=9)).dropout / most for n in (1, 11, 10**6)
-        ]
-        assert shares == pytest.approx([22 / 24, 0.5, 0])
-
-
 def test_auto_delta_is_that_of_the_plan():
     problem = reference.Problem("tanh", "softmax", True, 0.2, delta=0.1, n_updates=200)
     assert_same_course(problem, (8,), 5, delta="auto")
-    assert auto_delta(None, 0.0) == auto_delta(10**6, 0.0) == STEADY
-    assert auto_delta(1, 0.0) == LARGEST
 
 
 def test_large_batches_refresh_the_gram_matrix_every_time():
@@ -252,30 +223,6 @@ def test_an_update_that_can_go_nowhere_leaves_finite_weights(bad):
     assert network.is_finite() and all(W.isfinite().all() for W in sweep.weights())
 
 
-def test_the_automatic_penalty_is_of_tables_and_grows_with_the_inputs_of_a_unit():
-    def alpha(sizes, inputs, output="softmax"):
-        generator = torch.Generator().manual_seed(0)
-        weights = he_weights(sizes, False, generator, torch.float64)
-        return auto_alpha(Network(weights, get_activation("relu"), False, Output(output), inputs))
-
-    columns, components = Scaling(torch.zeros(8), torch.ones(8)), Scaling(torch.zeros(20), torch.ones(20, 8))
-    assert alpha([8, 8, 8], columns) == pytest.approx(0.07 * 8)
-    assert alpha([8, 16, 2], columns) == pytest.approx(0.07 * (8 * 16 + 16 * 2) / 18)
-    assert alpha([8, 8, 8], columns, "identity") == pytest.approx(0.02 * 8)
-    pixels = Scaling(torch.full((8,), 3.0), torch.full((8,), 0.25))
-    assert alpha([8, 8, 8], components) == alpha([8, 8, 8], pixels) == alpha([8, 8, 8], None) == 0
-
-
-def test_auto_noise():
-    def scaling(*shape):
-        return Scaling(torch.zeros(200), torch.ones(*shape))
-
-    assert auto_noise(None) == auto_noise(scaling(200)) == 0
-    assert auto_noise(scaling(200, 100)) == pytest.approx(0)
-    assert auto_noise(scaling(200, 20)) == pytest.approx(2 * auto_noise(scaling(200, 60)))
-    assert 0 < auto_noise(scaling(200, 60)) < auto_noise(scaling(200, 1)) < 0.5
-
-
 # The watch.
 
 
@@ -338,14 +285,6 @@ def test_settings_are_scikit_learns():
     model = NMFNetRegressor(solver=solver).set_params(solver__tau=0.3)
     assert model.solver.tau == 0.3
     assert Relaxed() == Relaxed(**Relaxed().get_params())
-
-
-def test_default_batch_size():
-    sizes = [Relaxed.default_batch_size(n) for n in (1, 50, 200, 1000, 10**4, 10**5, 10**6)]
-    assert sizes[:3] == [1, 50, 200]
-    assert [Relaxed.default_batch_size(n, 784) for n in (1, 50, 200, 10**4, 10**6)] == [1, 50, 100, 250, 500]
-    assert Relaxed.default_batch_size(10**4, 3) == sizes[4]
-    assert sizes == sorted(sizes) and sizes[-1] <= 10_000
 
 
 def test_weights_start_at_hes_size():

@@ -1,0 +1,105 @@
+"""What "auto" stands for in the relaxed solver."""
+
+import pytest
+import torch
+
+from nmfnet.activations import get_activation
+from nmfnet.network import Network, he_weights
+from nmfnet.outputs import Output
+from nmfnet.scaling import Scaling
+from nmfnet.training import Relaxed
+from nmfnet.training.automatic import (
+    LARGEST,
+    STEADY,
+    UNPLANNED,
+    auto_alpha,
+    auto_delta,
+    auto_dropout,
+    auto_momentum,
+    auto_noise,
+    auto_tau,
+)
+from nmfnet.training.relaxed import RelaxedSweep
+from nmfnet.training.solver import Plan
+
+
+def network_of(sizes, output="softmax", inputs=None):
+    """Random weights (a, b) for each a, b in a row of the sizes."""
+    weights = he_weights(sizes, False, torch.Generator().manual_seed(0), torch.float64)
+    return Network(weights, get_activation("relu"), False, Output(output), inputs)
+
+
+def scaling(*shape):
+    """By column, or to components."""
+    return Scaling(torch.zeros(shape[0]), torch.ones(*shape))
+
+
+def test_momentum_is_for_real_targets_or_few_updates_of_large_batches():
+    large = [
+        auto_momentum("softmax", Plan(n_updates=n, batch_size=size))
+        for n, size in ((45, 20_000), (20, 20_000), (45, 1000), (400, 20_000))
+    ]
+    assert large == [0.7, 0.5, 0.0, 0.0]
+    assert [auto_momentum("identity", Plan(n_updates=n)) for n in (1, 20, 200, None)] == pytest.approx(
+        [0, 0.5, 0.9, 0.9]
+    )
+
+
+def test_momentum_goes_with_smaller_steps():
+    assert auto_delta(200, 0.9) == pytest.approx(0.4 * auto_delta(200, 0.0))
+
+
+def test_real_targets_are_nearer():
+    assert [auto_tau(output) for output in ("identity", "softmax", "sigmoid")] == [0.01, 0.1, 0.1]
+
+
+def test_dropout_follows_weights_for_each_target_value():
+    """weights / (weights + values), of at most 0.3 / sqrt(layers), half for real targets; less than 1 % is none."""
+    for output, most in (("softmax", 0.3 / 2**0.5), ("sigmoid", 0.3 / 2**0.5), ("identity", 0.15 / 2**0.5)):
+        network = network_of([3, 4, 2], output)  # 20 weights
+        shares = [auto_dropout(network, Plan(n_samples=n, n_updates=9)) / most for n in (1, 10, 10**6)]
+        assert shares == pytest.approx([20 / 22, 0.5, 0])
+        assert auto_dropout(network, Plan(n_samples=10**6)) == UNPLANNED
+
+
+def test_delta_lies_between_limits():
+    assert auto_delta(None, 0.0) == auto_delta(10**6, 0.0) == STEADY
+    assert auto_delta(1, 0.0) == LARGEST
+    deltas = [auto_delta(n, 0.0) for n in range(1, 1000, 10)]
+    assert deltas == sorted(deltas, reverse=True)
+
+
+def test_penalty_is_of_tables_and_grows_with_the_inputs_of_a_unit():
+    columns = scaling(8)
+    assert auto_alpha(network_of([8, 8, 8], inputs=columns)) == pytest.approx(0.07 * 8)
+    assert auto_alpha(network_of([8, 16, 2], inputs=columns)) == pytest.approx(0.07 * (8 * 16 + 16 * 2) / 18)
+    assert auto_alpha(network_of([8, 8, 8], "identity", columns)) == pytest.approx(0.02 * 8)
+    pixels = Scaling(torch.full((8,), 3.0), torch.full((8,), 0.25))
+    for inputs in (scaling(20, 8), pixels, None):
+        assert auto_alpha(network_of([8, 8, 8], inputs=inputs)) == 0
+
+
+def test_noise_is_for_inputs_that_tell_about_each_other():
+    assert auto_noise(None) == auto_noise(scaling(200)) == 0
+    assert auto_noise(scaling(200, 100)) == pytest.approx(0)
+    assert auto_noise(scaling(200, 20)) == pytest.approx(2 * auto_noise(scaling(200, 60)))
+    assert 0 < auto_noise(scaling(200, 60)) < auto_noise(scaling(200, 1)) < 0.5
+
+
+def test_batch_size():
+    sizes = [Relaxed.default_batch_size(n) for n in (1, 50, 200, 1000, 10**4, 10**5, 10**6)]
+    assert sizes[:3] == [1, 50, 200]
+    assert [Relaxed.default_batch_size(n, 784) for n in (1, 50, 200, 10**4, 10**6)] == [1, 50, 100, 250, 500]
+    assert Relaxed.default_batch_size(10**4, 3) == sizes[4]
+    assert sizes == sorted(sizes) and sizes[-1] <= 10_000
+
+
+def test_the_sweep_takes_them_unless_it_is_told_otherwise():
+    network, plan = network_of([3, 40, 2], "identity"), Plan(n_samples=50, n_updates=400)
+    sweep = RelaxedSweep(Relaxed(), network, plan)
+    assert sweep.momentum == auto_momentum("identity", plan)
+    assert sweep.tau == auto_tau("identity") and sweep.noise == auto_noise(None)
+    assert sweep.delta == auto_delta(400, sweep.momentum) and sweep.dropout == auto_dropout(network, plan) > 0
+    told = Relaxed(delta=0.02, tau=0.3, noise=0.2, dropout=0.4, momentum=0.1)
+    sweep = RelaxedSweep(told, network, plan)
+    assert [sweep.delta, sweep.tau, sweep.noise, sweep.dropout, sweep.momentum] == [0.02, 0.3, 0.2, 0.4, 0.1]
