@@ -101,7 +101,7 @@ def test_momentum(output, bias):
 
 
 def test_auto_delta_is_that_of_the_plan():
-    problem = reference.Problem("tanh", "softmax", True, 0.2, delta=0.1, n_updates=200)
+    problem = reference.Problem("tanh", "softmax", True, 0.2, delta=0.1, n_updates=300)
     assert_same_course(problem, (8,), 5, delta="auto")
 
 

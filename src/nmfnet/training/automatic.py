@@ -6,7 +6,7 @@ from nmfnet.network import Network
 from nmfnet.scaling import Scaling
 from nmfnet.training.solver import Plan
 
-PATH = 20.0  # relative steps are planned to add up to half of this, where their number is known
+PATH = 30.0  # relative steps are planned to add up to half of this, where their number is known
 LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they are anchored to the average
 UNPLANNED = 0.1  # dropout without a plan
 MOMENTUM, LARGE_MOMENTUM = 0.9, 0.7  # where residuals have little noise: real targets, and means of large batches

@@ -34,7 +34,7 @@ class Relaxed(BaseEstimator):
         Relative step at the start: by how much of their size a layer's pre-activations move in one update, as far as
         the running Gram matrix tells.  It falls linearly to 0 over the planned updates; without a plan
         (`partial_fit`) it stays.  Above 0.05 a step is taken partly at once and partly by averaging.
-        "auto" is 20 / updates, within [0.05, 0.3], times ``1 - 2/3 momentum``.
+        "auto" is 30 / updates, within [0.05, 0.3], times ``1 - 2/3 momentum``.
     tau : float or "auto", default="auto"
         How far the targets go: those of the top layer are ``A + tau (Y - g(A))``.  "auto" is 0.1 for classes and
         labels, and 0.01 for real targets: with far ones units that are off are raised only, until they never are.
@@ -57,7 +57,7 @@ class Relaxed(BaseEstimator):
     momentum : float or "auto", default="auto"
         Nesterov's, on the right-hand sides of the least-squares steps.  "auto" is 0.9 for real targets, whose
         residuals have less noise: a deep autoencoder needs half the epochs.  For classes and labels it is 0, or 0.7
-        where batches of 10,000 samples and more leave fewer than 400 updates.  Less where fewer than 100 are planned.
+        where batches of 10,000 samples and more leave fewer than 600 updates.  Less where fewer than 100 are planned.
     averaging : float, default=8
         The weights returned are averages over about the last ``1 / (averaging + 1)`` of all updates, so that
         training can end at any time.
