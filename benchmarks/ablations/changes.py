@@ -107,7 +107,7 @@ CHANGES: dict[str, tuple[Callable[[], Change], str]] = {
     "memory=0": (partial(gram, memory=0.0), "the Gram matrix of the batch at hand, without a running average"),
     "target=derivative": (partial(sweep, Derivative), "f'(A) R in place of f(A + R) - f(A): backpropagated errors"),
     "target=Z+R": (partial(sweep, Linear), "Z + R, whether nonnegative or not"),
-    "target=f(Z+R)": (partial(sweep, FromFactor), "f(Z + R), which no unit that is off can leave"),
+    "target=f(Z+R)": (partial(sweep, FromFactor), "f(Z + R), which asks units that are off only ever to rise"),
     "target=least-squares": (partial(sweep, LeastSquares), "R by damped least squares, not E Vt"),
     "target=after-update": (partial(sweep, AfterUpdate), "R by the weights above after their update, not before"),
 }
