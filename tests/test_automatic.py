@@ -40,6 +40,7 @@ def test_momentum_is_for_real_targets_or_few_updates_of_large_batches():
         for n, size in ((45, 20_000), (20, 20_000), (45, 1000), (600, 20_000))
     ]
     assert large == [0.7, 0.5, 0.0, 0.0]
+    assert auto_momentum("softmax", Plan()) == 0
     assert [auto_momentum("identity", Plan(n_updates=n)) for n in (1, 20, 200, None)] == pytest.approx(
         [0, 0.5, 0.9, 0.9]
     )

@@ -19,12 +19,12 @@ Change = AbstractContextManager[Any]
 
 
 class Variant(RelaxedSweep):
-    """The sweep with another target below a layer; ``self.settings.adversarial`` is 0 in all of these."""
+    """The sweep with another target below a layer; inputs, which have no A, get none here."""
 
     def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], mask: Tensor | None) -> Tensor:
         W = self._weights(layer)
         V = W[:-1] if self.network.intercept else W
-        below = self._target(self._pulled(E, V), Z, A[layer - 1], layer - 1)
+        below = self._target(self._pulled(E, V), A[layer - 1], layer - 1)
         return below if mask is None else below.mul_(mask)
 
     def _weights(self, layer: int) -> Tensor:
@@ -34,8 +34,8 @@ class Variant(RelaxedSweep):
         """By how much the inputs of a layer are to move for its outputs to move by E (b, k)."""
         return E @ V.T
 
-    def _target(self, R: Tensor, Z: Tensor, A: Tensor, layer: int) -> Tensor:
-        """Target minus value of a factor Z = f(A) that is to move by R; Z with the dropout, A before."""
+    def _target(self, R: Tensor, A: Tensor, layer: int) -> Tensor:
+        """Target minus value of a factor f(A) that is to move by R, both without dropout."""
         f = self.network.activations[layer]
         return f(A + R) - f(A)
 
@@ -43,21 +43,21 @@ class Variant(RelaxedSweep):
 class Derivative(Variant):
     """f'(A) R: the errors of backpropagation."""
 
-    def _target(self, R: Tensor, Z: Tensor, A: Tensor, layer: int) -> Tensor:
+    def _target(self, R: Tensor, A: Tensor, layer: int) -> Tensor:
         return R * (A > 0)  # all networks here are of ReLUs
 
 
 class Linear(Variant):
     """T = Z + R, whether nonnegative or not."""
 
-    def _target(self, R: Tensor, Z: Tensor, A: Tensor, layer: int) -> Tensor:
+    def _target(self, R: Tensor, A: Tensor, layer: int) -> Tensor:
         return R
 
 
 class FromFactor(Variant):
     """T = f(Z + R) instead of f(A + R)."""
 
-    def _target(self, R: Tensor, Z: Tensor, A: Tensor, layer: int) -> Tensor:
+    def _target(self, R: Tensor, A: Tensor, layer: int) -> Tensor:
         f = self.network.activations[layer]
         return f(f(A) + R) - f(A)
 
