@@ -16,11 +16,20 @@ from nmfnet.sparse import picked
 from nmfnet.training import Relaxed
 from nmfnet.training.solver import Plan
 
+
+def tensors(sweep):
+    return [*sweep.average, *sweep.network.weights, *(mean for each in sweep.inverses for mean in each.velocity)]
+
+
+def stored(sweep):
+    state = sweep.state()
+    return [*state["average"], *state["fast"], *(mean for each in state["inverses"] for mean in each["velocity"])]
+
+
 HANDED_OUT = {
-    "weights": lambda sweep: sweep.weights(),
-    "state": lambda sweep: [*sweep.state()["average"], *sweep.state()["fast"], *sweep.state()["weights"]],
-    "fork": lambda sweep: [*sweep.fork().average, *sweep.fork().fast],
-    "network": lambda sweep: list(sweep.network.weights),
+    "lend": lambda sweep: sweep.lend(),
+    "state": stored,
+    "fork": lambda sweep: tensors(sweep.fork()),
 }
 
 
@@ -52,19 +61,100 @@ def test_what_was_handed_out_stays(way, momentum, delta):
 
 
 @pytest.mark.parametrize("delta", [0.2, 0.04])
-def test_an_average_that_nobody_holds_is_written_into(delta):
-    ours, watched = sweep_with(delta), sweep_with(delta)
+def test_weights_that_nobody_holds_are_written_into(delta):
+    """Three sets of weights: the average, the fast ones, and the memory of the next fast ones."""
+    ours, lending = sweep_with(delta), sweep_with(delta)
+    average, fast = set(), set()
     for number, (X, Y) in enumerate(batches()):
-        before = ours.average
-        places = [each.data_ptr() for each in before]
         ours(X, Y)
-        watched(X, Y)
-        # Every fourth update looks at the loss, and keeps the average if that is good.
-        assert ([each.data_ptr() for each in ours.average] == places) == (number % 4 != 0)
-        del before
-        if number < 11:
-            watched.weights()
-    assert all(torch.equal(a, b) for a, b in zip(ours.weights(), watched.weights(), strict=True))
+        lending(X, Y)
+        average |= {W.data_ptr() for W in ours.weights()}
+        if number:  # the first ones were the caller's
+            fast |= {W.data_ptr() for W in ours.network.weights}
+        lending.lend()
+    assert len(average) == 3 and len(fast) == 6
+    assert all(torch.equal(a, b) for a, b in zip(ours.weights(), lending.weights(), strict=True))
+
+
+def test_the_list_of_weights_goes_on():
+    """The loop holds it as the weights to go back to, which must not be one set more."""
+    sweep = sweep_with()
+    held = sweep.weights()
+    for X, Y in batches():
+        sweep(X, Y)
+        sweep.lend()
+        assert held is sweep.weights()
+
+
+def test_the_callers_weights_are_left_alone():
+    sweep = sweep_with()
+    first = list(sweep.network.weights)
+    copies = [W.clone() for W in first]
+    for X, Y in batches():
+        sweep(X, Y)
+    assert all(torch.equal(a, b) for a, b in zip(first, copies, strict=True))
+
+
+@pytest.mark.parametrize("delta", [0.2, 0.04])
+def test_a_fork_and_its_origin_do_not_share_memory_to_write_into(delta):
+    sweep = sweep_with(delta, momentum=0.9)
+    data = list(batches())
+    for X, Y in data[:3]:
+        sweep(X, Y)
+    alone, fork = copy.deepcopy(sweep), sweep.fork()
+    for X, Y in data[3:]:
+        fork(-X, Y)
+        for each in (sweep, alone):
+            each(X, Y)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(sweep), tensors(alone), strict=True))
+
+
+def test_steps_that_are_not_finite_are_not_taken():
+    sweep = sweep_with()
+    data = list(batches())
+    sweep(*data[0])
+    sweep(*data[1])
+    before, update = [W.clone() for W in sweep.fork().average], sweep._update
+
+    def spoilt(steps, scales):
+        steps[1][0, 0] = float("inf")
+        update(steps, scales)
+
+    sweep._update = spoilt
+    proven = [torch.lerp(mean, new, sweep.follow) for mean, new in zip(before, sweep.network.weights, strict=True)]
+    sweep(*data[2])
+    assert sweep.taken_back == 1 and sweep.delta == 0.1
+    for weights in (sweep.weights(), sweep.network.weights):
+        for ours, known in zip(weights, proven, strict=True):
+            torch.testing.assert_close(ours, known)
+
+
+def test_weights_through_which_a_batch_went_badly_never_enter_the_average():
+    sweep = sweep_with(output="softmax")
+    data = [(X, torch.eye(3, dtype=X.dtype)[Y.argmax(1)]) for X, Y in batches()]
+    for X, Y in data[:6]:
+        sweep(X, Y)
+    before = [W.clone() for W in sweep.fork().average]
+    for W in sweep.network.weights:
+        W *= 10
+    sweep(*data[6])
+    assert sweep.taken_back == 1
+    for weights in (sweep.weights(), sweep.network.weights):
+        assert all(torch.equal(ours, known) for ours, known in zip(weights, before, strict=True))
+
+
+@pytest.mark.parametrize("form", ["primal", "dual"])
+@pytest.mark.parametrize("weights", [False, True])
+def test_a_step_from_memory_to_spare(form, weights, monkeypatch):
+    monkeypatch.setattr(DampedInverse, "_dual_is_cheaper", lambda *_: form == "dual")
+    generator = torch.Generator().manual_seed(0)
+    Z, E = (torch.randn(20, k, generator=generator, dtype=torch.float64) for k in (30, 7))
+    sample_weight = torch.rand(20, generator=generator, dtype=torch.float64) + 0.1 if weights else None
+    copies = Z.clone(), E.clone()
+    whole = DampedInverse(1.0, True).solve(Z, E, 0, sample_weight=sample_weight)
+    assert torch.equal(Z, copies[0]) and torch.equal(E, copies[1])
+    spared = DampedInverse(1.0, True).solve(Z, E, 0, sample_weight=sample_weight, spare=True)
+    assert all(torch.equal(a, b) for a, b in zip(spared, whole, strict=True))
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -122,9 +212,9 @@ def test_the_first_pass_gives_its_memory_back_before_the_second():
     sweep = Relaxed(adversarial=0.1, dropout=0.2).prepare(network, torch.zeros(1, 6), plan)
     forward, held, alive = sweep._forward, [], []
 
-    def watched(X, shift=None):
+    def watched(X, W, shift=None):
         alive.append([each() is not None for each in held])
-        Z, A, kept = forward(X, shift)
+        Z, A, kept = forward(X, W, shift)
         # The outputs are returned; a view of the pool is all that a mask is.
         held[:] = [weakref.ref(each) for each in [*Z[1:], *A[:-1]]]
         return Z, A, kept

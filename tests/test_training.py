@@ -33,7 +33,9 @@ class FakeSweep:
         self.network, self.step, self.calls = network, step, 0
 
     def weights(self):
-        return self.network.weights
+        return list(self.network.weights)
+
+    lend = weights
 
     def fork(self):
         return self

@@ -26,6 +26,8 @@ class History(Callback):
         One list per fit, with an entry like those of ``history_`` per epoch.
     """
 
+    keeps_weights = False
+
     def __init__(self) -> None:
         self.fits: list[list[EpochRecord]] = []
 
@@ -104,6 +106,8 @@ class Progress(Callback):
         Whether the bar goes at the end.
     """
 
+    keeps_weights = False
+
     def __init__(self, console: Any = None, transient: bool = False) -> None:
         self.console, self.transient = console, transient
         self._live: Any = None
@@ -176,6 +180,8 @@ class TensorBoardLogger(Callback):
         Folder of the run; by default one below ``runs`` that PyTorch names by date and machine.
     """
 
+    keeps_weights = False
+
     def __init__(self, log_dir: str | os.PathLike[str] | None = None) -> None:
         self.log_dir = log_dir
         self._writer: Any = None
@@ -201,6 +207,8 @@ class MLflowLogger(Callback):
 
     To the active run, or to one of its own for each fit.
     """
+
+    keeps_weights = False
 
     def __init__(self) -> None:
         self._mlflow: Any = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
 from torch import Tensor
 
@@ -51,6 +53,12 @@ class DampedInverse:
         self.stiffness = 0.0
         self.size = 0.0  # root mean square of the inputs at the last factorization
 
+    def fork(self) -> DampedInverse:
+        """A copy that goes its own way; what is not written into is shared."""
+        other = copy(self)
+        other.velocity = [mean.clone() for mean in self.velocity]
+        return other
+
     def forget(self) -> None:
         """Start the running average anew."""
         self.gram = self.inverse = None
@@ -65,6 +73,7 @@ class DampedInverse:
         stiffness: float = 0.0,
         sample_weight: Tensor | None = None,
         out: Tensor | None = None,
+        spare: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Step for a batch.
 
@@ -83,6 +92,8 @@ class DampedInverse:
             Positive; means over samples are then weighted ones.
         out : Tensor of shape (n + intercept, k), optional
             Memory for the step.
+        spare : bool, default=False
+            Whether Z and E may be written into.
 
         Returns
         -------
@@ -106,7 +117,7 @@ class DampedInverse:
         step = E.new_empty(n + self.intercept, k) if out is None else out
         D = step[:n]
         if isinstance(Z, SparseRows) or self._dual_is_cheaper(m, n, k):
-            squares = self._dual(Z, E, centre, bias, pull, weight, D)
+            squares = self._dual(Z, E, centre, bias, pull, weight, D, spare)
         else:
             squares = self._primal(Z, E, centre, bias, update, pull, weight, D)
         if mean is not None and bias is not None:
@@ -136,16 +147,16 @@ class DampedInverse:
             self._refresh(Z, centre, weight)
         assert self.gram is not None and self.inverse is not None and self.ridge is not None
         E, squares = weighted(E, weight), E.new_zeros(())
-        # Some columns at a time, which are independent; momentum remembers whole right-hand sides.
-        width = D.shape[1] if self.momentum else self.columns
-        for start in range(0, D.shape[1], width):
-            part = slice(start, start + width)
+        means, fresh = self._means("primal", D, bias)
+        for start in range(0, D.shape[1], self.columns):  # some at a time, which are independent
+            part = slice(start, start + self.columns)
             C = (Z.T @ E[:, part]).div_(len(Z))
             if centre is not None and bias is not None:
                 C.addr_(centre, bias[part], alpha=-1)
             if pull is not None:
                 C += pull[:, part]
-            self._ahead(C, bias, "primal")
+            if means:
+                self._ahead(C, means[0][:, part], fresh)
             torch.mm(self.inverse, C, out=D[:, part])
             if self.damping < self.plain:
                 torch.mm(self.gram, D[:, part], out=C)
@@ -153,19 +164,25 @@ class DampedInverse:
             else:  # G D = C - d D, without another product
                 squares += inner_product(C, D[:, part], C)
                 squares -= self.ridge * inner_product(D[:, part], D[:, part], C)
+        if means and bias is not None:
+            self._ahead(bias, means[1], fresh)
         return squares
 
-    def _ahead(self, C: Tensor, bias: Tensor | None, form: str) -> None:
-        """Move a right-hand side (or dual step) and a bias one step ahead of their running means (Nesterov)."""
-        if not self.momentum:
-            return
+    def _means(self, form: str, D: Tensor, bias: Tensor | None) -> tuple[list[Tensor], bool]:
+        """Running means of the right-hand side (or dual step) and the bias, if any; whether they begin with now."""
         if form != self.form:  # what was averaged is something else
             self.velocity, self.form = [], form
-        new = [C] if bias is None else [C, bias]
-        old = self.velocity or new
-        self.velocity = [torch.lerp(now, mean, self.momentum) for now, mean in zip(new, old, strict=True)]
-        for now, mean in zip(new, self.velocity, strict=True):
-            now.lerp_(mean, self.momentum)
+        fresh = not self.velocity
+        if fresh and self.momentum:
+            self.velocity = [torch.empty_like(each) for each in (D, bias) if each is not None]
+        return self.velocity, fresh
+
+    def _ahead(self, now: Tensor, mean: Tensor, fresh: bool) -> None:
+        """Move what a step is made of one step ahead of its running mean (Nesterov), and that on, in place."""
+        if fresh:
+            mean.copy_(now)
+        torch.lerp(now, mean, self.momentum, out=mean)
+        now.lerp_(mean, self.momentum)
 
     def _refresh(self, Z: Tensor, centre: Tensor | None, weight: Tensor | None) -> None:
         self.inverse = None  # its memory is needed
@@ -181,16 +198,16 @@ class DampedInverse:
 
     def _dual(
         self, X: Tensor | SparseRows, E: Tensor, centre: Tensor | None, bias: Tensor | None,
-        pull: Tensor | None, weight: Tensor | None, D: Tensor,
+        pull: Tensor | None, weight: Tensor | None, D: Tensor, spare: bool,
     ) -> Tensor:  # fmt: skip
         """The same by the inner products of the samples."""
         m, n = X.shape
-        E = weighted(E if bias is None else E - bias, weight, 0.5)
+        E = weighted(E if bias is None else torch.sub(E, bias, out=E if spare else None), weight, 0.5)
         Z: Tensor | CentredRows
         if isinstance(X, SparseRows):
             Z = CentredRows(X, centre, weight)
         else:
-            Z = weighted(X if centre is None else X - centre, weight, 0.5)
+            Z = weighted(X if centre is None else torch.sub(X, centre, out=X if spare else None), weight, 0.5)
         K = outer(Z)
         K /= m
         size = K.diagonal().sum() / n
@@ -203,7 +220,9 @@ class DampedInverse:
         if pull is None and not self.momentum:
             squares = (E - self.ridge * S).square().sum()  # Z D = (K - d I) S
         else:
-            self._ahead(D, bias, "dual")
+            means, fresh = self._means("dual", D, bias)
+            for now, mean in zip([D] if bias is None else [D, bias], means, strict=False):
+                self._ahead(now, mean, fresh)
             squares = (Z @ D).square().sum()
         return squares / m
 

@@ -14,7 +14,7 @@ from references.paper import ACTIVATIONS, Array, inputs, split
 
 MEMORY, SAMPLES, BATCHES, EARLY = 0.9, 10_000, 10, 20  # of the running Gram matrix
 ENOUGH = 64
-STEADY, LOOK = 0.05, 4  # the largest step without an anchor; updates between two looks at the loss
+STEADY, LOOK = 0.05, 4  # the largest step without an anchor; updates between two looks at the running loss
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class State:
-    """What an update changes: three sets of weights, a Gram matrix a layer, the watch over the loss."""
+    """What an update changes: two sets of weights, a Gram matrix a layer, the watch over the loss."""
 
     fast: list[Array]
-    average: list[Array]
-    working: list[Array]
+    proven: list[Array]  # average without the newest fast weights, through which no batch has gone yet
+    share: float  # of these in the average with them
     delta: float
     grams: list[Array | None]  # running averages
     factorized: list[Array | None]  # G + d I when it was last factorized
@@ -50,16 +50,27 @@ class State:
         Array | None
     ]  # running averages of the right-hand sides, with the mean of E below where there is a bias
     updates: int = 0
-    good: list[Array] | None = None  # averages at the last good look
     first: float | None = None
     mean: float = 0.0
     lowest: float = 0.0
+
+    @property
+    def average(self) -> list[Array]:
+        """Weights to predict with."""
+        c = self.share
+        return [(1 - c) * mean + c * new for mean, new in zip(self.proven, self.fast, strict=True)]
+
+    @property
+    def working(self) -> list[Array]:
+        """Weights that a batch goes through."""
+        anchor = max(0.0, 1 - STEADY / self.delta)
+        return [anchor * mean + (1 - anchor) * new for mean, new in zip(self.average, self.fast, strict=True)]
 
 
 def start(weights: list[Array], problem: Problem) -> State:
     """Begin at some weights."""
     empty = [None] * len(weights)
-    return State(weights, weights, weights, problem.delta, empty, empty, empty, good=weights)
+    return State(weights, weights, 0.0, problem.delta, empty, empty, empty)
 
 
 def g(name: str, A: Array) -> Array:
@@ -137,15 +148,21 @@ def update(problem: Problem, state: State, X: Array, Y: Array) -> State:
     W, last, f = state.working, len(state.working) - 1, ACTIVATIONS[problem.activation]
     Z, A = forward(problem, W, X)
     Y = smoothed(problem.output, Y, problem.smoothing)
-    if state.updates % LOOK == 0:
-        state, good = look(state, loss(problem.output, A[last], Y))
-        if not good:
+    now = loss(problem.output, A[last], Y)
+    if state.first is None:
+        state = replace(state, first=now, mean=now, lowest=now)
+    if not now <= limit(state, state.lowest):
+        before = loss(problem.output, forward(problem, state.proven, X)[1][last], Y)
+        if not now <= limit(state, min(before, loss(problem.output, 0 * Y, Y))):
             return take_back(state)
-    anchor = max(0.0, 1 - STEADY / state.delta)
+        state = replace(state, first=None)
+    if state.updates % LOOK == 0 and state.first is not None:
+        mean = 0.75 * state.mean + 0.25 * now
+        state = replace(state, mean=mean, lowest=min(state.lowest, mean))
     few = min(1.0, (len(X) / ENOUGH) ** 0.5)
     fall = few if problem.n_updates is None else max(0.0, 1 - state.updates / problem.n_updates)
     grams, factorized, heads = list(state.grams), list(state.factorized), list(state.heads)
-    fast, average, working = [list(W) for _ in range(3)]
+    fast, proven = list(state.fast), state.average
     c = (problem.averaging + 1) / (state.updates + problem.averaging + 1)
 
     target_minus_output = problem.tau * (Y - g(problem.output, A[last]))
@@ -163,31 +180,24 @@ def update(problem: Problem, state: State, X: Array, Y: Array) -> State:
         rms = np.sqrt((A[layer] ** 2).sum(1).mean())
         step = fall * state.delta * rms / predicted_length(problem, grams[layer], Z[layer], D) * D
         fast[layer] = state.fast[layer] + step
-        average[layer] = (1 - c) * state.average[layer] + c * fast[layer]
-        working[layer] = anchor * average[layer] + (1 - anchor) * fast[layer]
         if layer > 0:
             V, _ = split(W[layer], problem.bias)
             target_minus_output = f(A[layer - 1] + E @ V.T) - Z[layer]
     return replace(
-        state, fast=fast, average=average, working=working, grams=grams, factorized=factorized,
-        heads=heads, updates=state.updates + 1,
+        state, fast=fast, proven=proven, share=c, grams=grams, factorized=factorized, heads=heads,
+        updates=state.updates + 1,
     )  # fmt: skip
 
 
-def look(state: State, now: float) -> tuple[State, bool]:
-    """Compare the loss with what it was."""
-    if state.first is None:
-        state = replace(state, first=now, mean=now, lowest=now)
-    if now > 2 * state.lowest and now > state.lowest + state.first / 4:
-        return state, False
-    mean = 0.75 * state.mean + 0.25 * now
-    return replace(state, mean=mean, lowest=min(state.lowest, mean), good=state.average), True
+def limit(state: State, loss: float) -> float:
+    """Up to where a loss is of the size of another one."""
+    return max(2 * loss, loss + state.first / 4)
 
 
 def take_back(state: State) -> State:
-    """Back to the last good average, with half the step and no Gram matrices."""
+    """Back to the average of those that went well, with half the step and no Gram matrices."""
     empty = [None] * len(state.fast)
     return replace(
-        state, fast=state.good, average=state.good, working=state.good, delta=state.delta / 2, grams=empty,
-        factorized=empty, heads=empty, updates=state.updates + 1, first=None,
+        state, fast=state.proven, share=0.0, delta=state.delta / 2, grams=empty, factorized=empty, heads=empty,
+        updates=state.updates + 1, first=None,
     )  # fmt: skip

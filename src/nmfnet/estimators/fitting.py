@@ -96,7 +96,7 @@ def partial_fit(estimator: BaseNMFNet, hidden: list[int], data: Data) -> None:
     estimator.history_ = [*history, record]
     if estimator.verbose:
         PrintLog().on_epoch_end(network, record)
-    estimator.network_ = network.with_weights(sweep.weights())
+    estimator.network_ = network.with_weights(sweep.lend())
     estimator._sweep, estimator._random_ = sweep, generator.get_state()
 
 

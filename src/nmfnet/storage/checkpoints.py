@@ -19,7 +19,7 @@ from nmfnet.storage import container
 from nmfnet.training import Callback, Training
 from nmfnet.training.resuming import State
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEY = "nmfnet-checkpoint"
 NAME = "checkpoint-{:010d}.safetensors"  # by the number of batches done
 ALL = "checkpoint-*.safetensors"
@@ -60,6 +60,8 @@ class Checkpoint(Callback):
     >>> folder = tempfile.mkdtemp()
     >>> model = NMFNetClassifier(callbacks=[Checkpoint(folder, resume=True)], random_state=0).fit(X, y)
     """
+
+    keeps_weights = False  # what it keeps is on the disk
 
     def __init__(
         self, folder: str | os.PathLike[str], every: int | None = None, keep: int = 2, resume: bool = False

@@ -145,7 +145,11 @@ class PinvSweep:
 
     def weights(self) -> list[Tensor]:
         """The network's own."""
-        return self.network.weights
+        return list(self.network.weights)
+
+    def lend(self) -> list[Tensor]:
+        """The same, since they are replaced and never written into."""
+        return self.weights()
 
     def state(self) -> State:
         """The weights, which are all that changes."""

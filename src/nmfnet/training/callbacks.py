@@ -46,7 +46,16 @@ class EpochRecord(TypedDict, total=False):
 
 
 class Callback:
-    """Base class: override the hooks you need."""
+    """Base class: override the hooks you need.
+
+    Attributes
+    ----------
+    keeps_weights : bool
+        Whether the weights of the network that `on_epoch_end` gets are to stay as they are, so that it may keep them.
+        False saves memory of their size: training then writes into them.
+    """
+
+    keeps_weights: bool = True
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:
         """Called once, before pre-training."""
@@ -93,6 +102,8 @@ def announced(callbacks: Sequence[Callback], network: Network, max_iter: int) ->
 
 class PrintLog(Callback):
     """Print a line per epoch, and one per pre-trained layer."""
+
+    keeps_weights = False
 
     def on_pretrain_layer(self, layer: int, n_layers: int) -> None:  # noqa: D102
         print(f"Pre-training layer {layer} of {n_layers}", flush=True)

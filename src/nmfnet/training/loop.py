@@ -69,14 +69,14 @@ class Best:
     weights: list[Tensor] | None = None
     epochs_without_progress: int = 0
 
-    def add(self, record: EpochRecord, weights: list[Tensor]) -> None:
-        """Note an epoch, and whether it improved on the best by `tol`."""
+    def add(self, record: EpochRecord, sweep: Sweep) -> None:
+        """Note an epoch of the sweep, and whether it improved on the best by `tol`."""
         score = record[self.monitor]
         self.epochs_without_progress = 0 if score < self.score - self.tol else self.epochs_without_progress + 1
         if score < self.score:
             self.score = score
             if self.monitor == "val_error":
-                self.weights = list(weights)
+                self.weights = sweep.lend()
 
 
 def train(
@@ -96,8 +96,7 @@ def train(
     Parameters
     ----------
     network : Network
-        Changed in place.  A sweep replaces its weight tensors and never writes into them, which is
-        what makes keeping the last good ones free.
+        Changed in place.  A sweep replaces its weight tensors and never writes into them.
     solver : Solver
         Its `prepare` looks at the whole X once and returns the sweep: from a batch (b, n_0) and its
         targets (b, n_L) to the outputs from before the update.
@@ -124,10 +123,11 @@ def train(
         )
     validated = settings.validation is not None and settings.early_stopping
     best = Best(settings.tol * _unit(network), "val_error") if validated else Best(settings.tol, "objective")
-    good, sweep = list(network.weights), None
+    sweep, good, diverged = None, list(network.weights), False
     try:
         with progress.timed():
             sweep = solver.prepare(network, X, planned(settings, len(X), generator))
+        good = sweep.weights()
         training = Training(network, solver, X, Y, settings, progress, generator, sweep, best, good)
         for callback in settings.callbacks:  # one of them may restore a stored state
             callback.on_train_begin(training)
@@ -139,13 +139,16 @@ def train(
             record = epoch(network, sweep, X, Y, settings, progress, generator, deadline, training.position)
             if record is None:
                 _report_divergence(progress)
-                sweep = None
+                diverged = True
                 break
-            good = training.good = list(sweep.weights())
+            good = training.good = sweep.weights()
             training.epochs += 1
             progress.history.append(record)
-            best.add(record, good)
-            ends = [callback.on_epoch_end(network.with_weights(good), record) for callback in settings.callbacks]
+            best.add(record, sweep)
+            ends = []
+            for callback in settings.callbacks:
+                weights = sweep.lend() if callback.keeps_weights else sweep.weights()
+                ends.append(callback.on_epoch_end(network.with_weights(weights), record))
             out_of_time = deadline is not None and progress.seconds >= deadline
             if any(ends) or out_of_time or best.epochs_without_progress >= settings.n_iter_no_change:
                 break
@@ -154,8 +157,9 @@ def train(
     finally:
         for callback in settings.callbacks:
             callback.on_train_end()
-    network.weights[:] = good if sweep is None else sweep.weights()
-    if not network.is_finite():
+    if sweep is not None:
+        network.weights[:] = sweep.weights()
+    if diverged or not network.is_finite():
         network.weights[:] = good
     if best.weights is not None:
         network.weights[:] = best.weights
@@ -206,8 +210,11 @@ def epoch(
         if deadline is not None and progress.seconds >= deadline:
             break
     assert position.totals is not None
-    model, (loss, error, seen) = network.with_weights(sweep.weights()), position.totals.tolist()
-    if not (model.is_finite() and math.isfinite(loss)):
+    loss, error, seen = position.totals.tolist()
+    if not math.isfinite(loss):
+        return None
+    model = network.with_weights(sweep.weights())
+    if not model.is_finite():
         return None
     record = EpochRecord(epoch=len(progress.history) + 1)
     with progress.timed():

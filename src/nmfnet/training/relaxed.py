@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.damped_inverse import DampedInverse
-from nmfnet.linalg import affine, mean_length
+from nmfnet.linalg import affine, inner_product, mean_length, weighted_mean
 from nmfnet.network import Network
 from nmfnet.sparse import SparseRows
 from nmfnet.training.adversary import Adversary
@@ -37,8 +37,8 @@ LEAST = 0.01  # size of the outputs that steps are at least relative to
 ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
 FOLLOW = 0.02  # least weight of the newest weights in the average where there is no end, so that it follows changes
 # Of a sweep: what is not stored with a training, since the same data and settings make the same again.
-FIXED = ("settings", "network", "plan", "background", "lent")
-CHECK = 4  # updates between two looks at the loss, each of which waits for the device
+FIXED = ("settings", "network", "plan", "background", "average_lent", "fast_lent", "spare")
+CHECK = 4  # updates between two looks at the running losses and errors
 
 
 class RelaxedSweep:
@@ -55,50 +55,59 @@ class RelaxedSweep:
         self.noise = auto_noise(network.inputs) if settings.noise == "auto" else float(settings.noise)
         self.dropout = auto_dropout(network, plan) if settings.dropout == "auto" else float(settings.dropout)
         self.inverses = [DampedInverse(settings.damping, network.intercept, self.momentum) for _ in network.weights]
-        self.fast = list(network.weights)
-        self.average = list(network.weights)
-        self.lent = True  # whether others may hold the tensors of the average, which are then not written into
+        # What a training that goes astray goes back to: fast weights enter once a batch has gone well through them.
+        self.average = [W.clone() for W in network.weights]
+        self.follow = 0.0  # weight with which the fast ones will enter; 0: they have
+        self.spare: list[Tensor] = []  # memory of the last fast weights, for the next steps
+        # Whether others may hold the tensors, which are then not written into.  The first fast ones are the caller's.
+        self.average_lent, self.fast_lent = False, True
         self.updates = self.taken_back = 0
-        self.watch = Watch(self.average)
+        self.watch = Watch()
         self.masks = Masks(plan.seed)
         self.adversary = Adversary(settings.adversarial, network, plan)
 
     def fork(self) -> RelaxedSweep:
         """A copy that goes its own way; tensors are shared, since none that is lent is ever written into."""
-        self.lent = True
+        self.average_lent = self.fast_lent = True
         other = copy(self)
-        other.network = self.network.with_weights(self.network.weights)
-        other.inverses, other.watch = [copy(inverse) for inverse in self.inverses], copy(self.watch)
+        other.spare = []
+        other.network, other.average = self.network.with_weights(self.network.weights), list(self.average)
+        other.inverses, other.watch = [inverse.fork() for inverse in self.inverses], copy(self.watch)
         other.adversary = copy(self.adversary)
         other.masks = self.masks.fork()
         return other
 
     def state(self) -> State:
         """All that calls change: weights, averages, Gram matrices, counts, random numbers."""
-        self.lent = True
+        self.average_lent = self.fast_lent = True
         own = {name: value for name, value in vars(self).items() if name not in FIXED}
-        own |= {"weights": list(self.network.weights), "watch": dict(vars(self.watch))}
+        own |= {"fast": list(self.network.weights), "average": list(self.average), "watch": dict(vars(self.watch))}
         own["adversary"] = dict(vars(self.adversary))
-        own["inverses"] = [dict(vars(inverse)) for inverse in self.inverses]
+        own["inverses"] = [dict(vars(inverse.fork())) for inverse in self.inverses]
         own["masks"] = self.masks.generator.get_state()
         return own
 
     def restore(self, state: State) -> None:
         """Go on from a :meth:`state`."""
         state = dict(state)
-        self.network.weights[:] = state.pop("weights")
+        self.network.weights[:] = state.pop("fast")
         vars(self.watch).update(state.pop("watch"))
         vars(self.adversary).update(state.pop("adversary"))
         for inverse, stored in zip(self.inverses, state.pop("inverses"), strict=True):
-            vars(inverse).update(stored)
+            vars(inverse).update(stored, velocity=[mean.clone() for mean in stored["velocity"]])
         self.masks.generator.set_state(state.pop("masks"))
-        vars(self).update(state)
-        self.lent = True
+        vars(self).update(state, average=list(state["average"]), average_lent=True, fast_lent=True)
 
     def weights(self) -> list[Tensor]:
-        """Weights to predict with, which stay as they are."""
-        self.lent = True
+        """The average, which goes on in the same list."""
+        self._enter()
         return self.average
+
+    def lend(self) -> list[Tensor]:
+        """The average as of now; the next call makes another one."""
+        self._enter()
+        self.average_lent = True
+        return list(self.average)
 
     @property
     def anchor(self) -> float:
@@ -119,35 +128,53 @@ class RelaxedSweep:
         Tensor of shape (b, n_L)
             Outputs from before the update, of the masked inputs.
         """
-        network, W = self.network, self.network.weights
-        # First of all, into the gaps that the last ones left, which activations would break up.
-        steps = [torch.empty_like(each) for each in W]
+        network = self.network
+        steps = self.spare or [torch.empty_like(each) for each in network.weights]
+        W = self._working(steps)
         scales: list[Tensor] = []
-        Z, A, kept = self._forward(X)
+        Z, A, kept = self._forward(X, W)
         outputs, Y = A[-1], network.scaled_targets(Y)
+        loss = self._loss(outputs, Y, sample_weight)
+        if not self.watch.good(loss):
+            del Z, A, kept  # their memory is needed
+            if self._astray(loss, X, Y, sample_weight):
+                self._take_back(steps)
+                return network.original_outputs(outputs)
+            self.watch = Watch()  # for what the data are now
+            Z, A, kept = self._forward(X, W)
+        self._enter()
         E = self.tau * network.output.residual(Y, A[-1])  # T[L] - Z[L]
         if self.adversary.reach:
             for layer in reversed(range(len(W))):
-                E = self._below(layer, E, Z[layer], A, kept[layer])
+                E = self._below(layer, E, Z[layer], A, W[layer], kept[layer])
             shift = self.adversary.shift(Z[0], E, sample_weight)
-            del Z, A, kept, E  # their memory is needed
-            Z, A, kept = self._forward(X, shift)
+            del Z, A, kept, E
+            Z, A, kept = self._forward(X, W, shift)
             E = self.tau * network.output.residual(Y, A[-1])
-        if not self._fine(A[-1], Y, sample_weight):
-            self._take_back()
-            return network.original_outputs(outputs)
+        self.adversary.observe(A[-1], Y, sample_weight)
+        if self.updates % CHECK == 0:
+            self.watch.note(loss)
+            self.adversary.decide()
         sizes = [mean_length(each, sample_weight) for each in A]
         for layer in reversed(range(len(W))):
-            scales.insert(0, self._step(layer, Z[layer], E, sizes[layer], sample_weight, steps[layer]))
-            if layer:
-                E = self._below(layer, E, Z[layer], A, kept[layer])
-                del Z[layer], A[layer]
-        del Z, A, E  # the update needs memory
+            below = self._below(layer, E, Z[layer], A, W[layer], kept[layer]) if layer else E
+            scales.insert(0, self._step(layer, Z[layer], E, W[layer], sizes[layer], sample_weight, steps[layer]))
+            del Z[layer], A[layer]
+            E = below
         self._update(steps, scales)
         return network.original_outputs(outputs)
 
+    def _working(self, memory: list[Tensor]) -> list[Tensor]:
+        """Weights that a batch goes through: the fast ones, or their mean with the average, in `memory`."""
+        if not self.anchor:
+            return self.network.weights
+        for new, mean, out in zip(self.network.weights, self.average, memory, strict=True):
+            mean = torch.lerp(mean, new, self.follow, out=out) if self.follow else mean
+            torch.lerp(new, mean, self.anchor, out=out)
+        return memory
+
     def _forward(
-        self, X: Tensor, shift: Tensor | None = None
+        self, X: Tensor, weights: list[Tensor], shift: Tensor | None = None
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
         """Inputs, moved by a `shift` if there is one, and pre-activations of every layer, and their dropout masks."""
         network, F = self.network, self.network.activations
@@ -156,9 +183,9 @@ class RelaxedSweep:
         if shift is not None:
             Z[0] = shift.add_(Z[0])
         kept: list[Tensor | None] = [None]
-        for layer, W in enumerate(network.weights):
+        for layer, W in enumerate(weights):
             A.append(affine(Z[-1], W, network.intercept))
-            if layer < len(network.weights) - 1:
+            if layer < len(weights) - 1:
                 Z.append(F[layer](A[-1]))
                 mask = self.masks(Z[-1], self.dropout) if self.dropout else None
                 kept.append(mask)
@@ -166,9 +193,8 @@ class RelaxedSweep:
                     Z[-1].mul_(mask)
         return Z, A, kept
 
-    def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], mask: Tensor | None) -> Tensor:
+    def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], W: Tensor, mask: Tensor | None) -> Tensor:
         """Target minus value of a layer's inputs Z (b, n), from that of its outputs, E (b, k); in the memory of A."""
-        W = self.network.weights[layer]
         V = W[:-1] if self.network.intercept else W
         if not layer:  # inputs have no pre-activations: their target is Z + E Wt
             return E @ V.T
@@ -176,15 +202,17 @@ class RelaxedSweep:
         T = self.network.activations[layer - 1].f_(A[layer - 1].addmm_(E, V.T))
         return T.sub_(Z) if mask is None else T.mul_(mask).sub_(Z)
 
-    def _fine(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None) -> bool:
-        """Whether steps have the right size, as far as the outputs (b, k) tell; inputs may be moved from now on."""
-        look = self.updates % CHECK == 0
-        if look and not self.watch.good(self.network.output.loss(outputs, Y), self.weights(), sample_weight):
-            return False
-        self.adversary.observe(outputs, Y, sample_weight)
-        if look and self.adversary.decide():
-            self.watch = Watch(self.weights())  # losses of moved inputs do not compare
-        return True
+    def _loss(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None) -> float:
+        return float(weighted_mean(self.network.output.loss(outputs, Y), sample_weight))
+
+    def _astray(self, loss: float, X: Tensor, Y: Tensor, sample_weight: Tensor | None) -> bool:
+        """Whether a batch's loss is so large because of the steps, not of the batch.
+
+        Then it is far above that of the average or, should this have gone astray as well, of no outputs at all.
+        """
+        average = self._loss(self._forward(X, self.average)[1][-1], Y, sample_weight)
+        nothing = self._loss(torch.zeros_like(Y), Y, sample_weight)
+        return not loss <= self.watch.limit(min(average, nothing))
 
     def _masked(self, X: Any) -> Any:
         """Inputs (b, n_0), some of them set back to the background."""
@@ -196,16 +224,19 @@ class RelaxedSweep:
         return torch.addcmul(self.background, mask, X - self.background)
 
     def _step(
-        self, layer: int, Z: Tensor, E: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor
+        self, layer: int, Z: Tensor, E: Tensor, W: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor
     ) -> Tensor:
-        """Damped least-squares step D on E, into `out`; the factor that makes Z D a share delta of the `size` of A."""
+        """Damped least-squares step D on E, into `out`, be it the memory of the weights W that E is for.
+
+        Returns the factor that makes Z D a share delta of the `size` of A.
+        """
         penalty = self.plan.alpha / self.plan.n_samples * self.tau if self.plan.alpha else 0.0
         pull, l1 = None, self.plan.l1_ratio
         if penalty:
-            W = self.network.weights[layer]
             pull = -penalty * ((1 - l1) * W + l1 * W.sign())
-        _, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1), sample_weight, out)
-        if layer == len(self.network.weights) - 1:  # outputs of constant inputs start at 0
+        spare = layer > 0 or self.noise > 0 or self.network.inputs is not None  # else Z is the caller's X
+        _, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1), sample_weight, out, spare)
+        if layer == len(self.average) - 1:  # outputs of constant inputs start at 0
             size = size.clamp(min=LEAST * E.shape[1] ** 0.5)
         if self.plan.n_updates is None:  # no end: calls with a few samples each say little each
             n = len(Z) if sample_weight is None else float(sample_weight.sum())
@@ -215,36 +246,48 @@ class RelaxedSweep:
         return (share * self.delta * size / moved).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
     def _update(self, steps: list[Tensor], scales: list[Tensor]) -> None:
-        """Move the weights, and their average (schedule-free averaging: Defazio et al., 2024).
-
-        The fast weights take the whole step; the average follows with the weight (a + 1) / (t + a + 1); the network
-        works with a mean of the two, in which the average has the share `anchor`.  All layers or none: the average,
-        which is moved in place, is moved in one call, in which there is no Ctrl-C.
-        """
+        """Move the fast weights by whole steps, into whose memory they go; all layers or none."""
+        for step, scale, old in zip(steps, scales, self.network.weights, strict=True):
+            torch.addcmul(old, step, scale, out=step)
+        # Finite sums of squares bound the weights and all means of them.
+        if not torch.stack([inner_product(new, new) for new in steps]).isfinite().all():
+            self._take_back(steps)
+            return
         a = self.settings.averaging
-        follow = (a + 1) / (self.updates + a + 1)
+        self.follow = (a + 1) / (self.updates + a + 1)
         if self.plan.n_updates is None:
-            follow = max(follow, FOLLOW)
-        for step, scale, fast in zip(steps, scales, self.fast, strict=True):
-            torch.addcmul(fast, step, scale, out=step)
-        self.fast, self.updates = steps, self.updates + 1
-        if self.lent:
-            self.average = [torch.lerp(old, new, follow) for old, new in zip(self.average, steps, strict=True)]
-            self.lent = False
-        else:
-            torch._foreach_lerp_(self.average, steps, follow)
-        working = steps
-        if self.anchor:
-            working = [torch.lerp(new, mean, self.anchor) for new, mean in zip(steps, self.average, strict=True)]
-        self.network.weights[:] = working
+            self.follow = max(self.follow, FOLLOW)
+        self._replace_fast(steps)
 
-    def _take_back(self) -> None:
-        """Go back to the average at the last good look, and on with half the step."""
+    def _replace_fast(self, new: list[Tensor]) -> None:
+        old = list(self.network.weights)
+        self.network.weights[:] = new
+        self.spare = [] if self.fast_lent else old
+        self.fast_lent = False
+        self.updates += 1
+
+    def _enter(self) -> None:
+        """Let the fast weights into the average (schedule-free averaging: Defazio et al., 2024).
+
+        Their weight is (a + 1) / (t + a + 1).  All layers or none: the average, which is moved in place, is moved in
+        one call, in which there is no Ctrl-C.
+        """
+        if not self.follow:
+            return
+        fast, follow = self.network.weights, self.follow
+        if self.average_lent:
+            self.average[:] = [torch.lerp(old, new, follow) for old, new in zip(self.average, fast, strict=True)]
+            self.average_lent = False
+        else:
+            torch._foreach_lerp_(self.average, fast, follow)
+        self.follow = 0.0
+
+    def _take_back(self, memory: list[Tensor]) -> None:
+        """Go back to the average, and on with half the step."""
         self.delta /= 2
-        self.fast, self.average = list(self.watch.weights), list(self.watch.weights)
-        self.network.weights[:] = self.watch.weights
-        self.lent = True
-        self.updates, self.taken_back = self.updates + 1, self.taken_back + 1
-        self.watch = Watch(self.average)  # it may be the data that changed
+        self.follow = 0.0  # those that went astray never enter
+        self._replace_fast([out.copy_(mean) for out, mean in zip(memory, self.average, strict=True)])
+        self.taken_back += 1
+        self.watch = Watch()  # the next batch goes through the average: it is to learn from it, whatever its loss
         for inverse in self.inverses:
             inverse.forget()

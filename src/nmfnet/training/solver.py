@@ -59,7 +59,13 @@ class Sweep(Protocol):
         """A copy, whose calls leave this one as it is."""
 
     def weights(self) -> list[Tensor]:
-        """Weights to predict with: the network's own, or an average of them."""
+        """Weights to predict with: the network's own, or an average that goes on while the list is held.
+
+        No other than finite weights may enter an average: the list is what training goes back to if it fails.
+        """
+
+    def lend(self) -> list[Tensor]:
+        """The same as of now: neither the list nor its tensors will change."""
 
     def state(self) -> State:
         """All that calls change, the network's weights included."""

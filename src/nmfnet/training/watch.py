@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from nmfnet.linalg import weighted_mean
+import math
 
 
 class Watch:
-    """Notices that steps are too large: the loss of the batches climbs far above what it was."""
+    """Notices that the loss of a batch is far above what it was."""
 
-    def __init__(self, weights: list[Tensor]) -> None:
+    def __init__(self) -> None:
         self.first = self.mean = self.lowest = float("nan")
-        self.weights = weights  # at the last good look
 
-    def good(self, losses: Tensor, weights: list[Tensor], sample_weight: Tensor | None = None) -> bool:
-        """Look at the losses (m,) of a batch; False if they call for smaller steps."""
-        loss = float(weighted_mean(losses, sample_weight))
-        if self.first != self.first:  # the first look
+    def good(self, loss: float) -> bool:
+        """Whether the loss of a batch is within its limit, that of the lowest running mean so far."""
+        if math.isnan(self.first):
             self.first = self.mean = self.lowest = loss
-        if not loss <= max(2 * self.lowest, self.lowest + self.first / 4):
-            return False
+        return loss <= self.limit(self.lowest)
+
+    def limit(self, loss: float) -> float:
+        """Up to where a loss is of the size of another one."""
+        return max(2 * loss, loss + self.first / 4)
+
+    def note(self, loss: float) -> None:
+        """Go on with the running mean."""
         self.mean += (loss - self.mean) / 4
         self.lowest = min(self.lowest, self.mean)
-        self.weights = weights
-        return True
