@@ -56,7 +56,12 @@ def test_inputs_go_up_the_slope_of_the_loss_by_one_length(output, activation):
     moved = []
     sweep = RelaxedSweep(Relaxed(adversarial=0.3, dropout=0.0, tau=1e-7), network, Plan())
     forward = sweep._forward
-    sweep._forward = lambda X, shift=None: moved.append(shift if shift is None else shift.clone()) or forward(X, shift)
+
+    def spy(X, W, shift=None):
+        moved.append(shift if shift is None else shift.clone())
+        return forward(X, W, shift)
+
+    sweep._forward = spy
     sweep(X, Y)
     inputs = X.clone().requires_grad_()
     (slope,) = torch.autograd.grad(loss(network_of(network.output, activation), inputs, Y), inputs)
@@ -72,10 +77,10 @@ def test_an_update_is_that_of_the_moved_inputs_and_returns_the_outputs_of_the_ot
     network, other = network_of(CLASSES), network_of(CLASSES)
     X, Y = batch(CLASSES)
     sweep = RelaxedSweep(Relaxed(adversarial=0.2, dropout=0.0), network, Plan())
-    Z, A, kept = sweep._forward(X)
+    Z, A, kept = sweep._forward(X, network.weights)
     E = sweep.tau * CLASSES.residual(Y, A[-1])
     for layer in (2, 1, 0):
-        E = sweep._below(layer, E, Z[layer], A, kept[layer])
+        E = sweep._below(layer, E, Z[layer], A, network.weights[layer], kept[layer])
     moved = X - 0.2 * X.square().sum(1).mean().sqrt() * E / E.norm(dim=1, keepdim=True)
     assert float(loss(network, moved, Y)) > float(loss(network, X, Y))
     torch.testing.assert_close(sweep(X, Y), A[-1])
@@ -135,13 +140,13 @@ def test_automatic_reach_is_of_planned_trainings_on_classes(output, plan):
 
 def reach_of(model, monkeypatch, X, y):
     """Reaches while the model is fitted."""
-    found, fine = [], RelaxedSweep._fine
+    found, observe = [], Adversary.observe
 
     def spy(self, *arguments):
-        found.append(self.adversary.reach)
-        return fine(self, *arguments)
+        found.append(self.reach)
+        return observe(self, *arguments)
 
-    monkeypatch.setattr(RelaxedSweep, "_fine", spy)
+    monkeypatch.setattr(Adversary, "observe", spy)
     model.fit(X, y)
     return found
 

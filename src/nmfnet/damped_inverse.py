@@ -164,6 +164,7 @@ class DampedInverse:
             else:  # G D = C - d D, without another product
                 squares += inner_product(C, D[:, part], C)
                 squares -= self.ridge * inner_product(D[:, part], D[:, part], C)
+            del C  # its memory is for the next one
         if means and bias is not None:
             self._ahead(bias, means[1], fresh)
         return squares

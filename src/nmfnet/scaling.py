@@ -177,20 +177,24 @@ def _principal(X: Tensor, mean: Tensor, deviation: Tensor, share: float, weight:
     n = X.shape[1]
     if share >= 1 or n < 2 * FEWEST or n > WIDEST or len(X) < 2 * FEWEST:
         return None
-    covariance = torch.zeros(n, n, dtype=torch.float64, device=X.device)
     unit = float(deviation.max())  # keeps the squares of huge and tiny numbers in range
     step = max(1, len(X) // max(ENOUGH, 4 * n))
-    sample = X[::step]
-    for block, w in _weighted_blocks(sample, None if weight is None else weight[::step]):
-        block.sub_(mean).div_(unit).mul_(w**0.5)
-        covariance.addmm_(block.T, block)
-    eigenvalues, V = torch.linalg.eigh(covariance.div_(len(sample)))
+    eigenvalues, V = torch.linalg.eigh(_covariance(X[::step], mean, unit, None if weight is None else weight[::step]))
     eigenvalues, V = eigenvalues.flip(0).clamp(min=0), V.flip(1)
     cumulated = eigenvalues.cumsum(0) / eigenvalues.sum()
     r = max(FEWEST, 1 + int((cumulated < share).sum()))
     if 2 * r > n:
         return None
     return V[:, :r] / (unit * eigenvalues[:r].mean().sqrt())
+
+
+def _covariance(X: Tensor, mean: Tensor, unit: float, weight: Tensor | None) -> Tensor:
+    """Of the columns of X (m, n) over a unit, in float64."""
+    covariance = torch.zeros(X.shape[1], X.shape[1], dtype=torch.float64, device=X.device)
+    for block, w in _weighted_blocks(X, weight):
+        block.sub_(mean).div_(unit).mul_(w**0.5)
+        covariance.addmm_(block.T, block)
+    return covariance.div_(len(X))
 
 
 def _weighted_blocks(X: Tensor, weight: Tensor | None) -> Iterator[tuple[Tensor, Tensor | float]]:
