@@ -206,6 +206,15 @@ def test_an_absurd_step_is_taken_back(digits):
     assert model.score(X_test, y_test) > 0.5
 
 
+def test_outliers_are_not_taken_for_steps_that_go_astray():
+    """Targets of heavy tails, whose batches differ by orders of magnitude."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1000, 5))
+    y = np.exp(1.5 * X[:, 0] + X[:, 1])
+    model = NMFNetRegressor((50,), batch_size=32, random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.6
+
+
 def test_samples_one_by_one():
     """A batch of one sample has no covariance, and a loss that jumps: the least to ask is that nothing overflows."""
     rng = np.random.default_rng(0)

@@ -98,6 +98,16 @@ def test_an_interrupted_sweep_leaves_the_weights_as_they_were():
     assert torch.equal(network.weights[0], torch.zeros(2, 1))
 
 
+def test_an_interrupt_before_the_first_sweep_leaves_the_first_weights(monkeypatch):
+    def pressed(self, network, X, plan):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeSolver, "prepare", pressed)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        W, history = run(lambda W, call: W + 1)
+    assert torch.equal(W, torch.zeros(2, 1)) and not history
+
+
 def test_the_best_epoch_on_the_validation_set_is_restored():
     W, history = run(lambda W, call: W + 0.4, max_iter=6, validation=True)  # 0.4, 0.8, 1.2, ...: best is 0.8 or 1.2
     errors = [record["val_error"] for record in history]

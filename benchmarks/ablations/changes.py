@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.damped_inverse import DampedInverse
+from nmfnet.linalg import mean_length
 from nmfnet.training import relaxed_settings
 from nmfnet.training.relaxed import RelaxedSweep
 
@@ -21,14 +22,10 @@ Change = AbstractContextManager[Any]
 class Variant(RelaxedSweep):
     """The sweep with another target below a layer; inputs, which have no A, get none here."""
 
-    def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], mask: Tensor | None) -> Tensor:
-        W = self._weights(layer)
+    def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], W: Tensor, mask: Tensor | None) -> Tensor:
         V = W[:-1] if self.network.intercept else W
         below = self._target(self._pulled(E, V), A[layer - 1], layer - 1)
         return below if mask is None else below.mul_(mask)
-
-    def _weights(self, layer: int) -> Tensor:
-        return self.network.weights[layer]
 
     def _pulled(self, E: Tensor, V: Tensor) -> Tensor:
         """By how much the inputs of a layer are to move for its outputs to move by E (b, k)."""
@@ -75,15 +72,28 @@ class LeastSquares(Variant):
 class AfterUpdate(Variant):
     """With the weights of the layer above after their update, as in alternating optimization."""
 
-    def _step(
-        self, layer: int, Z: Tensor, E: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor
-    ) -> Tensor:
-        scale = super()._step(layer, Z, E, size, sample_weight, out)
-        self._updated = torch.addcmul(self.network.weights[layer], out, scale)
-        return scale
+    def _forward(
+        self, X: Tensor, weights: list[Tensor], shift: Tensor | None = None
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
+        Z, A, kept = super()._forward(X, weights, shift)
+        self._sizes = [mean_length(each) for each in A]
+        self._taken: dict[int, tuple[Tensor, Tensor]] = {}
+        return Z, A, kept
 
-    def _weights(self, layer: int) -> Tensor:
-        return self._updated
+    def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], W: Tensor, mask: Tensor | None) -> Tensor:
+        D = torch.empty_like(W)
+        scale = super()._step(layer, Z, E, W, self._sizes[layer], None, D)
+        self._taken[layer] = D, scale
+        return super()._below(layer, E, Z, A, torch.addcmul(W, D, scale), mask)
+
+    def _step(
+        self, layer: int, Z: Tensor, E: Tensor, W: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor
+    ) -> Tensor:
+        if layer not in self._taken:
+            return super()._step(layer, Z, E, W, size, sample_weight, out)
+        D, scale = self._taken.pop(layer)
+        out.copy_(D)
+        return scale
 
 
 def sweep(kind: type[RelaxedSweep]) -> Change:

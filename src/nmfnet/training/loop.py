@@ -112,7 +112,7 @@ def train(
     ------
     DivergenceError
         If the first epoch ends with non-finite weights.  Later, training stops with a
-        DivergenceWarning and the weights of the last good epoch.
+        DivergenceWarning and the last good weights: of the last whole epoch, or those that a sweep vouches for.
     """
     if settings.batch_size < min(len(X), solver.fewest_samples):
         warnings.warn(
@@ -272,7 +272,7 @@ def _report_divergence(progress: Progress) -> None:
     if not progress.history:
         raise DivergenceError(f"The first epoch ended with non-finite weights. {advice}")
     warnings.warn(
-        f"Epoch {len(progress.history) + 1} ended with non-finite weights; those of the last good epoch "
+        f"Epoch {len(progress.history) + 1} ended with non-finite weights or outputs; the last good weights "
         f"were kept. {advice}",
         DivergenceWarning,
         stacklevel=5,
