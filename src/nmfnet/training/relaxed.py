@@ -132,15 +132,18 @@ class RelaxedSweep:
         steps = self.spare or [torch.empty_like(each) for each in network.weights]
         W = self._working(steps)
         scales: list[Tensor] = []
+        drawn = self.masks.generator.get_state()
         Z, A, kept = self._forward(X, W)
         outputs, Y = A[-1], network.scaled_targets(Y)
         loss = self._loss(outputs, Y, sample_weight)
         if not self.watch.good(loss):
             del Z, A, kept  # their memory is needed
+            self.masks.generator.set_state(drawn)  # the same masks, each time
             if self._astray(loss, X, Y, sample_weight):
                 self._take_back(steps)
                 return network.original_outputs(outputs)
             self.watch = Watch()  # for what the data are now
+            self.masks.generator.set_state(drawn)
             Z, A, kept = self._forward(X, W)
         self._enter()
         E = self.tau * network.output.residual(Y, A[-1])  # T[L] - Z[L]
