@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -79,11 +80,6 @@ def sparse() -> None:
     print(f"training error {model.history_[-1]['train_error']:.3f}, test accuracy {model.score(X[test], y[test]):.3f}")
 
 
-def peak_of(fit: Callable[[], object]) -> float:
-    fit()
-    return peak()
-
-
 def needed(widths: list[int], batch: int) -> int:
     """Bytes of float32 weights, of a batch's activations, and of one Gram matrix for each layer's input."""
     weights = sum((a + 1) * b for a, b in pairwise(widths))
@@ -102,9 +98,9 @@ def tensors(fit: Callable[[], object]) -> float:
     return max(accumulate(each["args"]["Bytes"] for each in events)) / MIB
 
 
-def case(number: int, what: str) -> None:
+def case(number: str, what: str) -> None:
     """Print the MiB that a fit adds to the process, or to what its tensors take."""
-    n, n_features, hidden, k = CASES[number]
+    n, n_features, hidden, k = CASES[int(number)]
     rng = np.random.default_rng(0)
     y = np.arange(n) % k
     X = rng.random((n, n_features), dtype=np.float32)
@@ -112,8 +108,12 @@ def case(number: int, what: str) -> None:
     for dtype in (torch.float32, torch.float64):  # the work space of products and decompositions, which they keep
         torch.linalg.eigh(torch.eye(784, dtype=dtype) @ torch.eye(784, dtype=dtype))
     ctypes.CDLL(None).malloc_trim(0)  # what is free is not to count as taken before
-    before, model = now(), NMFNetClassifier(hidden, max_iter=1, random_state=0)
-    print(tensors(lambda: model.fit(X, y)) if what == "tensors" else peak_of(lambda: model.fit(X, y)) - before)
+    before, fit = now(), partial(NMFNetClassifier(hidden, max_iter=1, random_state=0).fit, X, y)
+    if what == "tensors":
+        print(tensors(fit))
+    else:
+        fit()
+        print(peak() - before)
 
 
 def working() -> None:
@@ -146,6 +146,4 @@ def working() -> None:
 
 
 if __name__ == "__main__":
-    {"dense": dense, "sparse": sparse, "working": working, "case": case}[sys.argv[1]](
-        *(int(each) if each.isdigit() else each for each in sys.argv[2:])
-    )
+    {"dense": dense, "sparse": sparse, "working": working, "case": case}[sys.argv[1]](*sys.argv[2:])

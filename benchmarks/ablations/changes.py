@@ -70,7 +70,11 @@ class LeastSquares(Variant):
 
 
 class AfterUpdate(Variant):
-    """With the weights of the layer above after their update, as in alternating optimization."""
+    """With the weights of the layer above after their update, as in alternating optimization.
+
+    The sweep asks for a layer's targets before its step, into whose memory its weights then go: the step is made when
+    the targets are, and handed out when the sweep asks for it.
+    """
 
     def _forward(
         self, X: Tensor, weights: list[Tensor], shift: Tensor | None = None

@@ -222,8 +222,10 @@ class DampedInverse:
             squares = (E - self.ridge * S).square().sum()  # Z D = (K - d I) S
         else:
             means, fresh = self._means("dual", D, bias)
-            for now, mean in zip([D] if bias is None else [D, bias], means, strict=False):
-                self._ahead(now, mean, fresh)
+            if means:
+                self._ahead(D, means[0], fresh)
+            if means and bias is not None:
+                self._ahead(bias, means[1], fresh)
             squares = (Z @ D).square().sum()
         return squares / m
 

@@ -113,7 +113,7 @@ def all_finite(X: Tensor) -> bool:
 
 def check_finite(Z: Tensor) -> Tensor:
     """Return `Z`, or raise DivergenceError if it is not finite, on which LAPACK's answers differ."""
-    if not Z.isfinite().all():
+    if not all_finite(Z):
         raise DivergenceError("A matrix to decompose is not finite: numbers overflowed. Scale the data.")
     return Z
 

@@ -171,7 +171,7 @@ def _tensor(data: Any, name: str) -> Tensor:
 def _targets(y: Tensor, k: int, dtype: torch.dtype) -> tuple[Tensor, Kind]:
     if y.is_floating_point():
         Y = (y[:, None] if y.ndim == 1 else y).to(dtype)
-        if Y.ndim != 2 or Y.shape[1] != k or not bool(Y.isfinite().all()):
+        if Y.ndim != 2 or Y.shape[1] != k or not all_finite(Y):
             raise ValueError(f"y of shape {tuple(y.shape)} must be finite numbers, one for each of {k} outputs.")
         return Y, "real"
     y = y.long()

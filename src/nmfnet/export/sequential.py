@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nmfnet.activations import LEAKY_SLOPE, activations_named
 from nmfnet.export.modules import Probabilities, Standardize
+from nmfnet.linalg import all_finite
 from nmfnet.network import Network
 from nmfnet.scaling import Scaling
 
@@ -173,7 +174,7 @@ def _check_weights(found: Layers) -> None:
     dtype = tensors[0].dtype
     if dtype not in (torch.float32, torch.float64) or any(tensor.dtype != dtype for tensor in tensors):
         raise ValueError("module must be float32 or float64 throughout.")
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+    if not all(map(all_finite, tensors)):
         raise ValueError("module has weights that are not finite.")
     for below, above in zip(found.linear, found.linear[1:], strict=False):
         if above.in_features != below.out_features:

@@ -96,7 +96,7 @@ def train(
     Parameters
     ----------
     network : Network
-        Changed in place.  A sweep replaces its weight tensors and never writes into them.
+        Changed in place.  The weight tensors that it begins with are replaced and never written into.
     solver : Solver
         Its `prepare` looks at the whole X once and returns the sweep: from a batch (b, n_0) and its
         targets (b, n_L) to the outputs from before the update.

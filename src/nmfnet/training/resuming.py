@@ -64,7 +64,7 @@ class Training:
     network, solver, X, Y, settings, progress, generator, sweep, best
         As in :func:`nmfnet.training.train`.
     good : list of Tensor
-        Weights to predict with, of the last whole epoch.
+        Weights to go back to: of the last whole epoch, or an average that goes on; see ``Sweep.weights``.
     epochs : int
         Done in this fit.
     position : Position
@@ -84,7 +84,7 @@ class Training:
     position: Position = field(default_factory=Position)
 
     def state(self) -> State:
-        """All that changes in a training; tensors are shared, since none is ever written into."""
+        """All that changes in a training; tensors are shared, since none of them is written into from now on."""
         scalings = {"inputs": self.network.inputs, "targets": self.network.targets}
         return {
             "epochs": self.epochs,
