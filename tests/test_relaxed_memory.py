@@ -143,6 +143,29 @@ def test_weights_through_which_a_batch_went_badly_never_enter_the_average():
         assert all(torch.equal(ours, known) for ours, known in zip(weights, before, strict=True))
 
 
+def test_a_large_loss_is_that_of_the_steps_if_either_the_average_or_no_outputs_have_less():
+    sweep = sweep_with()
+    sweep.dropout, sweep.watch.first = 0.0, 1.0
+    X, _ = next(batches())
+    sweep.average[-1][-1] += 100
+    Y = sweep.network.with_weights(sweep.average).predict(X)
+    assert sweep._astray(10.0, X, Y, None)  # less by the average, though no outputs have more
+    assert not sweep._astray(0.2, X, Y, None)
+    assert sweep._astray(10.0, X, 0 * Y, None)  # the other way round
+    assert not sweep._astray(0.2, X, 0 * Y, None)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_inputs_without_a_scaling_are_not_written_into(noise, monkeypatch):
+    monkeypatch.setattr(DampedInverse, "_dual_is_cheaper", lambda *_: True)  # the form that centres in place
+    sweep = sweep_with()
+    sweep.noise = noise
+    for X, Y in batches(3):
+        before = X.clone(), Y.clone()
+        sweep(X, Y)
+        assert torch.equal(X, before[0]) and torch.equal(Y, before[1])
+
+
 @pytest.mark.parametrize("form", ["primal", "dual"])
 @pytest.mark.parametrize("weights", [False, True])
 def test_a_step_from_memory_to_spare(form, weights, monkeypatch):
