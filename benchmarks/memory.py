@@ -4,16 +4,17 @@ python -m benchmarks.memory dense    # 60,000 x 784 float32: how much comes on t
 python -m benchmarks.memory sparse   # 100,000 x 50,000 at 0.1 % density: all of the process
 python -m benchmarks.memory working  # against weights, a batch and Gram matrices: docs/results/working_memory.md
 
-The cases of `working` are processes of their own.  One notes its memory when data and libraries are there, and the
+The cases of `working` are processes of their own.  Five note their memory when data and libraries are there, and the
 peak after a fit of a few batches: tensors, work space of the BLAS beyond what it keeps, and the gaps that the C
-library leaves between what it gives out.  Another one sums up the tensors alone, by PyTorch's profiler.  Target:
-3 times weights + activations of a batch + Gram matrices held.
+library leaves between what it gives out, which are not the same each time; the median counts.  Another one sums up the
+tensors alone, by PyTorch's profiler.  Target: 3 times weights + activations of a batch + Gram matrices held.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,17 +29,22 @@ import torch
 from scipy.sparse import random_array
 from torch.profiler import ProfilerActivity, profile
 
-from nmfnet import NMFNetClassifier, Relaxed
+from nmfnet import NMFNetClassifier, NMFNetRegressor, Relaxed
 
 MIB = 2**20
 OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "working_memory.md"
-# (samples, inputs, hidden widths, classes)
+TIMES = 5
+# (samples, inputs, hidden widths, outputs, what the targets are)
 CASES = [
-    (20_000, 784, (1000, 500), 10),
-    (20_000, 784, (2048, 2048), 10),
-    (10_000, 3072, (2000, 1000, 500), 10),
-    (4_000, 20_000, (512,), 10),
-    (4_000, 784, (8192,), 10),
+    (20_000, 784, (1000, 500), 10, "classes"),
+    (20_000, 784, (2048, 2048), 10, "classes"),
+    (10_000, 3072, (2000, 1000, 500), 10, "classes"),
+    (4_000, 20_000, (512,), 10, "classes"),
+    (4_000, 784, (8192,), 10, "classes"),
+    (20_000, 784, (1000, 500), 1, "real"),
+    (4_000, 20_000, (512,), 1, "real"),
+    (4_000, 784, (8192,), 1, "real"),
+    (20_000, 784, (1000, 500, 250, 30, 250, 500, 1000), 784, "real"),
 ]
 
 
@@ -100,20 +106,27 @@ def tensors(fit: Callable[[], object]) -> float:
 
 def case(number: str, what: str) -> None:
     """Print the MiB that a fit adds to the process, or to what its tensors take."""
-    n, n_features, hidden, k = CASES[int(number)]
+    n, n_features, hidden, k, targets = CASES[int(number)]
     rng = np.random.default_rng(0)
-    y = np.arange(n) % k
+    estimator = NMFNetClassifier if targets == "classes" else NMFNetRegressor
+    y = np.arange(n) % k if targets == "classes" else np.squeeze(rng.random((n, k), dtype=np.float32))
     X = rng.random((n, n_features), dtype=np.float32)
-    NMFNetClassifier((8,), max_iter=1).fit(X[:50, :5], y[:50])  # what libraries take once
+    estimator((8,), max_iter=1).fit(X[:50, :5], y[:50])  # what libraries take once
     for dtype in (torch.float32, torch.float64):  # the work space of products and decompositions, which they keep
         torch.linalg.eigh(torch.eye(784, dtype=dtype) @ torch.eye(784, dtype=dtype))
     ctypes.CDLL(None).malloc_trim(0)  # what is free is not to count as taken before
-    before, fit = now(), partial(NMFNetClassifier(hidden, max_iter=1, random_state=0).fit, X, y)
+    before, fit = now(), partial(estimator(hidden, max_iter=1, random_state=0).fit, X, y)
     if what == "tensors":
         print(tensors(fit))
     else:
         fit()
         print(peak() - before)
+
+
+def added(number: int, what: str) -> float:
+    """The MiB that a fit adds, in a new process."""
+    command = [sys.executable, "-m", "benchmarks.memory", "case", str(number), what]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
 def working() -> None:
@@ -125,21 +138,17 @@ def working() -> None:
         "",
         "Weights + batch + Gram matrices are 1; target: less than 3.",
         "",
-        "| samples | inputs | hidden layers | weights + batch + Gram matrices, MiB | tensors, MiB | process, MiB "
-        "| tensors | process |",
-        "| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| samples | inputs | hidden layers | targets | weights + batch + Gram matrices, MiB | tensors, MiB "
+        "| process, MiB | tensors | process |",
+        "| ---: | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for number, (n, n_features, hidden, k) in enumerate(CASES):
-        least = needed([n_features, *hidden, k], Relaxed.default_batch_size(n)) / MIB
-        added = []
-        for what in ("tensors", "process"):
-            command = [sys.executable, "-m", "benchmarks.memory", "case", str(number), what]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            added.append(float(done.stdout.split()[-1]))
-        width, (alive, process) = "-".join(map(str, hidden)), added
+    for number, (n, n_features, hidden, k, targets) in enumerate(CASES):
+        batch = Relaxed.default_batch_size(n, k if targets == "real" else 0)
+        least, width = needed([n_features, *hidden, k], batch) / MIB, "-".join(map(str, hidden))
+        alive, process = added(number, "tensors"), statistics.median(added(number, "process") for _ in range(TIMES))
         lines.append(
-            f"| {n} | {n_features} | {width} | {least:.0f} | {alive:.0f} | {process:.0f} "
-            f"| {alive / least:.2f} | {process / least:.2f} |"
+            f"| {n} | {n_features} | {width} | {k} {targets} | {least:.0f} | {alive:.0f} "
+            f"| {process:.0f} | {alive / least:.2f} | {process / least:.2f} |"
         )
         print(lines[-1], flush=True)
     OUT.write_text("\n".join(lines) + "\n")

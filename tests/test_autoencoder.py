@@ -6,6 +6,8 @@ import torch
 
 from nmfnet import NMFAutoencoder, NMFPretraining, Pinv
 from nmfnet.activations import ACTIVATIONS
+from nmfnet.decomposition import autoencoder
+from nmfnet.errors import DivergenceError
 
 FAST = NMFPretraining(n_ae=5)
 
@@ -32,6 +34,23 @@ def test_fine_tuning_lowers_the_error_or_is_dropped(digits):
     hopeless = NMFAutoencoder((30, 10), pretrain=FAST, solver=Pinv(delta=0.9, delta_x=0.9), max_iter=2, random_state=0)
     hopeless.fit(X)
     assert hopeless.reconstruction_err_ <= hopeless.layerwise_reconstruction_err_
+
+
+@pytest.mark.parametrize("solver", ["relaxed", "pinv"])
+def test_a_fine_tuning_that_is_dropped_leaves_the_layer_wise_weights(solver, digits, monkeypatch):
+    X, train = digits[0][:300], autoencoder.train
+
+    def fails_at_last(*args):
+        train(*args)
+        raise DivergenceError("spoilt")
+
+    layerwise = NMFAutoencoder((30, 10), pretrain=FAST, max_iter=0, random_state=0).fit(X)
+    monkeypatch.setattr(autoencoder, "train", fails_at_last)
+    monkeypatch.setattr(autoencoder, "error", lambda *_: 1.0)  # no better
+    model = NMFAutoencoder((30, 10), pretrain=FAST, solver=solver, max_iter=2, random_state=0).fit(X)
+    assert model.n_iter_ == 2
+    for ours, known in zip(model.network_.weights, layerwise.network_.weights, strict=True):
+        assert torch.equal(ours, known)
 
 
 @pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS)))

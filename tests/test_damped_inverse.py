@@ -6,6 +6,7 @@ import torch
 
 from nmfnet.damped_inverse import DampedInverse
 from nmfnet.errors import DivergenceError
+from solving import solved
 
 both_biases = pytest.mark.parametrize("bias", [False, True])
 both_forms = pytest.mark.parametrize("dual", [False, True])
@@ -54,7 +55,7 @@ def test_a_step_is_damped_least_squares(bias, dual, shape, pulled, inverse):
     pull = torch.randn(shape[1] + bias, 3, generator=torch.Generator().manual_seed(0), dtype=Z.dtype)
     if bias:
         pull[-1] = 0
-    D, moved = inverse(0.3, bias, dual).solve(Z, E, 0, pull if pulled else None)
+    D, moved = solved(inverse(0.3, bias, dual), Z, E, 0, pull if pulled else None)
     known = by_lstsq(Z.numpy(), E.numpy(), 0.3, bias, pull[: shape[1]].numpy() if pulled else None)
     np.testing.assert_allclose(D.numpy(), known, rtol=1e-9, atol=1e-9 * np.abs(known).max())
     assert float(moved) == pytest.approx(rms_change(Z.numpy(), known, bias), rel=1e-8)
@@ -66,7 +67,7 @@ def test_wide_inputs_take_the_dual_form(bias, monkeypatch):
     primal = DampedInverse(0.1, bias)
     monkeypatch.setattr(DampedInverse, "wide", 10)
     dual = DampedInverse(0.1, bias)
-    for ours, theirs in zip(dual.solve(Z, E, 0), primal.solve(Z, E, 0), strict=True):
+    for ours, theirs in zip(solved(dual, Z, E, 0), solved(primal, Z, E, 0), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
     assert dual.gram is None  # no matrix of the size of G
 
@@ -86,7 +87,7 @@ def test_singular_gram_matrix(bias, dual, dtype, damping, inverse, bounded):
     """Equal, dead and constant columns: still the least-squares fit, as far as rounding lets it be."""
     Z, E = problem(30, 4, dtype=dtype)
     Z = torch.cat([Z, Z, torch.zeros(30, 2, dtype=dtype), torch.full((30, 1), 3.0, dtype=dtype)], 1)
-    D, moved = inverse(damping, bias, dual).solve(Z, E, 0)
+    D, moved = solved(inverse(damping, bias, dual), Z, E, 0)
     assert D.isfinite().all() and moved.isfinite()
     assert not D[8:10].any()
     fitted = rms_change(Z.double().numpy(), D.double().numpy(), bias)
@@ -103,7 +104,7 @@ def test_singular_gram_matrix(bias, dual, dtype, damping, inverse, bounded):
 def test_dead_units(bias, dual, damping, inverse, bounded):
     """Only the bias can move."""
     E = problem(30, 4)[1]
-    D, moved = inverse(damping, bias, dual).solve(torch.zeros(30, 4, dtype=E.dtype), E, 0)
+    D, moved = solved(inverse(damping, bias, dual), torch.zeros(30, 4, dtype=E.dtype), E, 0)
     assert not D[:4].any()
     assert float(moved) == pytest.approx(float(E.mean(0).norm()) if bias else 0)
 
@@ -117,7 +118,7 @@ def test_samples_that_are_all_the_same(m, dtype, dual, inverse, bounded):
         generator = torch.Generator().manual_seed(seed)
         Z = torch.rand(1, 5, generator=generator, dtype=dtype).repeat(m, 1)
         E = torch.rand(m, 2, generator=generator, dtype=dtype)
-        D, moved = inverse(1.0, True, dual).solve(Z, E, 0)
+        D, moved = solved(inverse(1.0, True, dual), Z, E, 0)
         assert float(D.abs().max()) < 1e3
         reach = rms_change(Z.double().numpy(), D.double().numpy(), True)
         for length in (reach, float(moved)):
@@ -129,7 +130,7 @@ def test_inputs_far_from_zero(dtype, inverse, bounded):
     """Centring must not lose what varies: a Gram matrix of differences of large numbers would."""
     Z, E = problem(200, 4, dtype=dtype)
     offset = 100 if dtype == torch.float32 else 1e6
-    near, far = (inverse().solve(inputs, E, 0) for inputs in (Z, (Z + offset)))
+    near, far = (solved(inverse(), inputs, E, 0) for inputs in (Z, (Z + offset)))
     torch.testing.assert_close(far[0][:-1], near[0][:-1], rtol=0.05, atol=0.05 * float(near[0][:-1].abs().max()))
     assert float(far[1]) == pytest.approx(float(near[1]), rel=0.05)
 
@@ -141,8 +142,8 @@ def test_dead_units_that_come_alive(bias, dtype, size, inverse, bounded):
     """The Gram matrix of a batch of dead units must not scale the step of a live one."""
     Z, E = problem(30, 4, dtype=dtype)
     ours = inverse(1.0, bias)
-    ours.solve(size * Z, E, 0)
-    D, moved = ours.solve(Z, E, 1)
+    solved(ours, size * Z, E, 0)
+    D, moved = solved(ours, Z, E, 1)
     assert D.isfinite().all()
     fitted = rms_change(Z.double().numpy(), D.double().numpy(), bias)
     assert 0.1 * fitted < float(moved) < 10 * fitted
@@ -153,8 +154,8 @@ def test_retries_are_counted(inverse, bounded):
     rng = np.random.default_rng(0)
     Z = torch.tensor(rng.standard_normal((50, 2)) @ rng.standard_normal((2, 30)), dtype=torch.float32)
     damped, exact = inverse(1.0), inverse(0.0)
-    damped.solve(Z, Z[:, :2], 0)
-    D, moved = exact.solve(Z, Z[:, :2], 0)
+    solved(damped, Z, Z[:, :2], 0)
+    D, moved = solved(exact, Z, Z[:, :2], 0)
     assert damped.retries == 0 < exact.retries
     assert 0 < exact.ridge < 1e-3
     assert D.isfinite().all()
@@ -167,17 +168,17 @@ def test_numbers_that_are_not_finite(inverse):
         Z, E = problem(10, 3)
         Z[2, 1] = bad
         with pytest.raises(DivergenceError):
-            inverse().solve(Z, E, 0)
+            solved(inverse(), Z, E, 0)
 
 
 def test_the_gram_matrix_averages(inverse):
     ours, (Z1, E1), (Z2, E2) = inverse(0.3), problem(30, 4, seed=1), problem(30, 4, seed=2)
     G1, G2 = (torch.cov(Z.T, correction=0) for Z in (Z1, Z2))
-    ours.solve(Z1, E1, 0)
+    solved(ours, Z1, E1, 0)
     torch.testing.assert_close(ours.gram, G1)
-    ours.solve(Z2, E2, 1)  # between two refreshments
+    solved(ours, Z2, E2, 1)  # between two refreshments
     torch.testing.assert_close(ours.gram, G1)
-    D, moved = ours.solve(Z2, E2, 2)
+    D, moved = solved(ours, Z2, E2, 2)
     G = 0.9 * G1 + 0.1 * G2
     torch.testing.assert_close(ours.gram, G)
     C = (Z2 - Z2.mean(0)).T @ (E2 - E2.mean(0)) / 30
@@ -186,5 +187,5 @@ def test_the_gram_matrix_averages(inverse):
     size = (known * (G @ known)).sum() + E2.mean(0).square().sum()
     torch.testing.assert_close(moved, size.sqrt())
     ours.forget()
-    ours.solve(Z2, E2, 3)
+    solved(ours, Z2, E2, 3)
     torch.testing.assert_close(ours.gram, G2)

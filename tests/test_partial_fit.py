@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 
 from nmfnet import DivergenceError, NMFNetClassifier, NMFNetRegressor
@@ -104,6 +105,18 @@ def test_it_goes_on_after_fit(digits):
         assert record["train_error"] < 0.1
 
 
+@pytest.mark.parametrize("solver", ["relaxed", "pinv"])
+def test_the_network_that_it_goes_on_from_is_left_alone(solver, digits):
+    X, y = digits[0][:300], digits[2][:300]
+    model = NMFNetClassifier((20,), solver=solver, max_iter=2, random_state=0).fit(X, y)
+    for _ in range(3):
+        weights = model.network_.weights
+        copies = [W.clone() for W in weights]
+        model.partial_fit(X, y)
+        assert all(torch.equal(a, b) for a, b in zip(weights, copies, strict=True))
+        assert not torch.equal(model.network_.weights[0], copies[0])
+
+
 def test_fit_starts_anew(plane):
     X, y = plane
     model = NMFNetRegressor((5,), max_iter=2, random_state=0)
@@ -128,20 +141,20 @@ def test_the_same_random_state_gives_the_same_model(digits):
 def test_a_failing_call_leaves_the_model_unchanged(error, plane, monkeypatch):
     """So much so that the next call does what it would have done without it."""
     X, y = plane
-    course, update = [], RelaxedSweep._update
+    course, finish = [], RelaxedSweep._finish
     for fails in (False, True):
         model = NMFNetRegressor((10,), batch_size=20, random_state=0).partial_fit(X, y)
         before, state = model.predict(X), dict(vars(model))
         if fails:
             batches = itertools.count(1)
 
-            def third_fails(sweep, steps, scales, batches=batches):
+            def third_fails(sweep, batches=batches):
                 if next(batches) == 3:
                     raise error
-                update(sweep, steps, scales)
+                finish(sweep)
 
             with monkeypatch.context() as patch:
-                patch.setattr(RelaxedSweep, "_update", third_fails)
+                patch.setattr(RelaxedSweep, "_finish", third_fails)
                 with pytest.raises(type(error)):
                     model.partial_fit(X, -y)
             assert vars(model) == state

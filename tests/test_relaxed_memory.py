@@ -15,15 +15,25 @@ from nmfnet.outputs import Output
 from nmfnet.sparse import picked
 from nmfnet.training import Relaxed
 from nmfnet.training.solver import Plan
+from solving import solved
+
+
+def held(inverses):
+    return [tensor for each in inverses for tensor in (each["gram"], each["inverse"], *each["velocity"])]
 
 
 def tensors(sweep):
-    return [*sweep.average, *sweep.network.weights, *(mean for each in sweep.inverses for mean in each.velocity)]
+    return [*sweep.average, *sweep.network.weights, *held(vars(each) for each in sweep.inverses)]
 
 
 def stored(sweep):
     state = sweep.state()
-    return [*state["average"], *state["fast"], *(mean for each in state["inverses"] for mean in each["velocity"])]
+    return [*state["average"], *state["working"], *held(state["inverses"])]
+
+
+def average_to_be(sweep):
+    """If the next batch goes well."""
+    return [torch.lerp(old, new, sweep.follow) for old, new in zip(sweep.average, sweep.network.weights, strict=True)]
 
 
 HANDED_OUT = {
@@ -33,11 +43,12 @@ HANDED_OUT = {
 }
 
 
-def sweep_with(delta=0.2, momentum=0.0, output="identity"):
+def sweep_with(delta=0.2, momentum=0.0, output="identity", trained=False):
     weights = he_weights([6, 8, 5, 3], True, torch.Generator().manual_seed(0), torch.float64)
     network = Network(weights, ACTIVATIONS["relu"], True, Output(output))
     settings = Relaxed(delta=delta, momentum=momentum, dropout=0.2, noise=0.0)
-    return settings.prepare(network, torch.zeros(1, 6, dtype=torch.float64), Plan(n_samples=400, n_updates=40))
+    plan = Plan(n_samples=400, n_updates=40, trained=trained)
+    return settings.prepare(network, torch.zeros(1, 6, dtype=torch.float64), plan)
 
 
 def batches(n=12, m=30):
@@ -62,17 +73,16 @@ def test_what_was_handed_out_stays(way, momentum, delta):
 
 @pytest.mark.parametrize("delta", [0.2, 0.04])
 def test_weights_that_nobody_holds_are_written_into(delta):
-    """Three sets of weights: the average, the fast ones, and the memory of the next fast ones."""
+    """Two sets of weights: the average, and those that batches go through."""
     ours, lending = sweep_with(delta), sweep_with(delta)
-    average, fast = set(), set()
-    for number, (X, Y) in enumerate(batches()):
+    average, working = set(), set()
+    for X, Y in batches():
         ours(X, Y)
         lending(X, Y)
         average |= {W.data_ptr() for W in ours.weights()}
-        if number:  # the first ones were the caller's
-            fast |= {W.data_ptr() for W in ours.network.weights}
-        lending.lend()
-    assert len(average) == 3 and len(fast) == 6
+        working |= {W.data_ptr() for W in ours.network.weights}
+        lending.state()
+    assert len(average) == len(working) == 3
     assert all(torch.equal(a, b) for a, b in zip(ours.weights(), lending.weights(), strict=True))
 
 
@@ -86,8 +96,9 @@ def test_the_list_of_weights_goes_on():
         assert held is sweep.weights()
 
 
-def test_the_callers_weights_are_left_alone():
-    sweep = sweep_with()
+def test_weights_that_were_trained_before_are_left_alone():
+    """They may be those of another model, or of a module."""
+    sweep = sweep_with(trained=True)
     first = list(sweep.network.weights)
     copies = [W.clone() for W in first]
     for X, Y in batches():
@@ -109,24 +120,46 @@ def test_a_fork_and_its_origin_do_not_share_memory_to_write_into(delta):
     assert all(torch.equal(a, b) for a, b in zip(tensors(sweep), tensors(alone), strict=True))
 
 
-def test_steps_that_are_not_finite_are_not_taken():
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_steps_that_are_not_finite_are_not_taken(layer):
     sweep = sweep_with()
     data = list(batches())
     sweep(*data[0])
     sweep(*data[1])
-    before, update = [W.clone() for W in sweep.fork().average], sweep._update
+    steps = sweep.inverses[layer].steps
 
-    def spoilt(steps, scales):
-        steps[1][0, 0] = float("inf")
-        update(steps, scales)
+    def spoilt(*args):
+        for part, D, moved in steps(*args):
+            D[0, 0] = float("inf")
+            yield part, D, moved
 
-    sweep._update = spoilt
-    proven = [torch.lerp(mean, new, sweep.follow) for mean, new in zip(before, sweep.network.weights, strict=True)]
+    sweep.inverses[layer].steps = spoilt
+    proven = average_to_be(sweep)
     sweep(*data[2])
     assert sweep.taken_back == 1 and sweep.delta == 0.1
     for weights in (sweep.weights(), sweep.network.weights):
         for ours, known in zip(weights, proven, strict=True):
             torch.testing.assert_close(ours, known)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_an_update_that_ends_half_way_leaves_the_average_as_it_was(layer, monkeypatch):
+    """And the next batch finds weights that it can go through."""
+    sweep = sweep_with()
+    data = list(batches())
+    for X, Y in data[:4]:
+        sweep(X, Y)
+    proven = average_to_be(sweep)
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep.inverses[layer], "steps", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            sweep(*data[4])
+    for ours, known in zip(sweep.weights(), proven, strict=True):
+        torch.testing.assert_close(ours, known)
+    for X, Y in data[5:]:
+        sweep(X, Y)
+    assert sweep.taken_back == 0
+    assert all(W.isfinite().all() for W in sweep.weights())
 
 
 def test_weights_through_which_a_batch_went_badly_never_enter_the_average():
@@ -174,35 +207,74 @@ def test_a_step_from_memory_to_spare(form, weights, monkeypatch):
     Z, E = (torch.randn(20, k, generator=generator, dtype=torch.float64) for k in (30, 7))
     sample_weight = torch.rand(20, generator=generator, dtype=torch.float64) + 0.1 if weights else None
     copies = Z.clone(), E.clone()
-    whole = DampedInverse(1.0, True).solve(Z, E, 0, sample_weight=sample_weight)
+    whole = solved(DampedInverse(1.0, True), Z, E, 0, sample_weight=sample_weight)
     assert torch.equal(Z, copies[0]) and torch.equal(E, copies[1])
-    spared = DampedInverse(1.0, True).solve(Z, E, 0, sample_weight=sample_weight, spare=True)
+    spared = solved(DampedInverse(1.0, True), Z, E, 0, sample_weight=sample_weight, spare=True)
     assert all(torch.equal(a, b) for a, b in zip(spared, whole, strict=True))
 
 
+@pytest.mark.parametrize("form", ["primal", "dual"])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("weights", [False, True])
-def test_right_hand_sides_by_columns(weights, momentum, monkeypatch):
+def test_steps_and_right_hand_sides_by_columns(weights, momentum, form, monkeypatch):
+    monkeypatch.setattr(DampedInverse, "_dual_is_cheaper", lambda *_: form == "dual")
     generator = torch.Generator().manual_seed(0)
-    Z, E = (torch.randn(20, k, generator=generator, dtype=torch.float64) for k in (6, 7))
-    pull = torch.randn(7, 7, generator=generator, dtype=torch.float64)
+    Z, E = (torch.randn(20, k, generator=generator, dtype=torch.float64) for k in (6, 11))
+    pull = torch.randn(7, 11, generator=generator, dtype=torch.float64)
     sample_weight = torch.rand(20, generator=generator, dtype=torch.float64) + 0.1 if weights else None
-    whole = DampedInverse(1.0, True, momentum).solve(Z, E, 0, pull, 0.1, sample_weight)
-    monkeypatch.setattr(DampedInverse, "columns", 3)
-    out = torch.empty(7, 7, dtype=torch.float64)
-    parts = DampedInverse(1.0, True, momentum).solve(Z, E, 0, pull, 0.1, sample_weight, out)
-    assert parts[0] is out
-    for ours, theirs in zip(parts, whole, strict=True):
-        torch.testing.assert_close(ours, theirs)
+    whole, parts = DampedInverse(1.0, True, momentum), DampedInverse(1.0, True, momentum)
+    parts.columns, parts.units = 3, 4
+    assert parts.parts(6, 11) == [slice(0, 3), slice(3, 7), slice(7, 11)]
+    for update in range(3):
+        D, moved = solved(whole, Z, E, update, pull, 0.1, sample_weight)
+        ours, length = solved(parts, Z, E, update, pull, 0.1, sample_weight)
+        torch.testing.assert_close(ours, D)
+        torch.testing.assert_close(length, moved)
+        E = E.roll(1, 0)
+
+
+def test_parts_of_a_step():
+    """A set of weights in part: less than that of wide layers, whose inputs may be many, too."""
+    inverse = DampedInverse(1.0, True)
+    assert inverse.parts(784, 2048) == [slice(0, 2048)]
+    assert inverse.parts(784, 2049) == [slice(0, 1024), slice(1024, 2049)]
+    assert [part.stop - part.start for part in inverse.parts(20_000, 512)] == [102, 102, 103, 102, 103]
+    assert inverse.parts(10**6, 100) == [slice(0, 50), slice(50, 100)]
+
+
+def test_steps_are_relative_part_by_part():
+    weights = he_weights([6, 9, 3], True, torch.Generator().manual_seed(0), torch.float64)
+    network = Network([W.clone() for W in weights], ACTIVATIONS["relu"], True, Output("softmax"))
+    settings = Relaxed(delta=0.05, dropout=0.0, noise=0.0, damping=1e-8)
+    sweep = settings.prepare(network, torch.zeros(1, 6, dtype=torch.float64), Plan(n_samples=400, n_updates=40))
+    sweep.inverses[0].units = 4
+    X, Y = next(batches())
+    sweep(X, torch.eye(3, dtype=X.dtype)[Y.argmax(1)])
+    Z = torch.cat([X, torch.ones(len(X), 1, dtype=X.dtype)], 1)
+    before, moved = Z @ weights[0], Z @ (network.weights[0] - weights[0])
+    for part in (slice(0, 3), slice(3, 6), slice(6, 9)):
+        assert float(moved[:, part].norm() / before[:, part].norm()) == pytest.approx(0.05, rel=1e-5)
 
 
 def test_a_gram_matrix_is_left_alone_by_its_factor():
     inverse = DampedInverse(1.0, True)
     Z = torch.randn(30, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    inverse.solve(Z, Z[:, :2], 0)
+    solved(inverse, Z, Z[:, :2], 0)
     torch.testing.assert_close(inverse.gram, torch.cov(Z.T, correction=0))
     known = torch.linalg.inv(inverse.gram + inverse.ridge * torch.eye(5))
     torch.testing.assert_close(inverse.inverse, known)
+
+
+def test_gram_matrices_that_nobody_holds_are_written_into():
+    ours, lending, places = DampedInverse(1.0, True), DampedInverse(1.0, True), set()
+    for update in range(8):
+        Z = torch.randn(30, 5, generator=torch.Generator().manual_seed(update), dtype=torch.float64)
+        D, moved = solved(ours, Z, Z[:, :2], update)
+        lending.fork()
+        other, length = solved(lending, Z, Z[:, :2], update)
+        assert torch.equal(D, other) and torch.equal(moved, length)
+        places |= {ours.gram.data_ptr(), ours.inverse.data_ptr()}
+    assert len(places) == 2
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

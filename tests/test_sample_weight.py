@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss
 from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv, Relaxed, nonlinear_least_squares
 from nmfnet.damped_inverse import DampedInverse
 from nmfnet.scaling import input_scaling
+from solving import solved
 
 EXACT = [Relaxed(dropout=0.0), Relaxed(dropout=0.0, standardize=False), Pinv(), Pinv(first_layer="batch", n_w=3)]
 solvers = pytest.mark.parametrize("solver", EXACT, ids=str)
@@ -188,8 +189,8 @@ def test_weighted_steps_of_either_form(wide, monkeypatch):
     Z, E = torch.tensor(rng.random((6, 40))), torch.tensor(rng.standard_normal((6, 3)))
     weight = torch.tensor([1, 3, 1, 2, 1, 1])
     pull = torch.tensor(rng.standard_normal((41, 3)))
-    one = DampedInverse(0.5, True).solve(Z, E, 0, pull, 0.1, weight.double())
-    two = DampedInverse(0.5, True).solve(*(A.repeat_interleave(weight, 0) for A in (Z, E)), 0, pull, 0.1)
+    one = solved(DampedInverse(0.5, True), Z, E, 0, pull, 0.1, weight.double())
+    two = solved(DampedInverse(0.5, True), *(A.repeat_interleave(weight, 0) for A in (Z, E)), 0, pull, 0.1)
     for a, b in zip(one, two, strict=True):
         torch.testing.assert_close(a, b)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -72,32 +72,25 @@ class LeastSquares(Variant):
 class AfterUpdate(Variant):
     """With the weights of the layer above after their update, as in alternating optimization.
 
-    The sweep asks for a layer's targets before its step, into whose memory its weights then go: the step is made when
-    the targets are, and handed out when the sweep asks for it.
+    The sweep asks for the targets below a layer before its step: here the step comes first, and not again.
     """
 
     def _forward(
         self, X: Tensor, weights: list[Tensor], shift: Tensor | None = None
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
         Z, A, kept = super()._forward(X, weights, shift)
-        self._sizes = [mean_length(each) for each in A]
-        self._taken: dict[int, tuple[Tensor, Tensor]] = {}
+        self._sizes = [[mean_length(each)] for each in A]  # all layers here are of one part
+        self._taken: set[int] = set()
         return Z, A, kept
 
     def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], W: Tensor, mask: Tensor | None) -> Tensor:
-        D = torch.empty_like(W)
-        scale = super()._step(layer, Z, E, W, self._sizes[layer], None, D)
-        self._taken[layer] = D, scale
-        return super()._below(layer, E, Z, A, torch.addcmul(W, D, scale), mask)
+        self._step(layer, Z, E, self._sizes[layer], None)
+        self._taken.add(layer)
+        return super()._below(layer, E, Z, A, self.network.weights[layer], mask)
 
-    def _step(
-        self, layer: int, Z: Tensor, E: Tensor, W: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor
-    ) -> Tensor:
+    def _step(self, layer: int, Z: Tensor, E: Tensor, sizes: Sequence[Tensor], sample_weight: Tensor | None) -> None:
         if layer not in self._taken:
-            return super()._step(layer, Z, E, W, size, sample_weight, out)
-        D, scale = self._taken.pop(layer)
-        out.copy_(D)
-        return scale
+            super()._step(layer, Z, E, sizes, sample_weight)
 
 
 def sweep(kind: type[RelaxedSweep]) -> Change:

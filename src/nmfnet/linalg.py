@@ -161,6 +161,12 @@ def inner_product(A: Tensor, B: Tensor, spare: Tensor | None = None) -> Tensor:
     return torch.mul(A, B, out=spare).sum()
 
 
+def column_parts(k: int, most: int) -> list[slice]:
+    """Columns 0..k-1 in as few parts of at most `most` as possible, of about equal size."""
+    n = -(-k // most)
+    return [slice(k * i // n, k * (i + 1) // n) for i in range(n)]
+
+
 def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean over samples of `values` (m,) or (m, k), by positive weights (m,) if there are any."""
     return values.mean(0) if weight is None else weight @ values / weight.sum()

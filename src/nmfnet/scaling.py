@@ -179,7 +179,9 @@ def _principal(X: Tensor, mean: Tensor, deviation: Tensor, share: float, weight:
         return None
     unit = float(deviation.max())  # keeps the squares of huge and tiny numbers in range
     step = max(1, len(X) // max(ENOUGH, 4 * n))
-    eigenvalues, V = torch.linalg.eigh(_covariance(X[::step], mean, unit, None if weight is None else weight[::step]))
+    V = _covariance(X[::step], mean, unit, None if weight is None else weight[::step])
+    eigenvalues = V.new_empty(n)
+    torch.linalg.eigh(V, out=(eigenvalues, V))  # a matrix less
     eigenvalues, V = eigenvalues.flip(0).clamp(min=0), V.flip(1)
     cumulated = eigenvalues.cumsum(0) / eigenvalues.sum()
     r = max(FEWEST, 1 + int((cumulated < share).sum()))
@@ -190,7 +192,7 @@ def _principal(X: Tensor, mean: Tensor, deviation: Tensor, share: float, weight:
 
 def _covariance(X: Tensor, mean: Tensor, unit: float, weight: Tensor | None) -> Tensor:
     """Of the columns of X (m, n) over a unit, in float64."""
-    covariance = torch.zeros(X.shape[1], X.shape[1], dtype=torch.float64, device=X.device)
+    covariance = torch.zeros(X.shape[1], X.shape[1], dtype=torch.float64, device=X.device).mT  # the order of LAPACK
     for block, w in _weighted_blocks(X, weight):
         block.sub_(mean).div_(unit).mul_(w**0.5)
         covariance.addmm_(block.T, block)

@@ -77,6 +77,7 @@ def partial_fit(estimator: BaseNMFNet, hidden: list[int], data: Data) -> None:
     settings = training_settings(estimator, solver, Y, weight)
     settings.callbacks = []  # they are of a fit, with a begin and an end
     settings.alpha = penalty(estimator.alpha, 0.0)  # nobody knows how many samples it would be against
+    settings.trained = not first
     goes_on = "_sweep" in estimator.__dict__
     generator = torch.Generator() if goes_on else generator_for(estimator.random_state)
     if first:

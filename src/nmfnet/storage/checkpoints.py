@@ -19,7 +19,7 @@ from nmfnet.storage import container
 from nmfnet.training import Callback, Training
 from nmfnet.training.resuming import State
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 KEY = "nmfnet-checkpoint"
 NAME = "checkpoint-{:010d}.safetensors"  # by the number of batches done
 ALL = "checkpoint-*.safetensors"

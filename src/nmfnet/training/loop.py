@@ -96,7 +96,8 @@ def train(
     Parameters
     ----------
     network : Network
-        Changed in place.  The weight tensors that it begins with are replaced and never written into.
+        Changed in place.  The weight tensors that it begins with are not written into where `settings` says that it
+        was trained before: they may be those of others, too.
     solver : Solver
         Its `prepare` looks at the whole X once and returns the sweep: from a batch (b, n_0) and its
         targets (b, n_L) to the outputs from before the update.
@@ -249,7 +250,7 @@ def _unit(network: Network) -> float:
 
 
 def _whole_sweep(network: Network, sweep: Sweep, *batch: Tensor) -> Tensor:
-    """A sweep that leaves the weights as they were if it ends half-way, by Ctrl-C or an error."""
+    """A sweep that gives the network its weight tensors back if it ends half-way, by Ctrl-C or an error."""
     before = list(network.weights)
     try:
         return sweep(*batch)

@@ -6,6 +6,7 @@ and no derivative of f anywhere.  docs/relaxed.md explains each part and what is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +38,16 @@ LEAST = 0.01  # size of the outputs that steps are at least relative to
 ENOUGH = 64  # samples from which on a batch without a plan takes the whole step
 FOLLOW = 0.02  # least weight of the newest weights in the average where there is no end, so that it follows changes
 # Of a sweep: what is not stored with a training, since the same data and settings make the same again.
-FIXED = ("settings", "network", "plan", "background", "average_lent", "fast_lent", "spare")
+FIXED = ("settings", "network", "plan", "background", "average_lent", "working_lent")
 CHECK = 4  # updates between two looks at the running losses and errors
 
 
 class RelaxedSweep:
-    """One update of all weights from a batch, and the average of the weights so far."""
+    """One update of all weights from a batch, and the average of the weights so far.
+
+    The network's weights are those that a batch goes through: fast ones, where whole steps lead, or their mean with
+    the average.  The fast ones follow from these two, and are not kept.
+    """
 
     def __init__(self, settings: Relaxed, network: Network, plan: Plan, background: Tensor | None = None) -> None:
         self.settings, self.network, self.plan = settings, network, plan
@@ -55,12 +60,11 @@ class RelaxedSweep:
         self.noise = auto_noise(network.inputs) if settings.noise == "auto" else float(settings.noise)
         self.dropout = auto_dropout(network, plan) if settings.dropout == "auto" else float(settings.dropout)
         self.inverses = [DampedInverse(settings.damping, network.intercept, self.momentum) for _ in network.weights]
-        # What a training that goes astray goes back to: fast weights enter once a batch has gone well through them.
+        # What a training that goes astray goes back to: new weights enter once a batch has gone well through them.
         self.average = [W.clone() for W in network.weights]
-        self.follow = 0.0  # weight with which the fast ones will enter; 0: they have
-        self.spare: list[Tensor] = []  # memory of the last fast weights, for the next steps
-        # Whether others may hold the tensors, which are then not written into.  The first fast ones are the caller's.
-        self.average_lent, self.fast_lent = False, True
+        self.follow = 0.0  # weight with which the working ones will enter; 0: they have
+        # Whether others may hold the tensors, which are then not written into.
+        self.average_lent, self.working_lent = False, plan.trained
         self.updates = self.taken_back = 0
         self.watch = Watch()
         self.masks = Masks(plan.seed)
@@ -68,9 +72,8 @@ class RelaxedSweep:
 
     def fork(self) -> RelaxedSweep:
         """A copy that goes its own way; tensors are shared, since none that is lent is ever written into."""
-        self.average_lent = self.fast_lent = True
+        self.average_lent = self.working_lent = True
         other = copy(self)
-        other.spare = []
         other.network, other.average = self.network.with_weights(self.network.weights), list(self.average)
         other.inverses, other.watch = [inverse.fork() for inverse in self.inverses], copy(self.watch)
         other.adversary = copy(self.adversary)
@@ -79,9 +82,9 @@ class RelaxedSweep:
 
     def state(self) -> State:
         """All that calls change: weights, averages, Gram matrices, counts, random numbers."""
-        self.average_lent = self.fast_lent = True
+        self.average_lent = self.working_lent = True
         own = {name: value for name, value in vars(self).items() if name not in FIXED}
-        own |= {"fast": list(self.network.weights), "average": list(self.average), "watch": dict(vars(self.watch))}
+        own |= {"working": list(self.network.weights), "average": list(self.average), "watch": dict(vars(self.watch))}
         own["adversary"] = dict(vars(self.adversary))
         own["inverses"] = [dict(vars(inverse.fork())) for inverse in self.inverses]
         own["masks"] = self.masks.generator.get_state()
@@ -90,13 +93,13 @@ class RelaxedSweep:
     def restore(self, state: State) -> None:
         """Go on from a :meth:`state`."""
         state = dict(state)
-        self.network.weights[:] = state.pop("fast")
+        self.network.weights[:] = state.pop("working")
         vars(self.watch).update(state.pop("watch"))
         vars(self.adversary).update(state.pop("adversary"))
         for inverse, stored in zip(self.inverses, state.pop("inverses"), strict=True):
             vars(inverse).update(stored, velocity=[mean.clone() for mean in stored["velocity"]])
         self.masks.generator.set_state(state.pop("masks"))
-        vars(self).update(state, average=list(state["average"]), average_lent=True, fast_lent=True)
+        vars(self).update(state, average=list(state["average"]), average_lent=True, working_lent=True)
 
     def weights(self) -> list[Tensor]:
         """The average, which goes on in the same list."""
@@ -128,10 +131,7 @@ class RelaxedSweep:
         Tensor of shape (b, n_L)
             Outputs from before the update, of the masked inputs.
         """
-        network = self.network
-        steps = self.spare or [torch.empty_like(each) for each in network.weights]
-        W = self._working(steps)
-        scales: list[Tensor] = []
+        network, W = self.network, self.network.weights
         drawn = self.masks.generator.get_state()
         Z, A, kept = self._forward(X, W)
         outputs, Y = A[-1], network.scaled_targets(Y)
@@ -140,7 +140,7 @@ class RelaxedSweep:
             del Z, A, kept  # their memory is needed
             self.masks.generator.set_state(drawn)  # the same masks, each time
             if self._astray(loss, X, Y, sample_weight):
-                self._take_back(steps)
+                self._take_back()
                 return network.original_outputs(outputs)
             self.watch = Watch()  # for what the data are now
             self.masks.generator.set_state(drawn)
@@ -158,23 +158,15 @@ class RelaxedSweep:
         if self.updates % CHECK == 0:
             self.watch.note(loss)
             self.adversary.decide()
-        sizes = [mean_length(each, sample_weight) for each in A]
-        for layer in reversed(range(len(W))):
+        parts = [each.parts(Z[layer].shape[1], A[layer].shape[1]) for layer, each in enumerate(self.inverses)]
+        sizes = [[mean_length(each[:, part], sample_weight) for part in of] for each, of in zip(A, parts, strict=True)]
+        for layer in reversed(range(len(W))):  # a target is made with weights from before the update
             below = self._below(layer, E, Z[layer], A, W[layer], kept[layer]) if layer else E
-            scales.insert(0, self._step(layer, Z[layer], E, W[layer], sizes[layer], sample_weight, steps[layer]))
+            self._step(layer, Z[layer], E, sizes[layer], sample_weight)
             del Z[layer], A[layer]
             E = below
-        self._update(steps, scales)
+        self._finish()
         return network.original_outputs(outputs)
-
-    def _working(self, memory: list[Tensor]) -> list[Tensor]:
-        """Weights that a batch goes through: the fast ones, or their mean with the average, in `memory`."""
-        if not self.anchor:
-            return self.network.weights
-        for new, mean, out in zip(self.network.weights, self.average, memory, strict=True):
-            mean = torch.lerp(mean, new, self.follow, out=out) if self.follow else mean
-            torch.lerp(new, mean, self.anchor, out=out)
-        return memory
 
     def _forward(
         self, X: Tensor, weights: list[Tensor], shift: Tensor | None = None
@@ -226,70 +218,84 @@ class RelaxedSweep:
             return mask * X
         return torch.addcmul(self.background, mask, X - self.background)
 
-    def _step(
-        self, layer: int, Z: Tensor, E: Tensor, W: Tensor, size: Tensor, sample_weight: Tensor | None, out: Tensor
-    ) -> Tensor:
-        """Damped least-squares step D on E, into `out`, be it the memory of the weights W that E is for.
+    def _step(self, layer: int, Z: Tensor, E: Tensor, sizes: Sequence[Tensor], sample_weight: Tensor | None) -> None:
+        """Move a layer's weights by damped least-squares steps D on E, so that Z D is a share delta of the size of A.
 
-        Returns the factor that makes Z D a share delta of the `size` of A.
+        Sizes are those of the parts of A that steps are made for at a time.
         """
+        old = self.network.weights[layer]
+        new = self.network.weights[layer] = old.clone() if self.working_lent else old
         penalty = self.plan.alpha / self.plan.n_samples * self.tau if self.plan.alpha else 0.0
-        pull, l1 = None, self.plan.l1_ratio
-        if penalty:
-            pull = -penalty * ((1 - l1) * W + l1 * W.sign())
+        l1 = self.plan.l1_ratio
+
+        def pull(part: slice) -> Tensor:
+            W = old[: Z.shape[1], part]
+            return -penalty * ((1 - l1) * W + l1 * W.sign())
+
         spare = layer > 0 or self.noise > 0 or self.network.inputs is not None  # else Z is the caller's X
-        _, moved = self.inverses[layer].solve(Z, E, self.updates, pull, penalty * (1 - l1), sample_weight, out, spare)
-        if layer == len(self.average) - 1:  # outputs of constant inputs start at 0
-            size = size.clamp(min=LEAST * E.shape[1] ** 0.5)
-        if self.plan.n_updates is None:  # no end: calls with a few samples each say little each
-            n = len(Z) if sample_weight is None else float(sample_weight.sum())
-            share = min(1.0, (n / ENOUGH) ** 0.5)
-        else:
-            share = max(0.0, 1 - self.updates / self.plan.n_updates)
-        return (share * self.delta * size / moved).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        steps = self.inverses[layer].steps(
+            Z, E, self.updates, pull if penalty else None, penalty * (1 - l1), sample_weight, spare
+        )
+        share = self._share(len(Z), sample_weight) * min(self.delta, STEADY)  # the rest is for the average to bring
+        for (part, D, moved), size in zip(steps, sizes, strict=True):
+            if layer == len(self.average) - 1:  # outputs of constant inputs start at 0
+                size = size.clamp(min=LEAST * D.shape[1] ** 0.5)
+            new[:, part].addcmul_(D, (share * size / moved).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
+        if self.anchor:
+            new.lerp_(self.average[layer], -self.anchor * self._newest / (1 - self.anchor))
 
-    def _update(self, steps: list[Tensor], scales: list[Tensor]) -> None:
-        """Move the fast weights by whole steps, into whose memory they go; all layers or none."""
-        for step, scale, old in zip(steps, scales, self.network.weights, strict=True):
-            torch.addcmul(old, step, scale, out=step)
-        # Finite sums of squares bound the weights and all means of them.
-        if not torch.stack([inner_product(new, new) for new in steps]).isfinite().all():
-            self._take_back(steps)
-            return
+    def _share(self, n: int, sample_weight: Tensor | None) -> float:
+        """Of delta, in this update of n samples."""
+        if self.plan.n_updates is not None:
+            return max(0.0, 1 - self.updates / self.plan.n_updates)
+        total = n if sample_weight is None else float(sample_weight.sum())
+        return min(1.0, (total / ENOUGH) ** 0.5)  # no end: calls with a few samples each say little each
+
+    @property
+    def _newest(self) -> float:
+        """Weight of the newest fast weights in the average (schedule-free averaging: Defazio et al., 2024)."""
         a = self.settings.averaging
-        self.follow = (a + 1) / (self.updates + a + 1)
-        if self.plan.n_updates is None:
-            self.follow = max(self.follow, FOLLOW)
-        self._replace_fast(steps)
+        newest = (a + 1) / (self.updates + a + 1)
+        return newest if self.plan.n_updates is not None else max(newest, FOLLOW)
 
-    def _replace_fast(self, new: list[Tensor]) -> None:
-        old = list(self.network.weights)
-        self.network.weights[:] = new
-        self.spare = [] if self.fast_lent else old
-        self.fast_lent = False
+    def _finish(self) -> None:
+        """End the update, or take it back: all layers or none."""
+        self.working_lent = False
+        # Finite sums of squares bound the weights and all means of them.
+        if not torch.stack([inner_product(W, W) for W in self.network.weights]).isfinite().all():
+            self._take_back()
+            return
+        # x + c (z - x), for the average x and the fast z that are meant by y = (1 - a) z + a (x + c (z - x)).
+        anchor, c = self.anchor, self._newest
+        self.follow = c / (1 - anchor + anchor * c)
         self.updates += 1
 
     def _enter(self) -> None:
-        """Let the fast weights into the average (schedule-free averaging: Defazio et al., 2024).
+        """Let the newest weights into the average.
 
-        Their weight is (a + 1) / (t + a + 1).  All layers or none: the average, which is moved in place, is moved in
-        one call, in which there is no Ctrl-C.
+        All layers or none: the average, which is moved in place, is moved in one call, in which there is no Ctrl-C.
         """
         if not self.follow:
             return
-        fast, follow = self.network.weights, self.follow
+        newest, follow = self.network.weights, self.follow
         if self.average_lent:
-            self.average[:] = [torch.lerp(old, new, follow) for old, new in zip(self.average, fast, strict=True)]
+            self.average[:] = [torch.lerp(old, new, follow) for old, new in zip(self.average, newest, strict=True)]
             self.average_lent = False
         else:
-            torch._foreach_lerp_(self.average, fast, follow)
+            torch._foreach_lerp_(self.average, newest, follow)
         self.follow = 0.0
 
-    def _take_back(self, memory: list[Tensor]) -> None:
+    def _take_back(self) -> None:
         """Go back to the average, and on with half the step."""
         self.delta /= 2
         self.follow = 0.0  # those that went astray never enter
-        self._replace_fast([out.copy_(mean) for out, mean in zip(memory, self.average, strict=True)])
+        for layer, mean in enumerate(self.average):
+            if self.working_lent:
+                self.network.weights[layer] = mean.clone()
+            else:
+                self.network.weights[layer].copy_(mean)
+        self.working_lent = False
+        self.updates += 1
         self.taken_back += 1
         self.watch = Watch()  # the next batch goes through the average: it is to learn from it, whatever its loss
         for inverse in self.inverses:

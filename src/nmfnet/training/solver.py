@@ -32,7 +32,7 @@ class Plan:
     seed : int
         Of the solver's own random numbers.
     trained : bool
-        Whether the network has been trained before.
+        Whether the network has been trained before.  Its weights may then be those of others, too, and are left alone.
     sample_weight : Tensor of shape (n,), optional
         Of all samples; positive.
     """
@@ -51,7 +51,10 @@ class Sweep(Protocol):
     """An update of all weights of the network from a batch."""
 
     def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        """Replace the network's weight tensors, and return the outputs from before."""
+        """Move the network's weights, and return the outputs from before.
+
+        If it ends half-way, by Ctrl-C or an error, :meth:`weights` are as they were.
+        """
 
     network: Network
 
