@@ -14,6 +14,7 @@ from scipy import sparse
 import nmfnet
 from nmfnet import NMFNetClassifier, NMFNetRegressor, Pinv, Relaxed
 from nmfnet.damped_inverse import DampedInverse
+from nmfnet.estimators.data import checked_data
 from nmfnet.linalg import affine
 from nmfnet.scaling import input_scaling
 from nmfnet.sparse import SparseRows
@@ -40,6 +41,23 @@ def test_read_only_memory_maps(Estimator, small, tmp_path, recwarn):
     np.testing.assert_array_equal(model.predict(mapped), expected.predict(mapped))
     np.testing.assert_array_equal(mapped, X.astype(np.float32))
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("solver", ["relaxed", "pinv"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_real_targets_are_neither_copied_nor_written_into(solver, dtype, backwards, small):
+    X = small[0].astype(dtype)
+    Y = np.ascontiguousarray(X[:, 1:4] * [1, 20, 300] + 5, dtype=dtype)
+    Y = Y[::-1] if backwards else Y
+    before = Y.copy()
+    Y.flags.writeable = False
+    model = NMFNetRegressor((4,), solver=solver, batch_size=len(X), random_state=0)
+    assert np.shares_memory(checked_data(model, X, Y, None).Y, Y)
+    model.fit(X, Y).partial_fit(X, Y)
+    np.testing.assert_array_equal(Y, before)
+    expected = NMFNetRegressor((4,), solver=solver, batch_size=len(X), random_state=0).fit(X, before)
+    np.testing.assert_array_equal(model.predict(X), expected.partial_fit(X, before).predict(X))
 
 
 @pytest.mark.parametrize("order", [np.asfortranarray, lambda X: X[::-1, ::-1][::-1, ::-1], lambda X: X[:, ::-1]])

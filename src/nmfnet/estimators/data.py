@@ -63,7 +63,7 @@ def checked_data(
             raise ValueError(f"sample_weight{suffix} must have a weight that is not zero.")
         if len(kept) < len(weight):
             X, y, weight = Data(X, y, weight).rows(kept)
-    return Data(X, estimator._encode(y, reset, **encoding).astype(dtype), weight)
+    return Data(X, estimator._encode(y, reset, **encoding).astype(dtype, copy=False), weight)
 
 
 def checked_weights(sample_weight: Any, n: int, name: str) -> Array | None:
