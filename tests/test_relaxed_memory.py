@@ -186,6 +186,12 @@ def test_a_large_loss_is_that_of_the_steps_if_either_the_average_or_no_outputs_h
     assert not sweep._astray(0.2, X, Y, None)
     assert sweep._astray(10.0, X, 0 * Y, None)  # the other way round
     assert not sweep._astray(0.2, X, 0 * Y, None)
+    assert sweep.worst == 1.0
+    nothing = float(Y.square().sum(1).mean()) / 2
+    sweep.average[-1][-1] += 1e6  # far from both
+    assert sweep._astray(7 * nothing, X, Y, None) and sweep.worst == pytest.approx(7)
+    assert not sweep._astray(13 * nothing, X, Y, None)  # no news
+    assert sweep._astray(15 * nothing, X, Y, None)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.2])

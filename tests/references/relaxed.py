@@ -53,6 +53,7 @@ class State:
     first: float | None = None
     mean: float = 0.0
     lowest: float = 0.0
+    worst: float = 1.0  # loss over that of no outputs, where the average had gone astray as well
 
     @property
     def average(self) -> list[Array]:
@@ -153,8 +154,11 @@ def update(problem: Problem, state: State, X: Array, Y: Array) -> State:
         state = replace(state, first=now, mean=now, lowest=now)
     if not now <= limit(state, state.lowest):
         before = loss(problem.output, forward(problem, state.proven, X)[1][last], Y)
-        if not now <= limit(state, min(before, loss(problem.output, 0 * Y, Y))):
+        if not now <= limit(state, before):
             return take_back(state)
+        nothing = loss(problem.output, 0 * Y, Y)
+        if not now <= limit(state, state.worst * nothing):
+            return take_back(replace(state, worst=now / nothing))
         state = replace(state, first=None)
     if state.updates % LOOK == 0 and state.first is not None:
         mean = 0.75 * state.mean + 0.25 * now

@@ -66,6 +66,7 @@ class RelaxedSweep:
         # Whether others may hold the tensors, which are then not written into.
         self.average_lent, self.working_lent = False, plan.trained
         self.updates = self.taken_back = 0
+        self.worst = 1.0  # loss over that of no outputs at all, where the average had gone astray as well
         self.watch = Watch()
         self.masks = Masks(plan.seed)
         self.adversary = Adversary(settings.adversarial, network, plan)
@@ -203,11 +204,17 @@ class RelaxedSweep:
     def _astray(self, loss: float, X: Tensor, Y: Tensor, sample_weight: Tensor | None) -> bool:
         """Whether a batch's loss is so large because of the steps, not of the batch.
 
-        Then it is far above that of the average or, should this have gone astray as well, of no outputs at all.
+        Then it is far above that of the average or, should this have gone astray as well, of no outputs at all.  But
+        samples far from all others may have such a loss for long: the second counts again only where it is far worse
+        than before, or steps would be halved with every look at them.
         """
-        average = self._loss(self._forward(X, self.average)[1][-1], Y, sample_weight)
+        if not loss <= self.watch.limit(self._loss(self._forward(X, self.average)[1][-1], Y, sample_weight)):
+            return True
         nothing = self._loss(torch.zeros_like(Y), Y, sample_weight)
-        return not loss <= self.watch.limit(min(average, nothing))
+        if loss <= self.watch.limit(self.worst * nothing):
+            return False
+        self.worst = loss / nothing if nothing else self.worst
+        return True
 
     def _masked(self, X: Any) -> Any:
         """Inputs (b, n_0), some of them set back to the background."""
