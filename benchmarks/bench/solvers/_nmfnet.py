@@ -14,8 +14,8 @@ from ..problem import Problem, Settings, Solver, Task
 # Bump when a run would come out differently: of labels, and of real targets.
 VERSIONS = {"relaxed": ("2", "3"), "pinv": ("2", "2")}
 # Since then inputs are moved where classes are easy to tell apart (MNIST, 3), a few hundred updates take longer
-# steps (digits, 4, and batches of 6000), and large losses are told from steps gone astray (tables): only these come out
-# differently.
+# steps (digits, 4, and batches of 6000), and large losses are told from steps gone astray (tables): only these come
+# out differently.
 TABLES = "5"
 MOVED = dict.fromkeys(("mnist", "mnist-wide", "mnist-long", "mnist-deep"), "3")
 LATER = {
