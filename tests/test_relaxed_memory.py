@@ -176,6 +176,18 @@ def test_weights_through_which_a_batch_went_badly_never_enter_the_average():
         assert all(torch.equal(ours, known) for ours, known in zip(weights, before, strict=True))
 
 
+@pytest.mark.parametrize("way", HANDED_OUT)
+def test_going_back_leaves_what_was_handed_out(way):
+    sweep = sweep_with()
+    for X, Y in batches(5):
+        sweep(X, Y)
+    now = HANDED_OUT[way](sweep)
+    then = copy.deepcopy(now)
+    sweep._take_back()
+    assert all(torch.equal(a, b) for a, b in zip(now, then, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(sweep.network.weights, sweep.average, strict=True))
+
+
 def test_a_large_loss_is_that_of_the_steps_if_either_the_average_or_no_outputs_have_less():
     sweep = sweep_with()
     sweep.dropout, sweep.watch.first = 0.0, 1.0
@@ -272,15 +284,18 @@ def test_a_gram_matrix_is_left_alone_by_its_factor():
 
 
 def test_gram_matrices_that_nobody_holds_are_written_into():
-    ours, lending, places = DampedInverse(1.0, True), DampedInverse(1.0, True), set()
-    for update in range(8):
+    ours, lending, places = DampedInverse(1.0, True), DampedInverse(1.0, True), []
+    for update in range(8):  # of which every other one makes new ones
         Z = torch.randn(30, 5, generator=torch.Generator().manual_seed(update), dtype=torch.float64)
+        if update == 4:
+            fork = ours.fork()
         D, moved = solved(ours, Z, Z[:, :2], update)
         lending.fork()
         other, length = solved(lending, Z, Z[:, :2], update)
         assert torch.equal(D, other) and torch.equal(moved, length)
-        places |= {ours.gram.data_ptr(), ours.inverse.data_ptr()}
-    assert len(places) == 2
+        places.append({ours.gram.data_ptr(), ours.inverse.data_ptr()})
+    assert places[0] == places[3] == {fork.gram.data_ptr(), fork.inverse.data_ptr()}
+    assert places[4] == places[7] and not places[4] & places[3]
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
