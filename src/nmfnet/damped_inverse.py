@@ -52,7 +52,7 @@ class DampedInverse:
         self.gram: Tensor | None = None
         self.inverse: Tensor | None = None
         self.ridge: Tensor | None = None
-        self.lent = False  # whether others may hold these two, which are then not written into
+        self.lent = False  # whether others may hold gram and inverse, which are then not written into
         self.stiffness = 0.0
         self.size = 0.0  # root mean square of the inputs at the last factorization
 
@@ -213,8 +213,10 @@ class DampedInverse:
         size = G.diagonal().mean()
         if centre is not None:
             G.addr_(centre, centre, alpha=-1)
-        if spare is None or self.gram is None:
-            self.gram, spare = G if self.gram is None else G.lerp_(self.gram, self.memory), None
+        if self.gram is None:
+            self.gram, spare = G, None
+        elif spare is None:
+            self.gram = G.lerp_(self.gram, self.memory)
         else:
             torch.lerp(G, self.gram, self.memory, out=self.gram)
         self.lent = False
@@ -239,7 +241,6 @@ class DampedInverse:
         size = K.diagonal().sum() / n
         self.ridge = self._ridge(size, size)
         L = self._cholesky(K)
-        del K
 
         def solve(part: slice, D: Tensor, pull: Tensor | None, mean: Tensor | None, fresh: bool) -> Tensor:
             assert self.ridge is not None

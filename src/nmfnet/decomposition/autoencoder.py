@@ -182,7 +182,7 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
             batch_size=size, max_iter=int(self.max_iter), tol=0.0,
             n_iter_no_change=int(self.max_iter), alpha=0.0, l1_ratio=0.0,
             error=lambda outputs, targets: (outputs - targets).square().mean(1), callbacks=[], validation=None,
-            trained=True,
+            trained=True,  # layer by layer, to weights that may be kept
         )  # fmt: skip
         progress = Progress()
         with contextlib.suppress(DivergenceError):  # the layer-wise weights are kept then

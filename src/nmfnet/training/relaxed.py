@@ -296,11 +296,8 @@ class RelaxedSweep:
         """Go back to the average, and on with half the step."""
         self.delta /= 2
         self.follow = 0.0  # those that went astray never enter
-        for layer, mean in enumerate(self.average):
-            if self.working_lent:
-                self.network.weights[layer] = mean.clone()
-            else:
-                self.network.weights[layer].copy_(mean)
+        pairs, lent = zip(self.network.weights, self.average, strict=True), self.working_lent
+        self.network.weights[:] = [mean.clone() if lent else W.copy_(mean) for W, mean in pairs]
         self.working_lent = False
         self.updates += 1
         self.taken_back += 1
