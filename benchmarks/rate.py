@@ -21,12 +21,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import nmfnet
-from nmfnet.activations import get_activation
-from nmfnet.network import Network, he_weights
-from nmfnet.sparse import picked
-from nmfnet.training import Pinv, Relaxed
+from nmfnet.layers.activations import get_activation
+from nmfnet.linalg.sparse import picked
+from nmfnet.network import Network
+from nmfnet.network.initialization import he_weights
+from nmfnet.solvers import Pinv, Relaxed
+from nmfnet.solvers.base import Plan
 from nmfnet.training.loop import shuffled
-from nmfnet.training.solver import Plan
 
 OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "rate.md"
 aten = torch.ops.aten

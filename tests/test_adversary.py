@@ -10,13 +10,14 @@ from sklearn.datasets import make_blobs, make_classification
 from sklearn.preprocessing import StandardScaler
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor, Relaxed
-from nmfnet.activations import get_activation
-from nmfnet.network import Network, he_weights
-from nmfnet.outputs import Output
-from nmfnet.scaling import input_scaling
-from nmfnet.training.adversary import FRESH, REACH, Adversary
-from nmfnet.training.relaxed import RelaxedSweep
-from nmfnet.training.solver import Plan
+from nmfnet.data.scaling import input_scaling
+from nmfnet.layers.activations import get_activation
+from nmfnet.network import Network
+from nmfnet.network.initialization import he_weights
+from nmfnet.network.outputs import Output
+from nmfnet.solvers.base import Plan
+from nmfnet.solvers.relaxed.adversary import FRESH, REACH, Adversary
+from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
 CLASSES = Output("softmax", 0.2)
 

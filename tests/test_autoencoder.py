@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from nmfnet import NMFAutoencoder, NMFPretraining, Pinv
-from nmfnet.activations import ACTIVATIONS
-from nmfnet.decomposition import autoencoder
 from nmfnet.errors import DivergenceError
+from nmfnet.layers.activations import ACTIVATIONS
+from nmfnet.transformers import autoencoder
 
 FAST = NMFPretraining(n_ae=5)
 

@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from nmfnet.activations import get_activation
-from nmfnet.network import Network, he_weights
-from nmfnet.outputs import Output
-from nmfnet.scaling import Scaling
-from nmfnet.training import Relaxed
-from nmfnet.training.automatic import (
+from nmfnet.data.scaling import Scaling
+from nmfnet.layers.activations import get_activation
+from nmfnet.network import Network
+from nmfnet.network.initialization import he_weights
+from nmfnet.network.outputs import Output
+from nmfnet.solvers import Relaxed
+from nmfnet.solvers.base import Plan
+from nmfnet.solvers.relaxed.defaults import (
     LARGEST,
     STEADY,
     UNPLANNED,
@@ -19,8 +21,7 @@ from nmfnet.training.automatic import (
     auto_noise,
     auto_tau,
 )
-from nmfnet.training.relaxed import RelaxedSweep
-from nmfnet.training.solver import Plan
+from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
 
 def network_of(sizes, output="softmax", inputs=None):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from nmfnet.damped_inverse import DampedInverse
 from nmfnet.errors import DivergenceError
+from nmfnet.linalg.damped_inverse import DampedInverse
 from solving import solved
 
 both_biases = pytest.mark.parametrize("bias", [False, True])

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 from nmfnet import NMF, NonlinearSemiNMF, SemiNMF
-from nmfnet.activations import ACTIVATIONS
 from nmfnet.factorization.acceleration import alternate
 from nmfnet.factorization.coordinate_descent import CoordinateDescent, Tiles, prepare
 from nmfnet.factorization.data import DenseData, SparseData
+from nmfnet.factorization.initialization import leading_vectors, nndsvd
 from nmfnet.factorization.kullback_leibler import KullbackLeibler
 from nmfnet.factorization.passes import LeastSquares, Penalties
-from nmfnet.factorization.starts import leading_vectors, nndsvd
 from nmfnet.factorization.surrogate import Surrogate
+from nmfnet.layers.activations import ACTIVATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 CPU = torch.device("cpu")

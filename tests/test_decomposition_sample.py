@@ -7,7 +7,7 @@ import torch
 from sklearn.decomposition import NMF as TheirNMF
 
 from nmfnet import NMF, NonlinearSemiNMF, SemiNMF
-from nmfnet.decomposition.sample import Stalled, sample_rows
+from nmfnet.transformers.subsampled_start import Stalled, sample_rows
 
 ROWS, COLUMNS, RANK = 17_000, 12, 3
 

@@ -12,8 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv
-from nmfnet.activations import ACTIVATIONS
 from nmfnet.estimators.classifier import project_onto_simplex
+from nmfnet.layers.activations import ACTIVATIONS
 
 ESTIMATORS = [NMFNetClassifier, NMFNetRegressor]
 both = pytest.mark.parametrize("Estimator", ESTIMATORS)

@@ -8,10 +8,10 @@ import scipy.sparse
 import torch
 
 from nmfnet import NMF
-from nmfnet.decomposition.exchange import exchanges, is_large_sparse, most_useful, residual_parts
 from nmfnet.factorization.acceleration import alternate
 from nmfnet.factorization.data import DenseData, SparseData
 from nmfnet.factorization.passes import LeastSquares, Penalties
+from nmfnet.transformers.component_replacement import exchanges, is_large_sparse, most_useful, residual_parts
 
 CPU = torch.device("cpu")
 
@@ -71,7 +71,9 @@ def test_an_exchange_that_does_not_pay_is_taken_back(monkeypatch):
     problem = partial(LeastSquares, data, penalties=Penalties(0, 0, 0, 0))
     Z, H = block_factors(6, 100, 90, range(6))
     alone = alternate(problem(6), Z.clone(), H.clone(), 5, 0.0)
-    monkeypatch.setattr("nmfnet.decomposition.exchange.most_useful", lambda Z, H, k: [0] * k)  # copies of one topic
+    monkeypatch.setattr(
+        "nmfnet.transformers.component_replacement.most_useful", lambda Z, H, k: [0] * k
+    )  # copies of one topic
     found = exchanges(problem, data, (Z, H), 5)
     torch.testing.assert_close(found, (alone.Z, alone.H))
 

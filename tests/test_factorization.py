@@ -9,8 +9,8 @@ from sklearn.decomposition import NMF
 from sklearn.linear_model import ElasticNet, Ridge
 
 from nmfnet import nmf, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
-from nmfnet.activations import ACTIVATIONS, get_activation
 from nmfnet.factorization import nmf_update, semi_nmf_z_step
+from nmfnet.layers.activations import ACTIVATIONS, get_activation
 from nmfnet.linalg import affine, truncated_svd, with_ones
 from samples import randoms
 

@@ -10,8 +10,8 @@ from sklearn.linear_model import LinearRegression
 from torch import nn
 
 from nmfnet import Callback, DivergenceError, Pinv, Relaxed, fit_module
-from nmfnet.export.fitting import _checked, _network
 from nmfnet.export.sequential import layers_of
+from nmfnet.torch_training import _checked, _network
 
 
 def mlp(*sizes, bias=True, dropout=0.0, seed=0):

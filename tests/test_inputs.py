@@ -13,11 +13,11 @@ from scipy import sparse
 
 import nmfnet
 from nmfnet import NMFNetClassifier, NMFNetRegressor, Pinv, Relaxed
-from nmfnet.damped_inverse import DampedInverse
+from nmfnet.data.scaling import input_scaling
 from nmfnet.estimators.data import checked_data
 from nmfnet.linalg import affine
-from nmfnet.scaling import input_scaling
-from nmfnet.sparse import SparseRows
+from nmfnet.linalg.damped_inverse import DampedInverse
+from nmfnet.linalg.sparse import SparseRows
 
 ESTIMATORS = [NMFNetClassifier, NMFNetRegressor]
 both = pytest.mark.parametrize("Estimator", ESTIMATORS)
@@ -165,7 +165,7 @@ def test_sparse_inputs_are_never_dense(monkeypatch):
 
 @pytest.mark.parametrize("weight", [None, [1.0, 2.0, 3.0, 4.0]], ids=str)
 def test_products_of_sparse_rows(weight):
-    from nmfnet.sparse import CentredRows
+    from nmfnet.linalg.sparse import CentredRows
 
     rng = np.random.default_rng(0)
     A = sparse.random_array((4, 6), density=0.5, rng=rng, format="csr")

@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import LabelBinarizer, StandardScaler
 
 from nmfnet import Callback, DivergenceWarning, NMFNetClassifier, NMFNetRegressor, Relaxed
-from nmfnet.activations import ACTIVATIONS
+from nmfnet.layers.activations import ACTIVATIONS
 
 ESTIMATORS = [NMFNetClassifier, NMFNetRegressor]
 both = pytest.mark.parametrize("Estimator", ESTIMATORS)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nmfnet.training.masks import Masks
+from nmfnet.solvers.relaxed.masks import Masks
 
 
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])

@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from nmfnet import NMF, SemiNMF
 from nmfnet.factorization.data import DenseData
-from nmfnet.factorization.starts import starting_factors
+from nmfnet.factorization.initialization import starting_factors
 from test_decomposition import planted
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

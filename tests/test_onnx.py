@@ -5,7 +5,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from nmfnet import NMF, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, NMFPretraining, NonlinearSemiNMF, SemiNMF
-from nmfnet.activations import ACTIVATIONS
+from nmfnet.layers.activations import ACTIVATIONS
 
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")

@@ -11,8 +11,8 @@ from sklearn.metrics import log_loss
 from sklearn.utils.fixes import parse_version
 
 from nmfnet import NMFNetClassifier
-from nmfnet.outputs import OUTPUTS, Output
-from nmfnet.training import Relaxed
+from nmfnet.network.outputs import OUTPUTS, Output
+from nmfnet.solvers import Relaxed
 
 all_outputs = pytest.mark.parametrize("name", OUTPUTS)
 

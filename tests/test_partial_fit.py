@@ -10,8 +10,8 @@ import torch
 from sklearn.base import clone
 
 from nmfnet import DivergenceError, NMFNetClassifier, NMFNetRegressor
-from nmfnet.training import Relaxed
-from nmfnet.training.relaxed import RelaxedSweep
+from nmfnet.solvers import Relaxed
+from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
 
 @pytest.fixture

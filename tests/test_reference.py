@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from nmfnet import NMFPretraining, Pinv, nmf, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
-from nmfnet.activations import get_activation
 from nmfnet.factorization import nmf_update, nonlinear_z_step, semi_nmf_z_step
+from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
-from nmfnet.training.solver import Plan
+from nmfnet.solvers.base import Plan
 from references import paper
 
 EPS = np.finfo(np.float64).tiny

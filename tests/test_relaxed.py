@@ -11,14 +11,15 @@ from sklearn.linear_model import LinearRegression, Ridge
 from torch.nn import functional
 
 from nmfnet import NMFNetRegressor
-from nmfnet.activations import get_activation
-from nmfnet.network import Network, he_weights
-from nmfnet.outputs import Output
-from nmfnet.scaling import input_scaling, target_scaling
-from nmfnet.training import Relaxed
-from nmfnet.training.relaxed import RelaxedSweep
-from nmfnet.training.solver import Plan
-from nmfnet.training.watch import Watch
+from nmfnet.data.scaling import input_scaling, target_scaling
+from nmfnet.layers.activations import get_activation
+from nmfnet.network import Network
+from nmfnet.network.initialization import he_weights
+from nmfnet.network.outputs import Output
+from nmfnet.solvers import Relaxed
+from nmfnet.solvers.base import Plan
+from nmfnet.solvers.relaxed.safeguard import Watch
+from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 from references import relaxed as reference
 
 both_biases = pytest.mark.parametrize("bias", [False, True])

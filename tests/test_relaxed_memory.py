@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from nmfnet import linalg
-from nmfnet.activations import ACTIVATIONS
-from nmfnet.damped_inverse import DampedInverse
+from nmfnet.layers.activations import ACTIVATIONS
 from nmfnet.linalg import gram, truncated_svd
-from nmfnet.network import Network, he_weights
-from nmfnet.outputs import Output
-from nmfnet.sparse import picked
-from nmfnet.training import Relaxed
-from nmfnet.training.solver import Plan
+from nmfnet.linalg.damped_inverse import DampedInverse
+from nmfnet.linalg.sparse import picked
+from nmfnet.network import Network
+from nmfnet.network.initialization import he_weights
+from nmfnet.network.outputs import Output
+from nmfnet.solvers import Relaxed
+from nmfnet.solvers.base import Plan
 from solving import solved
 
 

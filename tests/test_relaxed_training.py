@@ -7,8 +7,8 @@ from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 
 from nmfnet import Callback, NMFNetClassifier, NMFNetRegressor
-from nmfnet.activations import ACTIVATIONS
-from nmfnet.training import Relaxed
+from nmfnet.layers.activations import ACTIVATIONS
+from nmfnet.solvers import Relaxed
 
 SHORT = {"hidden_layer_sizes": (30,), "max_iter": 8, "random_state": 0}
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -133,7 +133,7 @@ def test_noise_masks_images_and_spares_tables(digits):
     def noise(X, y):
         return NMFNetClassifier((5,), max_iter=1, random_state=0).fit(X, y).network_.inputs, X
 
-    from nmfnet.training.automatic import auto_noise
+    from nmfnet.solvers.relaxed.defaults import auto_noise
 
     assert auto_noise(noise(*images())[0]) > 0
     assert auto_noise(noise(digits[0], digits[2])[0]) == 0

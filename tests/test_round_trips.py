@@ -23,7 +23,7 @@ from nmfnet import (
     Relaxed,
     SemiNMF,
 )
-from nmfnet.activations import ACTIVATIONS
+from nmfnet.layers.activations import ACTIVATIONS
 
 onnxruntime = pytest.importorskip("onnxruntime")
 

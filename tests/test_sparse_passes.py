@@ -13,9 +13,9 @@ import torch
 import nmfnet
 from nmfnet import NMF
 from nmfnet.factorization.data import SparseData
+from nmfnet.factorization.initialization import orthonormal
 from nmfnet.factorization.passes import LeastSquares, Penalties
 from nmfnet.factorization.sparse_passes import SparseLeastSquares
-from nmfnet.factorization.starts import orthonormal
 
 CPU = torch.device("cpu")
 

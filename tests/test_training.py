@@ -7,11 +7,12 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from nmfnet import Callback, DataError, DivergenceError, DivergenceWarning, NMFNetRegressor, NMFPretraining, Pinv
-from nmfnet.activations import ACTIVATIONS, get_activation
-from nmfnet.network import Network, he_weights
+from nmfnet.layers.activations import ACTIVATIONS, get_activation
+from nmfnet.network import Network
+from nmfnet.network.initialization import he_weights
+from nmfnet.solvers.base import Plan
 from nmfnet.training import Progress, Settings, train
 from nmfnet.training.loop import shuffled
-from nmfnet.training.solver import Plan
 
 
 class FakeSolver:

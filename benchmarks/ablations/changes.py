@@ -11,10 +11,10 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from nmfnet.damped_inverse import DampedInverse
 from nmfnet.linalg import mean_length
+from nmfnet.linalg.damped_inverse import DampedInverse
+from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 from nmfnet.training import relaxed_settings
-from nmfnet.training.relaxed import RelaxedSweep
 
 Change = AbstractContextManager[Any]
 

@@ -4,7 +4,6 @@ They are trained by alternating nonnegative matrix factorizations, layer by laye
 """
 
 from nmfnet import callbacks, datasets, plotting
-from nmfnet.decomposition import NMF, NMFAutoencoder, NonlinearSemiNMF, SemiNMF
 from nmfnet.errors import (
     CheckpointError,
     DataError,
@@ -15,7 +14,6 @@ from nmfnet.errors import (
     VersionWarning,
 )
 from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
-from nmfnet.export import fit_module
 from nmfnet.factorization import (
     Factorization,
     nmf,
@@ -23,8 +21,12 @@ from nmfnet.factorization import (
     nonlinear_semi_nmf,
     semi_nmf,
 )
-from nmfnet.storage import SKOPS_TYPES, Checkpoint, load
-from nmfnet.training import Callback, NMFPretraining, Pinv, Relaxed
+from nmfnet.persistence import SKOPS_TYPES, load
+from nmfnet.solvers import NMFPretraining, Pinv, Relaxed
+from nmfnet.storage.checkpoints import Checkpoint
+from nmfnet.torch_training import fit_module
+from nmfnet.training import Callback
+from nmfnet.transformers import NMF, NMFAutoencoder, NonlinearSemiNMF, SemiNMF
 
 __version__ = "0.1.0"
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import nmfnet
-from nmfnet.training import SOLVERS
+from nmfnet.solvers import SOLVERS
 
 from ..objective import Objective, Predict
 from ..problem import Problem, Settings, Solver, Task

@@ -15,10 +15,10 @@ from rich.console import Console
 
 import nmfnet
 from nmfnet import datasets
-from nmfnet.activations import ACTIVATIONS
 from nmfnet.cli import evaluation, tables, training
 from nmfnet.cli.results import Request
-from nmfnet.training import SOLVERS
+from nmfnet.layers.activations import ACTIVATIONS
+from nmfnet.solvers import SOLVERS
 
 P = ParamSpec("P")
 

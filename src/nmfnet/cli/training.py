@@ -19,7 +19,8 @@ from nmfnet.cli.results import CHECKPOINTS, Request, Run, run_folder, summary, w
 from nmfnet.cli.tables import Score, score
 from nmfnet.datasets import Dataset
 from nmfnet.estimators.base import BaseNMFNet
-from nmfnet.training import PRETRAININGS, SOLVERS, Callback
+from nmfnet.solvers import PRETRAININGS, SOLVERS
+from nmfnet.training import Callback
 
 INTERRUPTED = 130  # exit status, as of a shell
 

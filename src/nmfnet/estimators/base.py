@@ -15,16 +15,17 @@ from sklearn.utils import Tags, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.estimators.codes import HiddenCodesMixin
 from nmfnet.estimators.data import Data, checked_data, split
 from nmfnet.estimators.fitting import fit, partial_fit
+from nmfnet.estimators.html import picture
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.parameters import check_parameters
-from nmfnet.estimators.picture import picture
-from nmfnet.estimators.tasks import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.network import Network
-from nmfnet.outputs import Output
-from nmfnet.training import Callback, EpochRecord, Sweep
+from nmfnet.network.outputs import Output
+from nmfnet.solvers import Sweep
+from nmfnet.training import Callback, EpochRecord
 
 Array = NDArray[Any]
 
@@ -227,7 +228,7 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a safetensors file, see :func:`nmfnet.load`."""
-        from nmfnet.storage import save
+        from nmfnet.persistence import save
 
         save(self, path)
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from nmfnet.activations import Activation, activations_named
-from nmfnet.network import Network, he_weights
-from nmfnet.outputs import Output
-from nmfnet.scaling import target_scaling
-from nmfnet.training import Solver
+from nmfnet.data.scaling import target_scaling
+from nmfnet.layers.activations import Activation, activations_named
+from nmfnet.network import Network
+from nmfnet.network.initialization import he_weights
+from nmfnet.network.outputs import Output
+from nmfnet.solvers import Solver
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet

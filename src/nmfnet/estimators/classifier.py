@@ -18,9 +18,9 @@ from torch import Tensor
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.data import Data
 from nmfnet.estimators.docs import document
+from nmfnet.estimators.export_mixin import PortableClassifier
 from nmfnet.estimators.inputs import like_input
-from nmfnet.estimators.portable import PortableClassifier
-from nmfnet.outputs import Output
+from nmfnet.network.outputs import Output
 from nmfnet.training import Callback
 
 Array = NDArray[Any]

@@ -10,25 +10,14 @@ from scipy.sparse import issparse
 from torch import Tensor
 
 from nmfnet._parameters import resolve
+from nmfnet.data.scaling import target_scaling
 from nmfnet.errors import DivergenceError
 from nmfnet.estimators.building import fitted_network, new_network
 from nmfnet.estimators.data import Data
 from nmfnet.estimators.parameters import batch_size, device_for, generator_for, penalty
 from nmfnet.network import Network
-from nmfnet.scaling import target_scaling
-from nmfnet.training import (
-    PRETRAININGS,
-    SOLVERS,
-    Callback,
-    PrintLog,
-    Progress,
-    Settings,
-    Solver,
-    announced,
-    epoch,
-    planned,
-    train,
-)
+from nmfnet.solvers import PRETRAININGS, SOLVERS, Solver
+from nmfnet.training import Callback, PrintLog, Progress, Settings, announced, epoch, planned, train
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet

@@ -13,8 +13,8 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from nmfnet.linalg import all_finite
+from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network import Network
-from nmfnet.sparse import SparseRows
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet

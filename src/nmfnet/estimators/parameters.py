@@ -12,8 +12,9 @@ import torch
 from sklearn.utils import check_random_state
 
 from nmfnet._parameters import Choice, at_least, between, boolean
-from nmfnet.activations import activations_named
-from nmfnet.training import PRETRAININGS, SOLVERS, Callback
+from nmfnet.layers.activations import activations_named
+from nmfnet.solvers import PRETRAININGS, SOLVERS
+from nmfnet.training import Callback
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
+from nmfnet.estimators.export_mixin import PortableRegressor
 from nmfnet.estimators.inputs import like_input
-from nmfnet.estimators.portable import PortableRegressor
-from nmfnet.outputs import Output
+from nmfnet.network.outputs import Output
 
 Array = NDArray[Any]
 

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nmfnet.outputs import Output
+from nmfnet.network.outputs import Output
 
 Kind = Literal["softmax", "sigmoid", "simplex", "clip"]
 

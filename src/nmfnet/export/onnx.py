@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nmfnet.activations import LEAKY_SLOPE
+from nmfnet.data.scaling import Scaling
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.export.modules import Probabilities
+from nmfnet.layers.activations import LEAKY_SLOPE
 from nmfnet.network import Network
-from nmfnet.scaling import Scaling
 from nmfnet.storage.container import replace
 
 Array = NDArray[Any]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from nmfnet.activations import LEAKY_SLOPE, activations_named
+from nmfnet.data.scaling import Scaling
 from nmfnet.export.modules import Probabilities, Standardize
+from nmfnet.layers.activations import LEAKY_SLOPE, activations_named
 from nmfnet.linalg import all_finite
 from nmfnet.network import Network
-from nmfnet.scaling import Scaling
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,

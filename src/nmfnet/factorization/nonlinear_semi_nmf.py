@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from nmfnet._parameters import at_least, check_settings
-from nmfnet.activations import Activation, get_activation
 from nmfnet.factorization._common import (
     Factorization,
     check_matrix,
@@ -22,6 +21,7 @@ from nmfnet.factorization._common import (
     uniform,
 )
 from nmfnet.factorization.least_squares import nonlinear_least_squares
+from nmfnet.layers.activations import Activation, get_activation
 from nmfnet.linalg import affine, pseudo_inverse
 
 CHECK_EVERY = 10  # iterations between two looks at the objective, as in scikit-learn's NMF

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nmfnet.activations import Activation
 from nmfnet.factorization.coordinate_descent import CoordinateDescent
 from nmfnet.factorization.data import DenseData
 from nmfnet.factorization.passes import LeastSquares, Penalties
+from nmfnet.layers.activations import Activation
 
 
 class Surrogate(LeastSquares):

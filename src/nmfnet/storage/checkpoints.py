@@ -15,9 +15,9 @@ from torch import Tensor
 
 from nmfnet._parameters import at_least, boolean
 from nmfnet.errors import CheckpointError
+from nmfnet.solvers.base import State
 from nmfnet.storage import container
 from nmfnet.training import Callback, Training
-from nmfnet.training.resuming import State
 
 FORMAT_VERSION = 3
 KEY = "nmfnet-checkpoint"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 from nmfnet.network import Network
 
 if TYPE_CHECKING:
-    from nmfnet.training.resuming import Training
+    from nmfnet.training.state import Training
 
 
 class EpochRecord(TypedDict, total=False):

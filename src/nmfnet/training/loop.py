@@ -15,11 +15,11 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from nmfnet.errors import DivergenceError, DivergenceWarning
+from nmfnet.linalg.sparse import picked
 from nmfnet.network import Network
-from nmfnet.sparse import picked
+from nmfnet.solvers.base import Plan, Solver, Sweep
 from nmfnet.training.callbacks import Callback, EpochRecord
-from nmfnet.training.resuming import Position, Training
-from nmfnet.training.solver import Plan, Solver, Sweep
+from nmfnet.training.state import Position, Training
 
 ErrorFunction = Callable[[Tensor, Tensor], Tensor]
 

@@ -1,0 +1,1 @@
+"""What goes into a network: rows, their scaling."""

@@ -1,0 +1,216 @@
+"""The estimators in other forms: PyTorch modules, ONNX files, pickles."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from nmfnet.errors import VersionWarning
+from nmfnet.network import Network
+from nmfnet.network.outputs import LINEAR, Output
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nmfnet.estimators.base import BaseNMFNet
+    from nmfnet.export.modules import Probabilities
+
+Array = NDArray[Any]
+VERSION = "_nmfnet_version"
+UNPICKLED = ("_sweep", "_random_")  # large and not needed: training goes on from the averaged weights
+
+
+class Portable:
+    """What :class:`BaseNMFNet` can be turned into, and made from."""
+
+    network_: Network
+
+    def to_torch(self) -> nn.Sequential:
+        """Return the network as a PyTorch module.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            In evaluation mode, with copies of the weights.  It computes `predict_proba` of a classifier, and `predict`
+            of a regressor with shape (n_samples, n_outputs).  Its first module scales the inputs, where the
+            network does; a classifier's last makes probabilities of outputs, so that ``module[:-1]`` gives the logits
+            to train on.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from nmfnet import NMFNetClassifier
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = NMFNetClassifier((10,), random_state=0).fit(X, y)
+        >>> module = model.to_torch()
+        >>> bool(abs(module(torch.tensor(X)).detach().numpy() - model.predict_proba(X)).max() < 1e-5)
+        True
+        """
+        from sklearn.utils.validation import check_is_fitted
+
+        from nmfnet.export.sequential import to_sequential
+
+        check_is_fitted(self)
+        return to_sequential(self.network_, self._probabilities())
+
+    @classmethod
+    def from_torch(cls, module: nn.Sequential, classes: ArrayLike | None = None, **parameters: Any) -> Self:
+        """Make a fitted estimator of a PyTorch module.
+
+        Parameters
+        ----------
+        module : torch.nn.Sequential
+            Of Linear, activations, Dropout, Flatten; nested ones, too.  Its weights are copied.  A classifier's
+            outputs are the logits of the classes, with or without Softmax or LogSoftmax behind them; Sigmoid
+            stands for several labels a sample.
+        classes : array-like of shape (n_classes,), optional
+            Labels in the order of the outputs; 0, 1, ... if left out.  For classifiers.
+        **parameters
+            Of the estimator, as for training on with `partial_fit`, or with `fit` and ``warm_start=True``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the module has other layers, or `classes` do not fit its outputs.
+        """
+        from nmfnet.export.sequential import layers_of
+
+        layers = layers_of(module)
+        network = layers.network()
+        estimator = cls(
+            tuple(network.sizes[1:-1]), network.activation_names, fit_intercept=network.intercept, **parameters
+        )  # type: ignore[call-arg]
+        order, state = estimator._adopt(network, layers.head, classes)
+        if order is not None:
+            network.weights[-1] = network.weights[-1][:, torch.as_tensor(order)].contiguous()
+        estimator.network_ = network
+        estimator._set_state({"feature_names_in_": None, "history_": [], **state})  # type: ignore[attr-defined]
+        return estimator
+
+    def _adopt(
+        self, network: Network, head: Probabilities | None, classes: ArrayLike | None
+    ) -> tuple[Array | None, dict[str, Any]]:
+        """Give the network its output function; return an order of its outputs, and what the estimator must know."""
+        raise NotImplementedError
+
+    def _probabilities(self) -> Probabilities | None:
+        """Last module of :meth:`to_torch`."""
+        return None
+
+    def to_onnx(self, path: str | os.PathLike[str], method: Literal["predict", "transform"] = "predict") -> None:
+        """Write the model as an ONNX file; needs ``pip install 'nmfnet[onnx]'``.
+
+        The input is `X` of shape (n_samples, n_features) and the dtype of the weights.  The outputs are named as
+        skl2onnx does: `label` and `probabilities` (an array, as with its ``zipmap=False``) of a classifier, `variable`
+        of shape (n_samples, n_outputs) of a regressor.
+
+        Parameters
+        ----------
+        path : path-like
+        method : {"predict", "transform"}, default="predict"
+            What the graph computes: predictions, or the code of the last hidden layer, `variable` of shape
+            (n_samples, hidden_layer_sizes[-1]).
+        """
+        from sklearn.utils.validation import check_is_fitted
+
+        from nmfnet.export import onnx
+
+        check_is_fitted(self)
+        if method not in ("predict", "transform"):
+            raise ValueError(f"method must be 'predict' or 'transform'; got {method!r}.")
+        write = onnx.write if method == "predict" else onnx.write_code
+        write(cast("BaseNMFNet", self), path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Arrays, numbers and text, which pickles of any version and skops hold."""
+        from nmfnet import __version__
+
+        state = dict(cast(dict[str, Any], super().__getstate__()))
+        for name in UNPICKLED:
+            state.pop(name, None)
+        if "network_" in state:  # to be read where there is no GPU
+            state["network_"] = plain_network(state["network_"])
+        return {**state, VERSION: __version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from nmfnet import __version__
+
+        state = dict(state)
+        version = state.pop(VERSION, "an unknown version")
+        if version != __version__:
+            warnings.warn(
+                f"This {type(self).__name__} was pickled by nmfnet {version} and is read by {__version__}, where it "
+                "may not work or predict something else. Model files (save, nmfnet.load) are read by later versions.",
+                VersionWarning, stacklevel=2,
+            )  # fmt: skip
+        if isinstance(state.get("network_"), dict):
+            state["network_"] = network_from_plain(state["network_"])
+        super().__setstate__(state)  # type: ignore[misc]
+
+
+class PortableClassifier(Portable):
+    """:class:`Portable` for classifiers."""
+
+    classes_: Array
+    _multilabel: bool
+
+    def _adopt(
+        self, network: Network, head: Probabilities | None, classes: ArrayLike | None
+    ) -> tuple[Array | None, dict[str, Any]]:
+        k = network.weights[-1].shape[1]
+        kind = "softmax" if head is None else head.kind
+        multilabel = kind in ("sigmoid", "clip")
+        if not multilabel and k < 2:
+            raise ValueError("a classifier needs an output for each class, two at least; module has 1 output.")
+        labels = np.arange(k) if classes is None else np.asarray(classes)
+        if labels.shape != (k,) or len(np.unique(labels)) < k:
+            raise ValueError(f"classes must be {k} different labels, one for each output of module; got {classes!r}.")
+        network.output = LINEAR
+        if kind == "softmax" or kind == "sigmoid":
+            network.output = Output(kind, 0.0 if head is None else head.smoothing)
+        order = np.argsort(labels)
+        values = {"dtype": labels.dtype.str, "values": labels[order].tolist()}
+        return order, {"classes_": values, "multilabel": multilabel}
+
+    def _probabilities(self) -> Probabilities:
+        from nmfnet.export.modules import Probabilities
+
+        output = self.network_.output
+        if output.name != "identity":
+            return Probabilities(output.name, output.smoothing)
+        return Probabilities("clip" if self._multilabel else "simplex")
+
+
+class PortableRegressor(Portable):
+    """:class:`Portable` for regressors."""
+
+    def _adopt(
+        self, network: Network, head: Probabilities | None, classes: ArrayLike | None
+    ) -> tuple[None, dict[str, Any]]:
+        if head is not None or classes is not None:
+            raise ValueError("a regressor has no classes, and its module ends with a Linear.")
+        return None, {"single_output": network.weights[-1].shape[1] == 1}
+
+
+def plain_network(network: Network) -> dict[str, Any]:
+    """A network as arrays, numbers and text."""
+    from nmfnet.persistence import tensors_of
+
+    tensors = {name: tensor.cpu().numpy() for name, tensor in tensors_of(network).items()}
+    return {
+        "activation": network.activation_names, "intercept": network.intercept, "output": network.output.name,
+        "label_smoothing": network.output.smoothing, "tensors": tensors,
+    }  # fmt: skip
+
+
+def network_from_plain(plain: dict[str, Any]) -> Network:
+    """Inverse of :func:`plain_network`."""
+    from nmfnet.persistence import network_of
+
+    return network_of(plain, {name: torch.from_numpy(array.copy()) for name, array in plain["tensors"].items()})

@@ -1,0 +1,39 @@
+"""Products, decompositions and least-squares solvers: the linear algebra under everything."""
+
+from nmfnet.linalg.decompositions import (
+    TruncatedSVD,
+    float64_blocks,
+    gram,
+    pseudo_inverse,
+    singular_basis,
+    truncated_svd,
+)
+from nmfnet.linalg.products import (
+    affine,
+    all_finite,
+    check_finite,
+    column_parts,
+    inner_product,
+    mean_length,
+    weighted,
+    weighted_mean,
+    with_ones,
+)
+
+__all__ = [
+    "TruncatedSVD",
+    "affine",
+    "all_finite",
+    "check_finite",
+    "column_parts",
+    "float64_blocks",
+    "gram",
+    "inner_product",
+    "mean_length",
+    "pseudo_inverse",
+    "singular_basis",
+    "truncated_svd",
+    "weighted",
+    "weighted_mean",
+    "with_ones",
+]

@@ -1,0 +1,129 @@
+"""Truncated decompositions and pseudo-inverses: the linear algebra under every factorization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nmfnet.linalg.products import check_finite
+
+BLOCK, MOST_NUMBERS = 1024, 2**21  # rows that are converted to float64 at a time, and numbers
+
+
+class TruncatedSVD(NamedTuple):
+    """Z ~ U diag(s) Vt with the r singular values above the threshold.
+
+    Attributes
+    ----------
+    U : Tensor of shape (m, r)
+        Orthonormal columns.
+    s : Tensor of shape (r,)
+        Singular values, positive.
+    V : Tensor of shape (n, r)
+        Orthonormal columns.
+    """
+
+    U: Tensor
+    s: Tensor
+    V: Tensor
+
+
+def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
+    """Singular value decomposition without the singular values at most `delta` times the largest.
+
+    float64 input goes through LAPACK's SVD.  float32 input goes through the eigenvalues of the
+    smaller Gram matrix formed in float64, which is several times faster: squaring the singular
+    values in float64 leaves of them what float32 holds.
+
+    Parameters
+    ----------
+    Z : Tensor of shape (m, n)
+    delta : float, default=0
+        Relative threshold; never below what rounding leaves meaningful in the dtype of `Z`.
+
+    Returns
+    -------
+    TruncatedSVD
+        Of rank 0 if `Z` is zero or empty.
+    """
+    if len(Z) < Z.shape[1]:
+        U, s, V = truncated_svd(Z.T, delta)
+        return TruncatedSVD(V, s, U)
+    if Z.dtype == torch.float64:
+        check_finite(Z)
+        U, s, Vh = torch.linalg.svd(Z, full_matrices=False)
+        kept = _significant(s, delta, max(Z.shape) * torch.finfo(Z.dtype).eps)
+        return TruncatedSVD(U[:, kept], s[kept], Vh[kept].T)
+    s, V = singular_basis(Z, delta)
+    inverse = V / s
+    U = Z.new_empty(len(Z), len(s))
+    for block, wide in zip(U.split(_rows(Z)), float64_blocks(Z), strict=True):
+        block.copy_(wide @ inverse)
+    return TruncatedSVD(U, s.to(Z.dtype), V.to(Z.dtype))
+
+
+def singular_basis(Z: Tensor, delta: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Singular values (r,) and right singular vectors (n, r) of `Z` (m, n), truncated at `delta`.
+
+    In float64, whatever the dtype of `Z`.  For a tall float32 matrix it needs no memory of the size
+    of `Z`: the first layer takes it of the whole data set.
+    """
+    if Z.dtype == torch.float64:
+        check_finite(Z)
+        _, s, Vh = torch.linalg.svd(torch.linalg.qr(Z, mode="r").R, full_matrices=False)
+        kept = _significant(s, delta, max(Z.shape) * torch.finfo(Z.dtype).eps)
+        return s[kept], Vh[kept].T
+    if len(Z) < Z.shape[1]:
+        _, s, V = truncated_svd(Z, delta)
+        return s.double(), V.double()
+    eigenvalues, V = torch.linalg.eigh(check_finite(gram(Z)))
+    s = eigenvalues.clamp(min=0).sqrt()
+    # Eigenvalues carry an error of n eps times the largest, singular values its square root; and what rounding has
+    # left in the entries of Z is no direction of it: a code of rank one in float32 would get weights of 1e7.
+    rounding = max((len(s) * torch.finfo(s.dtype).eps) ** 0.5, torch.finfo(Z.dtype).eps)
+    kept = _significant(s, delta, rounding)
+    return s[kept], V[:, kept]
+
+
+def _significant(s: Tensor, delta: float, rounding: float) -> Tensor:
+    """Mask of the singular values (n,) above the larger of the two relative thresholds."""
+    return s > max(delta, rounding) * s.max() if len(s) else s > 0
+
+
+def gram(Z: Tensor) -> Tensor:
+    """Gram matrix Zt Z, shape (n, n), accumulated in float64."""
+    G = torch.zeros(Z.shape[1], Z.shape[1], dtype=torch.float64, device=Z.device)
+    for wide in float64_blocks(Z):
+        G.addmm_(wide.T, wide)
+    return G
+
+
+def float64_blocks(Z: Tensor) -> Iterator[Tensor]:
+    """Blocks of rows of `Z` in float64, all in one buffer to write into: fresh memory costs as much as a product."""
+    rows = _rows(Z)
+    buffer = torch.empty(min(len(Z), rows), Z.shape[1], dtype=torch.float64, device=Z.device)
+    for block in Z.split(rows):
+        yield buffer[: len(block)].copy_(block)
+
+
+def _rows(Z: Tensor) -> int:
+    """Rows of `Z` that are converted at a time."""
+    return max(1, min(BLOCK, MOST_NUMBERS // max(1, Z.shape[1])))
+
+
+def pseudo_inverse(Z: Tensor, delta: float = 0.0, alpha: float = 0.0) -> Tensor:
+    """Moore-Penrose inverse of `Z` (m, n), shape (n, m), truncated and damped.
+
+    Parameters
+    ----------
+    Z : Tensor of shape (m, n)
+    delta : float, default=0
+        Singular values at most `delta` times the largest are taken as zero.
+    alpha : float, default=0
+        Tikhonov term: 1/s becomes s / (s^2 + alpha).
+    """
+    U, s, V = truncated_svd(Z, delta)
+    return (V / (s + alpha / s)) @ U.T

@@ -1,0 +1,149 @@
+"""The network: its scaling, its weights, its forward pass, its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmfnet.data.scaling import Scaling
+from nmfnet.factorization import penalty
+from nmfnet.layers.activations import Activation
+from nmfnet.linalg import affine, all_finite
+from nmfnet.linalg.sparse import SparseRows
+from nmfnet.network.outputs import LINEAR, Output
+
+MOST_ROWS, MOST_NUMBERS = 8192, 2**22  # that predictions are computed of at a time
+
+
+@dataclass
+class Network:
+    """A fully-connected network.
+
+    Attributes
+    ----------
+    weights : list of Tensor
+        W[l] of shape (n_{l-1} + 1, n_l) with the bias in the last row, or (n_{l-1}, n_l) without.
+    activation : Activation or sequence of Activation
+        Of the hidden layers: of all, or one by one.
+    intercept : bool
+        Whether layers have a bias.
+    output : Output
+        What the outputs A[L] mean.
+    inputs : Scaling or None
+        Of X, before the first layer.
+    targets : Scaling or None
+        Of real targets: the outputs are on its scale.
+    """
+
+    weights: list[Tensor]
+    activation: Activation | Sequence[Activation]
+    intercept: bool = True
+    output: Output = LINEAR
+    inputs: Scaling | None = None
+    targets: Scaling | None = None
+
+    @property
+    def sizes(self) -> list[int]:
+        """Widths n_0, ..., n_L; n_0 is that of X."""
+        first = len(self.weights[0]) - self.intercept if self.inputs is None else len(self.inputs.shift)
+        return [first, *(W.shape[1] for W in self.weights)]
+
+    @property
+    def activations(self) -> list[Activation]:
+        """Of each hidden layer."""
+        if isinstance(self.activation, Activation):
+            return [self.activation] * (len(self.weights) - 1)
+        return list(self.activation)
+
+    @property
+    def activation_names(self) -> str | list[str]:
+        """Name of the activation, or of each layer's where they differ."""
+        return self.activation.name if isinstance(self.activation, Activation) else [f.name for f in self.activation]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return self.weights[0].dtype
+
+    def forward(self, X: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Forward pass.
+
+        Returns
+        -------
+        Z : list of Tensor
+            The inputs of every layer: X (scaled), Z[1], ..., Z[L-1].
+        A : list of Tensor
+            The pre-activations A[1], ..., A[L] of every layer; the last are the outputs, on the scale of
+            the scaled targets.
+        """
+        Z, A = [X if self.inputs is None else self.inputs(X)], []
+        for W, f in zip(self.weights, self.activations, strict=False):
+            A.append(affine(Z[-1], W, self.intercept))
+            Z.append(f(A[-1]))
+        A.append(affine(Z[-1], self.weights[-1], self.intercept))
+        return Z, A
+
+    def predict(self, X: Tensor | SparseRows) -> Tensor:
+        """Outputs (m, n_L) for inputs (m, n_0), computed some rows at a time."""
+        last = len(self.weights) - 1
+        outputs = [affine(Z, self.weights[-1], self.intercept) for Z in self._codes(X, last)]
+        return self.original_outputs(torch.cat(outputs))
+
+    def code(self, X: Tensor | SparseRows, layer: int) -> Tensor:
+        """Activations Z[layer] (m, n_layer) of a hidden layer, from 1, for inputs (m, n_0)."""
+        return torch.cat(list(self._codes(X, layer)))
+
+    def _codes(self, X: Tensor | SparseRows, layer: int) -> Iterator[Tensor]:
+        """Inputs of the layer after `layer`, part by part."""
+        rows = max(64, min(MOST_ROWS, MOST_NUMBERS // max(self.sizes)))
+        for part in X.split(rows):
+            Z: Any = part.to(self.weights[0].device)
+            Z = Z if self.inputs is None else self.inputs(Z)
+            for W, f in zip(self.weights[:layer], self.activations, strict=False):
+                Z = f.f_(affine(Z, W, self.intercept))
+            yield Z
+
+    def scaled_targets(self, Y: Tensor) -> Tensor:
+        """Targets (m, n_L) on the scale of the outputs."""
+        return Y if self.targets is None else self.targets(Y)
+
+    def original_outputs(self, A: Tensor) -> Tensor:
+        """Outputs (m, n_L) on the scale of the targets."""
+        return A if self.targets is None else self.targets.inverse(A)
+
+    def with_weights(self, weights: Sequence[Tensor]) -> Network:
+        """Return a network like this one with other weights."""
+        return replace(self, weights=list(weights))
+
+    def folded(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights (n_{l-1}, n_l) and biases (n_l,) of a network without scalings that predicts the same."""
+        layers = [(W[:-1], W[-1]) if self.intercept else (W, W.new_zeros(W.shape[1])) for W in self.weights]
+        if self.inputs is not None:
+            W, b = layers[0]
+            W = self.inputs.factor @ W if self.inputs.projects else self.inputs.factor[:, None] * W
+            layers[0] = (W, b - self.inputs.shift @ W)
+        if self.targets is not None:
+            W, b = layers[-1]
+            layers[-1] = (W / self.targets.factor, self.targets.inverse(b))
+        return layers
+
+    def is_finite(self) -> bool:
+        """Whether every weight is finite."""
+        return all(all_finite(W) for W in self.weights)
+
+    def penalty(self, alpha: float, l1_ratio: float, biases: bool = True) -> float:
+        """``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` over all layers; `biases`: in the L2 part."""
+        if not alpha:
+            return 0.0
+        bare = self.intercept and not biases
+        weights = [W[:-1] for W in self.weights] if bare else self.weights
+        return sum(float(penalty(W, alpha, l1_ratio, self.intercept and biases)) for W in weights)
+
+    def on(self, device: torch.device | str) -> Network:
+        """Return a network with these weights on a device."""
+        inputs, targets = (None if scaling is None else scaling.on(device) for scaling in (self.inputs, self.targets))
+        return replace(self, weights=[W.to(device) for W in self.weights], inputs=inputs, targets=targets)

@@ -1,0 +1,192 @@
+"""The paper's sweep, ``solver="pinv"``: one mini-batch, from the output layer down to the first.
+
+Sakurai, Imakura, Inoue, Futamura (2016), section 3; the bias row and the Tikhonov term are from the
+same group's later work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from nmfnet._parameters import check_settings
+from nmfnet.data.scaling import Scaling
+from nmfnet.factorization import nonlinear_least_squares, nonlinear_z_step, semi_nmf_z_step
+from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, weighted, with_ones
+from nmfnet.network import Network
+from nmfnet.network.outputs import Output
+from nmfnet.solvers.base import Kind, Plan, State
+
+FirstLayer = Callable[[Tensor, Tensor | None], tuple[TruncatedSVD, float]]
+
+
+@dataclass
+class Pinv(BaseEstimator):
+    """Settings of the paper's solver, for ``NMFNetClassifier(solver=Pinv(n_w=25))``.
+
+    Parameters
+    ----------
+    n_w : int, default=10
+        Steps on the weights of each hidden layer, per batch.
+    n_z : int, default=1
+        Steps on the nonnegative factor of each hidden layer, per batch.
+    omega : float, default=1
+        Relaxation of the steps of the hidden layers, in (0, 1].
+    delta : float, default=1e-2
+        Singular values at most `delta` times the largest count as zero in the pseudo-inverses of
+        hidden activations and of weights; never below the rounding error of the dtype.  The paper's group
+        used 1e-14, which fails where a batch has about as many samples as a layer has units.
+    delta_x : float, default=5e-3
+        The same for the data X of the first layer.
+    first_layer : {"data", "batch"}, default="data"
+        Whose pseudo-inverse the first layer uses.  "data" is the paper's: one decomposition of the
+        whole X, X ~ U S Vt, of which a batch of b among n samples uses its rows of U.  Its step is
+        about b/n of a full least-squares step, and so averages over the epoch.
+    """
+
+    n_w: int = 10
+    n_z: int = 1
+    omega: float = 1.0
+    delta: float = 1e-2
+    delta_x: float = 5e-3
+    first_layer: Literal["data", "batch"] = "data"
+
+    fewest_samples: ClassVar[int] = 1
+    keeps_state: ClassVar[bool] = False
+    takes_sparse: ClassVar[bool] = False  # it decomposes X, and what remains is dense
+    penalizes_bias: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Refuse unfit settings, naming them."""
+        check_settings(n_w=self.n_w, n_z=self.n_z, omega=self.omega, delta=self.delta, delta_x=self.delta_x)
+        if self.first_layer not in ("data", "batch"):
+            raise ValueError(f"first_layer must be 'data' or 'batch'; got {self.first_layer!r}.")
+
+    @staticmethod
+    def default_batch_size(n: int, real_values: int = 0) -> int:
+        """The paper's 5000, or all samples."""
+        return min(n, 5000)
+
+    @staticmethod
+    def default_alpha(network: Network) -> float:
+        """None, as in the paper."""
+        return 0.0
+
+    def output(self, kind: Kind) -> Output:
+        """Least squares, whatever the targets."""
+        return Output("identity")
+
+    def scaling(
+        self, X: Tensor, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
+    ) -> Scaling | None:
+        """None: the paper's network takes X as it is."""
+        return None
+
+    def prepare(self, network: Network, X: Tensor, plan: Plan) -> PinvSweep:
+        """Decompose the whole data set once and return the sweep over a batch of it.
+
+        Parameters
+        ----------
+        network : Network
+            Its weights are updated by every call of the sweep.
+        X : Tensor of shape (n, n_0)
+        plan : Plan
+            Its penalty is that of :func:`nmfnet.nonlinear_least_squares` on the weights of each layer, against
+            the sum of squares over the whole data: a batch of b among n samples bears b/n of it.
+
+        Returns
+        -------
+        callable
+            ``sweep(X_batch, Y_batch, sample_weight)``; returns the outputs (b, n_L) from before the update.
+        """
+        self.check()
+        return PinvSweep(self, network, plan, self._first_layer_basis(X, network.intercept, plan))
+
+    def _first_layer_basis(self, X: Tensor, intercept: bool, plan: Plan) -> FirstLayer:
+        """From a batch to its rows of the decomposition of the data, and its share of the samples."""
+        if self.first_layer == "batch":
+            return lambda batch, w: (truncated_svd(weighted(with_ones(batch, intercept), w, 0.5), self.delta_x), 1.0)
+        s, V = singular_basis(weighted(with_ones(X, intercept), plan.sample_weight, 0.5), self.delta_x)
+        inverse, s, V = ((V / s).to(X.dtype), s.to(X.dtype), V.to(X.dtype))
+
+        def basis(batch: Tensor, sample_weight: Tensor | None) -> tuple[TruncatedSVD, float]:
+            U = weighted(affine(batch, inverse, intercept), sample_weight, 0.5)
+            return TruncatedSVD(U, s, V), total(batch, sample_weight) / plan.n_samples
+
+        return basis
+
+
+def total(X: Tensor, sample_weight: Tensor | None) -> float:
+    """Number of the samples X (b, n_0), by their weights."""
+    return len(X) if sample_weight is None else float(sample_weight.double().sum())
+
+
+class PinvSweep:
+    """The paper's update of all weights from a batch."""
+
+    retries = 0
+
+    def __init__(self, settings: Pinv, network: Network, plan: Plan, first_layer: FirstLayer) -> None:
+        self.settings, self.network, self.plan, self.first_layer = settings, network, plan, first_layer
+
+    def fork(self) -> PinvSweep:
+        """A copy that goes its own way."""
+        network = self.network.with_weights(self.network.weights)
+        return PinvSweep(self.settings, network, self.plan, self.first_layer)
+
+    def weights(self) -> list[Tensor]:
+        """The network's own."""
+        return list(self.network.weights)
+
+    def lend(self) -> list[Tensor]:
+        """The same, since they are replaced and never written into."""
+        return self.weights()
+
+    def state(self) -> State:
+        """The weights, which are all that changes."""
+        return {"weights": list(self.network.weights)}
+
+    def restore(self, state: State) -> None:
+        """Go on from a :meth:`state`."""
+        self.network.weights[:] = state["weights"]
+
+    @torch.no_grad()
+    def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """Update the weights from X (b, n_0) and Y (b, n_L), and return the outputs (b, n_L) from before."""
+        network, settings = self.network, self.settings
+        W, F, intercept = network.weights, network.activations, network.intercept
+        share = self.plan.alpha * total(X, sample_weight) / self.plan.n_samples
+        penalty: dict[str, Any] = {
+            "alpha": share, "l1_ratio": self.plan.l1_ratio, "intercept": intercept, "sample_weight": sample_weight
+        }  # fmt: skip
+        Z, A = network.forward(X)
+        outputs, T = A[-1], Y
+        for layer in reversed(range(1, len(W))):
+            # From the second layer up: T ~ g(Z W), in W and then in Z, the target of the layer below.
+            top, f = layer == len(W) - 1, F[layer - 1]
+            g, n_w, omega = ("identity", 1, 1.0) if top else (F[layer], settings.n_w, settings.omega)
+            W[layer], fitted = nonlinear_least_squares(
+                T, Z[layer], W[layer], g, n_iter=n_w, omega=omega, delta=settings.delta, A=A[layer], **penalty
+            )
+            if top and f.nonnegative:
+                T = f.project(semi_nmf_z_step(T, Z[layer], W[layer], intercept=intercept))
+            else:
+                T = nonlinear_z_step(
+                    T, Z[layer], W[layer], f, output=g, n_iter=1 if top else settings.n_z,
+                    omega=settings.omega, delta=settings.delta, intercept=intercept, A=fitted,
+                )  # fmt: skip
+        basis, fraction = self.first_layer(X, sample_weight)
+        penalty["alpha"] = share / fraction  # of which a fraction is against this batch
+        W[0], _ = nonlinear_least_squares(
+            T, X, W[0], F[0] if F else "identity", n_iter=settings.n_w, omega=settings.omega,
+            delta=settings.delta_x, basis=basis, fraction=fraction, A=A[0], **penalty,
+        )  # fmt: skip
+        return outputs

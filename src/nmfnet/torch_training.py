@@ -1,0 +1,220 @@
+"""Training a user's PyTorch module in place, without autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Real
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from nmfnet._parameters import at_least, resolve
+from nmfnet.data.scaling import target_scaling
+from nmfnet.estimators.inputs import to_tensor
+from nmfnet.estimators.parameters import check_training
+from nmfnet.export.sequential import Layers, layers_of
+from nmfnet.linalg import all_finite
+from nmfnet.network import Network
+from nmfnet.solvers import SOLVERS, Solver
+from nmfnet.solvers.relaxed.settings import Relaxed
+from nmfnet.training import Callback, EpochRecord, PrintLog, Progress, Settings, announced, train
+
+Kind = Literal["classes", "labels", "real"]
+
+
+def fit_module(
+    module: nn.Sequential,
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    solver: str | Solver = "relaxed",
+    alpha: float = 0.0,
+    l1_ratio: float = 0.0,
+    batch_size: int | str = "auto",
+    max_iter: int = 20,
+    max_time: float | None = None,
+    tol: float = 1e-4,
+    n_iter_no_change: int = 10,
+    random_state: int | np.random.RandomState | None = None,
+    verbose: bool = False,
+    callbacks: Sequence[Callback] | None = None,
+) -> list[EpochRecord]:
+    """Train a PyTorch module in place, from the weights it has, without autograd.
+
+    Inputs and real targets are scaled inside, and the scaling is folded into the weights at the end.  A training that
+    fails leaves the module as it was.
+
+    Parameters
+    ----------
+    module : torch.nn.Sequential
+        Of Linear, activations (ReLU, LeakyReLU, Sigmoid, Tanh, Softplus, Identity, one between two Linear),
+        Dropout and Flatten; nested ones, too.  It gives logits of classes, or Softmax, LogSoftmax or Sigmoid of them.
+    X : array-like or Tensor of shape (n_samples, ...)
+        What the module takes; converted to its dtype.
+    y : array-like or Tensor
+        Whole numbers (n_samples,): classes 0, 1, ... by their output.  Whole numbers or booleans
+        (n_samples, n_outputs): 0/1 for each of several labels.  Floating-point numbers, (n_samples,) or
+        (n_samples, n_outputs): real targets.
+    solver : {"relaxed", "pinv"} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
+        "relaxed" takes its masking noise and its dropout from the module's Dropout layers: in front of the first
+        Linear, and behind the hidden activations, all of one probability.  An instance has its own.
+    alpha, l1_ratio, batch_size, max_iter, max_time, tol, n_iter_no_change, random_state, verbose, callbacks
+        As in :class:`nmfnet.NMFNetClassifier`.
+
+    Returns
+    -------
+    list of dict
+        An entry for each epoch, as in `history_`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the module has other layers, or X and y do not fit it.
+    DivergenceError
+        If the first epoch already ends with non-finite weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from nmfnet import fit_module
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> module = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Dropout(0.1), nn.Linear(100, 10))
+    >>> history = fit_module(module, X, y, random_state=0)
+    >>> accuracy = (module.eval()(torch.tensor(X).float()).argmax(1).numpy() == y).mean()
+    >>> bool(accuracy > 0.98)
+    True
+    """
+    check_training(solver, l1_ratio, batch_size, max_iter, max_time, tol, n_iter_no_change, callbacks)
+    at_least("alpha", alpha, 0, Real)
+    layers = layers_of(module)
+    chosen = _with_dropout(layers) if solver == "relaxed" else resolve(solver, SOLVERS)
+    X_checked, Y, kind = _checked(layers, X, y)
+    n, values = len(X_checked), Y.shape[1] if kind == "real" else 0
+    settings = Settings(
+        batch_size=chosen.default_batch_size(n, values) if isinstance(batch_size, str) else min(n, int(batch_size)),
+        max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
+        alpha=float(alpha), l1_ratio=float(l1_ratio), error=ERRORS[kind],
+        trained=True,  # nobody knows
+        callbacks=[*(callbacks or ()), *([PrintLog()] if verbose else [])],
+    )  # fmt: skip
+    network, progress = _network(layers, chosen, X_checked, Y, kind), Progress()
+    generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
+    with announced(settings.callbacks, network, max_iter):
+        train(network, chosen, X_checked, Y, settings, progress, generator)
+    wide = _wide(network)
+    if layers.inputs is not None:  # a module of its own
+        wide.inputs = None
+    with torch.no_grad():
+        for layer, (W, b) in zip(layers.linear, wide.folded(), strict=True):
+            layer.weight.copy_(W.T)
+            if layer.bias is not None:
+                layer.bias.copy_(b)
+    return progress.history
+
+
+ERRORS: dict[Kind, Any] = {
+    "classes": lambda A, Y: (A.argmax(1) != Y.argmax(1)).to(Y.dtype),
+    "labels": lambda A, Y: ((A > 0) != (Y > 0.5)).any(1).to(Y.dtype),
+    "real": lambda A, Y: (A - Y).square().mean(1),
+}
+
+
+def _with_dropout(layers: Layers) -> Relaxed:
+    """The relaxed solver with the module's own dropout."""
+    noise, hidden = layers.dropout[0], layers.dropout[1:]
+    if len(set(hidden)) > 1:
+        raise ValueError(
+            f"module has Dropout of {', '.join(map(str, hidden))} behind its hidden layers: there must be one "
+            "probability for all; or choose it with solver=Relaxed(dropout=...)."
+        )
+    return Relaxed(noise=noise, dropout=hidden[0] if hidden else 0.0)
+
+
+def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
+    """Inputs (n, n_0) and targets (n, k) where the module is, and what the targets are."""
+    weight = layers.linear[0].weight
+    k = layers.linear[-1].out_features
+    X_checked = _tensor(X, "X").to(weight.device, weight.dtype)
+    if layers.flatten and X_checked.ndim > 2:
+        X_checked = X_checked.flatten(1)
+    n_0 = layers.linear[0].in_features if layers.inputs is None else len(layers.inputs.shift)
+    if X_checked.ndim != 2 or X_checked.shape[1] != n_0 or not len(X_checked):
+        raise ValueError(f"X has shape {tuple(X_checked.shape)}, but module takes (n_samples, {n_0}).")
+    if not all_finite(X_checked):
+        raise ValueError(f"X has values that are not finite in {weight.dtype}.")
+    targets = _tensor(y, "y").to(weight.device)
+    if targets.ndim not in (1, 2) or len(targets) != len(X_checked):
+        raise ValueError(f"X has {len(X_checked)} samples, but y the shape {tuple(targets.shape)}.")
+    Y, kind = _targets(targets, k, weight.dtype)
+    wanted = {"classes": "softmax", "labels": "sigmoid"}.get(kind)
+    if layers.head is not None and layers.head.kind != wanted:
+        raise ValueError(f"module ends with {layers.head.kind}, which does not fit y: its targets are {kind}.")
+    return X_checked, Y, kind
+
+
+def _tensor(data: Any, name: str) -> Tensor:
+    if isinstance(data, Tensor):
+        return data.detach()
+    array = np.asarray(data)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be numbers; got an array of dtype {array.dtype}.")
+    return to_tensor(array)
+
+
+def _targets(y: Tensor, k: int, dtype: torch.dtype) -> tuple[Tensor, Kind]:
+    if y.is_floating_point():
+        Y = (y[:, None] if y.ndim == 1 else y).to(dtype)
+        if Y.ndim != 2 or Y.shape[1] != k or not all_finite(Y):
+            raise ValueError(f"y of shape {tuple(y.shape)} must be finite numbers, one for each of {k} outputs.")
+        return Y, "real"
+    y = y.long()
+    if y.ndim == 1:
+        if k < 2 or int(y.min()) < 0 or int(y.max()) >= k:
+            raise ValueError(
+                f"y has whole numbers from {int(y.min())} to {int(y.max())}, which are classes; module has outputs "
+                f"for 0 to {k - 1}. Real targets are floating-point numbers."
+            )
+        return one_hot(y, k).to(dtype), "classes"
+    if y.shape != (len(y), k) or not bool(((y == 0) | (y == 1)).all()):
+        raise ValueError(f"y of shape {tuple(y.shape)} must have 0 and 1, a column for each of {k} outputs.")
+    return y.to(dtype), "labels"
+
+
+def _network(layers: Layers, solver: Solver, X: Tensor, Y: Tensor, kind: Kind) -> Network:
+    """The module as a network on scaled inputs and targets, which predicts the same."""
+    network = layers.network().on(X.device)
+    network.output = solver.output(kind)
+    if network.inputs is None:
+        # As for real targets: no principal components, which would lose a part of the weights there are.
+        network.inputs = solver.scaling(X, "real", network.intercept, False)
+        if network.inputs is not None:
+            shift, factor = network.inputs.shift.double(), network.inputs.factor.double()
+            W = network.weights[0].double()
+            scaled = torch.where(factor[:, None] != 0, W[: len(shift)] / factor[:, None], 0.0)
+            rows = [W[-1:] + shift @ W[:-1]] if network.intercept else []
+            network.weights[0] = torch.cat([scaled, *rows]).to(X.dtype)
+    if kind == "real" and solver.keeps_state:
+        network.targets = target_scaling(Y, network.intercept)
+        W = network.weights[-1].clone()
+        if network.intercept:
+            W[-1] -= network.targets.shift
+        network.weights[-1] = W * network.targets.factor
+    return network
+
+
+def _wide(network: Network) -> Network:
+    """In float64, where folding costs no digits."""
+    wide = replace(network, weights=[W.double() for W in network.weights])
+    for name in ("inputs", "targets"):
+        scaling = getattr(network, name)
+        if scaling is not None:
+            setattr(wide, name, replace(scaling, shift=scaling.shift.double(), factor=scaling.factor.double()))
+    return wide

@@ -1,0 +1,288 @@
+"""What the factorizing transformers share: parameters, fitting, transforming, mini-batches."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from nmfnet.factorization.acceleration import alternate, check_finite
+from nmfnet.factorization.coordinate_descent import squared_norm
+from nmfnet.factorization.passes import Penalties, tolerance
+from nmfnet.factorization.steps import Pass
+from nmfnet.transformers import input as given
+from nmfnet.transformers.export_mixin import PortableFactorization
+from nmfnet.transformers.initialization import Starts
+from nmfnet.transformers.input import Input
+from nmfnet.transformers.minibatch import Online
+
+Array = NDArray[Any]
+
+
+class BaseFactorization(
+    Starts, PortableFactorization, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Base class of the transformers; use :class:`NMF`, :class:`SemiNMF` or :class:`NonlinearSemiNMF`."""
+
+    components_: Array
+    n_features_in_: int
+    _memory: tuple[Tensor, Tensor] | None
+
+    n_components: int | str | None
+    tol: float
+    alpha_W: float
+    alpha_H: float | str
+    l1_ratio: float
+    forget_factor: float
+    device: str | torch.device
+    verbose: int
+
+    def _check_data(self, data: Input) -> None:
+        """Refuse data that this factorization cannot take."""
+        if self.solver == "mu" and (data.missing or data.weights is not None):
+            what = "Missing entries (NaN)" if data.missing else "weights of entries"
+            raise ValueError(f"{what} need solver='cd'; got solver='mu'.")
+
+    def _decode(self, A: Tensor) -> Tensor:
+        """From the product of the factors to data."""
+        return A
+
+    def fit(self, X: ArrayLike, y: object = None, *, weights: ArrayLike | None = None) -> Self:
+        """Learn the components of X.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            float32 stays float32.  NaN, in a dense X, stands for a missing entry.
+        y : None
+            Ignored.
+        weights : array-like of shape (n_samples,) or (n_samples, n_features), optional
+            What each sample, or each entry of a dense X, counts; nonnegative.
+
+        Returns
+        -------
+        self
+        """
+        self._fit(X, None, None, weights)
+        return self
+
+    def fit_transform(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        W: ArrayLike | None = None,
+        H: ArrayLike | None = None,
+        *,
+        weights: ArrayLike | None = None,
+    ) -> Array:
+        """Learn the components of X and return its factor Z, which :meth:`transform` would return again.
+
+        Parameters
+        ----------
+        X, y, weights
+            As in :meth:`fit`.
+        W : array-like of shape (n_samples, n_components), H : array-like of shape (n_components, n_features)
+            Starting factors for ``init="custom"``.
+
+        Returns
+        -------
+        array of shape (n_samples, n_components)
+        """
+        return self._fit(X, W, H, weights)
+
+    @torch.no_grad()
+    def _fit(self, X: ArrayLike, W: ArrayLike | None, H: ArrayLike | None, weights: ArrayLike | None) -> Array:
+        self._check_parameters()
+        data = self._input(X, weights, reset=True)
+        self._warn_of_ignored(W, H)
+        k = self._rank(data, H)
+        problem = self._problem(data, k)
+        Z, components = self._searched_start(data, k, problem) or self._start(data, k, W, H, self._generator())
+        if self.batch_size is None:
+            callback = self._announce if self.verbose else None
+            result = alternate(problem, Z, components, int(self.max_iter), float(self.tol), callback)
+            Z, components, self.n_iter_, converged = result.Z, result.H, result.n_iter, result.converged
+        else:
+            components, self.n_iter_, converged = self._fit_batches(data, components)
+        if self.n_iter_ >= self.max_iter and self.tol > 0 and not converged:
+            warnings.warn(
+                f"max_iter={self.max_iter} passes were done before the relative projected gradient reached "
+                f"tol={self.tol}. Increase max_iter or tol.",
+                ConvergenceWarning, stacklevel=4,
+            )  # fmt: skip
+        last = check_finite(problem.sweep(Z, components, Z, until=tolerance(components)))
+        self._keep(components, data.scale)
+        self._memory = last.Q, last.S
+        self.objective_ = last.objective / data.scale / data.scale
+        self.reconstruction_err_ = self._error(data, Z, components, last)
+        return given.to_numpy(Z.T)
+
+    def _error(self, data: Input, Z: Tensor, H: Tensor, last: Pass) -> float:
+        """Root of twice the loss without penalties."""
+        weighted = Z if data.row_weights is None else Z * data.row_weights
+        p = self._penalties(data)
+        loss = last.objective - p.l1_z * float(weighted.sum()) - p.l2_z / 2 * float((weighted * Z).sum())
+        loss -= (p.l1_h * float(H.abs().sum()) if p.l1_h else 0.0) + p.l2_h / 2 * squared_norm(H)
+        return math.sqrt(max(2 * loss, 0.0)) / data.scale
+
+    @torch.no_grad()
+    def transform(self, X: ArrayLike, *, weights: ArrayLike | None = None) -> Array:
+        """Factor Z of X for the fitted components: least squares with Z >= 0, solved to tolerance.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        weights : array-like of shape (n_samples,) or (n_samples, n_features), optional
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        array of shape (n_samples, n_components)
+        """
+        check_is_fitted(self)
+        data = self._input(X, weights, reset=False)
+        H = self._components(data)
+        Z = self._zero_start(data, len(H))
+        self._problem(data, len(H)).sweep(Z, H, Z, until=tolerance(H))
+        return given.to_numpy(Z.T)
+
+    @torch.no_grad()
+    def inverse_transform(self, X: ArrayLike) -> Array:
+        """Data of the factor X: its product with the components (through the activation, where there is one).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        whole: Any = X
+        Z = np.asarray(whole.toarray() if given.is_sparse(whole) else whole, dtype=self.components_.dtype)
+        if Z.ndim != 2 or Z.shape[1] != len(self.components_):
+            raise ValueError(f"X must have {len(self.components_)} columns, one a component; got shape {Z.shape}.")
+        return self._decode(torch.as_tensor(Z @ self.components_)).numpy()
+
+    @torch.no_grad()
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        W: ArrayLike | None = None,
+        H: ArrayLike | None = None,
+        *,
+        weights: ArrayLike | None = None,
+    ) -> Self:
+        """Go on with another batch of samples: one online step.
+
+        Parameters
+        ----------
+        X, y, weights
+            As in :meth:`fit`.
+        W, H : array-like, optional
+            Starting factors of the first call, with ``init="custom"``.
+
+        Returns
+        -------
+        self
+        """
+        self._check_parameters()
+        first = not hasattr(self, "components_")
+        data = self._input(X, weights, reset=first)
+        if first:
+            self._warn_of_ignored(W, H)
+            self._memory, self.n_iter_ = None, 0
+            components = self._start(data, self._rank(data, H), W, H, self._generator())[1]
+        else:
+            components = self._components(data)
+        online = Online(components, float(self.forget_factor), self._memory)
+        k, rows = len(components), data.shape[0]
+        online.step(self._problem(data, k), self._zero_start(data, k), rows / (self.batch_size or rows))
+        self._memory = online.memory
+        self._keep(online.H, data.scale)
+        self.n_iter_ += 1
+        return self
+
+    def _fit_batches(self, data: Input, H: Tensor) -> tuple[Tensor, int, bool]:
+        """Epochs of online steps on blocks of rows in random order, until an epoch lowers the objective little."""
+        m, k = data.shape[0], len(H)
+        size = min(m, int(self.batch_size or m))
+        starts, order = np.arange(0, m, size), check_random_state(self.random_state)
+        online, before, total = Online(H, float(self.forget_factor)), math.inf, math.inf
+        for epoch in range(1, int(self.max_iter) + 1):
+            before, total = total, 0.0
+            for start in order.permutation(starts):
+                batch = data.rows(slice(int(start), min(int(start) + size, m)))
+                share = batch.shape[0] / m * len(starts) ** 0.5
+                total += online.step(self._problem(batch, k), self._zero_start(batch, k), share)
+            if self.verbose:
+                self._announce(epoch, total)
+            if self.tol > 0 and before - total < self.tol * total:
+                return online.H, epoch, True
+        return online.H, epoch, False
+
+    def _announce(self, n_iter: int, objective: float) -> None:
+        print(f"pass {n_iter}, objective {objective:.6g}")
+
+    # Parameters, conversions.
+
+    def _penalties(self, data: Input) -> Penalties:
+        """The penalties in the units of the scaled data, each factor's times the other side, as in scikit-learn."""
+        (m, n), scale = data.shape, data.scale
+        alpha_H = self.alpha_W if isinstance(self.alpha_H, str) else self.alpha_H
+        for_z, for_h, l1, l2 = float(self.alpha_W) * n * scale, float(alpha_H) * m, self.l1_ratio, 1 - self.l1_ratio
+        return Penalties(for_z * l1 * scale, for_z * l2 * scale, for_h * l1 * scale, for_h * l2)
+
+    def _check_parameters(self) -> None:
+        """Refuse unfit parameters, naming them."""
+        given.check_parameters(self.get_params())
+
+    def _rank(self, data: Input, H: ArrayLike | None) -> int:
+        if isinstance(self.n_components, (int, np.integer)):
+            return int(self.n_components)
+        return len(np.asarray(H)) if self.init == "custom" and H is not None else data.shape[1]
+
+    def _input(self, X: ArrayLike, weights: ArrayLike | None, reset: bool) -> Input:
+        """Check the data and put it where it is to be factorized."""
+        dtypes = [np.float64, np.float32] if reset else [self.components_.dtype]
+        sparse = ("csr",) if self.__sklearn_tags__().input_tags.sparse else False
+        X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+        checked = validate_data(
+            self, X, accept_sparse=sparse, dtype=dtypes, reset=reset,
+            ensure_all_finite=True if given.is_sparse(X) else "allow-nan",
+        )  # fmt: skip
+        scale = None if reset else self._scale
+        data = given.prepare_input(checked, given.check_weights(weights, checked), torch.device(self.device), scale)
+        self._check_data(data)
+        return data
+
+    def _keep(self, H: Tensor, scale: float) -> None:
+        self.components_ = given.scaled(H.cpu().numpy(), 1 / scale)
+        self.n_components_ = len(self.components_)
+        self._scale = scale
+
+    def _components(self, data: Input) -> Tensor:
+        return torch.tensor(given.scaled(self.components_, data.scale)).to(data.data.like)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = not self.signed
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.solver == "cd"
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

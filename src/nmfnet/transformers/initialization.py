@@ -1,0 +1,103 @@
+"""Where the factorizing transformers start: at factors of the user's, at NNDSVD, or at what a search has found."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from torch import Tensor
+
+from nmfnet.factorization.acceleration import Problem
+from nmfnet.factorization.initialization import MeanFilled, starting_factors
+from nmfnet.transformers import input as given
+from nmfnet.transformers.component_replacement import Factors, exchanges, is_large_sparse
+from nmfnet.transformers.input import Input
+from nmfnet.transformers.minibatch import NEAR
+from nmfnet.transformers.subsampled_start import STARTS, best_of, sample_rows
+
+
+class Starts:
+    """The starting factors of a transformer."""
+
+    signed: bool  # whether the components may have any sign
+
+    init: str | None
+    solver: str = "cd"
+    max_iter: int
+    batch_size: int | None
+    random_state: int | np.random.RandomState | None
+
+    @abstractmethod
+    def _problem(self, data: Input, k: int) -> Problem:
+        """The loss and its steps on this data."""
+
+    def _warn_of_ignored(self, W: object, H: object) -> None:
+        """Say that starting factors are ignored, where they are."""
+        if self.init != "custom" and (W is not None or H is not None):
+            warnings.warn(
+                f"W and H are ignored with init={self.init!r}: use init='custom'.", RuntimeWarning, stacklevel=4
+            )
+
+    def _start(self, data: Input, k: int, W: Any, H: Any, generator: torch.Generator) -> Factors:
+        """Starting factors Z (k, m) and H (k, n)."""
+        m, n = data.shape
+        like = data.data.like
+        if self.init == "custom":
+            shapes = {"W": (m, k), "H": (k, n)}
+            Z, H_start = (
+                torch.tensor(given.check_start(F, name, shapes[name], name == "W" or not self.signed)).to(like)
+                for name, F in (("W", W), ("H", H))
+            )
+            return Z.T.contiguous(), H_start * data.scale
+        init = self.init or ("nndsvda" if k <= min(m, n) else "random")
+        if init != "random" and k > min(m, n):
+            raise ValueError(
+                f"init={init!r} needs n_components <= min(n_samples, n_features) = {min(m, n)}; got {k}. "
+                "Use init='random'."
+            )
+        start = MeanFilled(data.dense) if data.missing else data.data
+        Z, F = starting_factors(start, k, init, generator, signed=self.signed)
+        if self.signed and self.solver == "mu":
+            Z.clamp_(min=0.2 * float(Z.mean()))  # multiplicative steps leave zeros zero
+        return Z, F
+
+    def _searched_start(self, data: Input, k: int, problem: Problem) -> Factors | None:
+        """Starting factors that a search found; None where none pays."""
+        if self.init == "custom" or self.batch_size is not None or problem.multiplicative:
+            return None
+        return self._start_on_sample(data, k, problem) or self._start_by_exchanges(data, k)
+
+    def _start_on_sample(self, data: Input, k: int, problem: Problem) -> Factors | None:
+        """Starting factors of tall data, from a sample of their rows; None where that does not pay."""
+        generator = self._generator()
+        rows = sample_rows(data.shape, generator)
+        if rows is None:
+            return None
+        part = data.rows(rows, single=True)
+        starts = (self._start(part, k, None, None, generator) for _ in range(STARTS))
+        H = best_of(self._problem(part, k), starts, int(self.max_iter)).to(data.data.like)
+        Z = self._zero_start(data, k)
+        problem.sweep(Z, H, Z, until=NEAR)
+        return (Z, H) if bool(H.any(1).all()) else None  # all data may need what the sample does not
+
+    def _start_by_exchanges(self, data: Input, k: int) -> Factors | None:
+        """Starting factors of large sparse data, found in single precision; None for others."""
+        if self.signed or data.row_weights is not None or not is_large_sparse(data.data, k):
+            return None
+        part = data.rows(slice(None), single=True)
+        Z, H = exchanges(
+            lambda size: self._problem(part, size), part.sparse,
+            self._start(part, k, None, None, self._generator()), int(self.max_iter),
+        )  # fmt: skip
+        return Z.to(data.data.like), H.to(data.data.like)
+
+    def _zero_start(self, data: Input, k: int) -> Tensor:
+        return data.data.like.new_zeros(k, data.shape[0])
+
+    def _generator(self) -> torch.Generator:
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        return torch.Generator().manual_seed(int(seed))

@@ -1,0 +1,214 @@
+"""What the factorizing transformers are given: data with missing entries and weights, checked and scaled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from torch import Tensor
+
+from nmfnet._parameters import at_least, between
+from nmfnet.factorization.data import Data, DenseData, SparseData, as_tensor
+from nmfnet.factorization.initialization import INITS
+
+ROWS = 4096  # looked at together
+RANGE = 1e12  # of float32: squares and sums of numbers between 1 / RANGE and RANGE are safe
+
+
+@dataclass
+class Input:
+    """Data on its way into a factorization.
+
+    Attributes
+    ----------
+    data : Data
+        X times `scale`.
+    X : array or sparse matrix of shape (m, n)
+        The same, for slices of it.
+    row_weights : Tensor of shape (m,), optional
+    weights : Tensor of shape (m, n), optional
+        Weights of entries over the largest of their row.
+    missing : bool
+        Whether there are NaNs.
+    low, high : float
+        Smallest and largest entry, before scaling.
+    scale : float
+        A power of 2 that keeps squares away from overflow and underflow; 1 for ordinary data.
+    """
+
+    data: Data
+    X: Any
+    row_weights: Tensor | None
+    weights: Tensor | None
+    missing: bool
+    low: float
+    high: float
+    scale: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape (m, n) of X."""
+        return self.data.shape
+
+    @property
+    def dense(self) -> DenseData:
+        """The data, where it is known to be dense."""
+        assert isinstance(self.data, DenseData)
+        return self.data
+
+    @property
+    def sparse(self) -> SparseData:
+        """The data, where it is known to be sparse."""
+        assert isinstance(self.data, SparseData)
+        return self.data
+
+    def rows(self, rows: slice | NDArray[np.intp], single: bool = False) -> Input:
+        """The same of some of the rows; `single`: in single precision, unless its range is too small for them."""
+        device, dtype = self.data.like.device, self.X.dtype
+        if single and 1 / RANGE < max(-self.low, self.high) < RANGE:
+            dtype = np.dtype(np.float32)
+        X = self.X if isinstance(rows, slice) and rows == slice(None) else self.X[rows]
+        X = in_dtype(X, dtype)
+        data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
+        row_weights, weights = (
+            None if part is None else part[rows].to(data.like.dtype) for part in (self.row_weights, self.weights)
+        )
+        return replace(self, data=data, X=X, row_weights=row_weights, weights=weights)
+
+
+def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, scale: float | None) -> Input:
+    """Look X over, and scale it where its squares would leave the range of its dtype.
+
+    Parameters
+    ----------
+    X : array or CSR matrix of shape (m, n)
+        Checked but for NaN.
+    weights : array of shape (m,) or (m, n), optional
+    device : torch.device
+    scale : float, optional
+        The scale to use, else found from X.
+    """
+    low, high, missing = extremes(X.data[None] if is_sparse(X) else X)
+    if is_sparse(X) and X.nnz < X.shape[0] * X.shape[1]:
+        low, high = min(low, 0.0), max(high, 0.0)
+    if scale is None:
+        scale = safe_scale(max(-low, high), X.dtype)
+    X = scaled(X, scale)
+    data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
+    row_weights = entry_weights = None
+    if weights is not None and weights.ndim == 1:
+        row_weights = as_tensor(weights).to(device)
+    elif weights is not None:
+        largest = weights.max(1)
+        row_weights = as_tensor(largest).to(device)
+        entry_weights = as_tensor(weights / np.where(largest > 0, largest, 1)[:, None]).to(device)
+    return Input(data, X, row_weights, entry_weights, missing, low, high, scale)
+
+
+def extremes(X: NDArray[Any]) -> tuple[float, float, bool]:
+    """Smallest and largest entry (0 where there is none), and whether any is NaN."""
+    low, high, missing = math.inf, -math.inf, False
+    for start in range(0, len(X), ROWS):
+        block = X[start : start + ROWS]
+        if not block.size:
+            continue
+        smallest, largest = float(block.min()), float(block.max())
+        if math.isnan(smallest):
+            missing = True
+            smallest = float(np.fmin.reduce(block, axis=None))
+            largest = float(np.fmax.reduce(block, axis=None))
+        low, high = min(low, smallest), max(high, largest)
+    return (low, high, missing) if low <= high else (0.0, 0.0, missing)
+
+
+def in_dtype(X: Any, dtype: Any) -> Any:
+    """X in another dtype; a sparse one keeps its indices, and shares them."""
+    if not is_sparse(X):
+        return X.astype(dtype, copy=False)
+    return type(X)((X.data.astype(dtype, copy=False), X.indices, X.indptr), shape=X.shape)
+
+
+def scaled(X: Any, scale: float) -> Any:
+    """X times a power of 2 that the dtype of X itself may not hold; X itself where that is 1."""
+    if scale == 1:
+        return X
+    if is_sparse(X):
+        X = X.copy()
+        X.data = scaled(X.data, scale)
+        return X
+    return np.ldexp(X, round(math.log2(scale)))
+
+
+def safe_scale(largest: float, dtype: Any) -> float:
+    """1, or the power of 2 that brings the largest entry near 1 where squares would overflow or be subnormal."""
+    limit = RANGE if dtype == np.float32 else 1e120
+    if largest == 0 or 1 / limit < largest < limit:
+        return 1.0
+    return 2.0 ** -min(max(math.floor(math.log2(largest)), -1000), 1000)
+
+
+def check_parameters(p: Mapping[str, Any]) -> None:
+    """Refuse unfit values of the parameters that the transformers share, naming them."""
+    if p["n_components"] is not None and p["n_components"] != "auto":
+        at_least("n_components", p["n_components"], 1, Integral, otherwise="'auto'")
+    if p["init"] is not None and p["init"] not in (*INITS, "custom"):
+        raise ValueError(f"init must be None, 'custom' or one of {', '.join(map(repr, INITS))}; got {p['init']!r}.")
+    if p.get("solver", "cd") not in ("cd", "mu"):
+        raise ValueError(f"solver must be 'cd' or 'mu'; got {p['solver']!r}.")
+    for name, lowest, kind in (("tol", 0, Real), ("max_iter", 1, Integral), ("alpha_W", 0, Real)):
+        at_least(name, p[name], lowest, kind)
+    if p["alpha_H"] != "same":
+        at_least("alpha_H", p["alpha_H"], 0, Real, otherwise="'same'")
+    for name in ("l1_ratio", "forget_factor"):
+        between(name, p[name], 0, 1)
+    if p["batch_size"] is not None:
+        at_least("batch_size", p["batch_size"], 1, Integral, otherwise="None")
+
+
+def check_weights(weights: ArrayLike | None, X: Any) -> NDArray[Any] | None:
+    """Weights in the dtype of X, or None; refuse unfit ones."""
+    if weights is None:
+        return None
+    checked = np.asarray(weights, dtype=X.dtype)
+    if checked.shape not in ((X.shape[0],), X.shape):
+        raise ValueError(
+            f"weights must have shape {(X.shape[0],)}, one a sample, or {X.shape}, one an entry; got {checked.shape}."
+        )
+    if not np.isfinite(checked).all() or (checked < 0).any():
+        raise ValueError("weights must be finite and nonnegative.")
+    if checked.ndim == 2 and is_sparse(X):
+        raise ValueError("weights of entries need a dense X; a sparse X takes weights of samples, shape (n_samples,).")
+    return checked
+
+
+def check_start(F: ArrayLike | None, name: str, shape: tuple[int, int], nonnegative: bool) -> NDArray[Any]:
+    """A starting factor, checked."""
+    if F is None:
+        raise ValueError(f"init='custom' needs both starting factors; {name} is missing: pass it to fit_transform.")
+    checked = np.asarray(F, dtype=np.float64)
+    if checked.shape != shape:
+        raise ValueError(f"The starting factor {name} must have shape {shape}; got {checked.shape}.")
+    if not np.isfinite(checked).all():
+        raise ValueError(f"The starting factor {name} contains NaN or infinity.")
+    if nonnegative and (checked < 0).any():
+        raise ValueError(f"Negative values in data passed to NMF (input {name}): the factor must be nonnegative.")
+    if not checked.any():
+        raise ValueError(f"The starting factor {name} is full of zeros, and would stay so.")
+    return checked
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether X is one of SciPy's sparse matrices."""
+    return bool(sparse.issparse(X))
+
+
+def to_numpy(A: Tensor) -> NDArray[Any]:
+    """An array of its own, by rows."""
+    return np.ascontiguousarray(A.cpu().numpy())

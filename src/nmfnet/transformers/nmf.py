@@ -1,0 +1,163 @@
+"""Nonnegative matrix factorization as a transformer."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nmfnet.factorization.acceleration import Problem
+from nmfnet.factorization.data import SparseData
+from nmfnet.factorization.kullback_leibler import KullbackLeibler
+from nmfnet.factorization.passes import LeastSquares
+from nmfnet.factorization.sparse_passes import SparseLeastSquares
+from nmfnet.factorization.surrogate import Surrogate
+from nmfnet.transformers.base import BaseFactorization
+from nmfnet.transformers.input import Input
+
+LOSSES = {"frobenius": "frobenius", 2: "frobenius", "kullback-leibler": "kullback-leibler", 1: "kullback-leibler"}
+
+
+class NMF(BaseFactorization):
+    """Nonnegative matrix factorization, X ~ Z H with Z >= 0 and H >= 0.
+
+    Minimizes, over both factors, the loss plus the penalties of scikit-learn's NMF::
+
+        ||X - Z H||^2 / 2 + alpha_W n_features (l1_ratio ||Z||_1 + (1 - l1_ratio) ||Z||^2 / 2)
+                          + alpha_H n_samples (l1_ratio ||H||_1 + (1 - l1_ratio) ||H||^2 / 2)
+
+    or the Kullback-Leibler divergence in place of the first term.  The objective never increases.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Rank; "auto": that of the starting H with ``init="custom"``, else the number of features.
+    init : {None, "random", "nndsvd", "nndsvda", "nndsvdar", "custom"}, default=None
+        Start (Boutsidis and Gallopoulos, 2008); None: "nndsvda" where the rank allows it, else "random".
+    solver : {"cd", "mu"}, default="cd"
+        Coordinate descent on Gram products (HALS; Cichocki and Phan, 2009) with several sweeps for each product with X
+        (Gillis and Glineur, 2012), extrapolated (Ang and Gillis, 2019), or multiplicative updates (Lee and
+        Seung, 2001).
+    beta_loss : {"frobenius", "kullback-leibler"}, default="frobenius"
+        "kullback-leibler" needs ``solver="mu"``.
+    tol : float, default=1e-4
+        With "cd": stop where the projected gradient is at most `tol` of its data part, for both factors:
+        ``||P grad_Z|| <= tol ||X Ht||`` and ``||P grad_H|| <= tol ||Zt X||``.  With "mu": where ten passes
+        lower the objective by less than `tol` of its first value.  0: never.
+    max_iter : int, default=200
+        Most passes over the data.
+    random_state : int, RandomState or None, default=None
+    alpha_W : float, default=0
+        Strength of the penalty on Z.
+    alpha_H : float or "same", default="same"
+        Strength of the penalty on H.
+    l1_ratio : float, default=0
+        Share of L1 (sparse factors) in the penalties.
+    batch_size : int, optional
+        Where given, `fit` takes online steps on blocks of this many rows: for data that does not fit in memory
+        (a `numpy.memmap` is read block by block) or when an approximate result is soon wanted.
+    forget_factor : float, default=0.7
+        What earlier batches count after one batch, as in scikit-learn's MiniBatchNMF.
+    device : str or torch.device, default="cpu"
+    verbose : int, default=0
+
+    Attributes
+    ----------
+    components_ : array of shape (n_components, n_features)
+        The factor H.
+    n_components_ : int
+    reconstruction_err_ : float
+        ``||X - Z H||_F`` over the entries that are there, or the root of twice the divergence.
+    objective_ : float
+        The loss plus the penalties.
+    n_iter_ : int
+        Passes over the data, without those over the sample that tall data start from.
+    n_features_in_ : int
+    feature_names_in_ : array of shape (n_features_in_,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nmfnet import NMF
+    >>> X = np.array([[1, 1], [2, 1], [3, 1.2], [4, 1], [5, 0.8], [6, 1]])
+    >>> model = NMF(n_components=2, max_iter=2000, random_state=0)
+    >>> Z = model.fit_transform(X)
+    >>> bool(np.allclose(Z @ model.components_, X, atol=1e-3))
+    True
+    """
+
+    signed = False
+
+    def __init__(
+        self,
+        n_components: int | str | None = "auto",
+        *,
+        init: str | None = None,
+        solver: str = "cd",
+        beta_loss: str | float = "frobenius",
+        tol: float = 1e-4,
+        max_iter: int = 200,
+        random_state: int | np.random.RandomState | None = None,
+        alpha_W: float = 0.0,
+        alpha_H: float | str = "same",
+        l1_ratio: float = 0.0,
+        batch_size: int | None = None,
+        forget_factor: float = 0.7,
+        device: str | torch.device = "cpu",
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.init = init
+        self.solver = solver
+        self.beta_loss = beta_loss
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.alpha_W = alpha_W
+        self.alpha_H = alpha_H
+        self.l1_ratio = l1_ratio
+        self.batch_size = batch_size
+        self.forget_factor = forget_factor
+        self.device = device
+        self.verbose = verbose
+
+    def _problem(self, data: Input, k: int) -> Problem:
+        penalties = self._penalties(data)
+        if self._divergence:
+            return KullbackLeibler(data.data, k, penalties, row_weights=data.row_weights)
+        if data.missing or data.weights is not None:
+            return Surrogate(data.dense, k, penalties, row_weights=data.row_weights, weights=data.weights)
+        if isinstance(data.data, SparseData) and self.solver == "cd":
+            return SparseLeastSquares(data.data, k, penalties, row_weights=data.row_weights)
+        return LeastSquares(
+            data.data, k, penalties, multiplicative=self.solver == "mu", row_weights=data.row_weights
+        )  # fmt: skip
+
+    @property
+    def _divergence(self) -> bool:
+        return LOSSES[self.beta_loss] == "kullback-leibler"
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.beta_loss not in LOSSES:
+            raise ValueError(f"beta_loss must be 'frobenius' or 'kullback-leibler'; got {self.beta_loss!r}.")
+        if self._divergence and self.solver == "cd":
+            raise ValueError("beta_loss='kullback-leibler' needs solver='mu'; got solver='cd'.")
+        if self.solver == "mu" and self.init == "nndsvd":
+            warnings.warn(
+                "With solver='mu' the zeros of init='nndsvd' stay zeros, and the fit is poorer for it: use 'nndsvda'.",
+                UserWarning, stacklevel=5,
+            )  # fmt: skip
+
+    def _check_data(self, data: Input) -> None:
+        if data.low < 0:
+            raise ValueError(
+                f"Negative values in data passed to NMF: the minimum is {data.low:.4g}. SemiNMF takes any sign."
+            )
+        super()._check_data(data)
+
+    def _zero_start(self, data: Input, k: int) -> Tensor:
+        Z = super()._zero_start(data, k)
+        return Z.fill_(1.0) if self._divergence else Z  # zeros stay zeros
