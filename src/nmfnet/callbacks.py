@@ -26,8 +26,6 @@ class History(Callback):
         One list per fit, with an entry like those of ``history_`` per epoch.
     """
 
-    keeps_weights = False
-
     def __init__(self) -> None:
         self.fits: list[list[EpochRecord]] = []
 
@@ -106,8 +104,6 @@ class Progress(Callback):
         Whether the bar goes at the end.
     """
 
-    keeps_weights = False
-
     def __init__(self, console: Any = None, transient: bool = False) -> None:
         self.console, self.transient = console, transient
         self._live: Any = None
@@ -180,8 +176,6 @@ class TensorBoardLogger(Callback):
         Folder of the run; by default one below ``runs`` that PyTorch names by date and machine.
     """
 
-    keeps_weights = False
-
     def __init__(self, log_dir: str | os.PathLike[str] | None = None) -> None:
         self.log_dir = log_dir
         self._writer: Any = None
@@ -207,8 +201,6 @@ class MLflowLogger(Callback):
 
     To the active run, or to one of its own for each fit.
     """
-
-    keeps_weights = False
 
     def __init__(self) -> None:
         self._mlflow: Any = None

@@ -189,7 +189,7 @@ def _check_labels(state: dict[str, Any], size: int) -> None:
 
 def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Network:
     """The network, checked; every tensor must have its place in it."""
-    tensors, scalings = dict(tensors), {}
+    tensors, scalings = dict(tensors), dict[str, Scaling | None]()
     for name in SCALINGS:
         if f"{name}.shift" in tensors:
             scalings[name] = Scaling(tensors.pop(f"{name}.shift"), tensors.pop(f"{name}.factor"))
@@ -198,7 +198,8 @@ def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -
         activations_named(header["activation"], len(tensors) - 1),
         bool(header["intercept"]),
         Output(header.get("output", "identity"), float(header.get("label_smoothing", 0.0))),
-        **scalings,
+        inputs=scalings.get("inputs"),
+        targets=scalings.get("targets"),
     )
     _check_weights(network)
     _check_scalings(network)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from nmfnet._parameters import at_least, resolve
-from nmfnet.data.scaling import target_scaling
+from nmfnet.data.source import InMemory
 from nmfnet.estimators.inputs import to_tensor
 from nmfnet.estimators.parameters import check_training
 from nmfnet.export.sequential import Layers, layers_of
@@ -23,7 +23,7 @@ from nmfnet.linalg import all_finite
 from nmfnet.network import Network
 from nmfnet.solvers import SOLVERS, Solver
 from nmfnet.solvers.relaxed.settings import Relaxed
-from nmfnet.training import Callback, EpochRecord, PrintLog, Progress, Settings, announced, train
+from nmfnet.training import Callback, EpochRecord, FitSettings, PrintLog, fit_network
 
 Kind = Literal["classes", "labels", "real"]
 
@@ -98,17 +98,26 @@ def fit_module(
     chosen = _with_dropout(layers) if solver == "relaxed" else resolve(solver, SOLVERS)
     X_checked, Y, kind = _checked(layers, X, y)
     n, values = len(X_checked), Y.shape[1] if kind == "real" else 0
-    settings = Settings(
+    settings = FitSettings(
+        error=ERRORS[kind],
         batch_size=chosen.default_batch_size(n, values) if isinstance(batch_size, str) else min(n, int(batch_size)),
-        max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
-        alpha=float(alpha), l1_ratio=float(l1_ratio), error=ERRORS[kind],
+        max_iter=max_iter,
+        max_time=max_time,
+        tol=tol,
+        n_iter_no_change=n_iter_no_change,
+        alpha=float(alpha),
+        l1_ratio=float(l1_ratio),
         trained=True,  # nobody knows
-        callbacks=[*(callbacks or ()), *([PrintLog()] if verbose else [])],
-    )  # fmt: skip
-    network, progress = _network(layers, chosen, X_checked, Y, kind), Progress()
+    )
     generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
-    with announced(settings.callbacks, network, max_iter):
-        train(network, chosen, X_checked, Y, settings, progress, generator)
+    network, history = fit_network(
+        _network(layers, chosen, X_checked, Y, kind),
+        chosen,
+        InMemory(X_checked, Y),
+        settings,
+        generator,
+        callbacks=[*(callbacks or ()), *([PrintLog()] if verbose else [])],
+    )
     wide = _wide(network)
     if layers.inputs is not None:  # a module of its own
         wide.inputs = None
@@ -117,7 +126,7 @@ def fit_module(
             layer.weight.copy_(W.T)
             if layer.bias is not None:
                 layer.bias.copy_(b)
-    return progress.history
+    return history
 
 
 ERRORS: dict[Kind, Any] = {
@@ -194,15 +203,15 @@ def _network(layers: Layers, solver: Solver, X: Tensor, Y: Tensor, kind: Kind) -
     network.output = solver.output(kind)
     if network.inputs is None:
         # As for real targets: no principal components, which would lose a part of the weights there are.
-        network.inputs = solver.scaling(X, "real", network.intercept, False)
+        network.inputs = solver.input_scaling(X, "real", network.intercept, False)
         if network.inputs is not None:
             shift, factor = network.inputs.shift.double(), network.inputs.factor.double()
             W = network.weights[0].double()
             scaled = torch.where(factor[:, None] != 0, W[: len(shift)] / factor[:, None], 0.0)
             rows = [W[-1:] + shift @ W[:-1]] if network.intercept else []
             network.weights[0] = torch.cat([scaled, *rows]).to(X.dtype)
-    if kind == "real" and solver.keeps_state:
-        network.targets = target_scaling(Y, network.intercept)
+    network.targets = solver.target_scaling(Y, kind, network.intercept)
+    if network.targets is not None:
         W = network.weights[-1].clone()
         if network.intercept:
             W[-1] -= network.targets.shift

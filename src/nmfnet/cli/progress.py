@@ -34,8 +34,6 @@ def describe(record: EpochRecord, task: Task) -> str:
 class Lines(Callback):
     """A line per epoch, for a log."""
 
-    keeps_weights = False
-
     def __init__(self, console: Console, task: Task) -> None:
         self.console, self.task = console, task
         self.epochs = 0
@@ -75,8 +73,6 @@ class CtrlC(Callback):
     Before, there is nothing to save, and Ctrl-C ends the command at once.  Further ones change nothing:
     left to itself, Ctrl-C could strike while the model is being written, and lose the training.
     """
-
-    keeps_weights = False
 
     def __init__(self) -> None:
         self.pressed = False

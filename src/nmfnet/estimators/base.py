@@ -5,27 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from nmfnet._parameters import resolve
+from nmfnet.data.source import InMemory
 from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.estimators.codes import HiddenCodesMixin
 from nmfnet.estimators.data import Data, checked_data, split
-from nmfnet.estimators.fitting import fit, partial_fit
+from nmfnet.estimators.fitting import Architecture, Stream, stream, train
 from nmfnet.estimators.html import picture
 from nmfnet.estimators.inputs import checked_rows, network_for
-from nmfnet.estimators.parameters import check_parameters
+from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
-from nmfnet.solvers import Sweep
-from nmfnet.training import Callback, EpochRecord
+from nmfnet.solvers import PRETRAININGS, SOLVERS
+from nmfnet.solvers.base import Solver
+from nmfnet.training import Callback, EpochRecord, FitSettings, Fitted, PrintLog
 
 Array = NDArray[Any]
 
@@ -36,8 +42,7 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
     network_: Network
     history_: list[EpochRecord]
     n_features_in_: int
-    _sweep: Sweep
-    _random_: Tensor
+    _stream_: Stream | None
 
     def __init__(
         self,
@@ -164,8 +169,29 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
             elif self.early_stopping:
                 data, validation = split(self, data)
             data, *others = self._weighted(data, *([] if validation is None else [validation]))
-            fit(self, hidden, data, others[0] if others else None, tasks)
+            self.network_, self.history_ = self._train(hidden, data, others[0] if others else None, tasks)
+            self._stream_ = None  # the next partial_fit starts its averages anew
         return self
+
+    def _train(self, hidden: list[int], data: Data, validation: Data | None, tasks: Callback) -> Fitted:
+        device, generator = device_for(self.device, data.X), generator_for(self.random_state)
+        solver = resolve(self.solver, SOLVERS)
+        source, mean_weight = self._source(solver, data, device).normalized()
+        held_out = None if validation is None else self._source(solver, validation, device)
+        continued = self.warm_start and hasattr(self, "network_")
+        return train(
+            self._architecture(hidden),
+            solver,
+            source,
+            replace(self._settings(solver, source, mean_weight), trained=continued),
+            generator,
+            validation=held_out,
+            start=self.network_ if continued else None,
+            history=self.history_ if continued else (),
+            callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose else []), tasks],
+            pretraining=None if self.pretrain is None else resolve(self.pretrain, PRETRAININGS),
+            feature_names=getattr(self, "feature_names_in_", None),
+        )
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
         with self._unchanged_on_failure():
@@ -175,8 +201,56 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
             if first and self.pretrain is not None:
                 raise ValueError("pretrain needs all samples, which partial_fit has not: fit first, or pretrain=None.")
             data = checked_data(self, X, y, sample_weight, reset=first, **encoding)
-            partial_fit(self, hidden, self._weighted(data)[0])
+            self._update(hidden, self._weighted(data)[0])
         return self
+
+    def _update(self, hidden: list[int], data: Data) -> None:
+        device, solver = device_for(self.device, data.X), resolve(self.solver, SOLVERS)
+        before = self.__dict__.get("_stream_") or Stream(None, generator_for(self.random_state))
+        # Should this call fail, the next one starts its averages anew.
+        sweep, before.sweep, generator = before.sweep, None, before.generator
+        source, first = self._source(solver, data, device), not hasattr(self, "network_")
+        settings = self._settings(solver, source)
+        # With "auto" nobody knows how many samples a penalty would be against.
+        settings = replace(settings, trained=not first, alpha=0.0 if settings.alpha == "auto" else settings.alpha)
+        self.network_, self.history_, sweep = stream(
+            self._architecture(hidden),
+            solver,
+            source,
+            settings,
+            generator,
+            start=None if first else self.network_,
+            history=[] if first else self.history_,
+            sweep=sweep,
+        )
+        if self.verbose:
+            PrintLog().on_epoch_end(self.network_, self.history_[-1])
+        self._stream_ = Stream(sweep, generator)
+
+    def _source(self, solver: Solver, data: Data, device: torch.device) -> InMemory:
+        """Checked data as a source; sparse inputs stay sparse for a solver that takes them, but not to pre-train."""
+        if issparse(data.X) and not (solver.takes_sparse and self.pretrain is None):
+            data = data._replace(X=data.X.toarray())
+        return InMemory(*data.on(device))
+
+    def _architecture(self, hidden: list[int]) -> Architecture:
+        return Architecture(hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None)
+
+    def _settings(self, solver: Solver, source: InMemory, mean_weight: float = 1.0) -> FitSettings:
+        """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
+        real_values = source.n_outputs if self._kind() == "real" else 0
+        default = solver.default_batch_size(source.n_rows, real_values)
+        return FitSettings(
+            error=partial(self._error, output=solver.output(self._kind())),
+            batch_size=batch_size(self.batch_size, source.n_rows, default),
+            max_iter=self.max_iter,
+            max_time=self.max_time,
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            alpha="auto" if isinstance(self.alpha, str) else float(self.alpha) / mean_weight,
+            l1_ratio=float(self.l1_ratio),
+            early_stopping=bool(self.early_stopping),
+        )
 
     @contextmanager
     def _unchanged_on_failure(self) -> Iterator[None]:

@@ -41,7 +41,6 @@ class FitTasks(Callback):
     def __init__(self, estimator: BaseNMFNet, X: Any, y: Any, sample_weight: Any) -> None:
         self.estimator = estimator
         self.data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
-        self.keeps_weights = bool(getattr(estimator, "_skl_callbacks", ()))  # scikit-learn's; where there are none, no
         self.fit: Any = None
         self.epoch: Any = None
         if hasattr(estimator, "_init_callback_context"):

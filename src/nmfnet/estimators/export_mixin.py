@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 VERSION = "_nmfnet_version"
-UNPICKLED = ("_sweep", "_random_")  # large and not needed: training goes on from the averaged weights
+UNPICKLED = ("_stream_",)  # large and not needed: training goes on from the averaged weights
 
 
 class Portable:

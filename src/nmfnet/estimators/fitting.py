@@ -1,132 +1,178 @@
-"""What `fit` and `partial_fit` do, once everything is checked."""
+"""From checked data to a trained network: what `fit` and `partial_fit` of the estimators do."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import torch
-from scipy.sparse import issparse
-from torch import Tensor
 
-from nmfnet._parameters import resolve
-from nmfnet.data.scaling import target_scaling
-from nmfnet.errors import DivergenceError
-from nmfnet.estimators.building import fitted_network, new_network
-from nmfnet.estimators.data import Data
-from nmfnet.estimators.parameters import batch_size, device_for, generator_for, penalty
+from nmfnet.data.source import InMemory
+from nmfnet.layers import Dense
+from nmfnet.layers.activations import Activation, activations_named
 from nmfnet.network import Network
-from nmfnet.solvers import PRETRAININGS, SOLVERS, Solver
-from nmfnet.training import Callback, PrintLog, Progress, Settings, announced, epoch, planned, train
+from nmfnet.network.outputs import Output
+from nmfnet.solvers.base import Kind, Solver, Sweep
+from nmfnet.training import (
+    Callback,
+    EpochRecord,
+    FitSettings,
+    Fitted,
+    Progress,
+    Updated,
+    fit_network,
+    update_network,
+)
 
-if TYPE_CHECKING:
-    from nmfnet.estimators.base import BaseNMFNet
+
+@dataclass(frozen=True)
+class Architecture:
+    """What kind of network the parameters of an estimator ask for.
+
+    Attributes
+    ----------
+    hidden : list of int
+        Widths of the hidden layers.
+    activation : str or sequence of str
+    intercept : bool
+    kind : {"classes", "labels", "real"}
+        Of the targets.
+    scaled : bool
+        Whether the solver may scale inputs.  Pre-training is of the data as they are.
+    """
+
+    hidden: list[int]
+    activation: str | Sequence[str]
+    intercept: bool
+    kind: Kind
+    scaled: bool = True
+
+    @property
+    def activations(self) -> Activation | list[Activation]:
+        """Of all hidden layers, or of each."""
+        return activations_named(self.activation, len(self.hidden))
+
+    def new_network(
+        self, solver: Solver, data: InMemory, generator: torch.Generator, partial: bool = False
+    ) -> Network:
+        """A network with random weights, where the data are; `partial` where they are the first of a stream."""
+        X, Y, weight = data.X, data.Y, data.weight
+        inputs = solver.input_scaling(X, self.kind, self.intercept, partial, weight) if self.scaled else None
+        targets = solver.target_scaling(Y, self.kind, self.intercept, weight)
+        sizes = [data.n_features if inputs is None else inputs.n_out, *self.hidden, data.n_outputs]
+        layers = [Dense(a, b, self.intercept) for a, b in pairwise(sizes)]
+        weights = [W.to(X.device) for W in solver.initial_weights(layers, generator, X.dtype)]
+        output = solver.output(self.kind)
+        return Network(weights, self.activations, self.intercept, output, inputs, targets, layers)
+
+    def check(self, network: Network, solver: Solver, data: InMemory, how: str) -> None:
+        """Refuse to go on with a network that is not the one asked for; `how` it goes on is for the message."""
+        f, output = self.activations, solver.output(self.kind)
+        names = f.name if isinstance(f, Activation) else [each.name for each in f]
+        sizes = [data.n_features, *self.hidden, data.n_outputs]
+        there = _described(network.sizes, network.activation_names, network.output, network.intercept, network.dtype)
+        asked = _described(sizes, names, output, self.intercept, data.X.dtype)
+        if there != asked:
+            raise ValueError(
+                f"{how} goes on with a network of {there}; the call asks for {asked}. "
+                "Set the parameters and pass the data of the first call, or start anew with warm_start=False and fit."
+            )
 
 
-def fit(
-    estimator: BaseNMFNet, hidden: list[int], data: Data, validation: Data | None, tasks: Callback | None = None
-) -> None:
-    """Train from the start, or from the last fit's weights; `tasks` hears of it after the estimator's callbacks."""
-    device, generator = device_for(estimator.device, data.X), generator_for(estimator.random_state)
-    solver = resolve(estimator.solver, SOLVERS)
-    X, Y, weight = dense_where_needed(estimator, solver, data).on(device)
-    # Weights of mean 1, and the penalty against their sum as it was.
-    scale = 1.0 if weight is None else float(weight.double().mean())
-    weight = None if weight is None else (weight / scale)
-    settings = training_settings(estimator, solver, Y, weight)
-    settings.validation = None if validation is None else validation.on(device)
-    progress = Progress()
-    continued = estimator.warm_start and hasattr(estimator, "network_")
-    if continued:
-        network = fitted_network(estimator, solver, hidden, X, Y)
+def _described(sizes: list[int], f: str | list[str], output: Output, intercept: bool, dtype: torch.dtype) -> str:
+    bias = "a" if intercept else "no"
+    return f"{'-'.join(map(str, sizes))} units, {f} and {output.name}, {bias} bias, {dtype}"
+
+
+@dataclass
+class Stream:
+    """What goes on from one `partial_fit` to the next besides the network."""
+
+    sweep: Sweep | None
+    generator: torch.Generator
+
+
+def train(
+    architecture: Architecture,
+    solver: Solver,
+    data: InMemory,
+    settings: FitSettings,
+    generator: torch.Generator,
+    *,
+    validation: InMemory | None = None,
+    start: Network | None = None,
+    history: Sequence[EpochRecord] = (),
+    callbacks: Sequence[Callback] = (),
+    pretraining: Any = None,
+    feature_names: Sequence[str] | None = None,
+) -> Fitted:
+    """Train a network from the start, or from that of an earlier fit.
+
+    Parameters
+    ----------
+    architecture, solver, data, settings, generator, validation, callbacks
+        As in :func:`nmfnet.training.fit_network`.
+    start : Network, optional
+        The network to go on with.
+    history : sequence of EpochRecord
+        Its epochs.
+    pretraining : NMFPretraining, optional
+    feature_names : sequence of str, optional
+        For messages.
+    """
+    progress = Progress.after(history)
+    if start is not None:
+        architecture.check(start, solver, data, "warm_start=True")
+        network = start.on(data.X.device)
         if network.targets is not None:  # the targets may have another unit now
-            network.targets = target_scaling(Y, bool(estimator.fit_intercept), weight)
-        history = list(estimator.history_)
-        progress = Progress(history, history[-1]["seconds"] if history else 0.0)
+            network = replace(
+                network,
+                targets=solver.target_scaling(data.Y, architecture.kind, architecture.intercept, data.weight),
+            )
+        pretraining = None
     else:
         with progress.timed():
-            network = new_network(estimator, solver, hidden, X, Y, weight, generator)
-    settings.alpha = penalty(estimator.alpha, solver.default_alpha(network)) / scale
-    settings.callbacks = [*settings.callbacks, *([tasks] if tasks else [])]
-    settings.trained = continued
-    with announced(settings.callbacks, network, settings.max_iter):
-        if not continued:
-            pretrain(estimator, network, X, Y, generator, progress, settings)
-        train(network, solver, X, Y, settings, progress, generator)
-    estimator.network_, estimator.history_ = network, progress.history
-    for name in ("_sweep", "_random_"):  # the next partial_fit starts its averages anew
-        estimator.__dict__.pop(name, None)
+            network = architecture.new_network(solver, data, generator)
+
+    def pretrain(network: Network) -> None:
+        def announce(layer: int) -> None:
+            for callback in callbacks:
+                callback.on_pretrain_layer(layer, len(network.weights) - 1)
+
+        Y = network.scaled_targets(data.Y)
+        pretraining(network, data.X, Y, generator, announce, data.weight, feature_names)
+
+    return fit_network(
+        network,
+        solver,
+        data,
+        settings,
+        generator,
+        validation=validation,
+        progress=progress,
+        callbacks=callbacks,
+        pretrain=None if pretraining is None else pretrain,
+    )
 
 
-def partial_fit(estimator: BaseNMFNet, hidden: list[int], data: Data) -> None:
-    """One pass over some samples, with the averages of earlier calls."""
-    first = not hasattr(estimator, "network_")
-    device, solver = device_for(estimator.device, data.X), resolve(estimator.solver, SOLVERS)
-    X, Y, weight = dense_where_needed(estimator, solver, data).on(device)
-    settings = training_settings(estimator, solver, Y, weight)
-    settings.callbacks = []  # they are of a fit, with a begin and an end
-    settings.alpha = penalty(estimator.alpha, 0.0)  # nobody knows how many samples it would be against
-    settings.trained = not first
-    goes_on = "_sweep" in estimator.__dict__
-    generator = torch.Generator() if goes_on else generator_for(estimator.random_state)
-    if first:
-        network, history = new_network(estimator, solver, hidden, X, Y, weight, generator, partial=True), []
-    else:
-        network, history = fitted_network(estimator, solver, hidden, X, Y, fitting=False), estimator.history_
-    if goes_on:
-        generator.set_state(estimator._random_)
-    progress = Progress(history, history[-1]["seconds"] if history else 0.0)
-    if goes_on and solver.keeps_state:
-        sweep = estimator._sweep.fork()
-    else:
-        sweep = solver.prepare(network, X, planned(settings, len(Y), generator, partial=True))
-    record = epoch(sweep.network, sweep, X, Y, settings, progress, generator)
-    if record is None:
-        raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
-    estimator.history_ = [*history, record]
-    if estimator.verbose:
-        PrintLog().on_epoch_end(network, record)
-    estimator.network_ = network.with_weights(sweep.lend())
-    estimator._sweep, estimator._random_ = sweep, generator.get_state()
-
-
-def dense_where_needed(estimator: BaseNMFNet, solver: Solver, data: Data) -> Data:
-    """Sparse inputs stay sparse for a solver that takes them; pre-training does not."""
-    keep = not issparse(data.X) or (solver.takes_sparse and estimator.pretrain is None)
-    return data if keep else data._replace(X=data.X.toarray())
-
-
-def training_settings(estimator: BaseNMFNet, solver: Solver, Y: Tensor, weight: Tensor | None) -> Settings:
-    """Settings of the loop for the targets Y (n, n_L)."""
-    n, values = len(Y), Y.shape[1] if estimator._kind() == "real" else 0
-    return Settings(
-        batch_size=batch_size(estimator.batch_size, n, solver.default_batch_size(n, values)),
-        max_iter=estimator.max_iter, max_time=estimator.max_time, tol=estimator.tol,
-        n_iter_no_change=estimator.n_iter_no_change, alpha=0.0, l1_ratio=float(estimator.l1_ratio),
-        early_stopping=bool(estimator.early_stopping), sample_weight=weight, penalizes_bias=solver.penalizes_bias,
-        error=partial(estimator._error, output=solver.output(estimator._kind())),
-        callbacks=[*(estimator.callbacks or ()), *([PrintLog()] if estimator.verbose else [])],
-    )  # fmt: skip
-
-
-def pretrain(
-    estimator: BaseNMFNet,
-    network: Network,
-    X: Tensor,
-    Y: Tensor,
+def stream(
+    architecture: Architecture,
+    solver: Solver,
+    data: InMemory,
+    settings: FitSettings,
     generator: torch.Generator,
-    progress: Progress,
-    settings: Settings,
-) -> None:
-    """Replace the random weights by those of the pre-training, if there is one."""
-    if estimator.pretrain is None or any(callback.resumes() for callback in settings.callbacks):
-        return
-    pretraining = resolve(estimator.pretrain, PRETRAININGS)
-
-    def announce(layer: int) -> None:
-        for callback in settings.callbacks:
-            callback.on_pretrain_layer(layer, len(network.weights) - 1)
-
-    with progress.timed():
-        names = getattr(estimator, "feature_names_in_", None)
-        pretraining(network, X, network.scaled_targets(Y), generator, announce, settings.sample_weight, names)
+    *,
+    start: Network | None = None,
+    history: Sequence[EpochRecord] = (),
+    sweep: Sweep | None = None,
+) -> Updated:
+    """One pass over some samples of a stream; `sweep` is that of the earlier calls."""
+    progress = Progress.after(history)
+    if start is None:
+        network = architecture.new_network(solver, data, generator, partial=True)
+    else:
+        architecture.check(start, solver, data, "partial_fit")
+        network = start.on(data.X.device)
+    return update_network(network, solver, data, settings, generator, sweep=sweep, progress=progress)

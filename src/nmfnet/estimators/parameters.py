@@ -71,11 +71,6 @@ def batch_size(asked: int | str, n: int, default: int) -> int:
     return min(n, int(asked))
 
 
-def penalty(asked: float | str, default: float) -> float:
-    """Strength of the penalty on the weights."""
-    return default if isinstance(asked, str) else float(asked)
-
-
 def device_for(device: str | torch.device | None, X: Any) -> torch.device:
     """Device to train on, if there is one of that name; None is where X is."""
     if device is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -57,7 +57,7 @@ def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
         U, s, Vh = torch.linalg.svd(Z, full_matrices=False)
         kept = _significant(s, delta, max(Z.shape) * torch.finfo(Z.dtype).eps)
         return TruncatedSVD(U[:, kept], s[kept], Vh[kept].T)
-    s, V = singular_basis(Z, delta)
+    s, V = singular_basis([Z], delta)
     inverse = V / s
     U = Z.new_empty(len(Z), len(s))
     for block, wide in zip(U.split(_rows(Z)), float64_blocks(Z), strict=True):
@@ -65,25 +65,36 @@ def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
     return TruncatedSVD(U, s.to(Z.dtype), V.to(Z.dtype))
 
 
-def singular_basis(Z: Tensor, delta: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Singular values (r,) and right singular vectors (n, r) of `Z` (m, n), truncated at `delta`.
+def singular_basis(blocks: Sequence[Tensor], delta: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Singular values (r,) and right singular vectors (n, r) of a matrix (m, n), truncated at `delta`.
 
-    In float64, whatever the dtype of `Z`.  For a tall float32 matrix it needs no memory of the size
-    of `Z`: the first layer takes it of the whole data set.
+    In float64, whatever the dtype of the matrix.  For a tall float32 matrix it needs no memory of the size
+    of the matrix: the first layer takes it of the whole data set.
+
+    Parameters
+    ----------
+    blocks : sequence of Tensor
+        The matrix by blocks of its rows.
+    delta : float, default=0
+        Singular values at most `delta` times the largest count as zero.
     """
-    if Z.dtype == torch.float64:
-        check_finite(Z)
-        _, s, Vh = torch.linalg.svd(torch.linalg.qr(Z, mode="r").R, full_matrices=False)
-        kept = _significant(s, delta, max(Z.shape) * torch.finfo(Z.dtype).eps)
+    m, n, dtype = sum(map(len, blocks)), blocks[0].shape[1], blocks[0].dtype
+    if dtype == torch.float64:
+        R = blocks[0].new_empty(0, n)
+        for block in blocks:  # the triangular factor of some rows and that of more of them: Gram matrix alike
+            R = torch.linalg.qr(torch.cat([R, check_finite(block)]) if len(R) else check_finite(block), mode="r").R
+        _, s, Vh = torch.linalg.svd(R, full_matrices=False)
+        kept = _significant(s, delta, max(m, n) * torch.finfo(dtype).eps)
         return s[kept], Vh[kept].T
-    if len(Z) < Z.shape[1]:
-        _, s, V = truncated_svd(Z, delta)
+    if m < n:
+        _, s, V = truncated_svd(torch.cat(list(blocks)), delta)
         return s.double(), V.double()
-    eigenvalues, V = torch.linalg.eigh(check_finite(gram(Z)))
+    G = check_finite(torch.stack([gram(block) for block in blocks]).sum(0) if len(blocks) > 1 else gram(blocks[0]))
+    eigenvalues, V = torch.linalg.eigh(G)
     s = eigenvalues.clamp(min=0).sqrt()
     # Eigenvalues carry an error of n eps times the largest, singular values its square root; and what rounding has
-    # left in the entries of Z is no direction of it: a code of rank one in float32 would get weights of 1e7.
-    rounding = max((len(s) * torch.finfo(s.dtype).eps) ** 0.5, torch.finfo(Z.dtype).eps)
+    # left in the entries of a matrix is no direction of it: a code of rank one in float32 would get weights of 1e7.
+    rounding = max((len(s) * torch.finfo(s.dtype).eps) ** 0.5, torch.finfo(dtype).eps)
     kept = _significant(s, delta, rounding)
     return s[kept], V[:, kept]
 

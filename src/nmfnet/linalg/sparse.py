@@ -53,6 +53,10 @@ class SparseRows:
         """All of it, shape (m, n)."""
         return torch.from_numpy(self.matrix.toarray()).to(self.device)
 
+    def arrays(self) -> list[Tensor]:
+        """The three arrays of the CSR matrix."""
+        return [torch.from_numpy(part) for part in (self.matrix.data, self.matrix.indices, self.matrix.indptr)]
+
     @property
     def values(self) -> Tensor:
         """What is stored, shape (number of stored values,)."""
@@ -83,6 +87,14 @@ class SparseRows:
         """Mean row, shape (n,)."""
         weight = torch.ones(len(self), dtype=self.dtype) if weight is None else weight
         return self.transposed_product(weight / weight.sum())
+
+    def squares(self, weight: Tensor | None = None) -> Tensor:
+        """Sum over samples of the squared lengths of the rows, by weights (m,) if there are any; a scalar."""
+        values = self.values.square()
+        if weight is not None:
+            counts = torch.from_numpy(np.diff(self.matrix.indptr))
+            values = values * weight.cpu().to(self.dtype).repeat_interleave(counts)
+        return values.sum().to(self.device)
 
     def sizes(self, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         """Root mean square and largest absolute value of each column (n,), in float64."""

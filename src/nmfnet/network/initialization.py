@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from nmfnet.layers import Layer
 
-def he_weights(
-    sizes: Sequence[int], intercept: bool, generator: torch.Generator, dtype: torch.dtype, last: float = 1.0
+
+def initial_weights(
+    layers: Sequence[Layer], generator: torch.Generator, dtype: torch.dtype, last: float = 1.0
 ) -> list[Tensor]:
-    """Random weights of variance 2 / n_{l-1} (He et al., 2015), biases zero.
+    """Random weights of all layers, drawn in float64, so that a seed means the same in every dtype.
 
     Parameters
     ----------
-    sizes : sequence of int
-        Widths n_0, ..., n_L.
-    intercept : bool
-        Whether to append a bias row.
+    layers : sequence of Layer
     generator : torch.Generator
         On the CPU, so that a seed means the same on every device.
     dtype : torch.dtype
@@ -30,10 +28,6 @@ def he_weights(
     -------
     list of Tensor
     """
-    weights = []
-    for rows, columns in pairwise(sizes):
-        W = torch.zeros(rows + intercept, columns, dtype=dtype)
-        W[:rows].normal_(generator=generator).mul_((2 / rows) ** 0.5)
-        weights.append(W)
+    weights = [layer.initial(generator).to(dtype) for layer in layers]
     weights[-1] *= last
     return weights

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from nmfnet.data.scaling import Scaling
 from nmfnet.factorization import penalty
+from nmfnet.layers import Dense, Layer
 from nmfnet.layers.activations import Activation
-from nmfnet.linalg import affine, all_finite
+from nmfnet.linalg import all_finite
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network.outputs import LINEAR, Output
 
@@ -37,6 +38,8 @@ class Network:
         Of X, before the first layer.
     targets : Scaling or None
         Of real targets: the outputs are on its scale.
+    layers : sequence of Layer, optional
+        What the weights belong to; fully-connected layers if left out.
     """
 
     weights: list[Tensor]
@@ -45,6 +48,11 @@ class Network:
     output: Output = LINEAR
     inputs: Scaling | None = None
     targets: Scaling | None = None
+    layers: Sequence[Layer] = ()
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            self.layers = [Dense.like(W, self.intercept) for W in self.weights]
 
     @property
     def sizes(self) -> list[int]:
@@ -69,7 +77,11 @@ class Network:
         """Of the weights."""
         return self.weights[0].dtype
 
-    def forward(self, X: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def scaled_inputs(self, X: Tensor | SparseRows) -> Any:
+        """Inputs of the first layer, for X (m, n_0)."""
+        return X if self.inputs is None else self.inputs(X)
+
+    def forward(self, X: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor]]:
         """Forward pass.
 
         Returns
@@ -80,17 +92,17 @@ class Network:
             The pre-activations A[1], ..., A[L] of every layer; the last are the outputs, on the scale of
             the scaled targets.
         """
-        Z, A = [X if self.inputs is None else self.inputs(X)], []
-        for W, f in zip(self.weights, self.activations, strict=False):
-            A.append(affine(Z[-1], W, self.intercept))
-            Z.append(f(A[-1]))
-        A.append(affine(Z[-1], self.weights[-1], self.intercept))
+        Z, A = [self.scaled_inputs(X)], []
+        for layer, W, f in zip(self.layers, self.weights, [*self.activations, None], strict=True):
+            A.append(layer.forward(Z[-1], W))
+            if f is not None:
+                Z.append(f(A[-1]))
         return Z, A
 
     def predict(self, X: Tensor | SparseRows) -> Tensor:
         """Outputs (m, n_L) for inputs (m, n_0), computed some rows at a time."""
         last = len(self.weights) - 1
-        outputs = [affine(Z, self.weights[-1], self.intercept) for Z in self._codes(X, last)]
+        outputs = [self.layers[-1].forward(Z, self.weights[-1]) for Z in self._codes(X, last)]
         return self.original_outputs(torch.cat(outputs))
 
     def code(self, X: Tensor | SparseRows, layer: int) -> Tensor:
@@ -101,10 +113,9 @@ class Network:
         """Inputs of the layer after `layer`, part by part."""
         rows = max(64, min(MOST_ROWS, MOST_NUMBERS // max(self.sizes)))
         for part in X.split(rows):
-            Z: Any = part.to(self.weights[0].device)
-            Z = Z if self.inputs is None else self.inputs(Z)
-            for W, f in zip(self.weights[:layer], self.activations, strict=False):
-                Z = f.f_(affine(Z, W, self.intercept))
+            Z = self.scaled_inputs(part.to(self.weights[0].device))
+            for this, W, f in zip(self.layers[:layer], self.weights, self.activations, strict=False):
+                Z = f.f_(this.forward(Z, W))
             yield Z
 
     def scaled_targets(self, Y: Tensor) -> Tensor:

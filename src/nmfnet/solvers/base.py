@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias
+from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
 
 from nmfnet.data.scaling import Scaling
+from nmfnet.data.source import Rows, Source
+from nmfnet.layers import Layer
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
+from nmfnet.stateful import State
 
 Kind = Literal["classes", "labels", "real"]  # of targets
-State: TypeAlias = dict[str, Any]  # of tensors, numbers, text, None, and lists and dicts of them
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,7 @@ class Plan:
     seed : int
         Of the solver's own random numbers.
     trained : bool
-        Whether the network has been trained before.  Its weights may then be those of others, too, and are left alone.
-    sample_weight : Tensor of shape (n,), optional
-        Of all samples; positive.
+        Whether the network has been trained before.
     """
 
     alpha: float = 0.0
@@ -44,37 +46,27 @@ class Plan:
     batch_size: int = 0
     seed: int = 0
     trained: bool = False
-    sample_weight: Tensor | None = None
 
 
 class Sweep(Protocol):
     """An update of all weights of the network from a batch."""
 
-    def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    network: Network
+
+    def __call__(self, X: Rows, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Move the network's weights, and return the outputs from before.
 
         If it ends half-way, by Ctrl-C or an error, :meth:`weights` are as they were.
         """
 
-    network: Network
-
-    def fork(self) -> Self:
-        """A copy, whose calls leave this one as it is."""
-
     def weights(self) -> list[Tensor]:
-        """Weights to predict with: the network's own, or an average that goes on while the list is held.
-
-        No other than finite weights may enter an average: the list is what training goes back to if it fails.
-        """
-
-    def lend(self) -> list[Tensor]:
-        """The same as of now: neither the list nor its tensors will change."""
+        """Weights to predict with: the network's own, or an average.  Valid until the next call: copy to keep them."""
 
     def state(self) -> State:
-        """All that calls change, the network's weights included."""
+        """All that calls change, the network's weights included; valid until the next call."""
 
     def restore(self, state: State) -> None:
-        """Go on from a :meth:`state`."""
+        """Go on from a copy of a :meth:`state`."""
 
     @property
     def retries(self) -> int:
@@ -82,12 +74,23 @@ class Sweep(Protocol):
 
 
 class Solver(Protocol):
-    """What the loop and the estimators ask of a solver's settings; see :class:`nmfnet.Pinv` for one."""
+    """Settings of a way to train, and its conventions.
 
-    fewest_samples: ClassVar[int]  # in a batch, with which it learns well
-    keeps_state: ClassVar[bool]  # whether a sweep can go on with other data
-    takes_sparse: ClassVar[bool]  # whether X may be SparseRows
-    penalizes_bias: ClassVar[bool]  # whether the L2 part of the penalty includes the biases
+    :class:`nmfnet.Relaxed` and :class:`nmfnet.Pinv` are two; any object with these methods is as good, as
+    ``NMFNetClassifier(solver=...)``.
+    """
+
+    @property
+    def min_batch_samples(self) -> int:
+        """Samples in a batch with which it learns well."""
+
+    @property
+    def takes_sparse(self) -> bool:
+        """Whether inputs may be SparseRows."""
+
+    @property
+    def penalizes_bias(self) -> bool:
+        """Whether the L2 part of the penalty includes the biases."""
 
     def default_batch_size(self, n: int, real_values: int = 0) -> int:
         """Batch size for n samples, each with so many real target values."""
@@ -98,10 +101,21 @@ class Solver(Protocol):
     def output(self, kind: Kind) -> Output:
         """What the outputs mean for such targets."""
 
-    def scaling(
-        self, X: Tensor, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
+    def input_scaling(
+        self, X: Rows, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
     ) -> Scaling | None:
-        """Scaling of the inputs, if any."""
+        """Scaling of the inputs, if any; `partial` where X is but a part of them."""
 
-    def prepare(self, network: Network, X: Tensor, plan: Plan) -> Sweep:
+    def target_scaling(
+        self, Y: Tensor, kind: Kind, centre: bool, sample_weight: Tensor | None = None
+    ) -> Scaling | None:
+        """Scaling of the targets, if any."""
+
+    def initial_weights(self, layers: Sequence[Layer], generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:
+        """Weights to start from."""
+
+    def prepare(self, network: Network, source: Source, plan: Plan) -> Sweep:
         """Look at the whole data once, and return the sweep over a batch."""
+
+    def proceed(self, sweep: Sweep, source: Source, plan: Plan) -> Sweep:
+        """The sweep to go on with where other data follow: the same one, or one that is prepared for them."""

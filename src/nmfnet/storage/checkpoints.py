@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nmfnet._parameters import at_least, boolean
 from nmfnet.errors import CheckpointError
-from nmfnet.solvers.base import State
+from nmfnet.stateful import State
 from nmfnet.storage import container
 from nmfnet.training import Callback, Training
 
@@ -60,8 +60,6 @@ class Checkpoint(Callback):
     >>> folder = tempfile.mkdtemp()
     >>> model = NMFNetClassifier(callbacks=[Checkpoint(folder, resume=True)], random_state=0).fit(X, y)
     """
-
-    keeps_weights = False  # what it keeps is on the disk
 
     def __init__(
         self, folder: str | os.PathLike[str], every: int | None = None, keep: int = 2, resume: bool = False

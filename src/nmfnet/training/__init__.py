@@ -1,18 +1,21 @@
 """Training: the one loop, its callbacks, its state."""
 
-from nmfnet.training.callbacks import Callback, EpochRecord, PrintLog, announced
-from nmfnet.training.loop import Progress, Settings, epoch, planned, train
-from nmfnet.training.state import Training
+from nmfnet.training.callbacks import Callback, PrintLog, announced
+from nmfnet.training.loop import Fitted, Updated, fit_network, update_network
+from nmfnet.training.records import EpochRecord
+from nmfnet.training.settings import FitSettings
+from nmfnet.training.state import Progress, Training
 
 __all__ = [
     "Callback",
     "EpochRecord",
+    "FitSettings",
+    "Fitted",
     "PrintLog",
     "Progress",
-    "Settings",
     "Training",
+    "Updated",
     "announced",
-    "epoch",
-    "planned",
-    "train",
+    "fit_network",
+    "update_network",
 ]

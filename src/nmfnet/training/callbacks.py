@@ -4,58 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypedDict
 
 from nmfnet.network import Network
-
-if TYPE_CHECKING:
-    from nmfnet.training.state import Training
-
-
-class EpochRecord(TypedDict, total=False):
-    """One epoch in ``history_``.
-
-    Attributes
-    ----------
-    epoch : int
-        From 1.
-    objective : float
-        What is minimized: `train_loss` plus the penalty over the number of samples.
-    train_loss : float
-        Loss a sample: half the squared error, of the targets as the network scales them; with ``solver="relaxed"``
-        the cross-entropy of classes, labels smoothed.  Averaged over the epoch's batches, each seen just before its
-        update.
-    train_error : float
-        Fraction misclassified (classifier) or mean squared error (regressor), averaged likewise.
-    val_loss, val_error : float
-        The same on the validation set after the epoch; only where there is one.
-    retries : int
-        Factorizations that failed and were repeated with more damping; only where there were any.
-    seconds : float
-        Time since the fit began, pre-training included, callbacks not.
-    """
-
-    epoch: int
-    objective: float
-    train_loss: float
-    train_error: float
-    val_loss: float
-    val_error: float
-    retries: int
-    seconds: float
+from nmfnet.training.records import EpochRecord
+from nmfnet.training.state import Training
 
 
 class Callback:
     """Base class: override the hooks you need.
 
-    Attributes
-    ----------
-    keeps_weights : bool
-        Whether the weights of the network that `on_epoch_end` gets are to stay as they are, so that it may keep them.
-        False saves memory of their size: training then writes into them.
+    The networks that hooks are given, and their weights, may be kept.
     """
-
-    keeps_weights: bool = True
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:
         """Called once, before pre-training."""
@@ -102,8 +61,6 @@ def announced(callbacks: Sequence[Callback], network: Network, max_iter: int) ->
 
 class PrintLog(Callback):
     """Print a line per epoch, and one per pre-trained layer."""
-
-    keeps_weights = False
 
     def on_pretrain_layer(self, layer: int, n_layers: int) -> None:  # noqa: D102
         print(f"Pre-training layer {layer} of {n_layers}", flush=True)

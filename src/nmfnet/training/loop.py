@@ -3,278 +3,308 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from nmfnet.data.source import Samples, Source, n_batches
 from nmfnet.errors import DivergenceError, DivergenceWarning
-from nmfnet.linalg.sparse import picked
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan, Solver, Sweep
-from nmfnet.training.callbacks import Callback, EpochRecord
-from nmfnet.training.state import Position, Training
+from nmfnet.stateful import copied
+from nmfnet.training.callbacks import Callback, announced
+from nmfnet.training.records import EpochRecord
+from nmfnet.training.settings import FitSettings
+from nmfnet.training.state import Best, Progress, Training
 
-ErrorFunction = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass
-class Settings:
-    """What the loop needs to know, named as in :class:`nmfnet.NMFNetClassifier`."""
-
-    batch_size: int
-    max_iter: int
-    tol: float
-    n_iter_no_change: int
-    alpha: float
-    l1_ratio: float
-    error: ErrorFunction  # (outputs, targets) -> the error of each sample, shape (m,)
-    callbacks: Sequence[Callback] = ()
-    validation: tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor | None] | None = None  # X, Y and weights
-    max_time: float | None = None  # seconds
-    early_stopping: bool = True  # whether the validation set, where there is one, decides
-    sample_weight: Tensor | None = None  # positive; None is 1 for all
-    penalizes_bias: bool = False
-    trained: bool = False  # whether the network has been trained before
+Pretraining = Callable[[Network], None]
+ADVICE = "Scale the inputs and targets, or raise the solver's damping (relaxed) or delta_x (pinv)."
 
 
-@dataclass
-class Progress:
-    """The epochs so far: grows, and goes on in a warm start."""
+class Fitted(NamedTuple):
+    """What a fit returns.
 
-    history: list[EpochRecord] = field(default_factory=list)
-    seconds: float = 0.0
+    Attributes
+    ----------
+    network : Network
+        With weights of its own.
+    history : list of EpochRecord
+        Of all epochs, those of earlier fits that it went on from included.
+    """
 
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Count the time spent inside as training time."""
-        start = time.perf_counter()
-        yield
-        self.seconds += time.perf_counter() - start
-
-
-@dataclass
-class Best:
-    """The best epoch of one fit, and how long ago it was; if a validation set decides, its weights."""
-
-    tol: float
-    monitor: Literal["objective", "val_error"]
-    score: float = float("inf")
-    weights: list[Tensor] | None = None
-    epochs_without_progress: int = 0
-
-    def add(self, record: EpochRecord, sweep: Sweep) -> None:
-        """Note an epoch of the sweep, and whether it improved on the best by `tol`."""
-        score = record[self.monitor]
-        self.epochs_without_progress = 0 if score < self.score - self.tol else self.epochs_without_progress + 1
-        if score < self.score:
-            self.score = score
-            if self.monitor == "val_error":
-                self.weights = sweep.lend()
+    network: Network
+    history: list[EpochRecord]
 
 
-def train(
+def fit_network(
     network: Network,
     solver: Solver,
-    X: Tensor,
-    Y: Tensor,
-    settings: Settings,
-    progress: Progress,
+    source: Source,
+    settings: FitSettings,
     generator: torch.Generator,
-) -> None:
-    """Run epochs of the solver's sweep until one of the stopping rules holds.
+    *,
+    validation: Source | None = None,
+    progress: Progress | None = None,
+    callbacks: Sequence[Callback] = (),
+    pretrain: Pretraining | None = None,
+) -> Fitted:
+    """Train a network: the only way to do so, for estimators, modules and autoencoders.
 
-    With early stopping on a validation set the weights of the best epoch are restored at the end.  Ctrl-C and the
-    time budget end the training after the last complete sweep, Ctrl-C with a warning.
+    Epochs of the solver's sweep run until one of the stopping rules holds.  With early stopping on a validation set
+    the weights are those of the best epoch.  Ctrl-C and the time budget end the training after the last complete
+    sweep, Ctrl-C with a warning.
 
     Parameters
     ----------
     network : Network
-        Changed in place.  The weight tensors that it begins with are not written into where `settings` says that it
-        was trained before: they may be those of others, too.
+        To start from; its weights are copied.
     solver : Solver
-        Its `prepare` looks at the whole X once and returns the sweep: from a batch (b, n_0) and its
-        targets (b, n_L) to the outputs from before the update.
-    X : Tensor of shape (n, n_0)
-    Y : Tensor of shape (n, n_L)
-    settings : Settings
-    progress : Progress
-        Grows in place.
+        Its `prepare` looks at the source once and returns the sweep.
+    source : Source
+        Samples to train on.
+    settings : FitSettings
     generator : torch.Generator
         Order of the samples.
+    validation : Source, optional
+        Samples to score each epoch on.
+    progress : Progress, optional
+        Epochs and seconds before this fit.
+    callbacks : sequence of Callback
+    pretrain : callable, optional
+        Replaces the weights of the network in place before the first epoch, unless a callback resumes a training.
+
+    Returns
+    -------
+    Fitted
 
     Raises
     ------
     DivergenceError
-        If the first epoch ends with non-finite weights.  Later, training stops with a
-        DivergenceWarning and the last good weights: of the last whole epoch, or those that a sweep vouches for.
+        If the first epoch ends with non-finite weights.  Later, training stops with a DivergenceWarning and the
+        weights of the last whole epoch.
     """
-    if settings.batch_size < min(len(X), solver.fewest_samples):
-        warnings.warn(
-            f"batch_size={settings.batch_size} gives each step too few samples to learn well from: "
-            f"take {solver.fewest_samples} or more, or 'auto'.",
-            UserWarning,
-            stacklevel=5,
-        )
-    validated = settings.validation is not None and settings.early_stopping
-    best = Best(settings.tol * _unit(network), "val_error") if validated else Best(settings.tol, "objective")
-    sweep, good, diverged = None, list(network.weights), False
-    try:
-        with progress.timed():
-            sweep = solver.prepare(network, X, planned(settings, len(X), generator))
-        good = sweep.weights()
-        training = Training(network, solver, X, Y, settings, progress, generator, sweep, best, good)
-        for callback in settings.callbacks:  # one of them may restore a stored state
-            callback.on_train_begin(training)
-        good = training.good
-        deadline = None if settings.max_time is None else progress.seconds + settings.max_time
-        while training.epochs < settings.max_iter:
-            for callback in settings.callbacks:
-                callback.on_epoch_begin(len(progress.history) + 1)
-            record = epoch(network, sweep, X, Y, settings, progress, generator, deadline, training.position)
-            if record is None:
-                _report_divergence(progress)
-                diverged = True
-                break
-            good = training.good = sweep.weights()
-            training.epochs += 1
-            progress.history.append(record)
-            best.add(record, sweep)
-            ends = []
-            for callback in settings.callbacks:
-                weights = sweep.lend() if callback.keeps_weights else sweep.weights()
-                ends.append(callback.on_epoch_end(network.with_weights(weights), record))
-            out_of_time = deadline is not None and progress.seconds >= deadline
-            if any(ends) or out_of_time or best.epochs_without_progress >= settings.n_iter_no_change:
-                break
-    except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=4)
-    finally:
-        for callback in settings.callbacks:
-            callback.on_train_end()
-    if sweep is not None:
-        network.weights[:] = sweep.weights()
-    if diverged or not network.is_finite():
-        network.weights[:] = good
-    if best.weights is not None:
-        network.weights[:] = best.weights
+    network = network.with_weights(copied(network.weights))
+    progress = Progress() if progress is None else progress
+    if settings.alpha == "auto":
+        settings = replace(settings, alpha=solver.default_alpha(network))
+    with announced(callbacks, network, settings.max_iter):
+        if pretrain is not None and not any(callback.resumes() for callback in callbacks):
+            with progress.timed():
+                pretrain(network)
+        training = None
+        try:
+            training = _begun(network, solver, source, settings, generator, validation, progress, callbacks)
+            diverged = _run(training, callbacks)
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=4)
+            diverged = False
+        finally:
+            for callback in callbacks:
+                callback.on_train_end()
+        if training is not None:
+            network.weights[:] = _final_weights(training, diverged)
+    return Fitted(network, progress.history)
 
 
-def planned(settings: Settings, n: int, generator: torch.Generator, partial: bool = False) -> Plan:
-    """Return the plan of a fit; `partial` is one without an end."""
-    n_updates = None if partial else settings.max_iter * -(-n // settings.batch_size)
-    weight = settings.sample_weight
-    total = n if weight is None else float(weight.double().sum())
-    size = min(n, settings.batch_size)
+def _begun(
+    network: Network,
+    solver: Solver,
+    source: Source,
+    settings: FitSettings,
+    generator: torch.Generator,
+    validation: Source | None,
+    progress: Progress,
+    callbacks: Sequence[Callback],
+) -> Training:
+    """A training before its first epoch, or where a callback has restored it to."""
+    start = copied(network.weights)
+    with progress.timed():
+        sweep = solver.prepare(network, source, planned(settings, source, generator))
+    if validation is not None and settings.early_stopping:
+        best = Best(settings.tol * _error_unit(network), "val_error")
+    else:
+        best = Best(settings.tol, "objective")
+    training = Training(network, solver, source, validation, settings, progress, generator, sweep, best, start)
+    for callback in callbacks:  # one of them may restore a stored state
+        callback.on_train_begin(training)
+    return training
+
+
+def _run(training: Training, callbacks: Sequence[Callback]) -> bool:
+    """Epochs until a stopping rule holds; whether the training diverged."""
+    settings, progress, best = training.settings, training.progress, training.best
+    deadline = None if settings.max_time is None else progress.seconds + settings.max_time
+    while training.epochs < settings.max_iter:
+        for callback in callbacks:
+            callback.on_epoch_begin(len(progress.history) + 1)
+        record = epoch(training, callbacks, deadline)
+        if record is None:
+            _report_divergence(progress)
+            return True
+        training.weights = copied(training.sweep.weights())
+        training.epochs += 1
+        progress.history.append(record)
+        best.add(record, training.weights)
+        network = training.network.with_weights(training.weights)
+        ends = [callback.on_epoch_end(network, record) for callback in callbacks]
+        out_of_time = deadline is not None and progress.seconds >= deadline
+        if any(ends) or out_of_time or best.epochs_without_progress >= settings.n_iter_no_change:
+            break
+    return False
+
+
+def _final_weights(training: Training, diverged: bool) -> list[Tensor]:
+    """Of the best epoch, of the last update, or of the last whole epoch where the last update was no good."""
+    if training.best.weights is not None:
+        return training.best.weights
+    newest = training.sweep.weights()
+    good = not diverged and training.network.with_weights(newest).is_finite()
+    return copied(newest) if good else training.weights
+
+
+class Updated(NamedTuple):
+    """What `partial_fit` returns: the network with weights of its own, all epochs, and the sweep to go on with."""
+
+    network: Network
+    history: list[EpochRecord]
+    sweep: Sweep
+
+
+def update_network(
+    network: Network,
+    solver: Solver,
+    source: Source,
+    settings: FitSettings,
+    generator: torch.Generator,
+    *,
+    sweep: Sweep | None = None,
+    progress: Progress | None = None,
+) -> Updated:
+    """One pass over some samples, without an end in sight: what `partial_fit` does.
+
+    Parameters
+    ----------
+    network, solver, source, settings, generator, progress
+        As in :func:`fit_network`.
+    sweep : Sweep, optional
+        Of an earlier call, which goes on; without one the network's weights are copied.
+
+    Raises
+    ------
+    DivergenceError
+        If it ends with numbers that are not finite.  The sweep is then of no more use.
+    """
+    progress = Progress() if progress is None else progress
+    plan = planned(settings, source, generator, endless=True)
+    if sweep is None:
+        sweep = solver.prepare(network.with_weights(copied(network.weights)), source, plan)
+    else:
+        sweep = solver.proceed(sweep, source, plan)
+    best = Best(settings.tol, "objective")
+    record = epoch(Training(sweep.network, solver, source, None, settings, progress, generator, sweep, best, []))
+    if record is None:
+        raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
+    return Updated(network.with_weights(copied(sweep.weights())), [*progress.history, record], sweep)
+
+
+def planned(settings: FitSettings, source: Source, generator: torch.Generator, endless: bool = False) -> Plan:
+    """Return what a solver may know before the first batch."""
+    updates = settings.max_iter * n_batches(source.n_rows, settings.batch_size)
+    assert settings.alpha != "auto"
     return Plan(
-        settings.alpha, settings.l1_ratio, total, n_updates, size, generator.initial_seed(), settings.trained, weight
+        alpha=settings.alpha,
+        l1_ratio=settings.l1_ratio,
+        n_samples=source.total_weight,
+        n_updates=None if endless else updates,
+        batch_size=min(source.n_rows, settings.batch_size),
+        seed=generator.initial_seed(),
+        trained=settings.trained,
     )
 
 
-def epoch(
-    network: Network,
-    sweep: Sweep,
-    X: Tensor,
-    Y: Tensor,
-    settings: Settings,
-    progress: Progress,
-    generator: torch.Generator,
-    deadline: float | None = None,
-    position: Position | None = None,
-) -> EpochRecord | None:
+def epoch(training: Training, callbacks: Sequence[Callback] = (), deadline: float | None = None) -> EpochRecord | None:
     """One pass over the data in random order; None if it ends with numbers that are not finite.
 
-    It goes on from a `position`, and keeps it.  The time budget may end it early; what is recorded is then of the
-    samples seen.
+    It goes on from the training's position, and keeps it.  The time budget may end it early; what is recorded is then
+    of the samples seen.
     """
-    data = (X, Y) if settings.sample_weight is None else (X, Y, settings.sample_weight)
-    position = Position() if position is None else position
-    position.begin(generator, sweep.retries)
-    batches = list(shuffled(len(X), settings.batch_size, generator))
-    for number, rows in enumerate(batches[position.batch :], position.batch + 1):
+    source, sweep, settings = training.source, training.sweep, training.settings
+    position, progress = training.position, training.progress
+    position.begin(training.generator, sweep.retries)
+    count = n_batches(source.n_rows, settings.batch_size)
+    batches = source.batches(settings.batch_size, training.generator, position.batch)
+    for number in range(position.batch + 1, count + 1):
         with progress.timed():
-            rows = rows.to(X.device)
-            batch = data if len(batches) == 1 else tuple(picked(part, rows) for part in data)
+            batch = next(batches)
             try:
-                outputs = _whole_sweep(network, sweep, *batch)
+                outputs = sweep(*batch)
             except DivergenceError:  # a decomposition met overflowed activations
                 return None
-            position.add(summed(network, settings, outputs, *batch[1:]))
-        for callback in settings.callbacks:
-            callback.on_batch_end(number, len(batches))
+            position.add(summed(training.network, settings, outputs, batch))
+        for callback in callbacks:
+            callback.on_batch_end(number, count)
         if deadline is not None and progress.seconds >= deadline:
             break
-    assert position.totals is not None
-    loss, error, seen = position.totals.tolist()
-    if not math.isfinite(loss):
-        return None
-    model = network.with_weights(sweep.weights())
-    if not model.is_finite():
-        return None
-    record = EpochRecord(epoch=len(progress.history) + 1)
     with progress.timed():
-        n = len(X) if settings.sample_weight is None else float(settings.sample_weight.double().sum())
-        penalty = model.penalty(settings.alpha, settings.l1_ratio, settings.penalizes_bias)
-        record["objective"] = loss / seen + penalty / n
-        record["train_loss"], record["train_error"] = loss / seen, error / seen
-        if settings.validation is not None:
-            X_val, *rest = settings.validation
-            loss, error, seen = summed(model, settings, model.predict(X_val), *rest).tolist()
-            record["val_loss"], record["val_error"] = loss / seen, error / seen
-    if sweep.retries > position.retries:
-        record["retries"] = sweep.retries - position.retries
-    record["seconds"] = progress.seconds
+        record = _record(training)
+    if record is not None:
+        record["seconds"] = progress.seconds
     position.start = None
     return record
 
 
-def summed(
-    network: Network, settings: Settings, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None = None
-) -> Tensor:
+def _record(training: Training) -> EpochRecord | None:
+    """What is recorded of an epoch that ends; None if its numbers are not finite."""
+    settings, position, source = training.settings, training.position, training.source
+    assert position.totals is not None
+    loss, error, seen = position.totals.tolist()
+    model = training.network.with_weights(training.sweep.weights())
+    if not (math.isfinite(loss) and model.is_finite()):
+        return None
+    record = EpochRecord(epoch=len(training.progress.history) + 1)
+    assert settings.alpha != "auto"
+    penalty = model.penalty(settings.alpha, settings.l1_ratio, training.solver.penalizes_bias)
+    record["objective"] = loss / seen + penalty / source.total_weight
+    record["train_loss"], record["train_error"] = loss / seen, error / seen
+    if training.validation is not None:
+        record["val_loss"], record["val_error"] = score(model, settings, training.validation)
+    if training.sweep.retries > position.retries:
+        record["retries"] = training.sweep.retries - position.retries
+    return record
+
+
+def score(network: Network, settings: FitSettings, source: Source) -> tuple[float, float]:
+    """Mean loss and error of a network on a source."""
+    totals = sum(summed(network, settings, network.predict(block.X), block) for block in source.blocks())
+    assert isinstance(totals, Tensor)
+    loss, error, seen = totals.tolist()
+    return loss / seen, error / seen
+
+
+def summed(network: Network, settings: FitSettings, outputs: Tensor, batch: Samples) -> Tensor:
     """Loss, on the scale of the scaled targets, error, and number of samples, by their weights; of shape (3,)."""
-    outputs, Y = outputs.double(), Y.double()  # sums and squares of large numbers
+    outputs, Y = outputs.double(), batch.Y.double()  # sums and squares of large numbers
     loss = network.output.loss(network.scaled_targets(outputs), network.scaled_targets(Y))
     each = torch.stack([loss, settings.error(outputs, Y), torch.ones_like(loss)])
-    return each.sum(1) if sample_weight is None else each @ sample_weight.double()
+    return each.sum(1) if batch.weight is None else each @ batch.weight.double()
 
 
-def _unit(network: Network) -> float:
+def _error_unit(network: Network) -> float:
     """What 1 is in the unit of errors: those of real targets have the targets' unit, squared."""
     return 1.0 if network.targets is None else float(network.targets.factor.double().pow(-2).mean())
 
 
-def _whole_sweep(network: Network, sweep: Sweep, *batch: Tensor) -> Tensor:
-    """A sweep that gives the network its weight tensors back if it ends half-way, by Ctrl-C or an error."""
-    before = list(network.weights)
-    try:
-        return sweep(*batch)
-    except BaseException:
-        network.weights[:] = before
-        raise
-
-
-def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Row numbers 0..n-1 in random order, in batches of about equal size, at most `batch_size`.
-
-    About equal, since a small last batch would get as large a least-squares step as the others.
-    """
-    n_batches = -(-n // batch_size)
-    yield from torch.randperm(n, generator=generator).tensor_split(n_batches)
-
-
 def _report_divergence(progress: Progress) -> None:
-    advice = "Scale the inputs and targets, or raise the solver's damping (relaxed) or delta_x (pinv)."
     if not progress.history:
-        raise DivergenceError(f"The first epoch ended with non-finite weights. {advice}")
+        raise DivergenceError(f"The first epoch ended with non-finite weights. {ADVICE}")
     warnings.warn(
         f"Epoch {len(progress.history) + 1} ended with non-finite weights or outputs; the last good weights "
-        f"were kept. {advice}",
+        f"were kept. {ADVICE}",
         DivergenceWarning,
-        stacklevel=5,
+        stacklevel=6,
     )

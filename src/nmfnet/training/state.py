@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nmfnet.data.scaling import Scaling
+from nmfnet.data.source import Source
+from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network import Network
-from nmfnet.solvers.base import State
-
-if TYPE_CHECKING:
-    from nmfnet.solvers.base import Solver, Sweep
-    from nmfnet.training.loop import Best, Progress, Settings
+from nmfnet.solvers.base import Solver, Sweep
+from nmfnet.stateful import State, Stateful, copied
+from nmfnet.training.records import EpochRecord
+from nmfnet.training.settings import FitSettings
 
 
 @dataclass
-class Position:
+class Progress:
+    """The epochs so far: grows, and goes on in a warm start."""
+
+    history: list[EpochRecord] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @classmethod
+    def after(cls, history: Sequence[EpochRecord]) -> Progress:
+        """Progress that goes on from these epochs."""
+        return cls(list(history), history[-1]["seconds"] if history else 0.0)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count the time spent inside as training time."""
+        start = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - start
+
+
+@dataclass
+class Position(Stateful):
     """Where in an epoch a training is.
 
     Attributes
@@ -35,6 +57,8 @@ class Position:
     retries : int
         Of the sweep, before the epoch.
     """
+
+    fields: ClassVar = ("start", "batch", "totals", "retries")
 
     start: Tensor | None = None
     batch: int = 0
@@ -55,15 +79,39 @@ class Position:
 
 
 @dataclass
+class Best(Stateful):
+    """The best epoch of one fit, and how long ago it was; if a validation set decides, its weights."""
+
+    fields: ClassVar = ("score", "weights", "epochs_without_progress")
+
+    tol: float
+    monitor: Literal["objective", "val_error"]
+    score: float = float("inf")
+    weights: list[Tensor] | None = None
+    epochs_without_progress: int = 0
+
+    def add(self, record: EpochRecord, weights: list[Tensor]) -> None:
+        """Note an epoch, the weights it ended with, and whether it improved on the best by `tol`."""
+        score = record[self.monitor]
+        self.epochs_without_progress = 0 if score < self.score - self.tol else self.epochs_without_progress + 1
+        if score < self.score:
+            self.score = score
+            if self.monitor == "val_error":
+                self.weights = weights
+
+
+@dataclass
 class Training:
     """What a fit is made of, for callbacks that store it.
 
     Attributes
     ----------
-    network, solver, X, Y, settings, progress, generator, sweep, best
-        As in :func:`nmfnet.training.train`.
-    good : list of Tensor
-        Weights to go back to: of the last whole epoch, or an average that goes on; see ``Sweep.weights``.
+    network, solver, source, validation, settings, progress, generator
+        As in :func:`nmfnet.training.fit_network`.
+    sweep : Sweep
+    best : Best
+    weights : list of Tensor
+        Of the last whole epoch, to go back to.
     epochs : int
         Done in this fit.
     position : Position
@@ -71,30 +119,33 @@ class Training:
 
     network: Network
     solver: Solver
-    X: Tensor
-    Y: Tensor
-    settings: Settings
+    source: Source
+    validation: Source | None
+    settings: FitSettings
     progress: Progress
     generator: torch.Generator
     sweep: Sweep
     best: Best
-    good: list[Tensor]
+    weights: list[Tensor]
     epochs: int = 0
     position: Position = field(default_factory=Position)
 
     def state(self) -> State:
-        """All that changes in a training; tensors are shared, since none of them is written into from now on."""
+        """All that changes in a training; tensors are valid until it goes on."""
         scalings = {"inputs": self.network.inputs, "targets": self.network.targets}
         return {
             "epochs": self.epochs,
-            "position": dict(vars(self.position)),
+            "position": self.position.state(),
             "generator": self.generator.get_state(),
             "sweep": self.sweep.state(),
-            "best": dict(vars(self.best)),
-            "good": list(self.good),
+            "best": self.best.state(),
+            "weights": self.weights,
             "history": [dict(record) for record in self.progress.history],
             "seconds": self.progress.seconds,
-            "scalings": {name: None if each is None else dict(vars(each)) for name, each in scalings.items()},
+            "scalings": {
+                name: None if each is None else {"shift": each.shift, "factor": each.factor}
+                for name, each in scalings.items()
+            },
         }
 
     def restore(self, state: State) -> None:
@@ -103,10 +154,10 @@ class Training:
         for name, scaling in state["scalings"].items():
             setattr(self.network, name, None if scaling is None else Scaling(**moved(scaling, device)))
         self.sweep.restore(moved(state["sweep"], device))
-        self.epochs, self.good = state["epochs"], moved(state["good"], device)
-        self.position = Position(**{**moved(state["position"], device), "start": state["position"]["start"]})
+        self.epochs, self.weights = state["epochs"], copied(moved(state["weights"], device))
+        self.position.restore({**moved(state["position"], device), "start": state["position"]["start"]})
         self.generator.set_state(state["generator"])
-        vars(self.best).update(moved(state["best"], device))
+        self.best.restore(moved(state["best"], device))
         self.progress.history[:], self.progress.seconds = state["history"], state["seconds"]
 
     def fingerprint(self) -> dict[str, Any]:
@@ -118,8 +169,8 @@ class Training:
             "network": f"{network.sizes}, {network.activation_names}, {network.output}, {network.intercept}",
             "dtype": str(network.dtype),
             **{name: getattr(settings, name) for name in names},
-            "data": digest([self.X, self.Y, settings.sample_weight]),
-            "validation set": digest(settings.validation),
+            "data": digest(self.source),
+            "validation set": None if self.validation is None else digest(self.validation),
         }
 
 
@@ -132,22 +183,13 @@ def moved(value: Any, device: torch.device) -> Any:
     return [moved(each, device) for each in value] if isinstance(value, list) else value
 
 
-def digest(data: Any) -> str:
-    """Checksum of tensors, and of what consists of tensors."""
+def digest(source: Source) -> str:
+    """Checksum of all samples, block by block."""
     checksum = hashlib.blake2b(digest_size=16)
-    for tensor in _tensors(data):
-        checksum.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-        checksum.update(tensor.detach().cpu().contiguous().numpy().data)
+    for block in source.blocks():
+        for part in block:
+            arrays = part.arrays() if isinstance(part, SparseRows) else [] if part is None else [part]
+            for tensor in arrays:
+                checksum.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+                checksum.update(tensor.detach().cpu().contiguous().numpy().data)
     return checksum.hexdigest()
-
-
-def _tensors(data: Any) -> Iterable[Tensor]:
-    if isinstance(data, Tensor):
-        yield data
-    elif isinstance(data, np.ndarray):  # of a sparse matrix
-        yield torch.as_tensor(data)
-    elif isinstance(data, (list, tuple)):
-        for each in data:
-            yield from _tensors(each)
-    elif hasattr(data, "__dict__"):
-        yield from _tensors(list(vars(data).values()))

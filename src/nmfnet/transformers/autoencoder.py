@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from nmfnet._parameters import Choice, at_least, boolean, resolve
+from nmfnet.data.source import InMemory
 from nmfnet.errors import DivergenceError
 from nmfnet.factorization import nonlinear_least_squares
 from nmfnet.factorization.coordinate_descent import Tiles
@@ -24,7 +25,7 @@ from nmfnet.layers.activations import activation_named
 from nmfnet.linalg import affine
 from nmfnet.network import Network
 from nmfnet.solvers import PRETRAININGS, SOLVERS, NMFPretraining
-from nmfnet.training import Progress, Settings, train
+from nmfnet.training import FitSettings, Fitted, fit_network
 from nmfnet.transformers.export_mixin import PortableAutoencoder
 from nmfnet.transformers.input import to_numpy
 
@@ -139,11 +140,11 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
         self.layerwise_reconstruction_err_ = self.reconstruction_err_ = error(network, data)
         self.network_, self.n_iter_ = network, 0
         if self.max_iter:
-            tuned = network.with_weights(network.weights)
-            self.n_iter_ = self._fine_tune(tuned, data, generator)
-            after = error(tuned, data)
-            if after < self.reconstruction_err_:
-                self.network_, self.reconstruction_err_ = tuned, after
+            with contextlib.suppress(DivergenceError):  # the layer-wise weights are kept then
+                tuned, history = self._fine_tune(network, data, generator)
+                self.n_iter_, after = len(history), error(tuned, data)
+                if after < self.reconstruction_err_:
+                    self.network_, self.reconstruction_err_ = tuned, after
         return self
 
     def _build(self, X: Tensor, widths: list[int], generator: torch.Generator) -> Network:
@@ -174,21 +175,19 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
             code = code if last else f(code)
         return Network(weights, f, intercept)
 
-    def _fine_tune(self, network: Network, X: Tensor, generator: torch.Generator) -> int:
-        """Train it as a network; return the epochs done."""
-        solver = resolve(self.solver, SOLVERS)
+    def _fine_tune(self, network: Network, X: Tensor, generator: torch.Generator) -> Fitted:
+        """Train it as a network."""
+        solver, source = resolve(self.solver, SOLVERS), InMemory(X, X)
         auto = self.batch_size == "auto"
-        size = solver.default_batch_size(*X.shape) if auto else min(len(X), int(self.batch_size))
-        settings = Settings(
-            batch_size=size, max_iter=int(self.max_iter), tol=0.0,
-            n_iter_no_change=int(self.max_iter), alpha=0.0, l1_ratio=0.0,
-            error=lambda outputs, targets: (outputs - targets).square().mean(1), callbacks=[], validation=None,
-            trained=True,  # layer by layer, to weights that may be kept
-        )  # fmt: skip
-        progress = Progress()
-        with contextlib.suppress(DivergenceError):  # the layer-wise weights are kept then
-            train(network, solver, X, X, settings, progress, generator)
-        return len(progress.history)
+        settings = FitSettings(
+            error=lambda outputs, targets: (outputs - targets).square().mean(1),
+            batch_size=solver.default_batch_size(*X.shape) if auto else min(len(X), int(self.batch_size)),
+            max_iter=int(self.max_iter),
+            tol=0.0,
+            n_iter_no_change=int(self.max_iter),
+            trained=True,  # layer by layer
+        )
+        return fit_network(network, solver, source, settings, generator)
 
     @torch.no_grad()
     def transform(self, X: ArrayLike) -> Array:

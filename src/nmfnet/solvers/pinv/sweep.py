@@ -6,7 +6,7 @@ same group's later work.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,11 +16,15 @@ from torch import Tensor
 
 from nmfnet._parameters import check_settings
 from nmfnet.data.scaling import Scaling
+from nmfnet.data.source import Rows, Source
 from nmfnet.factorization import nonlinear_least_squares, nonlinear_z_step, semi_nmf_z_step
+from nmfnet.layers import Layer
 from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, weighted, with_ones
 from nmfnet.network import Network
+from nmfnet.network.initialization import initial_weights
 from nmfnet.network.outputs import Output
-from nmfnet.solvers.base import Kind, Plan, State
+from nmfnet.solvers.base import Kind, Plan
+from nmfnet.stateful import State, copied
 
 FirstLayer = Callable[[Tensor, Tensor | None], tuple[TruncatedSVD, float]]
 
@@ -56,8 +60,7 @@ class Pinv(BaseEstimator):
     delta_x: float = 5e-3
     first_layer: Literal["data", "batch"] = "data"
 
-    fewest_samples: ClassVar[int] = 1
-    keeps_state: ClassVar[bool] = False
+    min_batch_samples: ClassVar[int] = 1
     takes_sparse: ClassVar[bool] = False  # it decomposes X, and what remains is dense
     penalizes_bias: ClassVar[bool] = True
 
@@ -84,20 +87,31 @@ class Pinv(BaseEstimator):
         """Least squares, whatever the targets."""
         return Output("identity")
 
-    def scaling(
-        self, X: Tensor, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
+    def input_scaling(
+        self, X: Rows, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
     ) -> Scaling | None:
         """None: the paper's network takes X as it is."""
         return None
 
-    def prepare(self, network: Network, X: Tensor, plan: Plan) -> PinvSweep:
+    def target_scaling(
+        self, Y: Tensor, kind: Kind, centre: bool, sample_weight: Tensor | None = None
+    ) -> Scaling | None:
+        """None, likewise."""
+        return None
+
+    @staticmethod
+    def initial_weights(layers: Sequence[Layer], generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:
+        """Random weights."""
+        return initial_weights(layers, generator, dtype)
+
+    def prepare(self, network: Network, source: Source, plan: Plan) -> PinvSweep:
         """Decompose the whole data set once and return the sweep over a batch of it.
 
         Parameters
         ----------
         network : Network
-            Its weights are updated by every call of the sweep.
-        X : Tensor of shape (n, n_0)
+            Its weights are replaced by every call of the sweep.
+        source : Source
         plan : Plan
             Its penalty is that of :func:`nmfnet.nonlinear_least_squares` on the weights of each layer, against
             the sum of squares over the whole data: a batch of b among n samples bears b/n of it.
@@ -108,18 +122,28 @@ class Pinv(BaseEstimator):
             ``sweep(X_batch, Y_batch, sample_weight)``; returns the outputs (b, n_L) from before the update.
         """
         self.check()
-        return PinvSweep(self, network, plan, self._first_layer_basis(X, network.intercept, plan))
+        return PinvSweep(self, network, plan, self._first_layer_basis(network, source, plan))
 
-    def _first_layer_basis(self, X: Tensor, intercept: bool, plan: Plan) -> FirstLayer:
+    def proceed(self, sweep: PinvSweep, source: Source, plan: Plan) -> PinvSweep:
+        """A sweep that is prepared for these data."""
+        return self.prepare(sweep.network, source, plan)
+
+    def _first_layer_basis(self, network: Network, source: Source, plan: Plan) -> FirstLayer:
         """From a batch to its rows of the decomposition of the data, and its share of the samples."""
-        if self.first_layer == "batch":
-            return lambda batch, w: (truncated_svd(weighted(with_ones(batch, intercept), w, 0.5), self.delta_x), 1.0)
-        s, V = singular_basis(weighted(with_ones(X, intercept), plan.sample_weight, 0.5), self.delta_x)
-        inverse, s, V = ((V / s).to(X.dtype), s.to(X.dtype), V.to(X.dtype))
+        first, bias = network.layers[0], network.layers[0].bias
 
-        def basis(batch: Tensor, sample_weight: Tensor | None) -> tuple[TruncatedSVD, float]:
-            U = weighted(affine(batch, inverse, intercept), sample_weight, 0.5)
-            return TruncatedSVD(U, s, V), total(batch, sample_weight) / plan.n_samples
+        def weighted_rows(Z: Any, weight: Tensor | None) -> Tensor:
+            return weighted(with_ones(Z, bias), weight, 0.5)
+
+        if self.first_layer == "batch":
+            return lambda Z, weight: (truncated_svd(weighted_rows(Z, weight), self.delta_x), 1.0)
+        blocks = [weighted_rows(first.rows(network.scaled_inputs(X)), weight) for X, _, weight in source.blocks()]
+        s, V = singular_basis(blocks, self.delta_x)
+        inverse, s, V = ((V / s).to(network.dtype), s.to(network.dtype), V.to(network.dtype))
+
+        def basis(Z: Tensor, weight: Tensor | None) -> tuple[TruncatedSVD, float]:
+            U = weighted(affine(Z, inverse, bias), weight, 0.5)
+            return TruncatedSVD(U, s, V), total(Z, weight) / plan.n_samples
 
         return basis
 
@@ -137,32 +161,23 @@ class PinvSweep:
     def __init__(self, settings: Pinv, network: Network, plan: Plan, first_layer: FirstLayer) -> None:
         self.settings, self.network, self.plan, self.first_layer = settings, network, plan, first_layer
 
-    def fork(self) -> PinvSweep:
-        """A copy that goes its own way."""
-        network = self.network.with_weights(self.network.weights)
-        return PinvSweep(self.settings, network, self.plan, self.first_layer)
-
     def weights(self) -> list[Tensor]:
         """The network's own."""
-        return list(self.network.weights)
-
-    def lend(self) -> list[Tensor]:
-        """The same, since they are replaced and never written into."""
-        return self.weights()
+        return self.network.weights
 
     def state(self) -> State:
         """The weights, which are all that changes."""
-        return {"weights": list(self.network.weights)}
+        return {"weights": self.network.weights}
 
     def restore(self, state: State) -> None:
         """Go on from a :meth:`state`."""
-        self.network.weights[:] = state["weights"]
+        self.network.weights[:] = copied(state["weights"])
 
     @torch.no_grad()
     def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Update the weights from X (b, n_0) and Y (b, n_L), and return the outputs (b, n_L) from before."""
         network, settings = self.network, self.settings
-        W, F, intercept = network.weights, network.activations, network.intercept
+        W, F, intercept = list(network.weights), network.activations, network.intercept
         share = self.plan.alpha * total(X, sample_weight) / self.plan.n_samples
         penalty: dict[str, Any] = {
             "alpha": share, "l1_ratio": self.plan.l1_ratio, "intercept": intercept, "sample_weight": sample_weight
@@ -183,10 +198,12 @@ class PinvSweep:
                     T, Z[layer], W[layer], f, output=g, n_iter=1 if top else settings.n_z,
                     omega=settings.omega, delta=settings.delta, intercept=intercept, A=fitted,
                 )  # fmt: skip
-        basis, fraction = self.first_layer(X, sample_weight)
+        rows: Any = network.layers[0].rows(Z[0])
+        basis, fraction = self.first_layer(rows, sample_weight)
         penalty["alpha"] = share / fraction  # of which a fraction is against this batch
         W[0], _ = nonlinear_least_squares(
-            T, X, W[0], F[0] if F else "identity", n_iter=settings.n_w, omega=settings.omega,
+            T, rows, W[0], F[0] if F else "identity", n_iter=settings.n_w, omega=settings.omega,
             delta=settings.delta_x, basis=basis, fraction=fraction, A=A[0], **penalty,
         )  # fmt: skip
+        network.weights[:] = W  # all layers or none
         return outputs

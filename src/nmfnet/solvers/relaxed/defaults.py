@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from nmfnet.data.scaling import Scaling
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
@@ -13,6 +16,23 @@ MOMENTUM, LARGE_MOMENTUM = 0.9, 0.7  # where residuals have little noise: real t
 LARGE = 10_000  # samples
 FAR, NEAR = 0.1, 0.01  # the targets of classes and labels, and real ones
 PRIOR = {"softmax": 0.07, "sigmoid": 0.07, "identity": 0.02}  # penalty, for each input that a unit has
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings of the relaxed solver with a number for each "auto"; see :class:`nmfnet.Relaxed`.
+
+    `adversarial` stays "auto" where the training itself is to find out.
+    """
+
+    delta: float
+    tau: float
+    damping: float
+    noise: float
+    dropout: float
+    adversarial: float | Literal["auto"]
+    momentum: float
+    averaging: float
 
 
 def auto_alpha(network: Network) -> float:

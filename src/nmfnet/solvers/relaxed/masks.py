@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from nmfnet.linalg.sparse import SparseRows
+from nmfnet.data.source import Source
+from nmfnet.stateful import State
 
-PLACES = 2**20  # at which a mask can begin in the pool
-STRIDE = 1024  # in the pool, at most, from a row of a mask to the next one
+PLACES = 2**20  # where a mask can begin in the pool
+STRIDE = 1024  # in the pool, at most, between the beginnings of two rows of a mask
 
 
 class Masks:
     """Masks of 1 / (1 - p) with probability 1 - p and 0 otherwise, p rounded to a multiple of 1/256.
 
     A mask is a piece of a pool of such numbers, cut out at a random place: to draw one costs nothing, where fresh
-    random numbers would take as long as the activations they are for.  Wide rows overlap there, so that a pool stays
-    small: what is masked of a sample is masked of the next one `STRIDE` units before.  The pool follows from the seed
-    and p alone, so that the state of `generator` is all the state there is.
+    random numbers would take as long as the activations they are for.  Rows overlap in the pool, so that it stays
+    small: in layers wider than `STRIDE`, unit j + `STRIDE` of one row and unit j of the next share a mask value.  The
+    pool follows from the seed and p alone, so that the state of `generator` is all the state there is.
 
     Parameters
     ----------
@@ -31,12 +30,13 @@ class Masks:
         self.generator = torch.Generator().manual_seed(seed)
         self.pools: dict[tuple[float, torch.dtype, torch.device], Tensor] = {}
 
-    def fork(self) -> Masks:
-        """A copy that goes on from here by itself."""
-        other = Masks(self.seed)
-        other.generator.set_state(self.generator.get_state())
-        other.pools = dict(self.pools)  # never written into
-        return other
+    def state(self) -> State:
+        """State of the generator, which is all that changes."""
+        return {"generator": self.generator.get_state()}
+
+    def restore(self, state: State) -> None:
+        """Go on from a :meth:`state`: the same masks again."""
+        self.generator.set_state(state["generator"])
 
     def __call__(self, like: Tensor, p: float) -> Tensor:
         """A mask of the shape, dtype and device of `like`: a view, not to be written into."""
@@ -58,10 +58,14 @@ class Masks:
         return keep.to(like.dtype).mul_(256 / (256 - threshold)).to(like.device)
 
 
-def background(X: Any) -> Tensor | None:
-    """What a masked input becomes, shape (n,): 0, or the value nearest to it that the column of X (m, n) has."""
-    if isinstance(X, SparseRows):
+def masking_value(source: Source) -> Tensor | None:
+    """What a masked input becomes, shape (n,): 0, or the value nearest to 0 that its column has."""
+    if source.is_sparse:
         return None
-    lowest = X.amin(0)
-    nonnegative = bool((lowest >= 0).all())  # as pixels and counts are: one look less
-    return lowest if nonnegative else lowest.clamp(min=0) + X.amax(0).clamp(max=0)
+    lowest = highest = None
+    for block in source.blocks():
+        low, high = block.X.aminmax(dim=0)  # type: ignore[union-attr]
+        lowest = low if lowest is None else torch.minimum(lowest, low)
+        highest = high if highest is None else torch.maximum(highest, high)
+    assert lowest is not None and highest is not None
+    return lowest.clamp(min=0) + highest.clamp(max=0)

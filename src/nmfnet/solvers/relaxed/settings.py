@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
+import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from nmfnet._parameters import between, boolean, check_settings
-from nmfnet.data.scaling import Scaling, input_scaling
-from nmfnet.linalg.sparse import SparseRows
+from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
+from nmfnet.data.source import Rows, Source
+from nmfnet.layers import Layer
 from nmfnet.network import Network
+from nmfnet.network.initialization import initial_weights
 from nmfnet.network.outputs import Output
 from nmfnet.solvers.base import Kind, Plan
-from nmfnet.solvers.relaxed.defaults import auto_alpha
-from nmfnet.solvers.relaxed.masks import background
+from nmfnet.solvers.relaxed.defaults import (
+    Resolved,
+    auto_alpha,
+    auto_delta,
+    auto_dropout,
+    auto_momentum,
+    auto_noise,
+    auto_tau,
+)
+from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
 MANY = 64  # real target values of a sample that tell enough for batches of half the size
@@ -84,8 +96,7 @@ class Relaxed(BaseEstimator):
     label_smoothing: float = 0.2
 
     # The length of a step is relative to its batch: with fewer, samples that are fitted move as far as others.
-    fewest_samples: ClassVar[int] = 8
-    keeps_state: ClassVar[bool] = True
+    min_batch_samples: ClassVar[int] = 8
     takes_sparse: ClassVar[bool] = True
     penalizes_bias: ClassVar[bool] = False
 
@@ -121,8 +132,8 @@ class Relaxed(BaseEstimator):
         names: dict[str, Literal["identity", "softmax", "sigmoid"]] = {"classes": "softmax", "labels": "sigmoid"}
         return Output(names.get(kind, "identity"), 0.0 if kind == "real" else self.label_smoothing)
 
-    def scaling(
-        self, X: Tensor, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
+    def input_scaling(
+        self, X: Rows, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
     ) -> Scaling | None:
         """Scaling of the inputs X (n, n_0), with a shift where there are biases; `partial` where X is but a part.
 
@@ -132,11 +143,41 @@ class Relaxed(BaseEstimator):
         share = 1.0 if kind == "real" else self.explained_variance
         return input_scaling(X, share, centre, float(partial), sample_weight) if self.standardize else None
 
-    def prepare(self, network: Network, X: Tensor, plan: Plan) -> RelaxedSweep:
+    def resolved(self, network: Network, plan: Plan) -> Resolved:
+        """The settings with a number for each "auto"."""
+        name = network.output.name
+        momentum = auto_momentum(name, plan) if self.momentum == "auto" else float(self.momentum)
+        return Resolved(
+            delta=auto_delta(plan.n_updates, momentum) if self.delta == "auto" else float(self.delta),
+            tau=auto_tau(name) if self.tau == "auto" else float(self.tau),
+            damping=self.damping,
+            noise=auto_noise(network.inputs) if self.noise == "auto" else float(self.noise),
+            dropout=auto_dropout(network, plan) if self.dropout == "auto" else float(self.dropout),
+            adversarial=self.adversarial,
+            momentum=momentum,
+            averaging=self.averaging,
+        )
+
+    def target_scaling(
+        self, Y: Tensor, kind: Kind, centre: bool, sample_weight: Tensor | None = None
+    ) -> Scaling | None:
+        """Scaling of real targets."""
+        return target_scaling(Y, centre, sample_weight) if kind == "real" else None
+
+    @staticmethod
+    def initial_weights(layers: Sequence[Layer], generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:
+        """Random weights; those of the output layer are small, as relative steps then find their scale."""
+        return initial_weights(layers, generator, dtype, last=0.1)
+
+    def prepare(self, network: Network, source: Source, plan: Plan) -> RelaxedSweep:
         """Return the sweep over a batch, which knows how many updates are planned."""
         self.check()
-        whole: Any = X
-        sweep = RelaxedSweep(self, network, plan, background(whole))
-        if isinstance(whole, SparseRows):  # even where its batches are dense, as on a GPU
+        sweep = RelaxedSweep(self.resolved(network, plan), network, plan, masking_value(source))
+        if source.is_sparse:
             sweep.adversary.stop()
+        return sweep
+
+    @staticmethod
+    def proceed(sweep: RelaxedSweep, source: Source, plan: Plan) -> RelaxedSweep:
+        """The same sweep, with its averages."""
         return sweep

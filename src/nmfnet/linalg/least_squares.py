@@ -1,0 +1,106 @@
+"""Damped least-squares steps of a layer, in the form that is cheaper for the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor
+
+from nmfnet.linalg.gram_solver import GramSolver, Penalty, Step
+from nmfnet.linalg.products import column_parts
+from nmfnet.linalg.sample_solver import Samples, SampleSolver
+from nmfnet.linalg.sparse import SparseRows
+from nmfnet.linalg.statistics import Moments
+from nmfnet.stateful import State
+
+
+class DampedLeastSquares:
+    """Damped least-squares steps on batches: by the Gram matrix of the inputs, or by the samples.
+
+    Inputs wider than `primal_max_features` and than a batch take the dual form where that is cheaper; it knows the
+    batch at hand alone.
+
+    Parameters
+    ----------
+    damping : float
+        Tikhonov term, relative to the mean diagonal of the Gram matrix.
+    bias : bool
+        Whether steps have a bias row, which is fitted exactly and not damped.
+    momentum : float, default=0
+        Nesterov momentum.
+    """
+
+    primal_max_features: ClassVar[int] = 4096
+    part_outputs: ClassVar[int] = 2048  # that are scaled together, at most,
+    part_numbers: ClassVar[int] = 2**21  # and of very many inputs
+    part_min_outputs: ClassVar[int] = 64
+
+    def __init__(self, damping: float, bias: bool, momentum: float = 0.0) -> None:
+        self.primal = GramSolver(damping, bias, momentum)
+        self.dual = SampleSolver(damping, bias, momentum)
+        self.form = ""  # of the last batch
+
+    @property
+    def retries(self) -> int:
+        """Factorizations that failed and were repeated with ten times the damping."""
+        return self.primal.retries + self.dual.retries
+
+    def forget(self) -> None:
+        """Start all running means anew."""
+        self.primal.forget()
+        self.dual.forget()
+
+    def state(self) -> State:
+        """All that steps change."""
+        return {"form": self.form, "primal": self.primal.state(), "dual": self.dual.state()}
+
+    def restore(self, state: State) -> None:
+        """Go on from a :meth:`state`."""
+        self.form = state["form"]
+        self.primal.restore(state["primal"])
+        self.dual.restore(state["dual"])
+
+    def parts(self, n: int, k: int) -> list[slice]:
+        """Of k outputs of n inputs, those whose step is scaled together: all of them, or about equally many."""
+        few = max(self.part_min_outputs, self.part_numbers // n)
+        return column_parts(k, self.part_outputs if n <= self.primal_max_features else few)
+
+    def collect(
+        self, Z: Tensor | SparseRows, E: Tensor, weight: Tensor | None, update: int, input_rms: float
+    ) -> Moments | Samples:
+        """Statistics of a batch, to be reduced and given to :meth:`step`.
+
+        Parameters
+        ----------
+        Z : Tensor or SparseRows of shape (m, n)
+            Sparse rows wider than `primal_max_features` take the dual form always.
+        E : Tensor of shape (m, k)
+        weight : Tensor of shape (m,) or None
+            Positive weights of the samples.
+        update : int
+            Number of the batch, from 0.
+        input_rms : float
+            Root mean square of the inputs.
+        """
+        (m, n), k = Z.shape, E.shape[1]
+        sparse = isinstance(Z, SparseRows)
+        dual = n > self.primal_max_features if sparse else self._dual_is_cheaper(m, n, k)
+        form = "dual" if dual else "primal"
+        if form != self.form:  # what was averaged is something else
+            self.primal.momentum.forget()
+            self.dual.momentum.forget()
+            self.form = form
+        if dual:
+            return self.dual.collect(Z, E, weight)
+        return self.primal.collect(Z.dense() if isinstance(Z, SparseRows) else Z, E, weight, update, input_rms)
+
+    def step(self, statistics: Moments | Samples, parts: Sequence[slice], penalty: Penalty | None = None) -> Step:
+        """Step from the reduced statistics of a batch; its length by parts of the outputs."""
+        if isinstance(statistics, Samples):
+            return self.dual.step(statistics, parts, penalty)
+        return self.primal.step(statistics, parts, penalty)
+
+    def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
+        primal = n * n * k + (m * n * n + n**3) / self.primal.refresh_interval(m)
+        return n > max(m, self.primal_max_features) and m * m * (n + k) + m**3 / 6 < primal

@@ -1,0 +1,134 @@
+"""Damped least-squares steps by the inner products of the samples: the dual form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmfnet.linalg.cholesky import damped_cholesky, damping_term
+from nmfnet.linalg.gram_solver import Penalty, Step, with_bias
+from nmfnet.linalg.momentum import Momentum
+from nmfnet.linalg.products import weighted, weighted_mean
+from nmfnet.linalg.sparse import CentredRows, SparseRows, outer, transposed_product
+from nmfnet.linalg.statistics import Reducer, local, total_weight
+from nmfnet.stateful import State, Stateful
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the dual form is made of: the samples of a batch themselves, of which there is no sum.
+
+    Attributes
+    ----------
+    Z : Tensor or CentredRows of shape (m, n)
+        Inputs, centred where there is a bias, times the roots of their weights.
+    E : Tensor of shape (m, k)
+        Residuals likewise.
+    n : Tensor, a scalar
+        Sum of the weights.
+    inputs, residuals : Tensor of shape (n,) and (k,), or None
+        Means, where there is a bias.
+    """
+
+    Z: Tensor | CentredRows
+    E: Tensor
+    n: Tensor
+    inputs: Tensor | None = None
+    residuals: Tensor | None = None
+
+    def reduced(self, reduce: Reducer) -> Samples:
+        """Of one process, which has all samples.
+
+        Raises
+        ------
+        ValueError
+            If there are others.
+        """
+        if reduce is not local:
+            raise ValueError("The dual form needs all samples of a batch in one process.")
+        return self
+
+
+class SampleSolver(Stateful):
+    """Steps ``Zt (Z Zt / m + d I)^-1 E / m`` on batches, equal to those of the Gram matrix of the batch alone.
+
+    They need no matrix of the size of the Gram matrix, which is for inputs that outnumber the samples of a batch.
+
+    Parameters
+    ----------
+    damping : float
+        d, relative to the mean diagonal of the Gram matrix.
+    bias : bool
+        Whether steps have a bias row.
+    momentum : float, default=0
+        Of the steps.
+
+    Attributes
+    ----------
+    retries : int
+        Factorizations that failed and were repeated with ten times the damping.
+    """
+
+    fields = ("retries",)
+
+    def __init__(self, damping: float, bias: bool, momentum: float = 0.0) -> None:
+        self.damping, self.bias, self.momentum = damping, bias, Momentum(momentum)
+        self.retries = 0
+
+    def state(self) -> State:
+        """The fields, and the running means."""
+        return {**super().state(), "momentum": self.momentum.state()}
+
+    def restore(self, state: State) -> None:
+        """Go on from a :meth:`state`."""
+        super().restore(state)
+        self.momentum.restore(state["momentum"])
+
+    def forget(self) -> None:
+        """Start the running means anew."""
+        self.momentum.forget()
+
+    def collect(self, Z: Tensor | SparseRows, E: Tensor, weight: Tensor | None) -> Samples:
+        """The samples of a batch, centred and weighted."""
+        n = total_weight(E, weight)
+        weight = None if weight is None else (weight / weight.double().mean()).to(E.dtype)
+        if not self.bias:
+            rows = CentredRows(Z, None, weight) if isinstance(Z, SparseRows) else weighted(Z, weight, 0.5)
+            return Samples(rows, weighted(E, weight, 0.5), n)
+        mean = Z.mean(weight) if isinstance(Z, SparseRows) else weighted_mean(Z, weight)
+        bias = weighted_mean(E, weight)
+        centre = torch.zeros_like(mean) if len(E) == 1 else mean  # one sample has nothing left beside its mean
+        if isinstance(Z, SparseRows):
+            rows = CentredRows(Z, centre, weight)
+        else:
+            rows = weighted(Z - centre, weight, 0.5)
+        return Samples(rows, weighted(E - bias, weight, 0.5), n, mean, bias)
+
+    def step(self, samples: Samples, parts: Sequence[slice], penalty: Penalty | None = None) -> Step:
+        """Step from the samples of a batch; its length by parts of the outputs."""
+        Z, E, m = samples.Z, samples.E, len(samples.E)
+        K = outer(Z)
+        K /= m
+        size = K.diagonal().sum() / Z.shape[1]
+        ridge = damping_term(self.damping, size, size, 0.0 if penalty is None else penalty.curvature)
+        L, ridge, retries = damped_cholesky(K, ridge)
+        self.retries += retries
+        D = E.new_empty(Z.shape[1] + self.bias, E.shape[1])
+        weights = D[: Z.shape[1]]
+        S = torch.cholesky_solve(E if penalty is None else E + Z @ penalty.gradient / ridge, L)
+        transposed_product(Z, S / m, out=weights)
+        if penalty is not None:
+            weights.addcdiv_(penalty.gradient, ridge, value=-1)
+        if penalty is None and not self.momentum.beta:
+            moved = E - ridge * S  # Z D = (K - d I) S
+        else:
+            moved = Z @ self.momentum("step", weights)
+        squares = torch.stack([moved[:, part].square().sum() / m for part in parts])
+        if samples.inputs is not None and samples.residuals is not None:
+            bias = self.momentum("bias", samples.residuals.clone())
+            squares = with_bias(squares, bias, parts, m > 1 or penalty is not None)
+            torch.sub(bias, samples.inputs @ weights, out=D[-1])
+        return Step(D, squares)

@@ -1,0 +1,73 @@
+"""The average of the weights so far, which predicts and which training goes back to."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nmfnet.solvers.relaxed.defaults import STEADY
+from nmfnet.solvers.relaxed.schedule import Schedule
+from nmfnet.stateful import Stateful
+
+MIN_NEWEST_WEIGHT = 0.02  # of the newest iterate without a plan, so that the average follows changes
+
+
+class Averaging(Stateful):
+    """Schedule-free averaging (Defazio et al., 2024), and the anchor of the working weights to the average.
+
+    There are two sets of weights: the average x, and the working weights y that batches go through.  Whole steps lead
+    from the iterate z to the next one; z is not stored, since ``y = (1 - a) z + a (x + c (z - x))``, with the anchor a
+    and the weight c of the newest iterate in the average.
+
+    The newest iterate enters the average only when a batch has gone well through it.  Until then its weight is
+    `pending`, so that an iterate that diverged never enters.
+
+    Parameters
+    ----------
+    weights : list of Tensor
+        To start from; copied.
+    power : float
+        Iterate s has a weight of about ``s ** power``.
+    schedule : Schedule
+    """
+
+    fields = ("mean", "pending")
+
+    def __init__(self, weights: list[Tensor], power: float, schedule: Schedule) -> None:
+        self.mean = [W.clone() for W in weights]
+        self.power, self.schedule = power, schedule
+        self.pending = 0.0  # weight with which the working weights will enter; 0: they have
+
+    @property
+    def newest_weight(self) -> float:
+        """Weight c of the newest iterate in the average."""
+        newest = (self.power + 1) / (self.schedule.updates + self.power + 1)
+        return max(newest, MIN_NEWEST_WEIGHT) if self.schedule.endless else newest
+
+    @property
+    def anchor(self) -> float:
+        """Share a of the average in the working weights: so large that these move by at most STEADY at once."""
+        return max(0.0, 1 - STEADY / self.schedule.delta)
+
+    def update(self, working: list[Tensor]) -> None:
+        """Let the newest working weights into the average: of all layers in one call, in which there is no Ctrl-C."""
+        if self.pending:
+            torch._foreach_lerp_(self.mean, working, self.pending)
+            self.pending = 0.0
+
+    def anchored(self, layer: int, W: Tensor) -> None:
+        """Pull a layer's working weights, which have just moved, to the average as it will be; in place."""
+        a, c = self.anchor, self.newest_weight
+        if a:
+            W.lerp_(self.mean[layer], -a * c / (1 - a))
+
+    def announce(self) -> None:
+        """The working weights have moved: they are to enter once a batch has gone through them."""
+        a, c = self.anchor, self.newest_weight
+        self.pending = c / (1 - a + a * c)
+
+    def roll_back(self, working: list[Tensor]) -> None:
+        """Set the working weights back to the average, in place; those that diverged never enter."""
+        self.pending = 0.0
+        for W, mean in zip(working, self.mean, strict=True):
+            W.copy_(mean)

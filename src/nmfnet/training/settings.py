@@ -1,0 +1,39 @@
+"""The frozen description of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+ErrorFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What a fit needs to know besides network, solver and data, named as in :class:`nmfnet.NMFNetClassifier`.
+
+    Attributes
+    ----------
+    error : callable
+        (outputs, targets) -> the error of each sample, shape (m,).
+    alpha : float or "auto"
+        "auto" is the solver's default for the network.
+    early_stopping : bool
+        Whether the validation set, where there is one, decides.
+    trained : bool
+        Whether the network has been trained before.
+    """
+
+    error: ErrorFunction
+    batch_size: int
+    max_iter: int = 20
+    max_time: float | None = None  # seconds
+    tol: float = 1e-4
+    n_iter_no_change: float = 10
+    alpha: float | Literal["auto"] = 0.0
+    l1_ratio: float = 0.0
+    early_stopping: bool = True
+    trained: bool = False
