@@ -1,12 +1,38 @@
-"""Whole steps of DampedInverse, which hands them out part by part."""
+"""Networks, sweeps and least-squares steps for the tests of solvers."""
+
+import itertools
 
 import torch
 
+from nmfnet.data.source import InMemory
+from nmfnet.layers import Dense
+from nmfnet.linalg.gram_solver import Penalty
+from nmfnet.linalg.statistics import local, sum_of_squares, total_weight
+from nmfnet.network import initial_weights
+from nmfnet.solvers.base import Plan
 
-def solved(inverse, Z, E, update, pull=None, stiffness=0.0, sample_weight=None, spare=False):
-    """Step (n + intercept, k) and the length of what it moves; `pull` (n or more, k) as a tensor."""
-    n = Z.shape[1]
-    pulled = None if pull is None else lambda part: pull[:n, part]
-    parts = inverse.steps(Z, E, update, pulled, stiffness, sample_weight, spare)
-    steps, lengths = zip(*((D.clone(), moved) for _, D, moved in parts), strict=True)
-    return torch.cat(steps, 1), torch.linalg.vector_norm(torch.stack(lengths))
+
+def he_weights(sizes, bias, generator, dtype, last=1.0):
+    """Weights of fully-connected layers of these widths."""
+    layers = [Dense(a, b, bias) for a, b in itertools.pairwise(sizes)]
+    return initial_weights(layers, generator, dtype, last)
+
+
+def prepared(settings, network, X=None, plan=None):
+    """The sweep of these settings over a network, and data X that it looks at first."""
+    X = torch.zeros(1, network.sizes[0], dtype=network.dtype) if X is None else X
+    return settings.prepare(network, InMemory(X, X[:, :1]), Plan() if plan is None else plan)
+
+
+def solved(solver, Z, E, update, pull=None, curvature=0.0, sample_weight=None, reduce=local):
+    """Step (n + bias, k) of a DampedLeastSquares, and the length of what it moves.
+
+    `pull` (n or more, k) is added to the right-hand side.
+    """
+    n, k = Z.shape[1], E.shape[1]
+    pulled = Z.new_zeros(n, k) if pull is None else -pull[:n]
+    penalty = Penalty(pulled, curvature) if pull is not None or curvature else None
+    input_rms = float((sum_of_squares(Z, sample_weight) / total_weight(Z, sample_weight) / n).sqrt())
+    statistics = solver.collect(Z, E, sample_weight, update, input_rms).reduced(reduce)
+    step = solver.step(statistics, solver.parts(n, k), penalty)
+    return step.D, step.squares.clamp(min=0).sum().sqrt()

@@ -13,11 +13,10 @@ from nmfnet import NMFNetClassifier, NMFNetRegressor, Relaxed
 from nmfnet.data.scaling import input_scaling
 from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
-from nmfnet.network.initialization import he_weights
 from nmfnet.network.outputs import Output
 from nmfnet.solvers.base import Plan
-from nmfnet.solvers.relaxed.adversary import FRESH, REACH, Adversary
-from nmfnet.solvers.relaxed.sweep import RelaxedSweep
+from nmfnet.solvers.relaxed.adversary import FRESH, RADIUS, Adversary
+from solving import he_weights, prepared
 
 CLASSES = Output("softmax", 0.2)
 
@@ -45,7 +44,9 @@ def seen(adversary, error, n=100, k=10, shares=None):
     wrong = np.arange(n) < round(error * n)
     outputs = np.eye(k)[np.where(wrong, (y + 1) % k, y)]
     adversary.observe(torch.tensor(outputs), torch.tensor(np.eye(k)[y]))
-    return adversary.decide()
+    before = adversary.radius
+    adversary.decide()
+    return adversary.radius != before
 
 
 @pytest.mark.parametrize("output", ["identity", "softmax", "sigmoid"])
@@ -55,7 +56,7 @@ def test_inputs_go_up_the_slope_of_the_loss_by_one_length(output, activation):
     network = network_of(Output(output, 0.0 if output == "identity" else 0.2), activation)
     X, Y = batch(network.output)
     moved = []
-    sweep = RelaxedSweep(Relaxed(adversarial=0.3, dropout=0.0, tau=1e-7), network, Plan())
+    sweep = prepared(Relaxed(adversarial=0.3, dropout=0.0, tau=1e-7), network)
     forward = sweep._forward
 
     def spy(X, W, shift=None):
@@ -77,15 +78,15 @@ def loss(network, X, Y):
 def test_an_update_is_that_of_the_moved_inputs_and_returns_the_outputs_of_the_others():
     network, other = network_of(CLASSES), network_of(CLASSES)
     X, Y = batch(CLASSES)
-    sweep = RelaxedSweep(Relaxed(adversarial=0.2, dropout=0.0), network, Plan())
-    Z, A, kept = sweep._forward(X, network.weights)
-    E = sweep.tau * CLASSES.residual(Y, A[-1])
+    sweep = prepared(Relaxed(adversarial=0.2, dropout=0.0), network)
+    forward = sweep._forward(X, network.weights)
+    A, E = forward.A, sweep.settings.tau * CLASSES.residual(Y, forward.A[-1])
     for layer in (2, 1, 0):
-        E = sweep._below(layer, E, Z[layer], A, network.weights[layer], kept[layer])
+        E = sweep._difference_below(layer, E, *forward)
     moved = X - 0.2 * X.square().sum(1).mean().sqrt() * E / E.norm(dim=1, keepdim=True)
     assert float(loss(network, moved, Y)) > float(loss(network, X, Y))
     torch.testing.assert_close(sweep(X, Y), A[-1])
-    RelaxedSweep(Relaxed(adversarial=0.0, dropout=0.0), other, Plan())(moved, Y)
+    prepared(Relaxed(adversarial=0.0, dropout=0.0), other)(moved, Y)
     for W, V in zip(network.weights, other.weights, strict=True):
         torch.testing.assert_close(W, V)
 
@@ -101,21 +102,21 @@ def test_no_way_to_go_is_no_step():
     assert float(shift[0].norm()) == pytest.approx(0.1 * 3**0.5) and not shift[1:].abs().gt(1e-20).any()
 
 
-def test_automatic_reach_begins_where_errors_are_few_and_ends_where_they_become_many():
+def test_automatic_radius_begins_where_errors_are_few_and_ends_where_they_become_many():
     adversary = Adversary("auto", pixels(CLASSES), Plan(n_samples=100, n_updates=1000))
-    assert not seen(adversary, 0.3) and adversary.reach == 0
-    assert seen(adversary, 0.02) and adversary.reach == REACH
-    assert not seen(adversary, 0.1) and adversary.reach == REACH
-    assert seen(adversary, 0.4) and adversary.reach == 0
-    assert not seen(adversary, 0.0) and adversary.reach == 0  # for good
+    assert not seen(adversary, 0.3) and adversary.radius == 0
+    assert seen(adversary, 0.02) and adversary.radius == RADIUS
+    assert not seen(adversary, 0.1) and adversary.radius == RADIUS
+    assert seen(adversary, 0.4) and adversary.radius == 0
+    assert not seen(adversary, 0.0) and adversary.radius == 0  # for good
 
 
-def test_automatic_reach_does_not_begin_late():
+def test_automatic_radius_does_not_begin_late():
     """The training error of a network that has seen its samples often says little about others."""
     adversary = Adversary("auto", pixels(CLASSES), Plan(n_samples=100, n_updates=1000))
     for _ in range(FRESH + 1):
         seen(adversary, 0.1)
-    assert not seen(adversary, 0.0) and adversary.reach == 0
+    assert not seen(adversary, 0.0) and adversary.radius == 0
 
 
 def test_few_errors_are_those_of_a_constant_guess_where_one_class_is_frequent():
@@ -127,24 +128,24 @@ def test_few_errors_are_those_of_a_constant_guess_where_one_class_is_frequent():
 def test_one_class_is_no_reason_for_an_error():
     adversary = Adversary("auto", pixels(CLASSES), Plan(n_samples=100, n_updates=10))
     seen(adversary, 0.0, k=2, shares=[1.0, 0.0])
-    assert adversary.reach == REACH
+    assert adversary.radius == RADIUS
 
 
 @pytest.mark.parametrize(
     ("output", "plan"), [("identity", Plan(n_updates=9)), ("sigmoid", Plan(n_updates=9)), ("softmax", Plan())]
 )
-def test_automatic_reach_is_of_planned_trainings_on_classes(output, plan):
+def test_automatic_radius_is_of_planned_trainings_on_classes(output, plan):
     adversary = Adversary("auto", pixels(Output(output)), plan)
-    assert not seen(adversary, 0.0) and adversary.reach == 0
-    assert Adversary(0.2, pixels(Output(output)), plan).reach == 0.2
+    assert not seen(adversary, 0.0) and adversary.radius == 0
+    assert Adversary(0.2, pixels(Output(output)), plan).radius == 0.2
 
 
-def reach_of(model, monkeypatch, X, y):
-    """Reaches while the model is fitted."""
+def radii_of(model, monkeypatch, X, y):
+    """Radii while the model is fitted."""
     found, observe = [], Adversary.observe
 
     def spy(self, *arguments):
-        found.append(self.reach)
+        found.append(self.radius)
         return observe(self, *arguments)
 
     monkeypatch.setattr(Adversary, "observe", spy)
@@ -155,17 +156,17 @@ def reach_of(model, monkeypatch, X, y):
 def test_separate_classes_are_told_from_overlapping_ones(monkeypatch):
     model = NMFNetClassifier((30,), max_iter=20, random_state=0)
     X, y = make_blobs(600, 20, centers=5, random_state=0)
-    assert reach_of(model, monkeypatch, X + 20, y)[-1] == REACH and model.score(X + 20, y) == 1
-    assert not any(reach_of(model, monkeypatch, StandardScaler().fit_transform(X), y))  # a table
+    assert radii_of(model, monkeypatch, X + 20, y)[-1] == RADIUS and model.score(X + 20, y) == 1
+    assert not any(radii_of(model, monkeypatch, StandardScaler().fit_transform(X), y))  # a table
     X, y = make_classification(600, flip_y=0.2, random_state=0)
-    assert not any(reach_of(model, monkeypatch, X + 20, y))
+    assert not any(radii_of(model, monkeypatch, X + 20, y))
 
 
 def test_a_trained_network_knows_its_samples_so_that_few_errors_say_nothing(monkeypatch):
     X, y = make_classification(200, flip_y=0.2, random_state=0)
     model = NMFNetClassifier((100,), max_iter=60, tol=0, warm_start=True, random_state=0)
-    assert not any(reach_of(model, monkeypatch, X + 20, y)) and model.score(X + 20, y) == 1
-    assert not any(reach_of(model, monkeypatch, X + 20, y))
+    assert not any(radii_of(model, monkeypatch, X + 20, y)) and model.score(X + 20, y) == 1
+    assert not any(radii_of(model, monkeypatch, X + 20, y))
 
 
 def test_sparse_inputs_are_not_moved(monkeypatch):

@@ -6,7 +6,6 @@ import torch
 from nmfnet.data.scaling import Scaling
 from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
-from nmfnet.network.initialization import he_weights
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import Relaxed
 from nmfnet.solvers.base import Plan
@@ -21,7 +20,7 @@ from nmfnet.solvers.relaxed.defaults import (
     auto_noise,
     auto_tau,
 )
-from nmfnet.solvers.relaxed.sweep import RelaxedSweep
+from solving import he_weights, prepared
 
 
 def network_of(sizes, output="softmax", inputs=None):
@@ -98,10 +97,10 @@ def test_batch_size():
 
 def test_the_sweep_takes_them_unless_it_is_told_otherwise():
     network, plan = network_of([3, 40, 2], "identity"), Plan(n_samples=50, n_updates=400)
-    sweep = RelaxedSweep(Relaxed(), network, plan)
-    assert sweep.momentum == auto_momentum("identity", plan)
-    assert sweep.tau == auto_tau("identity") and sweep.noise == auto_noise(None)
-    assert sweep.delta == auto_delta(400, sweep.momentum) and sweep.dropout == auto_dropout(network, plan) > 0
+    auto = prepared(Relaxed(), network, plan=plan).settings
+    assert auto.momentum == auto_momentum("identity", plan)
+    assert auto.tau == auto_tau("identity") and auto.noise == auto_noise(None)
+    assert auto.delta == auto_delta(400, auto.momentum) and auto.dropout == auto_dropout(network, plan) > 0
     told = Relaxed(delta=0.02, tau=0.3, noise=0.2, dropout=0.4, momentum=0.1)
-    sweep = RelaxedSweep(told, network, plan)
-    assert [sweep.delta, sweep.tau, sweep.noise, sweep.dropout, sweep.momentum] == [0.02, 0.3, 0.2, 0.4, 0.1]
+    told = prepared(told, network, plan=plan).settings
+    assert [told.delta, told.tau, told.noise, told.dropout, told.momentum] == [0.02, 0.3, 0.2, 0.4, 0.1]

@@ -5,7 +5,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmfnet.linalg import affine, all_finite, gram, pseudo_inverse, singular_basis, truncated_svd, with_ones
+from nmfnet.layers.activations import ACTIVATIONS
+from nmfnet.linalg import (
+    affine,
+    all_finite,
+    decompositions,
+    gram,
+    pseudo_inverse,
+    singular_basis,
+    truncated_svd,
+    with_ones,
+)
+from nmfnet.linalg.sparse import picked
 
 
 def matrix(m, n, rank, seed, dtype=torch.float64):
@@ -48,7 +59,7 @@ def test_truncation_keeps_the_singular_values_above_delta(shape, dtype):
     kept = (U[:, :5] * s[:5]) @ V[:, :5].T
     np.testing.assert_allclose(((found.U * found.s) @ found.V.T).numpy(), kept, atol=1e-6)
     np.testing.assert_allclose((found.U.T @ found.U).numpy(), np.eye(5), atol=2e-5)
-    values, vectors = singular_basis(Z, 0.01)
+    values, vectors = singular_basis([Z], 0.01)
     np.testing.assert_allclose(values.sort().values.numpy(), s[:5][::-1], rtol=1e-4)
     np.testing.assert_allclose((vectors @ vectors.T).numpy(), V[:, :5] @ V[:, :5].T, atol=1e-4)
 
@@ -72,7 +83,7 @@ def test_rounding_is_no_direction(shape, dtype):
     for seed in range(20):
         Z = matrix(*shape, 1, seed, dtype) / 3 * 0.7
         assert len(truncated_svd(Z).s) == 1
-        assert len(singular_basis(Z)[0]) == 1
+        assert len(singular_basis([Z])[0]) == 1
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (4, 3), (3, 4)])
@@ -116,3 +127,35 @@ def test_all_finite_looks_at_every_row(bad):
     assert all_finite(X)
     X[-1, -1] = bad
     assert not all_finite(X) and not all_finite(X[-1:]) and all_finite(X[:-1])
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_in_place_or_not(name):
+    f, A = ACTIVATIONS[name], torch.linspace(-3, 3, 20)
+    before = A.clone()
+    Z = f(A)
+    assert torch.equal(A, before) and Z.data_ptr() != A.data_ptr()
+    assert torch.equal(Z, f.f_(A))
+
+
+def test_picked_rows():
+    X, rows = torch.arange(12.0).view(4, 3), torch.tensor([2, 0, 2])
+    assert torch.equal(picked(X, rows), X[rows])
+
+
+def test_wide_matrices_are_converted_by_fewer_rows(monkeypatch):
+    Z = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    G, U = gram(Z), truncated_svd(Z).U
+    monkeypatch.setattr(decompositions, "MOST_NUMBERS", 24)
+    assert [len(block) for block in decompositions.float64_blocks(Z)] == [3] * 16 + [2]
+    torch.testing.assert_close(gram(Z), G)
+    torch.testing.assert_close(truncated_svd(Z).U.abs(), U.abs())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(60, 8), (5, 8)])
+def test_a_basis_by_blocks_is_that_of_the_matrix(shape, dtype):
+    Z = torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    (s, V), (one, U) = singular_basis(Z.split(7)), singular_basis([Z])
+    torch.testing.assert_close(s, one)
+    torch.testing.assert_close((V.T @ U).abs(), torch.eye(len(s), dtype=s.dtype), atol=1e-4, rtol=0)

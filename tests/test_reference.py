@@ -12,6 +12,7 @@ from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from references import paper
+from solving import prepared
 
 EPS = np.finfo(np.float64).tiny
 NAMES = list(paper.ACTIVATIONS)
@@ -46,7 +47,7 @@ def test_sweep(name, bias, hidden, first_layer):
     expected = paper.sweep(name, weights, X, Y, X_all, 4, 2, 0.9, delta_x, delta, EPS, bias, first_layer)
     network = Network(tensors(*weights), get_activation(name), bias)
     solver = Pinv(n_w=4, n_z=2, omega=0.9, delta=delta, delta_x=delta_x, first_layer=first_layer)
-    outputs = solver.prepare(network, torch.tensor(X_all), Plan(n_samples=len(X_all)))(*tensors(X, Y))
+    outputs = prepared(solver, network, torch.tensor(X_all), Plan(n_samples=len(X_all)))(*tensors(X, Y))
     for ours, reference in zip(network.weights, expected, strict=True):
         assert_close(ours, reference)
     Z = X
@@ -197,7 +198,7 @@ def test_nonlinear_least_squares(name, l2, whole):
     expected = paper.nonlinear_least_squares(T, Z, W, f, 4, 0.9, 1e-2, l2, Z_all=Z_all if whole else None)
     basis, fraction = None, 1.0
     if whole:
-        s, V = singular_basis(torch.tensor(Z_all), 1e-2)
+        s, V = singular_basis([torch.tensor(Z_all)], 1e-2)
         basis, fraction = TruncatedSVD(torch.tensor(Z) @ (V / s), s, V), 0.4
     fit = nonlinear_least_squares(
         *tensors(T, Z, W), name, n_iter=4, omega=0.9, delta=1e-2, alpha=l2, basis=basis, fraction=fraction

@@ -1,5 +1,6 @@
 """The relaxed sweep: against its literal transcription, and what is known of its limits."""
 
+import copy
 import dataclasses
 import itertools
 
@@ -14,13 +15,13 @@ from nmfnet import NMFNetRegressor
 from nmfnet.data.scaling import input_scaling, target_scaling
 from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
-from nmfnet.network.initialization import he_weights
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import Relaxed
 from nmfnet.solvers.base import Plan
-from nmfnet.solvers.relaxed.safeguard import Watch
+from nmfnet.solvers.relaxed.safeguard import Safeguard
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 from references import relaxed as reference
+from solving import he_weights, prepared
 
 both_biases = pytest.mark.parametrize("bias", [False, True])
 SMOOTHING = {"identity": 0.0, "softmax": 0.2, "sigmoid": 0.3}
@@ -56,7 +57,7 @@ def assert_same_course(problem, hidden, n_batches, delta=None, sizes=(40, 33), s
         label_smoothing=problem.smoothing,
     )  # fmt: skip
     plan = Plan(problem.alpha, problem.l1_ratio, problem.n_samples, problem.n_updates)
-    sweep = settings.prepare(network, torch.zeros(1, 6, dtype=torch.float64), plan)
+    sweep = prepared(settings, network, plan=plan)
     state = reference.start(weights, problem)
     for number in range(n_batches):
         m = sizes[number % len(sizes)]
@@ -68,7 +69,7 @@ def assert_same_course(problem, hidden, n_batches, delta=None, sizes=(40, 33), s
         outputs = sweep(torch.tensor(X), torch.tensor(Y))
         np.testing.assert_allclose(outputs.numpy(), expected, rtol=0, atol=1e-9)
         state = reference.update(problem, state, X, Y)
-        for found, known in ((network.weights, state.working), (sweep.fork().weights(), state.average)):
+        for found, known in ((network.weights, state.working), (copy.deepcopy(sweep).weights(), state.average)):
             for ours, theirs in zip(found, known, strict=True):
                 np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=1e-10 * max(1, np.abs(theirs).max()))
     return sweep, state
@@ -96,7 +97,7 @@ def test_a_long_course_with_an_anchor_and_a_falling_step(bias):
         "relu", "softmax", bias, 0.2, delta=0.2, tau=0.2, damping=0.3, averaging=3.0, n_updates=30
     )
     sweep, _ = assert_same_course(problem, (8, 5), 33)
-    assert sweep.anchor == pytest.approx(0.75)
+    assert sweep.averaging.anchor == pytest.approx(0.75)
 
 
 @both_biases
@@ -125,19 +126,19 @@ def test_penalties(l1_ratio, bias):
     assert_same_course(problem, (8, 5), 4)
 
 
-def test_steps_are_taken_back():
+def test_steps_are_rejected():
     problem = reference.Problem("relu", "identity", True, delta=0.04)
     sweep, state = assert_same_course(problem, (6,), 15, spoilt=(6, 8, 10))
     assert sweep.retries == 3
-    assert sweep.delta == state.delta == 0.04 / 8
+    assert sweep.schedule.delta == state.delta == 0.04 / 8
 
 
-def test_steps_are_not_taken_back_for_what_the_data_do():
+def test_steps_are_not_rejected_for_what_the_data_do():
     """The targets run away, so that the loss climbs whatever the steps are."""
     problem = reference.Problem("relu", "identity", True, delta=0.1)
     sweep, _ = assert_same_course(problem, (6,), 20, shift=2.0)
-    assert sweep.watch.first > 100  # begun anew with the larger ones
-    assert sweep.retries == 0 and sweep.delta == 0.1
+    assert sweep.safeguard.first > 100  # begun anew with the larger ones
+    assert sweep.retries == 0 and sweep.schedule.delta == 0.1
 
 
 def test_scaled_inputs_and_targets():
@@ -147,26 +148,22 @@ def test_scaled_inputs_and_targets():
     weights = random_weights(rng, (6, 5, 2), True)
     inputs, scale = input_scaling(X, 1.0), target_scaling(Y)
     plain, scaled = network_of(weights), dataclasses.replace(network_of(weights), inputs=inputs, targets=scale)
-    expected = RelaxedSweep(Relaxed(dropout=0.0), plain, Plan())(inputs(X), scale(Y))
-    outputs = RelaxedSweep(Relaxed(dropout=0.0), scaled, Plan())(X, Y)
+    expected = prepared(Relaxed(dropout=0.0), plain)(inputs(X), scale(Y))
+    outputs = prepared(Relaxed(dropout=0.0), scaled)(X, Y)
     torch.testing.assert_close(outputs, scale.inverse(expected))
     for a, b in zip(plain.weights, scaled.weights, strict=True):
         torch.testing.assert_close(a, b)
 
 
-def test_a_sweep_never_writes_into_the_weights_of_a_fork_or_data():
+def test_a_sweep_never_writes_into_data():
     rng = np.random.default_rng(0)
-    weights = random_weights(rng, (6, 5, 2), True)
-    network = network_of(weights)
-    sweep = RelaxedSweep(Relaxed(noise=0.2, dropout=0.2), network, Plan())
+    network = network_of(random_weights(rng, (6, 5, 2), True))
     X, Y = torch.tensor(rng.random((30, 6))), torch.tensor(rng.random((30, 2)))
-    kept = [X, Y]
-    copies = [tensor.clone() for tensor in kept]
-    for _ in range(6):
-        now = [*network.weights, *sweep.fork().weights()]
-        kept, copies = [*kept, *now], [*copies, *(tensor.clone() for tensor in now)]
-        sweep(X, Y)
-    assert all(torch.equal(a, b) for a, b in zip(kept, copies, strict=True))
+    for noise in (0.0, 0.2):
+        sweep, copies = prepared(Relaxed(noise=noise, dropout=0.2), network, X), (X.clone(), Y.clone())
+        for _ in range(6):
+            sweep(X, Y)
+        assert torch.equal(X, copies[0]) and torch.equal(Y, copies[1])
 
 
 # Limits.
@@ -208,7 +205,7 @@ def test_residuals_tend_to_the_backpropagated_errors(activation, output, monkeyp
         A.append((Z @ W[:-1] + W[-1]).requires_grad_())
     errors = torch.autograd.grad(network.output.loss(A[-1], Y).sum(), A)
     tau = 1e-7
-    RelaxedSweep(Relaxed(dropout=0.0, tau=tau), network, Plan())(X, Y)
+    prepared(Relaxed(dropout=0.0, tau=tau), network)(X, Y)
     for layer, error in enumerate(errors):
         torch.testing.assert_close(residuals[layer] / tau, -error, rtol=1e-4, atol=1e-6)
 
@@ -220,7 +217,7 @@ def test_small_steps_on_all_samples_decrease_the_loss(activation, output, seed):
     rng = np.random.default_rng(seed)
     network = network_of(random_weights(rng, (6, 9, 8, 3), True), activation, output)
     X, Y = torch.tensor(rng.standard_normal((60, 6))), torch.tensor(targets(rng, output, 60, 3))
-    sweep = RelaxedSweep(Relaxed(dropout=0.0, delta=0.002), network, Plan())
+    sweep = prepared(Relaxed(dropout=0.0, delta=0.002), network)
     losses = [float(network.output.loss(sweep(X, Y), Y).mean()) for _ in range(30)]
     assert (np.diff(losses) < 0).all()
 
@@ -232,31 +229,31 @@ def test_an_update_that_can_go_nowhere_leaves_finite_weights(bad):
     network = network_of(random_weights(rng, (6, 9, 3), True))
     X = torch.zeros(20, 6, dtype=torch.float64) if bad == "inputs" else torch.tensor(rng.random((20, 6)))
     Y = network.predict(X)
-    sweep = RelaxedSweep(Relaxed(dropout=0.0), network, Plan(alpha=1.0, n_samples=20))
+    sweep = prepared(Relaxed(dropout=0.0), network, plan=Plan(alpha=1.0, n_samples=20))
     for _ in range(6):
         sweep(X, Y)
     assert network.is_finite() and all(W.isfinite().all() for W in sweep.weights())
 
 
-# The watch.
+# The safeguard.
 
 
-def test_watch():
-    watch = Watch()
-    assert watch.good(2.0)
-    assert watch.good(3.9)  # up to twice the lowest
-    assert not watch.good(4.1) and not watch.good(float("nan")) and not watch.good(float("inf"))
-    assert watch.good(0.01) and watch.good(3.9)  # nothing but notes counts
+def test_safeguard():
+    safeguard = Safeguard()
+    assert safeguard.accepts(2.0)
+    assert safeguard.accepts(3.9)  # up to twice the lowest
+    assert not any(safeguard.accepts(loss) for loss in (4.1, float("nan"), float("inf")))
+    assert safeguard.accepts(0.01) and safeguard.accepts(3.9)  # only what is observed counts
     for _ in range(60):
-        watch.note(0.01)
-    assert watch.good(0.49)  # a quarter of the first above the lowest
-    assert not watch.good(0.6)
+        safeguard.observe(0.01)
+    assert safeguard.accepts(0.49)  # a quarter of the first above the lowest
+    assert not safeguard.accepts(0.6)
 
 
-def test_watch_that_begins_with_a_number_that_is_none():
-    watch = Watch()
-    assert not watch.good(float("nan"))
-    assert watch.good(1.0) and not watch.good(2.1)
+def test_a_safeguard_that_begins_with_a_number_that_is_none():
+    safeguard = Safeguard()
+    assert not safeguard.accepts(float("nan"))
+    assert safeguard.accepts(1.0) and not safeguard.accepts(2.1)
 
 
 # Settings.

@@ -7,23 +7,24 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from nmfnet import Callback, DataError, DivergenceError, DivergenceWarning, NMFNetRegressor, NMFPretraining, Pinv
+from nmfnet.data.source import InMemory
+from nmfnet.factorization import nonlinear_least_squares
 from nmfnet.layers.activations import ACTIVATIONS, get_activation
 from nmfnet.network import Network
-from nmfnet.network.initialization import he_weights
 from nmfnet.solvers.base import Plan
-from nmfnet.training import Progress, Settings, train
-from nmfnet.training.loop import shuffled
+from nmfnet.training import FitSettings, fit_network
+from solving import he_weights, prepared
 
 
 class FakeSolver:
     """Calls `step` instead of a sweep; the outputs are those of the network."""
 
-    fewest_samples = 1
+    min_batch_samples, penalizes_bias = 1, True
 
     def __init__(self, step):
         self.step = step
 
-    def prepare(self, network, X, plan):
+    def prepare(self, network, source, plan):
         return FakeSweep(network, self.step)
 
 
@@ -34,14 +35,9 @@ class FakeSweep:
         self.network, self.step, self.calls = network, step, 0
 
     def weights(self):
-        return list(self.network.weights)
+        return self.network.weights
 
-    lend = weights
-
-    def fork(self):
-        return self
-
-    def __call__(self, X, Y):
+    def __call__(self, X, Y, sample_weight=None):
         outputs = self.network.predict(X)
         self.calls += 1
         self.network.weights[0] = self.step(self.network.weights[0], self.calls)
@@ -51,15 +47,16 @@ class FakeSweep:
 def run(step, max_iter=5, *, validation=None, callbacks=(), tol=0.0, n_iter_no_change=100, batch_size=10):
     generator = torch.Generator().manual_seed(0)
     X = torch.randn(10, 2, generator=generator)
-    Y = X @ torch.ones(2, 1)
+    source = InMemory(X, X @ torch.ones(2, 1))
     network = Network([torch.zeros(2, 1)], get_activation("relu"), intercept=False)
-    settings = Settings(
-        batch_size, max_iter, tol, n_iter_no_change, 0.0, 0.0, lambda o, Y: (o - Y).square().mean(1), callbacks,
-        (X, Y) if validation else None,
+    settings = FitSettings(
+        lambda o, Y: (o - Y).square().mean(1), batch_size, max_iter, tol=tol, n_iter_no_change=n_iter_no_change
+    )
+    fitted, history = fit_network(
+        network, FakeSolver(step), source, settings, generator,
+        validation=source if validation else None, callbacks=callbacks,
     )  # fmt: skip
-    progress = Progress()
-    train(network, FakeSolver(step), X, Y, settings, progress, generator)
-    return network.weights[0], progress.history
+    return fitted.weights[0], history
 
 
 def test_non_finite_weights_end_the_training_with_the_last_good_ones():
@@ -86,21 +83,27 @@ def test_an_interrupt_keeps_the_last_complete_sweep():
     assert len(history) == 1
 
 
-def test_an_interrupted_sweep_leaves_the_weights_as_they_were():
-    def half_way(network, X, Y):
-        network.weights[0] = network.weights[0] + 1
-        raise KeyboardInterrupt
+def test_an_interrupted_sweep_leaves_the_weights_as_they_were(monkeypatch):
+    X = torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
+    network = Network(
+        he_weights([4, 5, 5, 2], True, torch.Generator().manual_seed(0), X.dtype), get_activation("relu")
+    )
+    sweep, before, calls = prepared(Pinv(), network, X), [W.clone() for W in network.weights], []
 
-    network = Network([torch.zeros(2, 1)], get_activation("relu"), intercept=False)
-    from nmfnet.training.loop import _whole_sweep
+    def pressed(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:  # the last layer is done, the one below is not
+            raise KeyboardInterrupt
+        return nonlinear_least_squares(*args, **kwargs)
 
+    monkeypatch.setattr("nmfnet.solvers.pinv.sweep.nonlinear_least_squares", pressed)
     with pytest.raises(KeyboardInterrupt):
-        _whole_sweep(network, lambda X, Y: half_way(network, X, Y), torch.ones(1, 2), torch.ones(1, 1))
-    assert torch.equal(network.weights[0], torch.zeros(2, 1))
+        sweep(X, X[:, :2])
+    assert all(map(torch.equal, sweep.weights(), before))
 
 
 def test_an_interrupt_before_the_first_sweep_leaves_the_first_weights(monkeypatch):
-    def pressed(self, network, X, plan):
+    def pressed(self, network, source, plan):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(FakeSolver, "prepare", pressed)
@@ -174,10 +177,15 @@ def test_alpha_is_against_the_whole_sum_of_squares_whatever_the_batch():
 
 @pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 10), (10, 1), (7, 100), (1, 1), (11, 10)])
 def test_batches_are_a_permutation_in_equal_parts(n, size):
-    batches = list(shuffled(n, size, torch.Generator().manual_seed(0)))
-    assert sorted(torch.cat(batches).tolist()) == list(range(n))
-    lengths = [len(batch) for batch in batches]
+    rows = torch.arange(float(n))[:, None]
+    source = InMemory(rows, rows, rows[:, 0])
+    batches = list(source.batches(size, torch.Generator().manual_seed(0)))
+    assert sorted(torch.cat([batch.X for batch in batches]).flatten().tolist()) == list(range(n))
+    assert all(torch.equal(X, Y) and torch.equal(X[:, 0], weight) for X, Y, weight in batches)
+    lengths = [len(batch.X) for batch in batches]
     assert max(lengths) <= size and max(lengths) - min(lengths) <= 1
+    later = list(source.batches(size, torch.Generator().manual_seed(0), start=1))
+    assert all(torch.equal(a.X, b.X) for a, b in zip(later, batches[1:], strict=True))
 
 
 @pytest.mark.parametrize("intercept", [False, True])
@@ -213,7 +221,7 @@ def test_a_sweep_reduces_the_objective_and_float32_agrees_with_float64(name, dty
     outputs = {}
     for kind in (torch.float64, torch.float32):
         network = Network([W.to(kind) for W in weights], get_activation(name), intercept=True)
-        sweep = Pinv().prepare(network, X.to(kind), Plan(n_samples=len(X)))
+        sweep = prepared(Pinv(), network, X.to(kind), Plan(n_samples=len(X)))
         for _ in range(3):
             sweep(X.to(kind), Y.to(kind))
         outputs[kind] = network.predict(X.to(kind))

@@ -1,11 +1,12 @@
-"""DampedInverse: damped least-squares steps, against NumPy's least squares."""
+"""DampedLeastSquares: damped least-squares steps, against NumPy's least squares."""
 
 import numpy as np
 import pytest
 import torch
 
 from nmfnet.errors import DivergenceError
-from nmfnet.linalg.damped_inverse import DampedInverse
+from nmfnet.linalg.least_squares import DampedLeastSquares
+from nmfnet.linalg.statistics import Moments
 from solving import solved
 
 both_biases = pytest.mark.parametrize("bias", [False, True])
@@ -15,7 +16,7 @@ both_forms = pytest.mark.parametrize("dual", [False, True])
 @pytest.fixture
 def inverse(monkeypatch):
     def make(damping=0.3, bias=True, dual=False):
-        made = DampedInverse(damping, bias)
+        made = DampedLeastSquares(damping, bias)
         monkeypatch.setattr(made, "_dual_is_cheaper", lambda m, n, k: dual)
         return made
 
@@ -64,16 +65,16 @@ def test_a_step_is_damped_least_squares(bias, dual, shape, pulled, inverse):
 @both_biases
 def test_wide_inputs_take_the_dual_form(bias, monkeypatch):
     Z, E = problem(8, 50)
-    primal = DampedInverse(0.1, bias)
-    monkeypatch.setattr(DampedInverse, "wide", 10)
-    dual = DampedInverse(0.1, bias)
+    primal = DampedLeastSquares(0.1, bias)
+    monkeypatch.setattr(DampedLeastSquares, "primal_max_features", 10)
+    dual = DampedLeastSquares(0.1, bias)
     for ours, theirs in zip(solved(dual, Z, E, 0), solved(primal, Z, E, 0), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
-    assert dual.gram is None  # no matrix of the size of G
+    assert dual.primal.gram is None  # no matrix of the size of G
 
 
 def test_both_forms_are_chosen():
-    inverse = DampedInverse(1.0, True)
+    inverse = DampedLeastSquares(1.0, True)
     assert inverse._dual_is_cheaper(200, 20_000, 100)
     assert not inverse._dual_is_cheaper(200, 4096, 100)
     assert not inverse._dual_is_cheaper(20_000, 10_000, 100)
@@ -157,7 +158,7 @@ def test_retries_are_counted(inverse, bounded):
     solved(damped, Z, Z[:, :2], 0)
     D, moved = solved(exact, Z, Z[:, :2], 0)
     assert damped.retries == 0 < exact.retries
-    assert 0 < exact.ridge < 1e-3
+    assert 0 < exact.primal.ridge < 1e-3
     assert D.isfinite().all()
     assert float((Z @ D[:-1] + D[-1] - Z[:, :2]).norm()) < 0.5 * float(Z[:, :2].norm())
     assert moved.isfinite()
@@ -175,12 +176,12 @@ def test_the_gram_matrix_averages(inverse):
     ours, (Z1, E1), (Z2, E2) = inverse(0.3), problem(30, 4, seed=1), problem(30, 4, seed=2)
     G1, G2 = (torch.cov(Z.T, correction=0) for Z in (Z1, Z2))
     solved(ours, Z1, E1, 0)
-    torch.testing.assert_close(ours.gram, G1)
+    torch.testing.assert_close(ours.primal.gram, G1)
     solved(ours, Z2, E2, 1)  # between two refreshments
-    torch.testing.assert_close(ours.gram, G1)
+    torch.testing.assert_close(ours.primal.gram, G1)
     D, moved = solved(ours, Z2, E2, 2)
     G = 0.9 * G1 + 0.1 * G2
-    torch.testing.assert_close(ours.gram, G)
+    torch.testing.assert_close(ours.primal.gram, G)
     C = (Z2 - Z2.mean(0)).T @ (E2 - E2.mean(0)) / 30
     known = torch.linalg.solve(G + 0.3 * G.diagonal().mean() * torch.eye(4), C)
     torch.testing.assert_close(D[:-1], known)
@@ -188,4 +189,73 @@ def test_the_gram_matrix_averages(inverse):
     torch.testing.assert_close(moved, size.sqrt())
     ours.forget()
     solved(ours, Z2, E2, 3)
-    torch.testing.assert_close(ours.gram, G2)
+    torch.testing.assert_close(ours.primal.gram, G2)
+
+
+@pytest.mark.parametrize("form", ["primal", "dual"])
+@pytest.mark.parametrize("weights", [False, True])
+def test_what_a_step_is_made_of_is_left_alone(form, weights, inverse):
+    generator = torch.Generator().manual_seed(0)
+    Z, E = (torch.randn(20, k, generator=generator, dtype=torch.float64) for k in (30, 7))
+    sample_weight = torch.rand(20, generator=generator, dtype=torch.float64) + 0.1 if weights else None
+    copies = Z.clone(), E.clone()
+    solved(inverse(1.0, True, form == "dual"), Z, E, 0, sample_weight=sample_weight)
+    assert torch.equal(Z, copies[0]) and torch.equal(E, copies[1])
+
+
+@both_forms
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("weights", [False, True])
+def test_lengths_by_parts(weights, momentum, dual, monkeypatch):
+    """A step does not depend on the parts that it is measured in, and their squares add up."""
+    monkeypatch.setattr(DampedLeastSquares, "_dual_is_cheaper", lambda *_: dual)
+    generator = torch.Generator().manual_seed(0)
+    Z, E = (torch.randn(20, k, generator=generator, dtype=torch.float64) for k in (6, 11))
+    pull = torch.randn(7, 11, generator=generator, dtype=torch.float64)
+    sample_weight = torch.rand(20, generator=generator, dtype=torch.float64) + 0.1 if weights else None
+    whole, parts = DampedLeastSquares(1.0, True, momentum), DampedLeastSquares(1.0, True, momentum)
+    parts.part_outputs = 4
+    assert parts.parts(6, 11) == [slice(0, 3), slice(3, 7), slice(7, 11)]
+    for update in range(3):
+        D, moved = solved(whole, Z, E, update, pull, 0.1, sample_weight)
+        ours, length = solved(parts, Z, E, update, pull, 0.1, sample_weight)
+        torch.testing.assert_close(ours, D)
+        torch.testing.assert_close(length, moved)
+        E = E.roll(1, 0)
+
+
+def test_parts_of_a_step():
+    """Wide layers are measured in parts."""
+    solver = DampedLeastSquares(1.0, True)
+    assert solver.parts(784, 2048) == [slice(0, 2048)]
+    assert solver.parts(784, 2049) == [slice(0, 1024), slice(1024, 2049)]
+    assert [part.stop - part.start for part in solver.parts(20_000, 512)] == [102, 102, 103, 102, 103]
+    assert solver.parts(10**6, 100) == [slice(0, 50), slice(50, 100)]
+
+
+def test_a_gram_matrix_is_left_alone_by_its_factor():
+    solver = DampedLeastSquares(1.0, True)
+    Z = torch.randn(30, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    solved(solver, Z, Z[:, :2], 0)
+    torch.testing.assert_close(solver.primal.gram, torch.cov(Z.T, correction=0))
+    known = torch.linalg.inv(solver.primal.gram + solver.primal.ridge * torch.eye(5))
+    torch.testing.assert_close(solver.primal.inverse, known)
+
+
+@both_biases
+@pytest.mark.parametrize("weights", [False, True])
+def test_statistics_of_parts_of_a_batch_add_up(weights, bias):
+    """As they do over processes, each with samples of its own: a reducer adds what the others have."""
+    Z, E = problem(30, 4)
+    weight = torch.rand(30, generator=torch.Generator().manual_seed(0), dtype=Z.dtype) + 0.1 if weights else None
+    pieces = [(Z[a:b], E[a:b], None if weight is None else weight[a:b]) for a, b in ((0, 3), (3, 20), (20, 30))]
+    others = [Moments.of(*piece, bias, True) for piece in pieces[1:]]
+
+    def reduce(sums):
+        more = [[each.n, each.cross, *([each.inputs, each.residuals] if bias else []), each.gram] for each in others]
+        return [sum(parts) for parts in zip(sums, *more, strict=True)]
+
+    whole = solved(DampedLeastSquares(0.3, bias), Z, E, 0, sample_weight=weight)
+    Z, E, weight = pieces[0]
+    ours = solved(DampedLeastSquares(0.3, bias), Z, E, 0, sample_weight=weight, reduce=reduce)
+    torch.testing.assert_close(ours, whole)
