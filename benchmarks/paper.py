@@ -7,22 +7,21 @@
 The data are read as ``nmfnet.datasets.load`` does, from the folder named by NMFNET_DATA.
 """
 
-import json
 import os
 import platform
 import sys
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import torch
+from store import REPORTS, RESULTS, Store
 
 import nmfnet
 from nmfnet import Callback, NMFNetClassifier, NMFPretraining, Pinv
 from nmfnet.network import Network
 from nmfnet.training import EpochRecord
 
-RUNS = Path(__file__).resolve().parent.parent / "docs" / "results" / "paper"
+RUNS = Store(RESULTS / "paper", "configuration", "seed")
 
 # The settings of the paper's group: batches of 5000, thresholds 5e-3 for X and 1e-14 elsewhere, 10 and 1 inner
 # steps, 20 rounds of pre-training with 25 + 25 updates; for CIFAR-10 25 inner steps on both factors.
@@ -81,11 +80,10 @@ class Recorder(Callback):
 
 def run(name: str, seed: int) -> None:
     """Train one configuration with one seed and store the run."""
-    path = RUNS / f"{name}-{seed}.json"
-    if path.exists():
-        print(f"{path.name} is stored")
-        return
     c = CONFIGURATIONS[name]
+    if RUNS.find(c["data"], name, seed) is not None:
+        print(f"{name}, seed {seed}, is stored")
+        return
     data = nmfnet.datasets.load(c["data"])
     recorder = Recorder(data)
     model = NMFNetClassifier(
@@ -102,8 +100,7 @@ def run(name: str, seed: int) -> None:
         "versions": {"nmfnet": nmfnet.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "epochs": recorder.epochs,
     }
-    RUNS.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    RUNS.add(c["data"], record)
 
 
 def main() -> None:
@@ -111,7 +108,7 @@ def main() -> None:
     match sys.argv[1:]:
         case ["list"]:
             for name in CONFIGURATIONS:
-                stored = sorted(path.stem.rsplit("-", 1)[1] for path in RUNS.glob(f"{name}-*.json"))
+                stored = [str(r["seed"]) for r in RUNS.records() if r["configuration"] == name]
                 print(f"{name:15} {WHAT[name]}; seeds stored: {', '.join(stored) or 'none'}")
         case ["run", name, *seeds] if name in CONFIGURATIONS:
             for seed in seeds or ["0"]:
@@ -119,7 +116,7 @@ def main() -> None:
         case ["report"]:
             import paper_report
 
-            paper_report.write(RUNS, CONFIGURATIONS, WHAT)
+            paper_report.write(RUNS.records(), CONFIGURATIONS, WHAT, REPORTS)
         case _:
             sys.exit(__doc__)
 

@@ -1,6 +1,5 @@
 """docs/results/paper.md and paper.png from the stored runs of paper.py."""
 
-import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -8,19 +7,17 @@ from typing import Any
 from interval import interval
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from store import Record
 
-Runs = dict[str, list[dict[str, Any]]]
+Runs = dict[str, list[Record]]
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 
 
-def write(folder: Path, configurations: dict[str, Any], what: dict[str, str]) -> None:
-    """Write the report and its plot beside `folder`."""
-    runs: Runs = {}
-    for name in configurations:
-        stored = [json.loads(path.read_text()) for path in folder.glob(f"{name}-*.json")]
-        runs[name] = sorted(stored, key=lambda r: r["seed"])
+def write(stored: list[Record], configurations: dict[str, Any], what: dict[str, str], folder: Path) -> None:
+    """Write the report and its plot into a folder."""
+    runs: Runs = {name: [r for r in stored if r["configuration"] == name] for name in configurations}
     runs = {name: stored for name, stored in runs.items() if stored}
-    plot(runs, what).savefig(folder.parent / "paper.png", dpi=120)
+    plot(runs, what).savefig(folder / "paper.png", dpi=120)
     lines = [
         "# What the paper's method reaches",
         "",
@@ -28,8 +25,9 @@ def write(folder: Path, configurations: dict[str, Any], what: dict[str, str]) ->
         "delta = 5e-3 for X and 1e-14 elsewhere, pre-training with 20 rounds of 25 NMF updates and 25 least-squares",
         "steps, n_w = 10 and n_z = 1 (CIFAR-10: 25 and 25), no penalty.  MNIST: 784-1000-500-10, CIFAR-10:",
         "3072-1500-1000-500-10.  Made by `python benchmarks/paper.py run NAME SEED ...` and",
-        "`python benchmarks/paper.py report`; each run is stored in [paper/](paper/).  The CIFAR-10 images are a copy",
-        "that went through JPEG compression once.",
+        "`python benchmarks/paper.py report`; the runs are stored in",
+        "[benchmarks/results/paper](../../benchmarks/results/paper).  The CIFAR-10 images are a copy that",
+        "went through JPEG compression once.",
         "",
         "![Test error per epoch](paper.png)",
         "",
@@ -65,7 +63,7 @@ def write(folder: Path, configurations: dict[str, Any], what: dict[str, str]) ->
         "All but mnist-delta's second seed were made before the last changes to the code, which for these settings",
         "alter nothing but rounding.",
     ]
-    (folder.parent / "paper.md").write_text("\n".join(lines) + "\n")
+    (folder / "paper.md").write_text("\n".join(lines) + "\n")
 
 
 def at(stored: list[dict[str, Any]], epoch: int, key: str = "test") -> list[float]:

@@ -7,18 +7,16 @@
 error on the last sixth.
 """
 
-import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
+from store import REPORTS, RESULTS, Record, Store
 
 import nmfnet
 from nmfnet import Callback, NMFNetClassifier, NMFPretraining, Pinv
 
-RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
-STORE = RESULTS / "thresholds.json"
+RUNS = Store(RESULTS / "thresholds", "delta", "delta_x")
 EPOCHS = 5
 
 
@@ -31,7 +29,7 @@ class Validate(Callback):
         self.errors.append(100 * float(np.mean(found != self.y)))
 
 
-def run(name: str, delta_x: float, delta: float) -> dict[str, object]:
+def run(name: str, delta_x: float, delta: float) -> Record:
     data = nmfnet.datasets.load(name)
     n = len(data.X_train) * 5 // 6
     validate = Validate(data.X_train[n:], data.y_train[n:])
@@ -51,22 +49,20 @@ def run(name: str, delta_x: float, delta: float) -> dict[str, object]:
 
 
 def main() -> None:
-    stored = json.loads(STORE.read_text()) if STORE.exists() else []
     arguments = sys.argv[1:]
     if arguments == ["table"]:
-        write_table(stored)
+        write_table()
         return
     if not arguments or len(arguments) % 3:
         sys.exit(__doc__)
     for name, delta_x, delta in zip(*(iter(arguments),) * 3, strict=True):
-        key = {"data": name, "delta_x": float(delta_x), "delta": float(delta)}
-        if not any(key.items() <= r.items() for r in stored):
-            stored.append(run(name, float(delta_x), float(delta)))
-            print({**key, "validation_error": stored[-1]["validation_error"]}, flush=True)
-            STORE.write_text(json.dumps(stored, indent=1) + "\n")
+        if RUNS.find(name, float(delta), float(delta_x)) is None:
+            found = run(name, float(delta_x), float(delta))
+            RUNS.add(name, found)
+            print({key: found[key] for key in ("data", "delta_x", "delta", "validation_error")}, flush=True)
 
 
-def write_table(stored: list[dict]) -> None:
+def write_table() -> None:
     """One row a run, with the error after every epoch."""
     lines = [
         "# Thresholds of the pseudo-inverses",
@@ -77,14 +73,14 @@ def write_table(stored: list[dict]) -> None:
         "| data | delta_x | delta | " + " | ".join(f"epoch {e + 1}" for e in range(EPOCHS)) + " | training, epoch 5 |",
         "| --- | --- | --- |" + " --- |" * (EPOCHS + 1),
     ]
-    for r in sorted(stored, key=lambda r: (r["data"], r["delta"], r["delta_x"])):
+    for r in RUNS.records():
         errors = " | ".join(f"{e:.2f}" for e in r["validation_error"])
         lines.append(f"| {r['data']} | {r['delta_x']:g} | {r['delta']:g} | {errors} | {r['train_error'][-1]:.2f} |")
     lines += [
         "",
         "Made by `python benchmarks/thresholds.py`; what follows from it is in [research.md](../research.md).",
     ]
-    (RESULTS / "thresholds.md").write_text("\n".join(lines) + "\n")
+    (REPORTS / "thresholds.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

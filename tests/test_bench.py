@@ -13,11 +13,12 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.bench import __main__ as command
-from benchmarks.bench import execute, registry, running, tune
+from benchmarks.bench import execute, registry, report, running, tune
 from benchmarks.bench.objective import Objective, score
 from benchmarks.bench.problem import Data, Part, Solver, Task
 from benchmarks.bench.solvers import _torch
-from benchmarks.bench.store import Store, read
+from benchmarks.bench.store import Logs, Runs
+from benchmarks.store import REPORTS
 
 TOY_SIZES = (120, 40, 40)
 
@@ -90,21 +91,13 @@ def test_predictions_that_are_not_finite_end_a_run():
 
 
 def test_store_knows_missing_stale_and_untimed_runs(tmp_path):
-    store, key = Store(tmp_path), {"epochs": 3, "hidden": (2, 3)}
+    store, key = Runs(tmp_path), {"epochs": 3, "hidden": (2, 3)}
     assert store.state("task", "solver", 0, key) == "missing"
-    store.add("task", "solver", 0, {"key": key, "conditions": {"alone": False}})
+    store.add("task", {"solver": "solver", "seed": 0, "key": key, "conditions": {"alone": False}})
     assert store.state("task", "solver", 0, key) == "stored"
     assert store.state("task", "solver", 0, key, alone=True) == "untimed"
     assert store.state("task", "solver", 0, {**key, "epochs": 4}) == "stale"
     assert store.state("task", "solver", 1, key) == "missing"
-    assert [(run["task"], run["solver"], run["seed"]) for run in store.runs()] == [("task", "solver", 0)]
-    assert not list(tmp_path.rglob("*.tmp"))
-
-
-def test_store_refuses_what_is_no_json(tmp_path):
-    with pytest.raises(ValueError):
-        Store(tmp_path).add("task", "solver", 0, {"error": math.nan})
-    assert not list(tmp_path.rglob("*.json"))
 
 
 # Tuning
@@ -148,6 +141,30 @@ def test_an_interrupted_halving_goes_on():
     assert made == expected and stopped == whole
 
 
+def test_a_killed_tuning_goes_on_from_what_is_stored(tmp_path, monkeypatch):
+    solver, made = registry.solvers()["sgd"], []
+
+    def execute(task, solver, settings, *_, most=6):
+        if len(made) == most:
+            raise KeyboardInterrupt
+        made.append(settings)
+        return trial(settings["rate"])
+
+    monkeypatch.setattr(tune, "execute", partial(execute, most=3))
+    with pytest.raises(KeyboardInterrupt):
+        tune.tune(Logs(tmp_path), CLASSES, solver, "float32")
+    assert [t["settings"] for t in Logs(tmp_path).find("toy", "sgd")["trials"]] == made and len(made) == 3
+    assert tune.best(Logs(tmp_path), CLASSES, solver) is None
+    monkeypatch.setattr(tune, "execute", execute)
+    log = tune.tune(Logs(tmp_path), CLASSES, solver, "float32")
+    assert log == Logs(tmp_path).find("toy", "sgd") and len(made) == 6
+    assert tune.best(Logs(tmp_path), CLASSES, solver) == log["best"]
+    monkeypatch.setattr(tune, "execute", None)  # all trials are stored
+    assert tune.tune(Logs(tmp_path), CLASSES, solver, "float32") == log
+    with pytest.raises(SystemExit, match=r"sgd in .*toy\.jsonl was tuned with other key: remove its line"):
+        tune.tune(Logs(tmp_path), CLASSES, solver, "bfloat16")
+
+
 def test_configurations_are_the_same_for_every_number():
     solver = registry.solvers()["adamw"]
     many = tune.configurations(solver, 32)
@@ -157,13 +174,13 @@ def test_configurations_are_the_same_for_every_number():
 
 
 def test_common_is_the_best_mean_rank(tmp_path):
-    solver = registry.solvers()["sgd"]
+    solver, logs = registry.solvers()["sgd"], Logs(tmp_path)
     configurations = tune.configurations(solver, 3)
     for task, errors in (("a", (1.0, 2.0, 3.0)), ("b", (90.0, 40.0, 50.0)), ("c", (8.0, 7.0, 9.0))):
         trials = [{"rung": 0, "settings": s, **trial(e)} for s, e in zip(configurations, errors, strict=True)]
         log = {"task": task, "solver": "sgd", "configurations": configurations, "trials": trials}
-        (tmp_path / f"{task}-sgd.json").write_text(json.dumps(log))
-    chosen, mean_rank, tasks = tune.common(tmp_path, solver)
+        logs.add(task, log)
+    chosen, mean_rank, tasks = tune.common(logs, solver)
     assert chosen == configurations[1] and mean_rank == pytest.approx(4 / 3) and tasks == ["a", "b", "c"]
 
 
@@ -230,15 +247,11 @@ def test_tune_run_and_report(toys, tmp_path, capsys, monkeypatch):
     bench = partial(_bench, tmp_path / "bench")
     bench("run", "--datasets", "toy", "--solvers", "sgd", "linear")
     bench("tune", "toy", "sgd")
-    log = read(tmp_path / "bench" / "tuning" / "toy-sgd.json")
+    log = Logs(tmp_path / "bench").find("toy", "sgd")
     assert len(log["trials"]) == 6 and log["best"] in log["configurations"]
     bench("run", "--datasets", "tables", "--solvers", "sgd", "linear", "--seeds", "0-2")
-    stored = sorted(path.name for path in (tmp_path / "bench" / "runs" / "toy").iterdir())
-    assert stored == [
-        *(f"linear-{i}.json" for i in range(3)),
-        *(f"sgd-{i}.json" for i in range(3)),
-        "sgd@default-0.json",
-    ]
+    stored = [(run["task"], run["solver"], run["seed"]) for run in Runs(tmp_path / "bench").records("toy")]
+    assert stored == [*(("toy", name, i) for name in ("linear", "sgd") for i in range(3)), ("toy", "sgd@default", 0)]
     capsys.readouterr()
     bench("run", "--datasets", "tables", "--solvers", "sgd", "linear", "--seeds", "0-2")
     assert capsys.readouterr().out == "All of these runs are stored.\n"
@@ -247,6 +260,15 @@ def test_tune_run_and_report(toys, tmp_path, capsys, monkeypatch):
     assert "## toy-targets" in text and "| sgd@default | 1 |" in text and "2 tables" in text
     bench("list")
     assert "stored: linear-0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_reports_of_other_results_go_beside_them(other, tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr(report, "write", lambda runs, logs, folder: found.append((len(runs), folder)))
+    command.main(["--results", str(tmp_path / "bench"), "report"] if other else ["report"])
+    ((runs, folder),) = found
+    assert (runs > 0, folder) == ((False, tmp_path) if other else (True, REPORTS))
 
 
 def _bench(folder, *arguments):

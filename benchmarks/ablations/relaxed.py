@@ -8,7 +8,6 @@ The last 10,000 training rows are held out; test rows are not read.  Several pro
 """
 
 import contextlib
-import json
 import statistics
 import sys
 from pathlib import Path
@@ -21,8 +20,11 @@ from nmfnet import Callback, NMFNetClassifier, Relaxed, datasets
 from nmfnet.network import Network
 from nmfnet.training import EpochRecord
 
-ROOT = Path(__file__).resolve().parents[2] / "docs" / "results"
-RUNS, HELD_OUT, EPOCHS = ROOT / "ablations", 10_000, 15
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from store import REPORTS, RESULTS, Store
+
+RUNS = Store(RESULTS / "ablations", "variant", "seed")
+HELD_OUT, EPOCHS = 10_000, 15
 HIDDEN = {"mnist": (1000, 500), "fashion-mnist": (1000, 500), "cifar10": (2000, 1000, 500)}
 # What came last is off in all variants but those that say otherwise, so that one thing at a time is compared.
 BASE: dict[str, Any] = {"adversarial": 0.0, "momentum": 0.0}
@@ -71,15 +73,9 @@ class HeldOut(Callback):
         self.errors.append(100 * float((network.predict(self.X).argmax(1).numpy() != self.y).mean()))
 
 
-def path(data: str, variant: str, seed: int) -> Path:
-    """File of a run."""
-    return RUNS / f"{data}-{variant.replace(' ', '')}-{seed}.json"
-
-
 def run(data: str, variant: str, seed: int) -> None:
     """Train one variant and store the run; a stored run is kept."""
-    file = path(data, variant, seed)
-    if file.exists():
+    if RUNS.find(data, variant, seed) is not None:
         return
     solver, parameters = VARIANTS[variant]
     change = CHANGES[variant][0]() if variant in CHANGES else contextlib.nullcontext()
@@ -93,16 +89,15 @@ def run(data: str, variant: str, seed: int) -> None:
     )  # fmt: skip
     with change:
         model.fit(X[:-HELD_OUT], y[:-HELD_OUT])
-    RUNS.mkdir(parents=True, exist_ok=True)
     last = model.history_[-1]
     found = {"errors": held_out.errors, "train_error": 100 * last["train_error"], "seconds": last["seconds"]}
-    file.write_text(json.dumps({"data": data, "variant": variant, "seed": seed, **found}) + "\n")
-    print(f"{file.stem}: {held_out.errors[-1]:.2f} %", flush=True)
+    RUNS.add(data, {"data": data, "variant": variant, "seed": seed, **found})
+    print(f"{data}, {variant}, seed {seed}: {held_out.errors[-1]:.2f} %", flush=True)
 
 
 def report() -> None:
     """Write the table."""
-    stored = [json.loads(file.read_text()) for file in sorted(RUNS.glob("*.json"))]
+    stored = RUNS.records()
     names = [name for name in HIDDEN if any(r["data"] == name for r in stored)]
     lines = [
         "# What each part of the relaxed sweep is worth",
@@ -111,7 +106,8 @@ def report() -> None:
         "over the seeds in brackets, with one setting changed at a time against the first row. There, and where",
         "nothing else is said, inputs are not moved, and there is no momentum; *defaults* have both. Seeds differ by",
         "about 0.05 on MNIST. Made by",
-        "`python benchmarks/ablations/relaxed.py report` from [ablations/](ablations/).",
+        "`python benchmarks/ablations/relaxed.py report` from",
+        "[benchmarks/results/ablations](../../benchmarks/results/ablations).",
         "",
         f"| variant | {' | '.join(names)} |",
         "| --- " + "| ---: " * len(names) + "|",
@@ -125,7 +121,7 @@ def report() -> None:
             lines.append(f"| {variant} | {' | '.join(cells)} |")
     lines += ["", "The last rows change what is no setting:", ""]
     lines += [f"- `{variant}`: {meaning}." for variant, (_, meaning) in CHANGES.items()]
-    (ROOT / "ablations.md").write_text("\n".join(lines) + "\n")
+    (REPORTS / "ablations.md").write_text("\n".join(lines) + "\n")
 
 
 def main() -> None:
@@ -133,8 +129,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["list"]:
             for variant in VARIANTS:
-                seeds = [f.stem for f in sorted(RUNS.glob(f"*-{variant.replace(' ', '')}-*.json"))]
-                print(f"{variant:24} {', '.join(seeds) or 'none stored'}")
+                runs = [f"{r['data']} {r['seed']}" for r in RUNS.records() if r["variant"] == variant]
+                print(f"{variant:24} {', '.join(runs) or 'none stored'}")
         case ["run", data, *seeds] if data in HIDDEN:
             for seed in seeds or ["0"]:
                 for variant in VARIANTS:

@@ -14,10 +14,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..store import REPORTS, RESULTS
 from . import running
 from .execute import PRECISIONS, use_threads
-from .store import RESULTS, Store
+from .store import Logs, Runs
 from .tune import common, tune
+
+OURS = RESULTS / "bench"
 
 
 def seeds(text: str) -> list[int]:
@@ -34,7 +37,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "python -m benchmarks.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    top.add_argument("--results", type=Path, default=RESULTS / "bench", help="folder of the results")
+    beside = "folder of the results; a report of others than the default's goes beside their folder"
+    top.add_argument("--results", type=Path, default=OURS, help=beside)
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("list")
     one = commands.add_parser("tune")
@@ -60,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Do what the command line asks for."""
     asked = parser().parse_args(arguments)
-    store, tuning = Store(asked.results / "runs"), asked.results / "tuning"
+    store, tuning = Runs(asked.results), Logs(asked.results)
     if asked.command in ("tune", "run"):
         use_threads(asked.threads)
     if asked.command == "list":
@@ -81,7 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         from . import report
 
-        report.write(asked.results)
+        ours = asked.results.resolve() == OURS
+        report.write(store.records(), tuning.records(), REPORTS if ours else asked.results.parent)
 
 
 if __name__ == "__main__":

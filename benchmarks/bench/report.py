@@ -11,12 +11,11 @@ from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
 from ..interval import interval
+from ..store import Record
 from . import registry
 from .problem import Task
-from .store import Store
-from .tune import logs
 
-Runs = list[dict[str, Any]]
+Runs = list[Record]
 BASELINES = ("adam", "adamw", "sgd", "muon", "adamw-adversarial", "muon-adversarial")
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
 
@@ -26,7 +25,7 @@ Every solver got the same rows, the same network and the same number of epochs; 
 clock stopped ([benchmarks/bench](../../benchmarks/bench)).  Settings were chosen on validation rows alone, by
 successive halving; nmfnet's solvers always run with their defaults.  Each number is of the last epoch, on test
 rows that no choice has seen, with the 95 % confidence interval of the mean where there are three seeds or more.
-Made by `python -m benchmarks.bench report` from [bench/](bench/).
+Made by `python -m benchmarks.bench report` from [benchmarks/results/bench](../../benchmarks/results/bench).
 
 Seconds are of runs that had the machine to themselves; where there are none, the column is empty.  'To the
 baseline's' is the time until the error first was at most the mean last error of the best tuned optimizer, the
@@ -36,20 +35,20 @@ behind @ is a precision or a number of threads.
 """
 
 
-def write(folder: Path) -> None:
-    """Write the report beside the folder of the results."""
+def write(runs: Runs, logs: list[Record], folder: Path) -> None:
+    """Write the report and its plot into a folder."""
     by_task: dict[str, dict[str, Runs]] = defaultdict(lambda: defaultdict(list))
-    for run in Store(folder / "runs").runs():
+    for run in runs:
         by_task[run["task"]][run["solver"]].append(run)
     tasks = [task for task in registry.tasks().values() if task.name in by_task]
     lines = [HEAD]
     for task in tasks:
         lines += section(task, by_task[task.name])
-    lines += ranks(tasks, by_task) + tuning(folder / "tuning") + where(by_task)
-    (folder.parent / "bench.md").write_text("\n".join(lines).rstrip() + "\n")
+    lines += ranks(tasks, by_task) + tuning(logs) + where(by_task)
+    (folder / "bench.md").write_text("\n".join(lines).rstrip() + "\n")
     shown = [task for task in tasks if "tables" not in task.tags]
     if shown:
-        plot(shown, by_task).savefig(folder.parent / "bench.png", dpi=120)
+        plot(shown, by_task).savefig(folder / "bench.png", dpi=120)
 
 
 def section(task: Task, solvers: dict[str, Runs]) -> list[str]:
@@ -139,13 +138,13 @@ def ranks(tasks: list[Task], by_task: dict[str, dict[str, Runs]]) -> list[str]:
     return [*lines, *(f"| {name} | {mean[name]:.2f} |" for name in sorted(mean, key=mean.__getitem__)), ""]
 
 
-def tuning(folder: Path) -> list[str]:
+def tuning(logs: list[Record]) -> list[str]:
     """What was tuned, at what cost, and what came out."""
     lines = ["## Tuning", "", "Budget: configurations at a share of the epochs, rung by rung; seed 0.  The grid and"]
-    lines += ["every trial are in [bench/tuning/](bench/tuning/).", ""]
+    lines += ["every trial are in [bench/tuning](../../benchmarks/results/bench/tuning).", ""]
     lines += ["| task | solver | budget | trials | minutes | best on validation rows | settings |"]
     lines += ["| --- | --- | --- | ---: | ---: | ---: | --- |"]
-    for log in logs(folder):
+    for log in logs:
         budget = ", ".join(f"{n} at {share:g}" for n, share in log["rungs"])
         minutes = sum(trial["seconds"] for trial in log["trials"]) / 60
         errors = [t["epochs"][-1]["error"] for t in log["trials"] if t["settings"] == log["best"] and t["epochs"]]
@@ -156,7 +155,7 @@ def tuning(folder: Path) -> list[str]:
     return [*lines, ""]
 
 
-def edge(log: dict[str, Any], name: str, value: Any) -> str:
+def edge(log: Record, name: str, value: Any) -> str:
     """Mark a rate at an end of its grid: the best one may lie beyond."""
     rates = log["space"].get(name, ()) if "rate" in name else ()
     return " (end of the grid)" if rates and value in (rates[0], rates[-1]) else ""

@@ -6,13 +6,12 @@ import argparse
 import traceback
 from collections.abc import Iterable, Iterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from . import registry
 from .execute import conditions, execute, loaded, precision, warm_up
 from .problem import Settings, Solver, Task
-from .store import Store
+from .store import Logs, Runs
 from .tune import best, common
 
 BUSY = 0.9  # of one core is what a process gets at least while it has the machine to itself
@@ -39,7 +38,7 @@ def _named(everything: dict[str, Any], names: Iterable[str] | None, what: str) -
     return [everything[name] for name in dict.fromkeys(names or everything)]
 
 
-def settings_for(tuning: Path, task: Task, solver: Solver, source: str) -> tuple[Settings, str]:
+def settings_for(tuning: Logs, task: Task, solver: Solver, source: str) -> tuple[Settings, str]:
     """Settings to run with and where they came from: "tuned", "common" or "default"."""
     found = None
     if solver.space and source == "tuned":
@@ -66,7 +65,7 @@ def order(solvers: list[Solver], seeds: list[int], interleave: bool) -> Iterator
         yield from product(solvers, seeds)
 
 
-def run(store: Store, tuning: Path, asked: argparse.Namespace) -> None:
+def run(store: Runs, tuning: Logs, asked: argparse.Namespace) -> None:
     """Make the runs that are missing or stale; with a number of epochs, a try that is not stored."""
     made, failed = 0, []
     for task in chosen_tasks(asked.datasets):
@@ -83,7 +82,7 @@ def run(store: Store, tuning: Path, asked: argparse.Namespace) -> None:
         print("All of these runs are stored.")
 
 
-def run_one(store: Store, tuning: Path, asked: argparse.Namespace, task: Task, solver: Solver, seed: int) -> bool:
+def run_one(store: Runs, tuning: Logs, asked: argparse.Namespace, task: Task, solver: Solver, seed: int) -> bool:
     """Make and store a run, unless it is there; whether it was made."""
     settings, source = settings_for(tuning, task, solver, asked.settings)
     name = run_name(solver, source, asked)
@@ -99,8 +98,8 @@ def run_one(store: Store, tuning: Path, asked: argparse.Namespace, task: Task, s
     if asked.timed and not alone:
         print(f"  Something else ran: this process had {100 * result['busy']:.0f} % of a core. Not stored as timed.")
     if not asked.epochs:
-        about = {"key": key, "metric": task.metric, "tuned": source}
-        store.add(task.name, name, seed, {**about, "conditions": conditions(alone, asked.precision), **result})
+        about = {"task": task.name, "solver": name, "seed": seed, "key": key, "metric": task.metric, "tuned": source}
+        store.add(task.name, {**about, "conditions": conditions(alone, asked.precision), **result})
     return True
 
 
@@ -113,12 +112,12 @@ def line(task: Task, name: str, seed: int, result: dict[str, Any]) -> str:
     )
 
 
-def show(store: Store, tuning: Path) -> None:
+def show(store: Runs, tuning: Logs) -> None:
     """Print tasks, solvers, and what is stored of each pair."""
     solvers = chosen_solvers(None)
     print("solvers:", ", ".join(solver.name + ("*" if solver.space else "") for solver in solvers), "(* is tuned)\n")
     stored: dict[str, list[str]] = {}
-    for found in store.runs():
+    for found in store.records():
         stored.setdefault(found["task"], []).append(f"{found['solver']}-{found['seed']}")
     for task in chosen_tasks(None):
         print(f"{task.name:16} {'-'.join(map(str, task.hidden))}, {task.epochs} epochs, {task.metric}")

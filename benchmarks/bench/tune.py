@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..store import plain
 from .execute import conditions, execute, loaded, precision
 from .problem import Settings, Solver, Task
-from .store import plain, read, write
+from .store import Logs
 
 # (configurations, share of the epochs): 14.9 times the cost of one training.
 RUNGS = ((32, 0.2), (11, 0.5), (3, 1.0))
@@ -69,9 +69,8 @@ def find(log: dict[str, Any], rung: int, settings: Settings) -> Trial | None:
     return next((t for t in log["trials"] if t["rung"] == rung and t["settings"] == settings), None)
 
 
-def tune(folder: Path, task: Task, solver: Solver, name: str, alone: bool = False) -> dict[str, Any]:
+def tune(logs: Logs, task: Task, solver: Solver, name: str, alone: bool = False) -> dict[str, Any]:
     """Tune a solver for a task, or go on where an interrupted tuning ended; return the log."""
-    path = folder / f"{task.name}-{solver.name}.json"
     rungs = task.rungs or RUNGS
     log = {
         "task": task.name,
@@ -83,11 +82,14 @@ def tune(folder: Path, task: Task, solver: Solver, name: str, alone: bool = Fals
         "configurations": configurations(solver, rungs[0][0]),
     }
     log = plain(log)
-    if path.exists():
-        stored = read(path)
+    stored = logs.find(task.name, solver.name)
+    if stored is not None:
         changed = [entry for entry in log if stored.get(entry) != log[entry]]
         if changed:
-            raise SystemExit(f"{path.name} was made with other {', '.join(changed)}: move it away to tune anew.")
+            raise SystemExit(
+                f"{solver.name} in {logs.path(task.name)} was tuned with other {', '.join(changed)}: "
+                "remove its line to tune anew."
+            )
         log = stored
     log.setdefault("conditions", conditions(alone, name))
     log.setdefault("trials", [])
@@ -106,26 +108,20 @@ def tune(folder: Path, task: Task, solver: Solver, name: str, alone: bool = Fals
         )
         return trial
 
-    halving(log, run, lambda: write(path, log))
+    halving(log, run, lambda: logs.add(task.name, log))
     return log
 
 
-def logs(folder: Path) -> list[dict[str, Any]]:
-    """All stored logs, unfinished ones included."""
-    return [read(path) for path in sorted(folder.glob("*.json"))]
-
-
-def best(folder: Path, task: Task, solver: Solver) -> Settings | None:
+def best(logs: Logs, task: Task, solver: Solver) -> Settings | None:
     """Return the tuned settings, or None where tuning is missing or unfinished."""
-    path = folder / f"{task.name}-{solver.name}.json"
-    found: Settings | None = read(path).get("best") if path.exists() else None
-    return found
+    log = logs.find(task.name, solver.name)
+    return None if log is None else log.get("best")
 
 
-def common(folder: Path, solver: Solver) -> tuple[Settings, float, list[str]] | None:
+def common(logs: Logs, solver: Solver) -> tuple[Settings, float, list[str]] | None:
     """Return the configuration with the best mean rank in the first rung over all tasks tuned, the rank, the tasks."""
     complete = []
-    for log in logs(folder):
+    for log in logs.records():
         first = [trial for trial in log["trials"] if trial["rung"] == 0]
         if log["solver"] == solver.name and len(first) == len(log["configurations"]):
             complete.append((log["task"], first))

@@ -1,9 +1,10 @@
-"""The data of the comparisons, and how they are stored."""
+"""The data of the comparisons, and how their results are stored."""
 
 import hashlib
 import json
 import os
 import platform
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import torch
 
 import nmfnet
 
-ROOT = Path(__file__).resolve().parents[2]
-OUT = ROOT / "docs" / "results" / "factorization"
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # where `store` is, for all scripts of this folder
+from store import RESULTS, Store
+
+RUNS = Store(RESULTS / "factorization", "case")  # of the tasks "speed" and "quality"
 SOURCE = Path(nmfnet.__file__).parent
 
 
@@ -55,20 +58,16 @@ def version(*settings):
     return hashlib.sha1(b"".join(content) + json.dumps(settings).encode()).hexdigest()[:12]
 
 
-def stored(name, key, idle):
+def stored(task, case, key, idle):
     """Whether this result is there, of this version, and made on an idle machine if that is asked for."""
-    path = OUT / f"{name}.json"
-    if not path.exists():
-        return False
-    result = json.loads(path.read_text())
-    return result["version"] == key and (result["idle"] or not idle)
+    result = RUNS.find(task, case)
+    return result is not None and result["version"] == key and (result["idle"] or not idle)
 
 
-def store(name, key, idle, threads, result):
+def add(task, case, key, idle, threads, result):
     """Write a result as soon as it is there."""
-    OUT.mkdir(parents=True, exist_ok=True)
     conditions = {
         "version": key, "idle": idle, "threads": threads, "load": os.getloadavg()[0], "machine": platform.machine(),
         "sklearn": sklearn.__version__, "torch": torch.__version__, "numpy": np.__version__,
     }  # fmt: skip
-    (OUT / f"{name}.json").write_text(json.dumps({**result, **conditions}, indent=1) + "\n")
+    RUNS.add(task, {"case": case, **result, **conditions})

@@ -14,13 +14,15 @@ import warnings
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from cases import OUT, store, stored, version
+from cases import add, stored, version
 from sklearn.decomposition import NMF as TheirNMF
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
+from store import REPORTS
 
 import nmfnet
 
+PICTURES = REPORTS / "factorization"
 ROWS = {"missing": 5000, "autoencoder": 10_000}  # images of the training set
 
 
@@ -85,7 +87,7 @@ def autoencoder(rows):
             axis.imshow(part.reshape(28, 28), cmap="RdGy", vmin=-limit, vmax=limit)
             axis.axis("off")
     figure.tight_layout(pad=0.3)
-    figure.savefig(OUT / "components.png", dpi=110)
+    figure.savefig(PICTURES / "components.png", dpi=110)
     return {
         "title": "Codes of thirty numbers on MNIST",
         "note": f"Squared error per image, {len(X)} training images, 10,000 test images, float32; "
@@ -105,12 +107,12 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    OUT.mkdir(parents=True, exist_ok=True)
+    PICTURES.mkdir(parents=True, exist_ok=True)
     for what in arguments.what:
-        key, file = version(what, ROWS[what]), f"quality-{what}"
-        if not (arguments.again or arguments.rows) and stored(file, key, arguments.idle):
+        key = version(what, ROWS[what])
+        if not (arguments.again or arguments.rows) and stored("quality", what, key, arguments.idle):
             print(what, "is stored")
             continue
         result = {"missing": missing, "autoencoder": autoencoder}[what](arguments.rows or ROWS[what])
         if not arguments.rows:
-            store(file, key, arguments.idle, 1, result)
+            add("quality", what, key, arguments.idle, 1, result)

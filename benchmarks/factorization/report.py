@@ -3,25 +3,19 @@
 python benchmarks/factorization/report.py
 """
 
-import json
-from pathlib import Path
-
-from cases import version
+from cases import RUNS, version
 from speed import CASES
+from store import REPORTS
 
-OUT = Path(__file__).resolve().parents[2] / "docs" / "results"
 HEAD = """# The factorizations against scikit-learn
 
-Written by `python benchmarks/factorization/report.py` from [factorization/](factorization/). `speed.py` and
-`quality.py` in `benchmarks/factorization` make the results and say how. A run marked *shared* was made while
+Written by `python benchmarks/factorization/report.py` from
+[benchmarks/results/factorization](../../benchmarks/results/factorization). `speed.py` and `quality.py` in
+`benchmarks/factorization` make the results and say how. A run marked *shared* was made while
 other work ran on the machine: there the times are processor seconds. Make it again with `--idle`. *Earlier code*: the
 factorizations have changed since; [../research.md](../research.md) says what the change brought. *fashion-200* is
 compared with scikit-learn's first 40 iterations; *transform* is of 2,000 rows with the same components.
 """
-
-
-def read(pattern):
-    return [json.loads(path.read_text()) for path in sorted((OUT / "factorization").glob(pattern))]
 
 
 def speed():
@@ -33,7 +27,7 @@ def speed():
     )
     yield f"| {columns.replace('|', ' | ')} |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
-    for result in read("speed-*.json"):
+    for result in RUNS.records("speed"):
         clock = "seconds" if result["idle"] else "cpu"
         theirs, ours = result["theirs"], result["ours"]
         gap = ours["objective"] / theirs["objective"] - 1
@@ -51,7 +45,7 @@ def speed():
 
 def quality():
     """Yield the tables of missing values and of the autoencoder."""
-    for result in read("quality-*.json"):
+    for result in RUNS.records("quality"):
         yield f"\n## {result['title']}\n\n{result['note']}\n"
         yield "| " + " | ".join(result["columns"]) + " |"
         yield "| --- " + "| ---: " * (len(result["columns"]) - 1) + "|"
@@ -63,5 +57,5 @@ def quality():
 
 if __name__ == "__main__":
     text = "\n".join([HEAD, *speed(), *quality()]) + "\n"
-    (OUT / "factorization.md").write_text(text)
+    (REPORTS / "factorization.md").write_text(text)
     print(text)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cases import load, store, stored, version
+from cases import add, load, stored, version
 from sklearn.decomposition import NMF as TheirNMF
 from sklearn.decomposition import MiniBatchNMF
 from threadpoolctl import threadpool_limits
@@ -177,9 +177,9 @@ def main():
         memory(CASES[arguments.cases[0]], arguments.memory)
         return
     for name in arguments.cases:
-        case, file = CASES[name], f"speed-{name}"
+        case = CASES[name]
         key = version(case)
-        if not (arguments.again or arguments.rows) and stored(file, key, arguments.idle):
+        if not (arguments.again or arguments.rows) and stored("speed", name, key, arguments.idle):
             print(name, "is stored")
             continue
         X = load(case)[: arguments.rows]
@@ -187,11 +187,11 @@ def main():
         print(name, run, flush=True)
         if arguments.rows:
             continue
-        result = {"case": name, **case, "shape": list(X.shape), **run}
+        result = {**case, "shape": list(X.shape), **run}
         del X
         if case.get("memory"):
             result["memory"] = {which: peak(name, which, arguments.threads) for which in ("theirs", "ours")}
-        store(file, key, arguments.idle, arguments.threads, result)
+        add("speed", name, key, arguments.idle, arguments.threads, result)
 
 
 if __name__ == "__main__":
