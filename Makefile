@@ -1,5 +1,5 @@
 # make demo   a network trained on bundled data, from nothing but Python 3.11 or newer
-# make test   ruff, mypy and pytest
+# make test   ruff, mypy, import-linter and pytest
 # make bench  a small comparison of solvers: digits and a table, one seed
 # They set up .venv at first and reuse it afterwards.
 
@@ -17,6 +17,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2
 
 bench: $(VENV)/.test

@@ -4,6 +4,7 @@ They are trained by alternating nonnegative matrix factorizations, layer by laye
 """
 
 from nmfnet import callbacks, datasets, plotting
+from nmfnet._version import __version__
 from nmfnet.errors import (
     CheckpointError,
     DataError,
@@ -28,8 +29,6 @@ from nmfnet.torch_training import fit_module
 from nmfnet.training import Callback
 from nmfnet.transformers import NMF, NMFAutoencoder, NonlinearSemiNMF, SemiNMF
 
-__version__ = "0.1.0"
-
 __all__ = [
     "NMF",
     "SKOPS_TYPES",
@@ -51,6 +50,7 @@ __all__ = [
     "Relaxed",
     "SemiNMF",
     "VersionWarning",
+    "__version__",
     "callbacks",
     "datasets",
     "fit_module",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -52,11 +52,22 @@ def check_settings(**settings: Any) -> None:
 
 @dataclass(frozen=True)
 class Choice:
-    """A parameter that is the name of one of a few settings classes, or an instance of one."""
+    """A parameter that is the name of one of a few settings classes, an instance of one, or an object like these.
+
+    Parameters
+    ----------
+    name : str
+    options : mapping of str to type
+    optional : bool, default=False
+        Whether it may be None.
+    methods : sequence of str, default=()
+        What an object of any other class must have to be taken; if there are none, no other class is taken.
+    """
 
     name: str
     options: Mapping[str, type]
     optional: bool = False
+    methods: Sequence[str] = ()
 
     def check(self, value: object) -> None:
         """Refuse any other value."""
@@ -64,9 +75,17 @@ class Choice:
             return
         if (isinstance(value, str) and value in self.options) or isinstance(value, tuple(self.options.values())):
             return
+        missing = [name for name in self.methods if not hasattr(value, name)]
+        if self.methods and not isinstance(value, type) and not missing:
+            return
         names = [*map(repr, self.options), *(["None"] if self.optional else [])]
         classes = " or ".join(option.__name__ for option in self.options.values())
-        raise ValueError(f"{self.name} must be {' or '.join(names)}, or an instance of {classes}; got {value!r}.")
+        like = ""
+        if self.methods and not isinstance(value, type) and hasattr(value, self.methods[0]):
+            like = f" {type(value).__name__} has no {', '.join(missing)}."
+        raise ValueError(
+            f"{self.name} must be {' or '.join(names)}, or an instance of {classes}; got {value!r}.{like}"
+        )
 
 
 def resolve(value: Any, options: Mapping[str, type]) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from nmfnet._version import __version__
 from nmfnet.errors import VersionWarning
 from nmfnet.network import Network
 from nmfnet.network.outputs import LINEAR, Output
@@ -129,8 +130,6 @@ class Portable:
 
     def __getstate__(self) -> dict[str, Any]:
         """Arrays, numbers and text, which pickles of any version and skops hold."""
-        from nmfnet import __version__
-
         state = dict(cast(dict[str, Any], super().__getstate__()))
         for name in UNPICKLED:
             state.pop(name, None)
@@ -139,8 +138,6 @@ class Portable:
         return {**state, VERSION: __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        from nmfnet import __version__
-
         state = dict(state)
         version = state.pop(VERSION, "an unknown version")
         if version != __version__:

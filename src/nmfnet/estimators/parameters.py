@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from nmfnet._parameters import Choice, at_least, between, boolean
 from nmfnet.layers.activations import activations_named
 from nmfnet.solvers import PRETRAININGS, SOLVERS
+from nmfnet.solvers.registry import SOLVER_METHODS
 from nmfnet.training import Callback
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def check_training(
     callbacks: Any,
 ) -> None:  # fmt: skip
     """Refuse unfit parameters of any training, naming them."""
-    Choice("solver", SOLVERS).check(solver)
+    Choice("solver", SOLVERS, methods=SOLVER_METHODS).check(solver)
     between("l1_ratio", l1_ratio, 0, 1)
     if batch_size != "auto":
         at_least("batch_size", batch_size, 1, Integral, otherwise="'auto'")

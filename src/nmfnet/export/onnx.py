@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nmfnet._version import __version__
 from nmfnet.data.scaling import Scaling
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.export.modules import Probabilities
@@ -136,8 +137,6 @@ class Graph:
     def write(self, path: str | os.PathLike[str], name: str, n_features: int) -> None:
         """Write the graph, with the input X, to a file."""
         from onnx import checker, helper
-
-        from nmfnet import __version__
 
         if sum(len(each.raw_data) for each in self.constants) > MOST_BYTES:
             raise ValueError("The weights take more than the 2 GiB that an ONNX file holds.")

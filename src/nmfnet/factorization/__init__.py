@@ -9,11 +9,12 @@ function                  problem                             role in a network
 ========================  ==================================  ===================
 """
 
-from nmfnet.factorization._common import Factorization, penalty
+from nmfnet.factorization._common import Factorization
 from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.factorization.nmf import nmf, nmf_update
 from nmfnet.factorization.nonlinear_semi_nmf import nonlinear_semi_nmf, nonlinear_z_step
 from nmfnet.factorization.semi_nmf import semi_nmf, semi_nmf_z_step
+from nmfnet.linalg.penalties import penalty
 
 __all__ = [
     "Factorization",

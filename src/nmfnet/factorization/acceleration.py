@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from nmfnet._parameters import at_least
-from nmfnet.factorization._common import Factorization, cost, finite
+from nmfnet.factorization._common import Factorization, finite
 from nmfnet.factorization.data import Data, DenseData
 from nmfnet.factorization.passes import LeastSquares, Penalties
 from nmfnet.factorization.steps import Pass, Step
 from nmfnet.linalg import affine, with_ones
+from nmfnet.linalg.penalties import cost
 
 DELAY, MOST = 5, 0.97  # of the extrapolation: beta = (t - 1) / (t + DELAY), at most MOST
 CHECK_EVERY = 10  # passes between two looks at the progress of multiplicative updates

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from nmfnet._parameters import check_settings
-from nmfnet.factorization._common import penalties
 from nmfnet.layers.activations import Activation, get_activation
 from nmfnet.linalg import TruncatedSVD, affine, truncated_svd, weighted, with_ones
+from nmfnet.linalg.penalties import penalties
 
 
 class Fit(NamedTuple):

@@ -8,17 +8,11 @@ import torch
 from torch import Tensor
 
 from nmfnet._parameters import check_settings
-from nmfnet.factorization._common import (
-    Factorization,
-    check_matrix,
-    check_nonnegative,
-    penalties,
-    rank_of,
-    uniform,
-)
+from nmfnet.factorization._common import Factorization, check_matrix, check_nonnegative, rank_of, uniform
 from nmfnet.factorization.acceleration import factorize
 from nmfnet.factorization.data import DenseData
 from nmfnet.factorization.passes import LeastSquares, Penalties
+from nmfnet.linalg.penalties import penalties
 
 
 def nmf_update(

@@ -12,17 +12,11 @@ import torch
 from torch import Tensor
 
 from nmfnet._parameters import at_least, check_settings
-from nmfnet.factorization._common import (
-    Factorization,
-    check_matrix,
-    finite,
-    penalty,
-    rank_of,
-    uniform,
-)
+from nmfnet.factorization._common import Factorization, check_matrix, finite, rank_of, uniform
 from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.layers.activations import Activation, get_activation
 from nmfnet.linalg import affine, pseudo_inverse
+from nmfnet.linalg.penalties import penalty
 
 CHECK_EVERY = 10  # iterations between two looks at the objective, as in scikit-learn's NMF
 

@@ -8,18 +8,12 @@ import torch
 from torch import Tensor
 
 from nmfnet._parameters import check_settings
-from nmfnet.factorization._common import (
-    Factorization,
-    check_matrix,
-    check_nonnegative,
-    penalties,
-    rank_of,
-    uniform,
-)
+from nmfnet.factorization._common import Factorization, check_matrix, check_nonnegative, rank_of, uniform
 from nmfnet.factorization.acceleration import factorize
 from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.factorization.multiplicative import multiply_root_, signs
 from nmfnet.factorization.passes import Penalties
+from nmfnet.linalg.penalties import penalties
 
 
 def semi_nmf_z_step(

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.scaling import Scaling
-from nmfnet.factorization import penalty
 from nmfnet.layers import Dense, Layer
 from nmfnet.layers.activations import Activation
 from nmfnet.linalg import all_finite
+from nmfnet.linalg.penalties import penalty
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network.outputs import LINEAR, Output
 

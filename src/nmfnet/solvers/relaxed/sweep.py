@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from nmfnet.layers.base import kernel
+from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.gram_solver import Penalty
-from nmfnet.linalg.least_squares import DampedLeastSquares
 from nmfnet.linalg.products import inner_product
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.linalg.statistics import Reducer, local, means, sum_of_squares, total_weight, weighted_sum

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nmfnet.errors import DivergenceError
-from nmfnet.linalg.least_squares import DampedLeastSquares
+from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.statistics import Moments
 from solving import solved
 
