@@ -21,13 +21,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import nmfnet
+from nmfnet.data.source import InMemory
+from nmfnet.layers import Dense
 from nmfnet.layers.activations import get_activation
-from nmfnet.linalg.sparse import picked
-from nmfnet.network import Network
-from nmfnet.network.initialization import he_weights
+from nmfnet.network import Network, initial_weights
 from nmfnet.solvers import Pinv, Relaxed
 from nmfnet.solvers.base import Plan
-from nmfnet.training.loop import shuffled
 
 OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "rate.md"
 aten = torch.ops.aten
@@ -65,22 +64,23 @@ def time_product(m: int, k: int, n: int, dtype: torch.dtype, left_t: bool, right
 def epoch(sweep: Any, X: torch.Tensor, Y: torch.Tensor, batch_size: int, seed: int) -> float:
     """Seconds of one pass over the batches."""
     start = time.perf_counter()
-    for rows in shuffled(len(X), batch_size, torch.Generator().manual_seed(seed)):
-        sweep(picked(X, rows), picked(Y, rows))
+    for batch in InMemory(X, Y).batches(batch_size, torch.Generator().manual_seed(seed)):
+        sweep(*batch)
     return time.perf_counter() - start
 
 
 def pinv(X: torch.Tensor, delta_x: float) -> Any:
     """The paper's sweep on its network."""
-    weights = he_weights([784, 1000, 500, 10], False, torch.Generator().manual_seed(0), torch.float32)
+    layers = [Dense(784, 1000, False), Dense(1000, 500, False), Dense(500, 10, False)]
+    weights = initial_weights(layers, torch.Generator().manual_seed(0), torch.float32)
     network = Network(weights, get_activation("relu"), intercept=False)
-    return Pinv(delta=1e-14, delta_x=delta_x).prepare(network, X, Plan(n_samples=len(X)))
+    return Pinv(delta=1e-14, delta_x=delta_x).prepare(network, InMemory(X, X), Plan(n_samples=len(X)))
 
 
 def relaxed(X: torch.Tensor, y: Any) -> Any:
     """The relaxed sweep on the network that its estimator builds, with its scaling of the inputs."""
     model = nmfnet.NMFNetClassifier((1000, 500), max_iter=1, random_state=0).fit(X.numpy(), y)
-    return Relaxed().prepare(model.network_, X, Plan(n_samples=len(X), n_updates=15 * len(X) // 1000))
+    return Relaxed().prepare(model.network_, InMemory(X, X), Plan(n_samples=len(X), n_updates=15 * len(X) // 1000))
 
 
 def measured(title: str, sweep: Any, X: torch.Tensor, Y: torch.Tensor, batch_size: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -11,10 +11,10 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from nmfnet.linalg import mean_length
-from nmfnet.linalg.damped_inverse import DampedInverse
-from nmfnet.solvers.relaxed.sweep import RelaxedSweep
-from nmfnet.training import relaxed_settings
+from nmfnet.layers.base import kernel
+from nmfnet.linalg.gram_solver import GramSolver
+from nmfnet.solvers.relaxed import settings
+from nmfnet.solvers.relaxed.sweep import Lengths, RelaxedSweep
 
 Change = AbstractContextManager[Any]
 
@@ -22,9 +22,11 @@ Change = AbstractContextManager[Any]
 class Variant(RelaxedSweep):
     """The sweep with another target below a layer; inputs, which have no A, get none here."""
 
-    def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], W: Tensor, mask: Tensor | None) -> Tensor:
-        V = W[:-1] if self.network.intercept else W
-        below = self._target(self._pulled(E, V), A[layer - 1], layer - 1)
+    def _difference_below(
+        self, layer: int, E: Tensor, Z: list[Tensor], A: list[Tensor], M: list[Tensor | None]
+    ) -> Tensor:
+        V = kernel(self.network.weights[layer], self.network.intercept)
+        below, mask = self._target(self._pulled(E, V), A[layer - 1], layer - 1), M[layer]
         return below if mask is None else below.mul_(mask)
 
     def _pulled(self, E: Tensor, V: Tensor) -> Tensor:
@@ -75,42 +77,44 @@ class AfterUpdate(Variant):
     The sweep asks for the targets below a layer before its step: here the step comes first, and not again.
     """
 
-    def _forward(
-        self, X: Tensor, weights: list[Tensor], shift: Tensor | None = None
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
-        Z, A, kept = super()._forward(X, weights, shift)
-        self._sizes = [[mean_length(each)] for each in A]  # all layers here are of one part
+    def _lengths(self, Z: list[Tensor], A: list[Tensor], sample_weight: Tensor | None) -> list[Lengths]:
+        self._measured = super()._lengths(Z, A, sample_weight)
         self._taken: set[int] = set()
-        return Z, A, kept
+        return self._measured
 
-    def _below(self, layer: int, E: Tensor, Z: Tensor, A: list[Tensor], W: Tensor, mask: Tensor | None) -> Tensor:
-        self._step(layer, Z, E, self._sizes[layer], None)
+    def _difference_below(
+        self, layer: int, E: Tensor, Z: list[Tensor], A: list[Tensor], M: list[Tensor | None]
+    ) -> Tensor:
+        self._step(layer, Z[layer], E, self._measured[layer], None)
         self._taken.add(layer)
-        return super()._below(layer, E, Z, A, self.network.weights[layer], mask)
+        return super()._difference_below(layer, E, Z, A, M)
 
-    def _step(self, layer: int, Z: Tensor, E: Tensor, sizes: Sequence[Tensor], sample_weight: Tensor | None) -> None:
+    def _step(self, layer: int, Z: Tensor, E: Tensor, lengths: Lengths, sample_weight: Tensor | None) -> None:
         if layer not in self._taken:
-            super()._step(layer, Z, E, sizes, sample_weight)
+            super()._step(layer, Z, E, lengths, sample_weight)
 
 
 def sweep(kind: type[RelaxedSweep]) -> Change:
     """Train with another sweep."""
-    return patch.object(relaxed_settings, "RelaxedSweep", kind)
+    return patch.object(settings, "RelaxedSweep", kind)
 
 
 def gram(**changes: float) -> Change:
     """Train with other rules for running Gram matrices."""
-    return patch.multiple(DampedInverse, **changes)
+    return patch.multiple(GramSolver, **changes)
 
 
 # name -> (what to train with, what it means)
 CHANGES: dict[str, tuple[Callable[[], Change], str]] = {
-    "refresh=1": (partial(gram, samples=1), "Gram matrices and inverses made anew at every batch, not every tenth"),
+    "refresh=1": (
+        partial(gram, refresh_samples=1),
+        "Gram matrices and inverses made anew at every batch, not every tenth",
+    ),
     "refresh=1, memory=0.99": (
-        partial(gram, samples=1, memory=0.99),
+        partial(gram, refresh_samples=1, memory=0.99),
         "the same, averaged over as many samples as in the first row",
     ),
-    "refresh=40": (partial(gram, samples=40_000, batches=40), "made anew at every 40th batch"),
+    "refresh=40": (partial(gram, refresh_samples=40_000, refresh_batches=40), "made anew at every 40th batch"),
     "memory=0": (partial(gram, memory=0.0), "the Gram matrix of the batch at hand, without a running average"),
     "target=derivative": (partial(sweep, Derivative), "f'(A) R in place of f(A + R) - f(A): backpropagated errors"),
     "target=Z+R": (partial(sweep, Linear), "Z + R, whether nonnegative or not"),
