@@ -1,4 +1,4 @@
-"""What an epoch leaves in ``history_``."""
+"""What is recorded of an epoch in ``history_``."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ class EpochRecord(TypedDict, total=False):
     Attributes
     ----------
     epoch : int
-        From 1.
+        Number of the epoch, from 1.
     objective : float
         What is minimized: `train_loss` plus the penalty over the number of samples.
     train_loss : float
-        Loss a sample: half the squared error, of the targets as the network scales them; with ``solver="relaxed"``
-        the cross-entropy of classes, labels smoothed.  Averaged over the epoch's batches, each seen just before its
-        update.
+        Mean loss of a training sample.  For ``solver="relaxed"`` and classes or labels it is the cross-entropy of the
+        smoothed targets.  Otherwise it is half the squared error, of targets as the network scales them.  It is the
+        mean over the batches of the epoch, each measured just before its update.
     train_error : float
-        Fraction misclassified (classifier) or mean squared error (regressor), averaged likewise.
+        Fraction misclassified (classifier) or mean squared error in the unit of y (regressor), measured as
+        `train_loss` is.
     val_loss, val_error : float
-        The same on the validation set after the epoch; only where there is one.
+        Loss and error on the validation set after the epoch.  Missing without a validation set.
     retries : int
-        Factorizations that failed and were repeated with more damping; only where there were any.
+        Factorizations that failed and were repeated with more damping, and updates that were rejected.  Missing if
+        there were none.
     seconds : float
-        Time since the fit began, pre-training included, callbacks not.
+        Time since the fit began.  It includes pre-training, but not callbacks.
     """
 
     epoch: int

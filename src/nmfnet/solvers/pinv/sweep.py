@@ -33,24 +33,26 @@ FirstLayer = Callable[[Tensor, Tensor | None], tuple[TruncatedSVD, float]]
 class Pinv(BaseEstimator):
     """Settings of the paper's solver, for ``NMFNetClassifier(solver=Pinv(n_w=25))``.
 
+    docs/method.md describes the method.
+
     Parameters
     ----------
     n_w : int, default=10
-        Steps on the weights of each hidden layer, per batch.
+        Steps on the weights of each hidden layer and of the first layer, in each batch.
     n_z : int, default=1
-        Steps on the nonnegative factor of each hidden layer, per batch.
+        Steps on the nonnegative factor of each hidden layer, in each batch.
     omega : float, default=1
-        Relaxation of the steps of the hidden layers, in (0, 1].
+        Relaxation of the steps of the first and the hidden layers, in (0, 1].
     delta : float, default=1e-2
-        Singular values at most `delta` times the largest count as zero in the pseudo-inverses of
-        hidden activations and of weights; never below the rounding error of the dtype.  The paper's group
-        used 1e-14, which fails where a batch has about as many samples as a layer has units.
+        Threshold of the pseudo-inverses of hidden activations and of weights: singular values that are at most
+        `delta` times the largest count as zero.  It is never below the rounding error of the dtype.  The authors used
+        1e-14, which fails where a batch has about as many samples as a layer has units.
     delta_x : float, default=5e-3
         The same for the data X of the first layer.
     first_layer : {"data", "batch"}, default="data"
-        Whose pseudo-inverse the first layer uses.  "data" is the paper's: one decomposition of the
-        whole X, X ~ U S Vt, of which a batch of b among n samples uses its rows of U.  Its step is
-        about b/n of a full least-squares step, and so averages over the epoch.
+        Which pseudo-inverse the first layer uses.  "data" is the paper's: one decomposition of the whole data,
+        X ~ U S Vt.  A batch of b among n samples uses its rows of U.  Its step is about b/n of a full least-squares
+        step, and so averages over the epoch.  "batch" is the pseudo-inverse of the batch.
     """
 
     n_w: int = 10
@@ -80,7 +82,7 @@ class Pinv(BaseEstimator):
 
     @staticmethod
     def default_alpha(network: Network) -> float:
-        """None, as in the paper."""
+        """0: no penalty, as in the paper."""
         return 0.0
 
     def output(self, kind: Kind) -> Output:
@@ -90,13 +92,13 @@ class Pinv(BaseEstimator):
     def input_scaling(
         self, X: Rows, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
     ) -> Scaling | None:
-        """None: the paper's network takes X as it is."""
+        """None: the network takes X as it is, as in the paper."""
         return None
 
     def target_scaling(
         self, Y: Tensor, kind: Kind, centre: bool, sample_weight: Tensor | None = None
     ) -> Scaling | None:
-        """None, likewise."""
+        """None: the network fits the targets as they are."""
         return None
 
     @staticmethod
@@ -113,8 +115,8 @@ class Pinv(BaseEstimator):
             Its weights are replaced by every call of the sweep.
         source : Source
         plan : Plan
-            Its penalty is that of :func:`nmfnet.nonlinear_least_squares` on the weights of each layer, against
-            the sum of squares over the whole data: a batch of b among n samples bears b/n of it.
+            Its penalty is that of :func:`nmfnet.nonlinear_least_squares` on the weights of each layer.  It stands
+            against the sum of squares over the whole data, so a batch of b among n samples bears b/n of it.
 
         Returns
         -------

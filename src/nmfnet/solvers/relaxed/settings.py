@@ -1,4 +1,4 @@
-"""Settings of the relaxed solver; the sweep itself is in relaxed.py."""
+"""Settings of the relaxed solver; the update itself is in sweep.py."""
 
 from __future__ import annotations
 
@@ -30,57 +30,59 @@ from nmfnet.solvers.relaxed.defaults import (
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
-MANY = 64  # real target values of a sample that tell enough for batches of half the size
+MANY = 64  # real target values a sample from which on batches have half the size
 
 
 @dataclass
 class Relaxed(BaseEstimator):
     """Settings of the relaxed solver, for ``NMFNetClassifier(solver=Relaxed(dropout=0.2))``.
 
-    None of them is meant to be tuned to the data: steps are relative, and inputs and real targets are scaled, except
-    inputs with `pretrain` or ``standardize=False``.
+    The defaults are meant to be used as they are.  Steps are relative, and the solver scales inputs and real targets;
+    it does not scale inputs with `pretrain` or ``standardize=False``.  docs/relaxed.md describes the method.
 
     Parameters
     ----------
     delta : float or "auto", default="auto"
-        Relative step at the start: by how much of their size a layer's pre-activations move in one update, as far as
-        the running Gram matrix tells.  It falls linearly to 0 over the planned updates; without a plan
-        (`partial_fit`) it stays.  Above 0.05 a step is taken partly at once and partly by averaging.
-        "auto" is 30 / updates, within [0.05, 0.3], times ``1 - 2/3 momentum``.
+        Relative step of the first update: the fraction of their size by which the pre-activations of each layer move.
+        It falls linearly to 0 over the planned updates.  `partial_fit` has no plan, and the step stays.  If `delta`
+        is above 0.05, the weights move at once by 0.05 only, and by the rest through averaging.  "auto" is 30 over
+        the number of updates, within [0.05, 0.3], times ``1 - 2/3 momentum``.
+        In `partial_fit` it is 0.05 times the same factor.
     tau : float or "auto", default="auto"
-        How far the targets go: those of the top layer are ``A + tau (Y - g(A))``.  "auto" is 0.1 for classes and
-        labels, and 0.01 for real targets: with far ones units that are off are raised only, until they never are.
+        How far targets are from the outputs: the target of the top layer is ``A + tau (Y - g(A))``.  "auto" is 0.1 for
+        classes and labels, and 0.01 for real targets.  Distant targets can only raise inactive units, which end up
+        always active.
     damping : float, default=1
-        Tikhonov term of the least-squares steps, relative to the mean diagonal of the Gram matrix.
+        Tikhonov term of the least-squares steps, over the mean of the diagonal of the Gram matrix.
     noise : float or "auto", default="auto"
-        Probability that an input is masked during training (set to 0, or to its value nearest to 0), the others
-        moved away from there by the factor 1 / (1 - noise).  "auto" masks only where
-        inputs tell about each other: ``0.3 (1 - 2 r / n_0)`` where r of n_0 principal components
-        suffice (images), 0 where they do not (tables).
+        Probability that an input is masked during training.  A masked input is set to 0, or to the value nearest to 0
+        that its column has.  The others move away from that value by the factor ``1 / (1 - noise)``.  "auto" is
+        ``0.3 (1 - 2 r / n_0)`` where r principal components stand for n_0 inputs, as in images, and otherwise 0.
     dropout : float or "auto", default="auto"
-        The same for hidden activations, of which the masked ones become 0.  "auto" is
-        ``0.3 / sqrt(L) w / (w + v)`` for w weights in L layers and v target values to fit, half of that for real
-        targets: 0.17 for two hidden layers on small data, nothing for an autoencoder.  0.1 in `partial_fit`.
+        Probability that the activation of a hidden unit is set to 0 during training.  The others are multiplied by
+        ``1 / (1 - dropout)``.  "auto" is ``0.3 / sqrt(L) w / (w + v)`` for w weights in L layers and v target values,
+        and half of that for real targets: 0.17 for two hidden layers and few data, nothing for an autoencoder.  In
+        `partial_fit` it is 0.1.
     adversarial : float or "auto", default="auto"
-        How far inputs are moved away from their own targets before each update, in root mean squares of their lengths.
-        "auto" is 0.1 where inputs share a unit (images) and classes turn out to be easy to tell apart, which leaves
-        wide margins between them, and 0 elsewhere.  Each update then takes half as long again.  Sparse inputs are
-        never moved.
+        Radius of adversarial inputs: before each update inputs are moved away from their own targets by this length,
+        in root mean squares of the lengths of inputs.  An update then takes half as long again.  "auto" is 0.1 where
+        inputs share a unit, as pixels do, and classes turn out to be easy to tell apart; otherwise it is 0.  Sparse
+        inputs are never moved.
     momentum : float or "auto", default="auto"
-        Nesterov's, on the right-hand sides of the least-squares steps.  "auto" is 0.9 for real targets, whose
-        residuals have less noise: a deep autoencoder needs half the epochs.  For classes and labels it is 0, or 0.7
-        where batches of 10,000 samples and more leave fewer than 600 updates.  Less where fewer than 100 are planned.
+        Nesterov momentum of the right-hand sides of the least-squares steps.  "auto" is 0.9 for real targets, whose
+        residuals have less noise.  For classes and labels it is 0.7 if there are fewer than 600 updates, from
+        batches of 10,000 samples or more, and otherwise 0.  It is less if fewer than 100 updates are planned.
     averaging : float, default=8
-        The weights returned are averages over about the last ``1 / (averaging + 1)`` of all updates, so that
+        Predictions use an average of the weights, over about the last ``1 / (averaging + 1)`` of the updates.  So
         training can end at any time.
     standardize : bool, default=True
         Whether inputs are scaled; see :func:`nmfnet.data.scaling.input_scaling`.
     explained_variance : float, default=0.96
-        Share of the variance that the principal components of the inputs keep, where these are
-        compressible and the targets are classes; 1 keeps all.
+        Share of the variance that the principal components of the inputs keep; 1 keeps all inputs.  Inputs are
+        replaced by their principal components only if few of these are needed, and if targets are classes or labels.
     label_smoothing : float, default=0.2
-        Of the classes or labels.  It keeps a residual in nearly every sample: without it the relative step would
-        follow the few samples that are still wrong.  `predict_proba` takes it back.
+        Smoothing of classes and labels.  It leaves a residual in nearly every sample.  Without it the steps would
+        follow the few samples that are still wrong.  `predict_proba` undoes it.
     """
 
     delta: float | Literal["auto"] = "auto"
@@ -95,7 +97,7 @@ class Relaxed(BaseEstimator):
     explained_variance: float = 0.96
     label_smoothing: float = 0.2
 
-    # The length of a step is relative to its batch: with fewer, samples that are fitted move as far as others.
+    # A step is relative to its batch: in smaller ones, samples that are fitted already move as far as the others.
     min_batch_samples: ClassVar[int] = 8
     takes_sparse: ClassVar[bool] = True
     penalizes_bias: ClassVar[bool] = False
@@ -118,13 +120,13 @@ class Relaxed(BaseEstimator):
 
     @staticmethod
     def default_batch_size(n: int, real_values: int = 0) -> int:
-        """A twentieth of the samples, within [200, 1000]; half of it for many real values, as of an autoencoder."""
+        """A twentieth of the samples, within [200, 1000]; half of that for many real values, as of an autoencoder."""
         size = max(200, min(1000, n // 20))
         return min(n, size // 2 if real_values >= MANY else size)
 
     @staticmethod
     def default_alpha(network: Network) -> float:
-        """Penalty on the weights where no masking of inputs keeps them small."""
+        """Penalty on the weights: that of :func:`auto_alpha`, for tables only."""
         return auto_alpha(network)
 
     def output(self, kind: Kind) -> Output:
@@ -135,9 +137,10 @@ class Relaxed(BaseEstimator):
     def input_scaling(
         self, X: Rows, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
     ) -> Scaling | None:
-        """Scaling of the inputs X (n, n_0), with a shift where there are biases; `partial` where X is but a part.
+        """Scaling of the inputs X (n, n_0).
 
-        Principal components only for classes and labels: real targets may hang on any direction.
+        Inputs are centred if there are biases (`centre`).  `partial` says that X is only the first part of a stream.
+        Only classes and labels get principal components: real targets may depend on any direction.
         """
         self.check()
         share = 1.0 if kind == "real" else self.explained_variance
@@ -166,11 +169,11 @@ class Relaxed(BaseEstimator):
 
     @staticmethod
     def initial_weights(layers: Sequence[Layer], generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:
-        """Random weights; those of the output layer are small, as relative steps then find their scale."""
+        """Random weights; those of the output layer are small, and relative steps find their scale."""
         return initial_weights(layers, generator, dtype, last=0.1)
 
     def prepare(self, network: Network, source: Source, plan: Plan) -> RelaxedSweep:
-        """Return the sweep over a batch, which knows how many updates are planned."""
+        """Return the sweep, which updates the weights from a batch by the plan."""
         self.check()
         sweep = RelaxedSweep(self.resolved(network, plan), network, plan, masking_value(source))
         if source.is_sparse:
