@@ -116,7 +116,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     if isinstance(value, (np.generic, np.ndarray)):
-        return _plain(value.tolist())
+        return _plain(float(value) if isinstance(value, np.longdouble) else value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON has no word for it
     if value is None or isinstance(value, np.random.RandomState):
