@@ -16,7 +16,7 @@ from sklearn.utils import check_array
 from torch import Tensor
 
 from nmfnet._parameters import at_least, between
-from nmfnet.containers import as_tensor, plain
+from nmfnet.containers import as_tensor, refuse_missing
 from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.starts import INITS
 
@@ -178,7 +178,7 @@ def check_weights(weights: ArrayLike | None, X: Any) -> NDArray[Any] | None:
     """Weights in the dtype of X, or None; refuse unfit ones."""
     if weights is None:
         return None
-    checked = check_array(plain(weights), dtype=X.dtype, ensure_2d=False, input_name="weights")
+    checked = check_array(refuse_missing(weights, "weights"), dtype=X.dtype, ensure_2d=False, input_name="weights")
     if checked.shape not in ((X.shape[0],), X.shape):
         raise ValueError(
             f"weights must have shape {(X.shape[0],)}, one a sample, or {X.shape}, one an entry; got {checked.shape}."
@@ -194,7 +194,7 @@ def check_start(F: ArrayLike | None, name: str, shape: tuple[int, int], nonnegat
     """A starting factor, checked."""
     if F is None:
         raise ValueError(f"init='custom' needs both starting factors; {name} is missing: pass it to fit_transform.")
-    checked = check_array(plain(F), dtype=np.float64, input_name=name)
+    checked = check_array(refuse_missing(F, name), dtype=np.float64, input_name=name)
     if checked.shape != shape:
         raise ValueError(f"The starting factor {name} must have shape {shape}; got {checked.shape}.")
     if nonnegative and (checked < 0).any():

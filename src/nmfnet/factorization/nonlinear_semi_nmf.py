@@ -161,11 +161,8 @@ def nonlinear_semi_nmf(
         alpha_Z=alpha_Z, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, delta=delta, omega=omega, n_w=n_w, n_z=n_z
     )
     rank = rank_of(n_components, Z, W, T, intercept)
-    if Z is None:
-        Z = uniform(len(T), rank, T, generator)
-    Z = f.project(Z)
-    if W is None:
-        W = T.new_zeros(Z.shape[1] + intercept, T.shape[1])
+    Z = f.project(uniform(len(T), rank, T, generator) if Z is None else Z.clone())
+    W = T.new_zeros(rank + intercept, T.shape[1]) if W is None else W.clone()
 
     at_least("n_iter", n_iter, 0, Integral)
 
