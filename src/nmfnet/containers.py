@@ -19,7 +19,8 @@ SHOWN = 5  # rows that a message names
 def plain(data: Any) -> Any:
     """What NumPy and scikit-learn would misread, as what they read right; anything else stays as it is.
 
-    Tensors become arrays, or SciPy matrices where they are sparse.  What is missing in masked arrays, among objects
+    Tensors become arrays, or SciPy matrices where they are sparse, and numbers of the other byte order those of this
+    machine, without which float32 would not be known as such.  What is missing in masked arrays, among objects
     and in pandas' sparse frames becomes NaN, which is the caller's to take or to refuse.
     """
     if isinstance(data, Tensor):
@@ -29,7 +30,7 @@ def plain(data: Any) -> Any:
     if isinstance(data, np.ma.MaskedArray):
         return _from_masked(data)
     if isinstance(data, np.ndarray):
-        return _from_objects(data) if data.dtype == object else data
+        return _from_objects(data) if data.dtype == object else data.astype(data.dtype.newbyteorder("="), copy=False)
     if hasattr(data, "iloc") and hasattr(data, "columns"):
         return _from_frame(data)
     return data

@@ -70,6 +70,8 @@ def check_matrix(X: Tensor, name: str) -> None:
         raise TypeError(f"{name} must be a torch.Tensor; got {type(X).__name__}: use torch.as_tensor({name}).")
     if X.ndim != 2 or X.numel() == 0:
         raise ValueError(f"{name} must be a nonempty matrix; got shape {tuple(X.shape)}.")
+    if X.is_complex():
+        raise ValueError(f"Complex data not supported: {name} is of {X.dtype}.")
     if not X.dtype.is_floating_point:
         raise ValueError(f"{name} must be of a floating-point dtype; got {X.dtype}: use {name}.double().")
     low, high = (float(bound) for bound in torch.aminmax(X))
