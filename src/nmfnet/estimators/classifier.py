@@ -259,8 +259,6 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         return outputs.clip(eps, 1 - eps)
 
     def _get_state(self) -> dict[str, Any]:
-        if self.classes_.dtype == np.longdouble and (self.classes_.astype(np.float64) != self.classes_).any():
-            raise ValueError(f"classes_ {self.classes_} are long doubles that float64, as in files, cannot hold.")
         classes = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
         return {**super()._get_state(), "classes_": classes, "multilabel": self._multilabel}
 
