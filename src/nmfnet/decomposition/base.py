@@ -63,7 +63,8 @@ class BaseFactorization(
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            float32 stays float32.  NaN, in a dense X, stands for a missing entry.
+            float32 stays float32; tensors of half precision become it.  Missing entries are NaN in a dense X, and what
+            masked arrays and data frames hold for missing.
         y : None
             Ignored.
         weights : array-like of shape (n_samples,) or (n_samples, n_features), optional
@@ -251,7 +252,7 @@ class BaseFactorization(
     def _rank(self, data: Input, H: ArrayLike | None) -> int:
         if isinstance(self.n_components, (int, np.integer)):
             return int(self.n_components)
-        return len(np.asarray(H)) if self.init == "custom" and H is not None else data.shape[1]
+        return len(plain(H)) if self.init == "custom" and H is not None else data.shape[1]
 
     def _input(self, X: ArrayLike, weights: ArrayLike | None, reset: bool) -> Input:
         """Check the data and put it where it is to be factorized."""

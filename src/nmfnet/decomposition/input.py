@@ -178,7 +178,8 @@ def check_weights(weights: ArrayLike | None, X: Any) -> NDArray[Any] | None:
     """Weights in the dtype of X, or None; refuse unfit ones."""
     if weights is None:
         return None
-    checked = check_array(refuse_missing(weights, "weights"), dtype=X.dtype, ensure_2d=False, input_name="weights")
+    given = refuse_missing(weights, "weights")
+    checked = check_array(given, dtype=X.dtype, ensure_2d=False, ensure_min_samples=0, input_name="weights")
     if checked.shape not in ((X.shape[0],), X.shape):
         raise ValueError(
             f"weights must have shape {(X.shape[0],)}, one a sample, or {X.shape}, one an entry; got {checked.shape}."
