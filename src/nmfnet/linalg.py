@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -44,6 +45,16 @@ def with_ones(Z: Tensor, intercept: bool = True) -> Tensor:
     return torch.cat([Z, Z.new_ones(len(Z), 1)], 1) if intercept else Z
 
 
+@contextmanager
+def naming_overflow() -> Iterator[None]:
+    """Say of a decomposition that fails why it does: of finite matrices LAPACK's all succeed."""
+    try:
+        yield
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise DivergenceError("A matrix cannot be decomposed: numbers overflowed. Scale the data.") from error
+
+
+@naming_overflow()
 def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
     """Singular value decomposition without the singular values at most `delta` times the largest.
 
@@ -78,6 +89,7 @@ def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
     return TruncatedSVD(U, s.to(Z.dtype), V.to(Z.dtype))
 
 
+@naming_overflow()
 def singular_basis(Z: Tensor, delta: float = 0.0) -> tuple[Tensor, Tensor]:
     """Singular values (r,) and right singular vectors (n, r) of `Z` (m, n), truncated at `delta`.
 
@@ -86,7 +98,7 @@ def singular_basis(Z: Tensor, delta: float = 0.0) -> tuple[Tensor, Tensor]:
     """
     if Z.dtype == torch.float64:
         check_finite(Z)
-        _, s, Vh = torch.linalg.svd(torch.linalg.qr(Z, mode="r").R, full_matrices=False)
+        _, s, Vh = torch.linalg.svd(check_finite(torch.linalg.qr(Z, mode="r").R), full_matrices=False)
         kept = _significant(s, delta, max(Z.shape) * torch.finfo(Z.dtype).eps)
         return s[kept], Vh[kept].T
     if len(Z) < Z.shape[1]:

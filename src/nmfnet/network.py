@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.activations import Activation
+from nmfnet.draws import normal
 from nmfnet.factorization import penalty
 from nmfnet.linalg import affine, all_finite
 from nmfnet.outputs import LINEAR, Output
@@ -162,7 +163,7 @@ def he_weights(
     intercept : bool
         Whether to append a bias row.
     generator : torch.Generator
-        On the CPU, so that a seed means the same on every device.
+        On the CPU, so that a seed means the same on every device, and in every dtype.
     dtype : torch.dtype
     last : float, default=1
         Factor of the output layer's.
@@ -174,7 +175,7 @@ def he_weights(
     weights = []
     for rows, columns in pairwise(sizes):
         W = torch.zeros(rows + intercept, columns, dtype=dtype)
-        W[:rows].normal_(generator=generator).mul_((2 / rows) ** 0.5)
+        W[:rows] = normal(rows, columns, W, generator).mul_((2 / rows) ** 0.5)
         weights.append(W)
     weights[-1] *= last
     return weights

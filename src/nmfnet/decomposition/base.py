@@ -11,10 +11,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from nmfnet.containers import plain, validated
 from nmfnet.decomposition import input as given
 from nmfnet.decomposition.input import Input
 from nmfnet.decomposition.online import Online
@@ -62,7 +63,8 @@ class BaseFactorization(
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            float32 stays float32.  NaN, in a dense X, stands for a missing entry.
+            float32 stays float32; tensors of half precision become it.  Missing entries are NaN in a dense X, and what
+            masked arrays and data frames hold for missing.
         y : None
             Ignored.
         weights : array-like of shape (n_samples,) or (n_samples, n_features), optional
@@ -168,9 +170,8 @@ class BaseFactorization(
         array of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        whole: Any = X
-        Z = np.asarray(whole.toarray() if given.is_sparse(whole) else whole, dtype=self.components_.dtype)
-        if Z.ndim != 2 or Z.shape[1] != len(self.components_):
+        Z = check_array(plain(X), dtype=self.components_.dtype, accept_sparse="csr", input_name="X", estimator=self)
+        if Z.shape[1] != len(self.components_):
             raise ValueError(f"X must have {len(self.components_)} columns, one a component; got shape {Z.shape}.")
         return self._decode(torch.as_tensor(Z @ self.components_)).numpy()
 
@@ -251,17 +252,18 @@ class BaseFactorization(
     def _rank(self, data: Input, H: ArrayLike | None) -> int:
         if isinstance(self.n_components, (int, np.integer)):
             return int(self.n_components)
-        return len(np.asarray(H)) if self.init == "custom" and H is not None else data.shape[1]
+        return len(plain(H)) if self.init == "custom" and H is not None else data.shape[1]
 
     def _input(self, X: ArrayLike, weights: ArrayLike | None, reset: bool) -> Input:
         """Check the data and put it where it is to be factorized."""
         dtypes = [np.float64, np.float32] if reset else [self.components_.dtype]
         sparse = ("csr",) if self.__sklearn_tags__().input_tags.sparse else False
-        X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
-        checked = validate_data(
-            self, X, accept_sparse=sparse, dtype=dtypes, reset=reset,
-            ensure_all_finite=True if given.is_sparse(X) else "allow-nan",
-        )  # fmt: skip
+        checked = validated(self, X, accept_sparse=sparse, dtype=dtypes, reset=reset, ensure_all_finite="allow-nan")
+        if given.is_sparse(checked) and np.isnan(checked.data).any():
+            raise ValueError(
+                "Input X contains NaN in a sparse matrix. Missing entries need a dense X: X.toarray(), with NaN also "
+                "where nothing is known."
+            )
         scale = None if reset else self._scale
         data = given.prepare_input(checked, given.check_weights(weights, checked), torch.device(self.device), scale)
         self._check_data(data)

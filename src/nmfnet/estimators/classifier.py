@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
+from nmfnet.containers import refuse_missing
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.data import Data
 from nmfnet.estimators.docs import document
@@ -140,7 +141,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         -------
         self
         """
-        fitted = hasattr(self, "network_")
+        fitted, classes = hasattr(self, "network_"), refuse_missing(classes, "classes")
         if isinstance(self.class_weight, str):
             raise ValueError("class_weight='balanced' needs all samples, which partial_fit has not: pass a dict.")
         if not fitted and classes is None:
@@ -179,6 +180,22 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         if isinstance(X, Tensor) and self.classes_.dtype.kind in "biuf":
             return torch.from_numpy(self.classes_).to(best.device)[best]
         return self.classes_[best.cpu().numpy()]
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Mean accuracy, as in scikit-learn.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        y, sample_weight = refuse_missing(y, "y"), refuse_missing(sample_weight, "sample_weight")
+        return float(super().score(X, y, sample_weight))
 
     def decision_function(self, X: ArrayLike) -> Any:
         """Outputs of the network: the larger, the more likely.

@@ -11,7 +11,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
-from nmfnet.estimators.inputs import Array, checked_inputs, to_array, to_tensor
+from nmfnet.containers import Array, refuse_missing
+from nmfnet.estimators.inputs import checked_inputs, to_tensor
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
@@ -72,7 +73,7 @@ def checked_weights(sample_weight: Any, n: int, name: str) -> Array | None:
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n, sample_weight)
-    weight = check_array(to_array(sample_weight), ensure_2d=False, dtype=np.float64, input_name=name)
+    weight = check_array(refuse_missing(sample_weight, name), ensure_2d=False, dtype=np.float64, input_name=name)
     if weight.shape != (n,):
         raise ValueError(f"{name}.shape is {weight.shape}, but there are {n} samples: it must be ({n},).")
     if weight.min() < 0:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from nmfnet.containers import Array, as_tensor, canonical, refuse_missing, validated
 from nmfnet.linalg import all_finite
 from nmfnet.network import Network
 from nmfnet.sparse import SparseRows
@@ -19,9 +19,7 @@ from nmfnet.sparse import SparseRows
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
 
-Array = NDArray[Any]
 DTYPES = (np.float64, np.float32)
-NUMERIC = ("int", "uint", "float", "double", "bool", "decimal", "sparse", "halffloat")  # how names of dtypes begin
 
 
 def checked_inputs(estimator: BaseNMFNet, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
@@ -34,12 +32,13 @@ def checked_inputs(estimator: BaseNMFNet, X: Any, y: Any, reset: bool) -> tuple[
     y : ndarray of shape (n,) or (n, k)
     """
     settings: dict[str, Any] = {"multi_output": True, "y_numeric": estimator._numeric_y, "reset": reset}
+    y = refuse_missing(y, "y")
     if isinstance(X, Tensor):
-        y = validate_data(estimator, y=to_array(y), **settings)
+        y = validate_data(estimator, y=y, **settings)
         X = _checked_tensor(estimator, X, reset)
         check_consistent_length(X, y)
     else:
-        X, y = _validated(estimator, X, to_array(y), dtype=DTYPES, accept_sparse="csr", **settings)
+        X, y = validated(estimator, X, y, dtype=DTYPES, accept_sparse="csr", **settings)
     return X, y.toarray() if hasattr(y, "toarray") else y
 
 
@@ -49,32 +48,7 @@ def checked_rows(estimator: BaseNMFNet, X: Any) -> Tensor | SparseRows:
     if isinstance(X, Tensor):
         return _checked_tensor(estimator, X, reset=False).to(wanted)
     dtype = np.float32 if wanted == torch.float32 else np.float64
-    return to_tensor(_validated(estimator, X, dtype=dtype, accept_sparse="csr", reset=False))
-
-
-def _validated(estimator: BaseNMFNet, X: Any, *y: Any, **settings: Any) -> Any:
-    """Do what scikit-learn does, and say which columns of a data frame are no numbers."""
-    try:
-        return validate_data(estimator, X, *y, **settings)
-    except (ValueError, TypeError) as error:
-        names = _columns_without_numbers(X)
-        if not names:
-            raise
-        raise ValueError(
-            f"X has columns that are not numbers: {', '.join(names)}. Encode them, as with sklearn.compose."
-            f"ColumnTransformer and sklearn.preprocessing.OneHotEncoder. ({error})"
-        ) from error
-
-
-def _columns_without_numbers(X: Any) -> list[str]:
-    """Names of such columns of a pandas or polars data frame."""
-    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
-        return []
-    return [
-        repr(name)
-        for name, dtype in zip(X.columns, X.dtypes, strict=True)
-        if not str(dtype).lower().startswith(NUMERIC)
-    ]
+    return to_tensor(validated(estimator, X, dtype=dtype, accept_sparse="csr", reset=False))
 
 
 def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool) -> Tensor:
@@ -102,32 +76,11 @@ def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool) -> Tensor:
     return X
 
 
-def to_array(data: Any) -> Any:
-    """Return a tensor as an array of its dtype; anything else stays."""
-    return data.detach().cpu().numpy() if isinstance(data, Tensor) else data
-
-
-class _Writable:
-    """A read-only array under a promise not to write: PyTorch would warn of each."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
-
-
 def to_tensor(data: Any) -> Any:
     """Share memory with a tensor that is only ever read; tensors stay, and a CSR matrix becomes SparseRows."""
     if isinstance(data, Tensor):
         return data
-    if issparse(data):
-        matrix: Any = data
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()
-            matrix.sum_duplicates()
-        return SparseRows(matrix)
-    if min(data.strides, default=0) < 0:
-        data = np.ascontiguousarray(data)
-    return torch.from_numpy(data if data.flags.writeable else np.asarray(_Writable(data)))
+    return SparseRows(canonical(data)) if issparse(data) else as_tensor(data)
 
 
 def network_for(network: Network, X: Any) -> Network:

@@ -10,6 +10,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
+from nmfnet.containers import refuse_missing
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
 from nmfnet.estimators.inputs import like_input
@@ -89,6 +90,22 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
         """
         outputs = self._outputs(X)
         return like_input(outputs[:, 0] if self._single else outputs, X)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination R2, as in scikit-learn.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        y, sample_weight = refuse_missing(y, "y"), refuse_missing(sample_weight, "sample_weight")
+        return float(super().score(X, y, sample_weight))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from nmfnet._parameters import at_least, resolve
-from nmfnet.estimators.inputs import to_tensor
+from nmfnet.containers import as_tensor, refuse_missing
 from nmfnet.estimators.parameters import check_training
 from nmfnet.export.sequential import Layers, layers_of
 from nmfnet.linalg import all_finite
@@ -162,10 +162,10 @@ def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
 def _tensor(data: Any, name: str) -> Tensor:
     if isinstance(data, Tensor):
         return data.detach()
-    array = np.asarray(data)
+    array = np.asarray(refuse_missing(data, name))
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be numbers; got an array of dtype {array.dtype}.")
-    return to_tensor(array)
+    return as_tensor(array)
 
 
 def _targets(y: Tensor, k: int, dtype: torch.dtype) -> tuple[Tensor, Kind]:

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from nmfnet._parameters import check_settings
+from nmfnet.draws import uniform
 from nmfnet.factorization._common import (
     Factorization,
     check_matrix,
     check_nonnegative,
     penalties,
     rank_of,
-    uniform,
+    widened,
 )
 from nmfnet.factorization.acceleration import factorize
 from nmfnet.factorization.data import DenseData
@@ -71,6 +72,7 @@ def nmf(
     Parameters
     ----------
     X : Tensor of shape (m, n), nonnegative
+        Half precision is computed in float32.
     n_components : int, optional
         Rank r; taken from `Z` or `H` where one is given.
     Z : Tensor of shape (m, r), H : Tensor of shape (r, n), optional
@@ -101,6 +103,7 @@ def nmf(
     DivergenceError
         If the objective overflows.
     """
+    X, Z, H = widened(X, Z, H)
     check_matrix(X, "X")
     check_settings(alpha_Z=alpha_Z, alpha_H=alpha_H, l1_ratio=l1_ratio, tol=tol)
     check_nonnegative(X, "X")

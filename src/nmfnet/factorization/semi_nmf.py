@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from nmfnet._parameters import check_settings
+from nmfnet.draws import uniform
 from nmfnet.factorization._common import (
     Factorization,
     check_matrix,
     check_nonnegative,
     penalties,
     rank_of,
-    uniform,
+    widened,
 )
 from nmfnet.factorization.acceleration import factorize
 from nmfnet.factorization.least_squares import nonlinear_least_squares
@@ -78,6 +79,7 @@ def semi_nmf(
     Parameters
     ----------
     Y : Tensor of shape (m, k)
+        Half precision is computed in float32.
     n_components : int, optional
         Rank r; taken from `Z` where it is given.
     Z : Tensor of shape (m, r), optional
@@ -112,6 +114,7 @@ def semi_nmf(
     ValueError
         If `Y` is empty or not finite, the starting `Z` negative somewhere, or `solver` unknown.
     """
+    Y, Z, W = widened(Y, Z, W)
     check_matrix(Y, "Y")
     check_settings(alpha_Z=alpha_Z, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, delta=delta)
     rank = rank_of(n_components, Z, W, Y, intercept)

@@ -115,6 +115,8 @@ def _plain(value: Any) -> Any:
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
+    if isinstance(value, np.longdouble):  # Python has no number for it; whole ones, as labels are, it holds exactly
+        return _plain(int(value) if value.is_integer() else float(value))
     if isinstance(value, (np.generic, np.ndarray)):
         return _plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
