@@ -62,7 +62,8 @@ TEMPLATE = """{what}
     verbose : bool, default=False
         Whether to print a line per epoch.
     callbacks : sequence of nmfnet.Callback, optional
-        Hooks into `fit`; `partial_fit` calls none.  `clone`, and so a grid search, copies them.
+        Hooks into `fit`; `partial_fit` calls none.  `clone`, and so a grid search, copies them, except those that
+        collect from all fits, as :class:`nmfnet.callbacks.History` does.
 
     Attributes
     ----------{fitted}
