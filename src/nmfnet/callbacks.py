@@ -69,8 +69,8 @@ class EarlyStopping(Callback):
     ----------
     monitor : str, default="val_loss"
         Key of the records in ``history_``; those of the validation set need one.
-    patience : int, default=10
-        Epochs in a row without an improvement that end the training.
+    patience : int or np.inf, default=10
+        Epochs in a row without an improvement that end the training; with infinity only the best weights are kept.
     min_delta : float, default=0
         Least improvement that counts.
     restore_best : bool, default=True
@@ -83,9 +83,9 @@ class EarlyStopping(Callback):
     """
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
+        self, monitor: str = "val_loss", patience: float = 10, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
-        if patience < 1 or min_delta < 0:
+        if not (patience >= 1 and min_delta >= 0):
             raise ValueError(
                 f"patience must be at least 1 and min_delta at least 0; got {patience!r} and {min_delta!r}."
             )

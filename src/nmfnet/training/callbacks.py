@@ -35,6 +35,10 @@ class EpochRecord(TypedDict, total=False):
         Fraction misclassified (classifier) or mean squared error (regressor), averaged likewise.
     val_loss, val_error : float
         The same on the validation set after the epoch; only where there is one.
+    val_score : float
+        Accuracy (classifier) or R² (regressor) on it, with ``early_stopping=True``.
+    n_samples : int
+        Training samples that were seen.
     retries : int
         Factorizations that failed and were repeated with more damping; only where there were any.
     seconds : float
@@ -47,6 +51,8 @@ class EpochRecord(TypedDict, total=False):
     train_error: float
     val_loss: float
     val_error: float
+    val_score: float
+    n_samples: int
     retries: int
     seconds: float
 
