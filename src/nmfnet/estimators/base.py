@@ -175,7 +175,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         with self._unchanged_on_failure():
             hidden, first = self._check_parameters(), not hasattr(self, "network_")
             if self.early_stopping:
-                raise ValueError("partial_fit has no epochs to choose from: it does not support early_stopping=True.")
+                raise ValueError("partial_fit does not support early_stopping=True: it has no epochs to choose from.")
             if first and self.pretrain is not None:
                 raise ValueError("pretrain needs all samples, which partial_fit has not: fit first, or pretrain=None.")
             data = checked_data(self, X, y, sample_weight, reset=first, **encoding)
