@@ -57,7 +57,15 @@ class BaseFactorization(
         """From the product of the factors to data."""
         return A
 
-    def fit(self, X: ArrayLike, y: object = None, *, weights: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        W: ArrayLike | None = None,
+        H: ArrayLike | None = None,
+        *,
+        weights: ArrayLike | None = None,
+    ) -> Self:
         """Learn the components of X.
 
         Parameters
@@ -67,14 +75,17 @@ class BaseFactorization(
             masked arrays and data frames hold for missing.
         y : None
             Ignored.
+        W : array-like of shape (n_samples, n_components), H : array-like of shape (n_components, n_features)
+            Starting factors for ``init="custom"``.
         weights : array-like of shape (n_samples,) or (n_samples, n_features), optional
-            What each sample, or each entry of a dense X, counts; nonnegative.
+            What each sample, or each entry of a dense X, counts; nonnegative.  A request for them on `fit`
+            (``set_fit_request(weights=True)``) is one on `transform`, too, unless that has its own.
 
         Returns
         -------
         self
         """
-        self._fit(X, None, None, weights)
+        self._fit(X, W, H, weights)
         return self
 
     def fit_transform(
@@ -90,10 +101,8 @@ class BaseFactorization(
 
         Parameters
         ----------
-        X, y, weights
+        X, y, W, H, weights
             As in :meth:`fit`.
-        W : array-like of shape (n_samples, n_components), H : array-like of shape (n_components, n_features)
-            Starting factors for ``init="custom"``.
 
         Returns
         -------
@@ -117,8 +126,8 @@ class BaseFactorization(
             components, self.n_iter_, converged = self._fit_batches(data, components)
         if self.n_iter_ >= self.max_iter and self.tol > 0 and not converged:
             warnings.warn(
-                f"max_iter={self.max_iter} passes were done before the relative projected gradient reached "
-                f"tol={self.tol}. Increase max_iter or tol.",
+                f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence: "
+                f"max_iter={self.max_iter} passes did not meet the criterion of tol={self.tol}.",
                 ConvergenceWarning, stacklevel=4,
             )  # fmt: skip
         last = check_finite(problem.sweep(Z, components, Z, until=tolerance(components)))
@@ -280,6 +289,21 @@ class BaseFactorization(
     @property
     def _n_features_out(self) -> int:
         return len(self.components_)
+
+    def get_metadata_routing(self) -> Any:
+        """Return who takes which metadata; `fit_transform` takes what `fit` and `transform` take.
+
+        `transform` asks for `weights` where `fit` does, unless it has a request of its own: scikit-learn refuses
+        to compose the two for `fit_transform`, as in a pipeline, where they differ.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRequest
+        """
+        routing = super().get_metadata_routing()
+        if routing.transform.requests.get("weights", False) is None:
+            routing.transform.add_request(param="weights", alias=routing.fit.requests.get("weights"))
+        return routing
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

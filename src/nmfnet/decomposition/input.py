@@ -194,7 +194,9 @@ def check_weights(weights: ArrayLike | None, X: Any) -> NDArray[Any] | None:
 def check_start(F: ArrayLike | None, name: str, shape: tuple[int, int], nonnegative: bool) -> NDArray[Any]:
     """A starting factor, checked."""
     if F is None:
-        raise ValueError(f"init='custom' needs both starting factors; {name} is missing: pass it to fit_transform.")
+        raise ValueError(
+            f"init='custom' needs both starting factors; {name} is missing: pass it to fit or fit_transform."
+        )
     checked = check_array(refuse_missing(F, name), dtype=np.float64, input_name=name)
     if checked.shape != shape:
         raise ValueError(f"The starting factor {name} must have shape {shape}; got {checked.shape}.")

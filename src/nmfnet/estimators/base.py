@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from nmfnet.estimators.codes import HiddenCodesMixin
+from nmfnet.estimators.curves import CurvesMixin
 from nmfnet.estimators.data import Data, checked_data, split
 from nmfnet.estimators.fitting import fit, partial_fit
 from nmfnet.estimators.inputs import checked_rows, network_for
@@ -29,12 +30,12 @@ from nmfnet.training import Callback, EpochRecord, Sweep
 Array = NDArray[Any]
 
 
-class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
+class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
     """Base class of the estimators; use :class:`NMFNetClassifier` or :class:`NMFNetRegressor`."""
 
     network_: Network
-    history_: list[EpochRecord]
     n_features_in_: int
+    _sparse_targets: bool = False  # whether y was a SciPy sparse matrix in the fit
     _sweep: Sweep
     _random_: Tensor
 
@@ -51,7 +52,7 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
         max_iter: int = 20,
         max_time: float | None = None,
         tol: float = 1e-4,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: float = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
@@ -99,6 +100,10 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
 
     def _error(self, outputs: Tensor, Y: Tensor, output: Output) -> Tensor:
         """Error of each sample, shape (m,)."""
+        raise NotImplementedError
+
+    def _score(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None = None, *, output: Output) -> float:
+        """What `score` says of such outputs; NaN where it is not defined."""
         raise NotImplementedError
 
     def _stratify(self, Y: Array) -> Array | None:
@@ -170,7 +175,7 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
         with self._unchanged_on_failure():
             hidden, first = self._check_parameters(), not hasattr(self, "network_")
             if self.early_stopping:
-                raise ValueError("partial_fit has no epochs to choose from: it does not support early_stopping=True.")
+                raise ValueError("partial_fit does not support early_stopping=True: it has no epochs to choose from.")
             if first and self.pretrain is not None:
                 raise ValueError("pretrain needs all samples, which partial_fit has not: fit first, or pretrain=None.")
             data = checked_data(self, X, y, sample_weight, reset=first, **encoding)
@@ -203,11 +208,6 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
     def intercepts_(self) -> list[Array]:
         """Bias vectors, the l-th of shape (n_l,), with the scaling folded in; zeros with ``fit_intercept=False``."""
         return [b.cpu().numpy() for _, b in self.network_.folded()]
-
-    @property
-    def n_iter_(self) -> int:
-        """Epochs done."""
-        return len(self.history_)
 
     @property
     def n_layers_(self) -> int:

@@ -8,6 +8,8 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn import get_config
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.class_weight import compute_class_weight
@@ -64,7 +66,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         max_iter: int = 20,
         max_time: float | None = None,
         tol: float = 1e-4,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: float = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
@@ -158,8 +160,13 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             return ((outputs > threshold(output)) != (Y > 0.5)).any(1).to(Y.dtype)
         return (outputs.argmax(1) != Y.argmax(1)).to(Y.dtype)
 
+    def _score(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None = None, *, output: Output) -> float:
+        right = 1 - self._error(outputs, Y, output).double()
+        weight = torch.ones_like(right) if sample_weight is None else sample_weight.double()
+        return float(right @ weight / weight.sum())
+
     def _stratify(self, Y: Array) -> Array | None:
-        return None if self._multilabel else Y.argmax(1)
+        return None if self._multilabel else self.classes_[Y.argmax(1)]
 
     def predict(self, X: ArrayLike) -> Any:
         """Predict class labels.
@@ -171,11 +178,13 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         Returns
         -------
         ndarray of shape (n_samples,), or (n_samples, n_classes) for multi-label targets
-            A Tensor for a Tensor, unless the labels are text.
+            A Tensor for a Tensor, unless the labels are text; else a CSR matrix where the multi-label targets were
+            sparse.
         """
         outputs = self._outputs(X)
         if self._multilabel:
-            return like_input((outputs > threshold(self.network_.output)).long(), X)
+            labels = like_input((outputs > threshold(self.network_.output)).long(), X)
+            return to_csr(labels) if self._sparse_targets and not isinstance(X, Tensor) else labels
         best = outputs.argmax(1)
         if isinstance(X, Tensor) and self.classes_.dtype.kind in "biuf":
             return torch.from_numpy(self.classes_).to(best.device)[best]
@@ -260,7 +269,8 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
 
     def _get_state(self) -> dict[str, Any]:
         classes = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
-        return {**super()._get_state(), "classes_": classes, "multilabel": self._multilabel}
+        kind = {"multilabel": self._multilabel, "sparse_targets": self._sparse_targets}
+        return {**super()._get_state(), "classes_": classes, **kind}
 
     def _set_state(self, state: dict[str, Any]) -> None:
         super()._set_state(state)
@@ -271,12 +281,18 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         self.classes_ = np.array(values, dtype=str if dtype.kind == "U" else dtype)
         if self.classes_.shape != (self.n_outputs_,):
             raise ValueError(f"there are {len(values)} classes for {self.n_outputs_} outputs.")
-        self._multilabel = bool(state["multilabel"])
+        self._multilabel, self._sparse_targets = bool(state["multilabel"]), bool(state.get("sparse_targets", False))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def to_csr(labels: Array) -> Any:
+    """Labels (n, n_classes) in the sparse container that scikit-learn is set to return."""
+    arrays = get_config().get("sparse_interface") == "sparray"  # from its version 1.9
+    return sparse.csr_array(labels) if arrays else sparse.csr_matrix(labels)
 
 
 def threshold(output: Output) -> float:

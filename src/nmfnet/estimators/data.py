@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
 from torch import Tensor
@@ -54,6 +55,8 @@ def checked_data(
     **encoding
         For the estimator's `_encode`.
     """
+    if reset:
+        estimator._sparse_targets = issparse(y)
     X, y = checked_inputs(estimator, X, y, reset)
     dtype = np.float32 if X.dtype in (np.float32, torch.float32) else np.float64
     weight = checked_weights(sample_weight, len(y), f"sample_weight{suffix}")

@@ -110,12 +110,14 @@ def dense_where_needed(estimator: BaseNMFNet, solver: Solver, data: Data) -> Dat
 def training_settings(estimator: BaseNMFNet, solver: Solver, Y: Tensor, weight: Tensor | None) -> Settings:
     """Settings of the loop for the targets Y (n, n_L)."""
     n, values = len(Y), Y.shape[1] if estimator._kind() == "real" else 0
+    output = solver.output(estimator._kind())
     return Settings(
         batch_size=batch_size(estimator.batch_size, n, solver.default_batch_size(n, values)),
         max_iter=estimator.max_iter, max_time=estimator.max_time, tol=estimator.tol,
         n_iter_no_change=estimator.n_iter_no_change, alpha=0.0, l1_ratio=float(estimator.l1_ratio),
         early_stopping=bool(estimator.early_stopping), sample_weight=weight, penalizes_bias=solver.penalizes_bias,
-        error=partial(estimator._error, output=solver.output(estimator._kind())),
+        error=partial(estimator._error, output=output),
+        score=partial(estimator._score, output=output) if estimator.early_stopping else None,
         callbacks=[*(estimator.callbacks or ()), *([PrintLog()] if estimator.verbose else [])],
     )  # fmt: skip
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, Self
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
@@ -15,6 +18,7 @@ from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
 from nmfnet.estimators.inputs import like_input
 from nmfnet.estimators.portable import PortableRegressor
+from nmfnet.linalg import all_finite
 from nmfnet.outputs import Output
 
 Array = NDArray[Any]
@@ -52,6 +56,13 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
 
     def _error(self, outputs: Tensor, Y: Tensor, output: Output) -> Tensor:
         return (outputs - Y).square().mean(1)
+
+    def _score(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None = None, *, output: Output) -> float:
+        if len(Y) < 2 or not all_finite(outputs):
+            return math.nan
+        weight = None if sample_weight is None else sample_weight.cpu().numpy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(r2_score(Y.double().cpu().numpy(), outputs.double().cpu().numpy(), sample_weight=weight))
 
     def _get_state(self) -> dict[str, Any]:
         return {**super()._get_state(), "single_output": self._single}

@@ -39,7 +39,7 @@ def fit_module(
     max_iter: int = 20,
     max_time: float | None = None,
     tol: float = 1e-4,
-    n_iter_no_change: int = 10,
+    n_iter_no_change: float = 10,
     random_state: int | np.random.RandomState | None = None,
     verbose: bool = False,
     callbacks: Sequence[Callback] | None = None,

@@ -27,12 +27,13 @@ from nmfnet.storage import container
 from nmfnet.storage.schemas import check_schema
 from nmfnet.training import PRETRAININGS, SOLVERS
 
-FORMAT_VERSION = 2  # version 1 had neither output functions nor scalings
+FORMAT_VERSION = 3  # version 1 had neither output functions nor scalings, version 2 no sparse targets
 ESTIMATORS: dict[str, type[BaseNMFNet]] = {"NMFNetClassifier": NMFNetClassifier, "NMFNetRegressor": NMFNetRegressor}
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
 SKOPS_TYPES = [f"{cls.__module__}.{cls.__qualname__}" for cls in (*ESTIMATORS.values(), *SETTINGS.values())]
 RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier versions
 NOT_SAVED = ("callbacks",)
+NULL = {"n_iter_no_change": math.inf}  # what null stands for, where it is not None
 SCALINGS = ("inputs", "targets")
 KEY = "nmfnet"  # of the header, in the metadata of the safetensors file
 
@@ -171,7 +172,9 @@ def _rebuild(header: dict[str, Any], tensors: Mapping[str, torch.Tensor], size: 
     check_schema(header, f"model-{version}")
     _check_labels(header["state"], size)
     cls = ESTIMATORS[header["estimator"]]
-    parameters = {k: _settings(v) for k, v in header["parameters"].items() if k not in NOT_SAVED}
+    parameters: dict[str, Any] = {
+        k: NULL.get(k) if v is None else _settings(v) for k, v in header["parameters"].items() if k not in NOT_SAVED
+    }
     if "class_weight" in parameters:
         parameters["class_weight"] = _class_weight(parameters["class_weight"])
     estimator = cls(**parameters)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, TypedDict
 
 from nmfnet.network import Network
 
 if TYPE_CHECKING:
     from nmfnet.training.resuming import Training
+
+
+# What each callback keeps of the fit under way, by its id.  Fits in threads and fits within fits have their own.
+_FIT: ContextVar[dict[int, SimpleNamespace]] = ContextVar("nmfnet_fit")
 
 
 class EpochRecord(TypedDict, total=False):
@@ -29,6 +35,10 @@ class EpochRecord(TypedDict, total=False):
         Fraction misclassified (classifier) or mean squared error (regressor), averaged likewise.
     val_loss, val_error : float
         The same on the validation set after the epoch; only where there is one.
+    val_score : float
+        Accuracy (classifier) or R² (regressor) on it, with ``early_stopping=True``.
+    n_samples : int
+        Training samples that were seen.
     retries : int
         Factorizations that failed and were repeated with more damping; only where there were any.
     seconds : float
@@ -41,12 +51,18 @@ class EpochRecord(TypedDict, total=False):
     train_error: float
     val_loss: float
     val_error: float
+    val_score: float
+    n_samples: int
     retries: int
     seconds: float
 
 
 class Callback:
     """Base class: override the hooks you need.
+
+    ``clone``, and so a grid search, copies a callback with all that it holds (`copy.deepcopy`), and the copies see the
+    fits.  One that is to see them itself, as :class:`nmfnet.callbacks.History` is, returns itself from
+    ``__sklearn_clone__``; threads then call it at the same time.
 
     Attributes
     ----------
@@ -56,6 +72,15 @@ class Callback:
     """
 
     keeps_weights: bool = True
+
+    @property
+    def _now(self) -> SimpleNamespace:
+        """What is kept of the fit under way; neither other fits nor copies and pickles see it."""
+        fit = _FIT.get(None)
+        if fit is None:  # the hooks are called by hand
+            fit = {}
+            _FIT.set(fit)
+        return fit.setdefault(id(self), SimpleNamespace())
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:
         """Called once, before pre-training."""
@@ -89,15 +114,18 @@ class Callback:
 @contextmanager
 def announced(callbacks: Sequence[Callback], network: Network, max_iter: int) -> Iterator[None]:
     """Tell callbacks of the begin and, whatever happens, those that heard of it of the end."""
-    begun = []
+    begun, outer = [], _FIT.set({})
     try:
         for callback in callbacks:
             callback.on_fit_begin(network, max_iter)
             begun.append(callback)
         yield
     finally:
-        for callback in begun:
-            callback.on_fit_end(network)
+        try:
+            for callback in begun:
+                callback.on_fit_end(network)
+        finally:
+            _FIT.reset(outer)
 
 
 class PrintLog(Callback):

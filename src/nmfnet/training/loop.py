@@ -22,6 +22,7 @@ from nmfnet.training.resuming import Position, Training
 from nmfnet.training.solver import Plan, Solver, Sweep
 
 ErrorFunction = Callable[[Tensor, Tensor], Tensor]
+ScoreFunction = Callable[[Tensor, Tensor, Tensor | None], float]
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Settings:
     batch_size: int
     max_iter: int
     tol: float
-    n_iter_no_change: int
+    n_iter_no_change: float
     alpha: float
     l1_ratio: float
     error: ErrorFunction  # (outputs, targets) -> the error of each sample, shape (m,)
@@ -42,6 +43,7 @@ class Settings:
     sample_weight: Tensor | None = None  # positive; None is 1 for all
     penalizes_bias: bool = False
     trained: bool = False  # whether the network has been trained before
+    score: ScoreFunction | None = None  # (outputs, targets, weights) of the validation set -> what is recorded of it
 
 
 @dataclass
@@ -224,9 +226,14 @@ def epoch(
         record["objective"] = loss / seen + penalty / n
         record["train_loss"], record["train_error"] = loss / seen, error / seen
         if settings.validation is not None:
-            X_val, *rest = settings.validation
-            loss, error, seen = summed(model, settings, model.predict(X_val), *rest).tolist()
+            X_val, Y_val, *weights = settings.validation
+            weight = weights[0] if weights else None
+            outputs = model.predict(X_val)
+            loss, error, seen = summed(model, settings, outputs, Y_val, weight).tolist()
             record["val_loss"], record["val_error"] = loss / seen, error / seen
+            if settings.score is not None:
+                record["val_score"] = settings.score(outputs, Y_val, weight)
+    record["n_samples"] = sum(len(rows) for rows in batches[: position.batch])
     if sweep.retries > position.retries:
         record["retries"] = sweep.retries - position.retries
     record["seconds"] = progress.seconds
