@@ -24,8 +24,12 @@ DTYPES = (np.float64, np.float32)
 NUMERIC = ("int", "uint", "float", "double", "bool", "decimal", "sparse", "halffloat")  # how names of dtypes begin
 
 
-def checked_inputs(estimator: BaseNMFNet, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
+def checked_inputs(
+    estimator: BaseNMFNet, X: Any, y: Any, reset: bool, dtype: torch.dtype | None = None
+) -> tuple[Any, Array]:
     """Inputs and targets; without `reset`, against the fitted estimator.
+
+    The inputs become of `dtype`; if that is None, they stay float32 or float64, and all others become float64.
 
     Returns
     -------
@@ -35,11 +39,12 @@ def checked_inputs(estimator: BaseNMFNet, X: Any, y: Any, reset: bool) -> tuple[
     """
     settings: dict[str, Any] = {"multi_output": True, "y_numeric": estimator._numeric_y, "reset": reset}
     if isinstance(X, Tensor):
-        y = validate_data(estimator, y=to_array(y), **settings)
+        y = validate_data(estimator, y=y, **settings)
         X = _checked_tensor(estimator, X, reset)
+        X = X if dtype is None else X.to(dtype)
         check_consistent_length(X, y)
     else:
-        X, y = _validated(estimator, X, to_array(y), dtype=DTYPES, accept_sparse="csr", **settings)
+        X, y = _validated(estimator, X, y, dtype=_numpy_dtypes(X, dtype), accept_sparse="csr", **settings)
     return X, y.toarray() if hasattr(y, "toarray") else y
 
 
@@ -48,8 +53,15 @@ def checked_rows(estimator: BaseNMFNet, X: Any) -> Tensor | SparseRows:
     wanted = estimator.network_.dtype
     if isinstance(X, Tensor):
         return _checked_tensor(estimator, X, reset=False).to(wanted)
-    dtype = np.float32 if wanted == torch.float32 else np.float64
-    return to_tensor(_validated(estimator, X, dtype=dtype, accept_sparse="csr", reset=False))
+    return to_tensor(_validated(estimator, X, dtype=_numpy_dtypes(X, wanted), accept_sparse="csr", reset=False))
+
+
+def _numpy_dtypes(X: Any, wanted: torch.dtype | None) -> Any:
+    """What X is to become, or may stay."""
+    if wanted is not None:
+        return np.float32 if wanted == torch.float32 else np.float64
+    own = getattr(X, "dtype", None)
+    return np.float32 if own in (">f4", "<f4") else DTYPES  # of either byte order
 
 
 def _validated(estimator: BaseNMFNet, X: Any, *y: Any, **settings: Any) -> Any:
@@ -103,8 +115,24 @@ def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool) -> Tensor:
 
 
 def to_array(data: Any) -> Any:
-    """Return a tensor as an array of its dtype; anything else stays."""
-    return data.detach().cpu().numpy() if isinstance(data, Tensor) else data
+    """Return an array, with every digit, of what NumPy or scikit-learn would read with fewer, or not; all else stays.
+
+    That are tensors; pandas' nullable and Arrow's numbers without missing entries, where scikit-learn makes floats of
+    whole numbers; and the small floats that NumPy does not have.
+    """
+    if isinstance(data, Tensor):
+        small = data.is_floating_point() and data.dtype not in (torch.float16, torch.float32, torch.float64)
+        return (data.float() if small else data).numpy(force=True)
+    if hasattr(data, "dtypes") and hasattr(data, "iloc") and hasattr(data, "columns"):  # a data frame of pandas
+        columns = [to_array(data.iloc[:, column]) for column in range(data.shape[1])]
+        return np.stack(columns, axis=1) if columns and all(isinstance(c, np.ndarray) for c in columns) else data
+    dtype = getattr(data, "dtype", None)
+    numpy_dtype = getattr(dtype, "numpy_dtype", None)  # of pandas' own dtypes
+    if numpy_dtype is not None and numpy_dtype.kind in "biuf" and not data.isna().any():
+        return data.to_numpy(dtype=numpy_dtype)
+    if isinstance(data, np.ndarray) and data.dtype.kind == "V" and np.can_cast(data.dtype, np.float32):
+        return data.astype(np.float32)  # as the bfloat16 of ml_dtypes
+    return data
 
 
 class _Writable:
@@ -125,6 +153,11 @@ def to_tensor(data: Any) -> Any:
             matrix = matrix.copy()
             matrix.sum_duplicates()
         return SparseRows(matrix)
+    native = np.dtype(data.dtype.str).newbyteorder("=")  # PyTorch has no other byte order, and each type once
+    if data.dtype.kind == "f" and data.dtype.itemsize > 8:  # nor more digits
+        native = np.dtype(np.float64)
+    if data.dtype.num != native.num or not data.dtype.isnative:
+        data = data.astype(native)
     if min(data.strides, default=0) < 0:
         data = np.ascontiguousarray(data)
     return torch.from_numpy(data if data.flags.writeable else np.asarray(_Writable(data)))

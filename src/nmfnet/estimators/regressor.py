@@ -6,13 +6,14 @@ from typing import Any, Literal, Self
 
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
-from nmfnet.estimators.inputs import like_input
+from nmfnet.estimators.inputs import like_input, to_array
 from nmfnet.estimators.portable import PortableRegressor
 from nmfnet.outputs import Output
 
@@ -89,6 +90,21 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
         """
         outputs = self._outputs(X)
         return like_input(outputs[:, 0] if self._single else outputs, X)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination R^2 of the predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        return float(r2_score(to_array(y), to_array(self.predict(X)), sample_weight=to_array(sample_weight)))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
