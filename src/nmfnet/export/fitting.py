@@ -117,6 +117,8 @@ def fit_module(
         callbacks=[*(callbacks or ()), *([PrintLog()] if verbose else [])],
     )  # fmt: skip
     network, progress = _network(layers, chosen, X_checked, Y, kind), Progress()
+    if kind == "labels" and network.output.name == "identity":
+        Y = 2 * Y - 1  # least squares: outputs that are logits change their sign from one label to the other
     generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
     with announced(settings.callbacks, network, max_iter):
         train(network, chosen, X_checked, Y, settings, progress, generator)
