@@ -174,3 +174,19 @@ def test_complex_numbers_are_refused_at_every_door(make, form, dtype):
     ):
         with pytest.raises(ValueError, match="Complex data"):
             call()
+
+
+@pytest.mark.parametrize("form", ["array", "tensor"])
+def test_numbers_that_the_dtype_of_the_network_does_not_hold(form):
+    first, large = (X.astype(np.float32), 1e300 * X)
+    if form == "tensor":
+        first, large = torch.tensor(first), torch.tensor(large)
+    model = regressor("relaxed", warm_start=True).fit(first, REAL)
+    for call in (model.predict, model.transform, lambda X: model.fit(X, REAL), lambda X: model.partial_fit(X, REAL)):
+        with pytest.raises(ValueError, match=r"infinity or a value too large for .*float32"):
+            call(large)
+    for call in (model.fit, model.partial_fit, regressor("pinv").fit):
+        with pytest.raises(ValueError, match="y has values too large for float32: scale it, or pass X in float64"):
+            call(first, 1e300 * REAL)
+    with pytest.raises(ValueError, match="y_val has values too large"):
+        model.fit(first, REAL, X_val=first, y_val=1e300 * REAL)

@@ -73,7 +73,11 @@ def checked_data(
             raise ValueError(f"sample_weight{suffix} must have a weight that is not zero.")
         if len(kept) < len(weight):
             X, y, weight = Data(X, y, weight).rows(kept)
-    return Data(X, estimator._encode(y, reset, **encoding).astype(numbers, copy=False), weight)
+    with np.errstate(over="ignore"):
+        Y = estimator._encode(y, reset, **encoding).astype(numbers, copy=False)
+    if estimator._numeric_y and not np.isfinite([Y.min(), Y.max()]).all():
+        raise ValueError(f"y{suffix} has values too large for {numbers.__name__}: scale it, or pass X in float64.")
+    return Data(X, Y, weight)
 
 
 def checked_weights(sample_weight: Any, n: int, name: str) -> Array | None:

@@ -40,8 +40,7 @@ def checked_inputs(
     settings: dict[str, Any] = {"multi_output": True, "y_numeric": estimator._numeric_y, "reset": reset}
     if isinstance(X, Tensor):
         y = validate_data(estimator, y=y, **settings)
-        X = _checked_tensor(estimator, X, reset)
-        X = X if dtype is None else X.to(dtype)
+        X = _checked_tensor(estimator, X, reset, dtype)
         check_consistent_length(X, y)
     else:
         X, y = _validated(estimator, X, y, dtype=_numpy_dtypes(X, dtype), accept_sparse="csr", **settings)
@@ -52,7 +51,7 @@ def checked_rows(estimator: BaseNMFNet, X: Any) -> Tensor | SparseRows:
     """Inputs to predict from, of the fitted network's dtype."""
     wanted = estimator.network_.dtype
     if isinstance(X, Tensor):
-        return _checked_tensor(estimator, X, reset=False).to(wanted)
+        return _checked_tensor(estimator, X, reset=False, dtype=wanted)
     return to_tensor(_validated(estimator, X, dtype=_numpy_dtypes(X, wanted), accept_sparse="csr", reset=False))
 
 
@@ -89,8 +88,8 @@ def _columns_without_numbers(X: Any) -> list[str]:
     ]
 
 
-def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool) -> Tensor:
-    """A tensor, refused as scikit-learn would refuse the array; float32 and float64 stay."""
+def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool, dtype: torch.dtype | None) -> Tensor:
+    """A tensor of a dtype, refused as scikit-learn would refuse the array; None: float32 and float64 stay."""
     X = X.detach()
     if X.is_complex():
         raise ValueError("Complex data not supported.")
@@ -104,10 +103,11 @@ def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool) -> Tensor:
             )
     if X.layout != torch.strided:
         raise ValueError("X is a sparse tensor; pass a dense one or a scipy.sparse matrix.")
-    if X.dtype not in (torch.float32, torch.float64):
-        X = X.to(torch.float32 if X.is_floating_point() else torch.float64)
+    if dtype is None and X.dtype not in (torch.float32, torch.float64):
+        dtype = torch.float32 if X.is_floating_point() else torch.float64
+    X = X if dtype is None else X.to(dtype)
     if not all_finite(X):
-        what = "NaN" if bool(X.isnan().any()) else "infinity"
+        what = "NaN" if bool(X.isnan().any()) else f"infinity or a value too large for {X.dtype}"
         raise ValueError(f"Input X contains {what}.")
     # Number and names of features, by scikit-learn's own words: from a view of one row without its numbers.
     validate_data(estimator, np.broadcast_to(np.float32(0), (1, X.shape[1])), reset=reset, skip_check_array=True)

@@ -21,7 +21,7 @@ from nmfnet.estimators.inputs import to_array, to_tensor
 from nmfnet.estimators.labels import label_array
 from nmfnet.estimators.parameters import check_training
 from nmfnet.export.conventions import check_trainable
-from nmfnet.export.sequential import Layers, layers_of
+from nmfnet.export.sequential import Layers, layers_of, tensors_of
 from nmfnet.linalg import all_finite
 from nmfnet.network import Network
 from nmfnet.scaling import target_scaling
@@ -233,12 +233,15 @@ def _write(layers: Layers, network: Network) -> None:
     wide = _wide(network)
     if layers.inputs is not None:  # a module of its own
         wide.inputs = None
-    folded = [[W.T, b] for number, (W, b) in enumerate(wide.folded()) if number not in network.frozen]
-    new = [tensor.to(network.dtype) for pair in folded for tensor in (pair if network.intercept else pair[:1])]
+    old, new = [], []
+    for number, (layer, (W, b)) in enumerate(zip(layers.linear, wide.folded(), strict=True)):
+        if number not in network.frozen:
+            old += tensors_of(layer)
+            new += [tensor.to(network.dtype) for tensor in (W.T, b)[: len(tensors_of(layer))]]
     if not all(map(all_finite, new)):
         raise DivergenceError("With the scaling of X and y in them the weights overflow. Scale X and y before.")
     with torch.no_grad():
-        torch._foreach_copy_(layers.trained, new)  # one call, in which there is no Ctrl-C
+        torch._foreach_copy_(old, new)  # one call, in which there is no Ctrl-C
 
 
 def _wide(network: Network) -> Network:
