@@ -24,7 +24,7 @@ def plain(data: Any) -> Any:
     and in pandas' sparse frames becomes NaN, which is the caller's to take or to refuse.
     """
     if isinstance(data, Tensor):
-        return _from_tensor(data)
+        return _from_tensor(data.float() if data.dtype == torch.float16 else data)
     if isinstance(data, (list, tuple)):
         data = _from_sequence(data)
     if isinstance(data, np.ma.MaskedArray):
@@ -36,10 +36,30 @@ def plain(data: Any) -> Any:
     return data
 
 
+def to_array(data: Any) -> Any:
+    """Return an array, with every digit, of what NumPy or scikit-learn would read with fewer, or not; all else stays.
+
+    That are tensors; pandas' nullable and Arrow's numbers without missing entries, where scikit-learn makes floats of
+    whole numbers; and the small floats that NumPy does not have.
+    """
+    if isinstance(data, Tensor):
+        return _from_tensor(data)
+    if hasattr(data, "dtypes") and hasattr(data, "iloc") and hasattr(data, "columns"):  # a data frame of pandas
+        columns = [to_array(data.iloc[:, column]) for column in range(data.shape[1])]
+        return np.stack(columns, axis=1) if columns and all(isinstance(c, np.ndarray) for c in columns) else data
+    dtype = getattr(data, "dtype", None)
+    numpy_dtype = getattr(dtype, "numpy_dtype", None)  # of pandas' own dtypes
+    if numpy_dtype is not None and numpy_dtype.kind in "biuf" and not data.isna().any():
+        return data.to_numpy(dtype=numpy_dtype)
+    if isinstance(data, np.ndarray) and data.dtype.kind == "V" and np.can_cast(data.dtype, np.float32):
+        return data.astype(np.float32)  # as the bfloat16 of ml_dtypes
+    return data
+
+
 def _from_tensor(data: Tensor) -> Any:
-    """An array that shares memory where it can; of float32 for half precision, which NumPy does not have all of."""
+    """An array that shares memory where it can; of float32 for the small floats that NumPy does not have."""
     data = data.detach().cpu().resolve_conj().resolve_neg()
-    if data.dtype in (torch.float16, torch.bfloat16):
+    if data.is_floating_point() and data.dtype not in (torch.float16, torch.float32, torch.float64):
         data = data.float()
     if data.layout == torch.strided:
         return data.numpy()
@@ -154,7 +174,10 @@ def refuse_missing(data: Any, name: str) -> Any:
     if isinstance(data, (list, tuple)) and any(isinstance(row, np.ma.MaskedArray) for row in data):
         data = np.ma.array(data)
     # The objects of a list themselves: NumPy makes text of a NaN among text.
-    array = np.asarray(data, dtype=object if isinstance(data, (list, tuple)) else None)
+    try:
+        array = np.asarray(data, dtype=object if isinstance(data, (list, tuple)) else None)
+    except Exception:  # a container's own, which those that convert it will report
+        return data
     if isinstance(data, np.ma.MaskedArray):
         mask, data = np.ma.getmaskarray(data) | missing(array), array
     elif array.dtype.kind == "f" and not (array.size and np.isnan(array.min())):
@@ -180,7 +203,15 @@ class _Writable:
 
 
 def as_tensor(array: Array) -> Tensor:
-    """Share the memory of an array, read-only ones too, with a tensor that is only ever read."""
+    """Share the memory of an array, read-only ones too, with a tensor that is only ever read.
+
+    PyTorch has neither other byte orders nor long doubles, and each type once: those are converted.
+    """
+    native = np.dtype(array.dtype.str).newbyteorder("=")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        native = np.dtype(np.float64)
+    if array.dtype.num != native.num or not array.dtype.isnative:
+        array = array.astype(native)
     if min(array.strides, default=0) < 0:
         array = np.ascontiguousarray(array)
     return torch.from_numpy(array if array.flags.writeable else np.asarray(_Writable(array)))

@@ -25,6 +25,7 @@ from nmfnet.estimators.picture import picture
 from nmfnet.estimators.tasks import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.network import Network
 from nmfnet.outputs import Output
+from nmfnet.torch_modes import plain_tensors
 from nmfnet.training import Callback, EpochRecord, Sweep
 
 Array = NDArray[Any]
@@ -130,7 +131,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         Parameters
         ----------
         X : array-like, data frame, SciPy sparse matrix or Tensor of shape (n_samples, n_features)
-            float32 input is trained in float32, anything else in float64.  Sparse input stays sparse with
+            float32 input is trained in float32, anything else in float64; a network that goes on keeps its dtype.
+            Sparse input stays sparse with
             ``solver="relaxed"``; a tensor is trained on where it is, and what is predicted from one is a tensor.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels or real targets.
@@ -159,10 +161,14 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         tasks = FitTasks(self, X, y, sample_weight)
         with self._unchanged_on_failure():
             hidden = self._check_parameters()
-            data, validation = checked_data(self, X, y, sample_weight), None
+            goes_on = self.warm_start and hasattr(self, "network_")
+            dtype = self.network_.dtype if goes_on else None
+            data, validation = checked_data(self, X, y, sample_weight, dtype=dtype), None
             if X_val is not None:
                 try:
-                    validation = checked_data(self, X_val, y_val, sample_weight_val, reset=False, suffix="_val")
+                    validation = checked_data(
+                        self, X_val, y_val, sample_weight_val, reset=False, suffix="_val", dtype=data.dtype
+                    )
                 except ValueError as error:  # of X and y
                     raise ValueError(f"X_val, y_val: {error}") from error
             elif self.early_stopping:
@@ -178,16 +184,18 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
                 raise ValueError("partial_fit does not support early_stopping=True: it has no epochs to choose from.")
             if first and self.pretrain is not None:
                 raise ValueError("pretrain needs all samples, which partial_fit has not: fit first, or pretrain=None.")
-            data = checked_data(self, X, y, sample_weight, reset=first, **encoding)
+            dtype = None if first else self.network_.dtype
+            data = checked_data(self, X, y, sample_weight, reset=first, dtype=dtype, **encoding)
             partial_fit(self, hidden, self._weighted(data)[0])
         return self
 
     @contextmanager
     def _unchanged_on_failure(self) -> Iterator[None]:
-        """A fit that fails leaves a fitted model as it was."""
+        """A fit that fails leaves a fitted model as it was, and none depends on PyTorch's modes."""
         before = dict(self.__dict__)
         try:
-            yield
+            with plain_tensors():
+                yield
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -196,8 +204,9 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
     def _outputs(self, X: ArrayLike) -> Tensor:
         """Outputs of the network, shape (n_samples, n_outputs)."""
         check_is_fitted(self)
-        rows = checked_rows(self, X)
-        return network_for(self.network_, X).predict(rows)
+        with plain_tensors():
+            rows = checked_rows(self, X)
+            return network_for(self.network_, X).predict(rows)
 
     @property
     def coefs_(self) -> list[Array]:

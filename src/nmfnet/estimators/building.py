@@ -50,8 +50,8 @@ def fitted_network(
     network, sizes = estimator.network_, [X.shape[1], *hidden, Y.shape[1]]
     f, output = activations_named(estimator.activation, len(hidden)), solver.output(estimator._kind())
     names = f.name if isinstance(f, Activation) else [each.name for each in f]
-    there = _described(network.sizes, network.activation_names, network.output, network.intercept, network.dtype)
-    asked = _described(sizes, names, output, bool(estimator.fit_intercept), X.dtype)
+    there = _described(network.sizes, network.activation_names, network.output, network.intercept)
+    asked = _described(sizes, names, output, bool(estimator.fit_intercept))
     if there != asked:
         how = "warm_start=True" if fitting else "partial_fit"
         raise ValueError(
@@ -61,6 +61,6 @@ def fitted_network(
     return network.with_weights(network.weights).on(X.device)
 
 
-def _described(sizes: list[int], f: str | list[str], output: Output, intercept: bool, dtype: torch.dtype) -> str:
+def _described(sizes: list[int], f: str | list[str], output: Output, intercept: bool) -> str:
     bias = "a" if intercept else "no"
-    return f"{'-'.join(map(str, sizes))} units, {f} and {output.name}, {bias} bias, {dtype}"
+    return f"{'-'.join(map(str, sizes))} units, {f} and {output.name}, {bias} bias"

@@ -11,17 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn import get_config
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
-from nmfnet.containers import refuse_missing
+from nmfnet.containers import refuse_missing, to_array
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.data import Data
 from nmfnet.estimators.docs import document
-from nmfnet.estimators.inputs import like_input
+from nmfnet.estimators.inputs import like_input, to_tensor
+from nmfnet.estimators.labels import check_stored, class_array, class_codes, label_array
 from nmfnet.estimators.portable import PortableClassifier
 from nmfnet.outputs import Output
 from nmfnet.training import Callback
@@ -102,9 +104,9 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
                 raise ValueError(f"y has {len(known)} labels; the model has {len(self.classes_)}.")
         else:
             y = column_or_1d(y, warn=True)
-            given = None if classes is None else unique_labels(classes)
+            given = None if classes is None else class_array(classes)
             known, Y = one_hot(y, given if reset else self.classes_)
-        if self.warm_start and reset and hasattr(self, "network_") and not np.array_equal(known, self.classes_):
+        if self.warm_start and reset and hasattr(self, "network_") and known.tolist() != self.classes_.tolist():
             raise ValueError(
                 f"warm_start=True goes on with the classes {self.classes_}; y has {known}. Use warm_start=False."
             )
@@ -148,7 +150,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             raise ValueError("class_weight='balanced' needs all samples, which partial_fit has not: pass a dict.")
         if not fitted and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        if fitted and classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
+        if fitted and classes is not None and class_array(classes).tolist() != self.classes_.tolist():
             raise ValueError(f"classes={classes!r} are not those of the first call to partial_fit: {self.classes_}.")
         return self._partial_fit(X, y, sample_weight, **({} if fitted else {"classes": classes}))
 
@@ -187,11 +189,11 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             return to_csr(labels) if self._sparse_targets and not isinstance(X, Tensor) else labels
         best = outputs.argmax(1)
         if isinstance(X, Tensor) and self.classes_.dtype.kind in "biuf":
-            return torch.from_numpy(self.classes_).to(best.device)[best]
+            return to_tensor(self.classes_).to(best.device)[best]
         return self.classes_[best.cpu().numpy()]
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Mean accuracy, as in scikit-learn.
+        """Share of the samples whose label, or whose whole set of labels, is predicted.
 
         Parameters
         ----------
@@ -203,8 +205,8 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         -------
         float
         """
-        y, sample_weight = refuse_missing(y, "y"), refuse_missing(sample_weight, "sample_weight")
-        return float(super().score(X, y, sample_weight))
+        y, sample_weight = refuse_missing(y, "y"), to_array(refuse_missing(sample_weight, "sample_weight"))
+        return float(accuracy_score(label_array(y), to_array(self.predict(X)), sample_weight=sample_weight))
 
     def decision_function(self, X: ArrayLike) -> Any:
         """Outputs of the network: the larger, the more likely.
@@ -268,6 +270,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         return outputs.clip(eps, 1 - eps)
 
     def _get_state(self) -> dict[str, Any]:
+        check_stored(self.classes_)
         classes = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
         kind = {"multilabel": self._multilabel, "sparse_targets": self._sparse_targets}
         return {**super()._get_state(), "classes_": classes, **kind}
@@ -278,7 +281,8 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         if dtype.kind not in "biufUO" or not all(isinstance(v, (bool, int, float, str)) for v in values):
             raise ValueError(f"classes_ of dtype {dtype} are not labels.")
         # The length of strings is theirs, whatever the file says.
-        self.classes_ = np.array(values, dtype=str if dtype.kind == "U" else dtype)
+        labels = np.array(values, dtype=str if dtype.kind == "U" else dtype)
+        self.classes_ = labels.astype(labels.dtype.newbyteorder(dtype.byteorder), copy=False)
         if self.classes_.shape != (self.n_outputs_,):
             raise ValueError(f"there are {len(values)} classes for {self.n_outputs_} outputs.")
         self._multilabel, self._sparse_targets = bool(state["multilabel"]), bool(state.get("sparse_targets", False))
@@ -305,10 +309,7 @@ def one_hot(labels: Array, classes: Array | None) -> tuple[Array, Array]:
     if classes is None:
         classes, index = np.unique(labels, return_inverse=True)
     else:
-        unknown = np.setdiff1d(labels, classes)
-        if len(unknown):
-            raise ValueError(f"y has the labels {unknown}, which are not among the classes {classes}.")
-        index = np.searchsorted(classes, labels)
+        index = class_codes(labels, classes)
     return classes, np.eye(len(classes))[index]
 
 

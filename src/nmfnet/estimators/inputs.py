@@ -11,7 +11,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from nmfnet.containers import Array, as_tensor, canonical, refuse_missing, validated
+from nmfnet.containers import Array, as_tensor, canonical, validated
 from nmfnet.linalg import all_finite
 from nmfnet.network import Network
 from nmfnet.sparse import SparseRows
@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 DTYPES = (np.float64, np.float32)
 
 
-def checked_inputs(estimator: BaseNMFNet, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
+def checked_inputs(
+    estimator: BaseNMFNet, X: Any, y: Any, reset: bool, dtype: torch.dtype | None = None
+) -> tuple[Any, Array]:
     """Inputs and targets; without `reset`, against the fitted estimator.
+
+    The inputs become of `dtype`; if that is None, they stay float32 or float64, and all others become float64.
 
     Returns
     -------
@@ -32,13 +36,12 @@ def checked_inputs(estimator: BaseNMFNet, X: Any, y: Any, reset: bool) -> tuple[
     y : ndarray of shape (n,) or (n, k)
     """
     settings: dict[str, Any] = {"multi_output": True, "y_numeric": estimator._numeric_y, "reset": reset}
-    y = refuse_missing(y, "y")
     if isinstance(X, Tensor):
         y = validate_data(estimator, y=y, **settings)
-        X = _checked_tensor(estimator, X, reset)
+        X = _checked_tensor(estimator, X, reset, dtype)
         check_consistent_length(X, y)
     else:
-        X, y = validated(estimator, X, y, dtype=DTYPES, accept_sparse="csr", **settings)
+        X, y = validated(estimator, X, y, dtype=_numpy_dtypes(dtype), accept_sparse="csr", **settings)
     return X, y.toarray() if hasattr(y, "toarray") else y
 
 
@@ -46,13 +49,19 @@ def checked_rows(estimator: BaseNMFNet, X: Any) -> Tensor | SparseRows:
     """Inputs to predict from, of the fitted network's dtype."""
     wanted = estimator.network_.dtype
     if isinstance(X, Tensor):
-        return _checked_tensor(estimator, X, reset=False).to(wanted)
-    dtype = np.float32 if wanted == torch.float32 else np.float64
-    return to_tensor(validated(estimator, X, dtype=dtype, accept_sparse="csr", reset=False))
+        return _checked_tensor(estimator, X, reset=False, dtype=wanted)
+    return to_tensor(validated(estimator, X, dtype=_numpy_dtypes(wanted), accept_sparse="csr", reset=False))
 
 
-def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool) -> Tensor:
-    """A tensor, refused as scikit-learn would refuse the array; float32 and float64 stay."""
+def _numpy_dtypes(wanted: torch.dtype | None) -> Any:
+    """What inputs are to become, or may stay."""
+    if wanted is None:
+        return DTYPES
+    return np.float32 if wanted == torch.float32 else np.float64
+
+
+def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool, dtype: torch.dtype | None) -> Tensor:
+    """A tensor of a dtype, refused as scikit-learn would refuse the array; None: float32 and float64 stay."""
     X = X.detach()
     if X.is_complex():
         raise ValueError("Complex data not supported.")
@@ -66,10 +75,11 @@ def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool) -> Tensor:
             )
     if X.layout != torch.strided:
         raise ValueError("X is a sparse tensor; pass a dense one or a scipy.sparse matrix.")
-    if X.dtype not in (torch.float32, torch.float64):
-        X = X.to(torch.float32 if X.is_floating_point() else torch.float64)
+    if dtype is None and X.dtype not in (torch.float32, torch.float64):
+        dtype = torch.float32 if X.is_floating_point() else torch.float64
+    X = X if dtype is None else X.to(dtype)
     if not all_finite(X):
-        what = "NaN" if bool(X.isnan().any()) else "infinity"
+        what = "NaN" if bool(X.isnan().any()) else f"infinity or a value too large for {X.dtype}"
         raise ValueError(f"Input X contains {what}.")
     # Number and names of features, by scikit-learn's own words: from a view of one row without its numbers.
     validate_data(estimator, np.broadcast_to(np.float32(0), (1, X.shape[1])), reset=reset, skip_check_array=True)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from nmfnet.errors import VersionWarning
+from nmfnet.estimators.labels import label_array
 from nmfnet.network import Network
 from nmfnet.outputs import LINEAR, Output
 
@@ -63,12 +64,15 @@ class Portable:
     def from_torch(cls, module: nn.Sequential, classes: ArrayLike | None = None, **parameters: Any) -> Self:
         """Make a fitted estimator of a PyTorch module.
 
+        It predicts what the module does in evaluation mode.  All weights are trained if it goes on, those with
+        ``requires_grad=False``, too.
+
         Parameters
         ----------
         module : torch.nn.Sequential
             Of Linear, activations, Dropout, Flatten; nested ones, too.  Its weights are copied.  A classifier's
             outputs are the logits of the classes, with or without Softmax or LogSoftmax behind them; Sigmoid
-            stands for several labels a sample.
+            stands for several labels a sample or, behind one output, for two classes.
         classes : array-like of shape (n_classes,), optional
             Labels in the order of the outputs; 0, 1, ... if left out.  For classifiers.
         **parameters
@@ -165,10 +169,16 @@ class PortableClassifier(Portable):
     ) -> tuple[Array | None, dict[str, Any]]:
         k = network.weights[-1].shape[1]
         kind = "softmax" if head is None else head.kind
+        if k == 1 and kind == "sigmoid":  # the logit of the second of two classes; that of the first is 0
+            network.weights[-1] = torch.cat([torch.zeros_like(network.weights[-1]), network.weights[-1]], 1)
+            k, kind = 2, "softmax"
         multilabel = kind in ("sigmoid", "clip")
         if not multilabel and k < 2:
-            raise ValueError("a classifier needs an output for each class, two at least; module has 1 output.")
-        labels = np.arange(k) if classes is None else np.asarray(classes)
+            raise ValueError(
+                "a classifier needs an output for each class, two at least; module has 1 output. Where that is the "
+                "logit of the second of two classes, put nn.Sigmoid() behind it."
+            )
+        labels = np.arange(k) if classes is None else label_array(classes, "classes")
         if labels.shape != (k,) or len(np.unique(labels)) < k:
             raise ValueError(f"classes must be {k} different labels, one for each output of module; got {classes!r}.")
         network.output = LINEAR

@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
-from nmfnet.containers import refuse_missing
+from nmfnet.containers import refuse_missing, to_array
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
 from nmfnet.estimators.inputs import like_input
@@ -103,7 +103,7 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
         return like_input(outputs[:, 0] if self._single else outputs, X)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Coefficient of determination R2, as in scikit-learn.
+        """Coefficient of determination R^2 of the predictions.
 
         Parameters
         ----------
@@ -115,8 +115,8 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
         -------
         float
         """
-        y, sample_weight = refuse_missing(y, "y"), refuse_missing(sample_weight, "sample_weight")
-        return float(super().score(X, y, sample_weight))
+        y, sample_weight = refuse_missing(y, "y"), to_array(refuse_missing(sample_weight, "sample_weight"))
+        return float(r2_score(to_array(y), to_array(self.predict(X)), sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

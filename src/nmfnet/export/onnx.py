@@ -14,6 +14,8 @@ from torch import Tensor
 
 from nmfnet.activations import LEAKY_SLOPE
 from nmfnet.estimators.base import BaseNMFNet
+from nmfnet.estimators.inputs import to_tensor
+from nmfnet.estimators.labels import check_stored
 from nmfnet.export.modules import Probabilities
 from nmfnet.network import Network
 from nmfnet.scaling import Scaling
@@ -201,16 +203,18 @@ def activation(graph: Graph, A: str, name: str) -> str:
 
 
 def labels(graph: Graph, A: str, estimator: Any, network: Network) -> None:
-    """Add the output `label`: whole numbers (booleans, too), text, or floating-point numbers."""
+    """Add the output `label`: numbers of their own dtype (booleans become int64), or text."""
     if estimator._multilabel:
         threshold = 0.5 if network.output.name == "identity" else 0.0
         found = graph.node("Cast", graph.node("Greater", A, threshold), to=7)  # int64
         graph.output("label", found, np.dtype(np.int64), network.sizes[-1])
         return
-    values = np.array(estimator.classes_.tolist())
-    values = values.astype(
-        {"b": np.int64, "i": np.int64, "u": np.int64, "U": object}.get(values.dtype.kind, np.float64)
-    )
+    classes = estimator.classes_
+    check_stored(classes)
+    if classes.dtype.kind in "UO":
+        values = classes.astype(object)
+    else:
+        values = np.asarray(to_tensor(classes.astype(np.int64) if classes.dtype.kind == "b" else classes))
     index = graph.node("ArgMax", A, axis=1, keepdims=0)
     graph.output("label", graph.node("Gather", values, index), values.dtype)
 

@@ -194,7 +194,7 @@ def _check_labels(state: dict[str, Any], size: int) -> None:
 
 def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Network:
     """The network, checked; every tensor must have its place in it."""
-    tensors, scalings = dict(tensors), {}
+    tensors, scalings = dict(tensors), dict[str, Any]()
     for name in SCALINGS:
         if f"{name}.shift" in tensors:
             scalings[name] = Scaling(tensors.pop(f"{name}.shift"), tensors.pop(f"{name}.factor"))

@@ -161,9 +161,11 @@ class RelaxedSweep:
             self.adversary.decide()
         parts = [each.parts(Z[layer].shape[1], A[layer].shape[1]) for layer, each in enumerate(self.inverses)]
         sizes = [[mean_length(each[:, part], sample_weight) for part in of] for each, of in zip(A, parts, strict=True)]
-        for layer in reversed(range(len(W))):  # a target is made with weights from before the update
-            below = self._below(layer, E, Z[layer], A, W[layer], kept[layer]) if layer else E
-            self._step(layer, Z[layer], E, sizes[layer], sample_weight)
+        lowest = network.lowest_trained
+        for layer in reversed(range(lowest, len(W))):  # a target is made with weights from before the update
+            below = self._below(layer, E, Z[layer], A, W[layer], kept[layer]) if layer > lowest else E
+            if layer not in network.frozen:
+                self._step(layer, Z[layer], E, sizes[layer], sample_weight)
             del Z[layer], A[layer]
             E = below
         self._finish()

@@ -113,10 +113,11 @@ class Training:
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for a stored state to be one of this training."""
         settings, network = self.settings, self.network
+        frozen = f", layers {sorted(network.frozen)} frozen" if network.frozen else ""
         names = ("batch_size", "max_iter", "tol", "n_iter_no_change", "alpha", "l1_ratio")
         return {
             "solver": repr(self.solver),
-            "network": f"{network.sizes}, {network.activation_names}, {network.output}, {network.intercept}",
+            "network": f"{network.sizes}, {network.activation_names}, {network.output}, {network.intercept}{frozen}",
             "dtype": str(network.dtype),
             **{name: getattr(settings, name) for name in names},
             "data": digest([self.X, self.Y, settings.sample_weight]),
