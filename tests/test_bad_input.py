@@ -4,8 +4,24 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
+from sklearn.base import clone
 
-from nmfnet import DivergenceError, NMFNetClassifier, NMFNetRegressor
+import nmfnet
+from nmfnet import (
+    NMF,
+    DivergenceError,
+    NMFAutoencoder,
+    NMFNetClassifier,
+    NMFNetRegressor,
+    NMFPretraining,
+    NonlinearSemiNMF,
+    SemiNMF,
+    nmf,
+    nonlinear_semi_nmf,
+    semi_nmf,
+)
+from nmfnet.linalg import singular_basis, truncated_svd
 
 ESTIMATORS = [NMFNetClassifier, NMFNetRegressor]
 both = pytest.mark.parametrize("Estimator", ESTIMATORS)
@@ -151,3 +167,101 @@ def test_overflow_is_a_named_error():
     X = np.linspace(1e36, 3e38, 30, dtype=np.float32).reshape(10, 3)
     with pytest.raises((DivergenceError, ValueError), match=r"non-finite|infinity|large"):
         NMFNetRegressor((5,), solver="pinv").fit(X, np.linspace(-3e38, 3e38, 10, dtype=np.float32))
+
+
+def outcome(call):
+    """What a call returns, or None where it says that numbers left their range, and what to do."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return call()
+    except DivergenceError as error:
+        assert "Scale" in str(error)
+        return None
+
+
+# Squares overflow, sums overflow, squares vanish, the numbers themselves are subnormal.
+EDGES = {
+    np.float64: (1.7e308, 1e308, 1e155, 1e-155, 1e-308, 5e-324),
+    np.float32: (3.4e38, 1e38, 1e20, 1e-20, 1e-38, 1e-45),
+}
+edges = pytest.mark.parametrize(
+    ("dtype", "size"), [(dtype, size) for dtype, sizes in EDGES.items() for size in sizes], ids=str
+)
+
+
+@both
+@edges
+@pytest.mark.parametrize("solver", ["relaxed", "pinv"])
+def test_the_edges_of_the_range(Estimator, dtype, size, solver, small):
+    """Of inputs, and of real targets of one sign and of both: the answer is finite, or the error is named."""
+    X, y = (part.astype(dtype) for part in small)
+    settings = {"solver": solver, "max_iter": 2, "random_state": 0}
+    given = [(X * dtype(size), y)]
+    if Estimator is NMFNetRegressor:
+        given += [(X, y / 2 * dtype(size)), (X, (y - 1) * dtype(size))]
+    for X_given, y_given in given:
+        for pretrain in (None, NMFPretraining(n_ae=1, n_nmf=1, n_ls=1)):
+            model = Estimator((4,), pretrain=pretrain, **settings)
+            found = outcome(lambda model=model, X=X_given, y=y_given: model.fit(X, y).predict(X))
+            assert found is None or np.isfinite(found).all()
+
+
+@edges
+@pytest.mark.parametrize("factorize", [nmf, semi_nmf, nonlinear_semi_nmf])
+def test_functions_at_the_edges_of_the_range(factorize, dtype, size, generator):
+    rng = np.random.default_rng(0)
+    X = torch.tensor(rng.random((20, 1)) @ rng.random((1, 6)))
+    given = (X * size).to(torch.float32 if dtype == np.float32 else torch.float64)
+    found = outcome(lambda: factorize(given, 2, generator=generator))
+    if found is not None:
+        rebuilt = (found.Z.double() / size**0.5) @ (found.W.double() / size**0.5)
+        X = given.double() / size
+        assert (rebuilt - X).norm() <= 0.1 * X.norm()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@edges
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(NMF(2), NMF(2, solver="mu"), NMF(2, solver="mu", beta_loss="kullback-leibler"), NMF(2, batch_size=10)),
+        *(SemiNMF(2), NonlinearSemiNMF(2), NMFAutoencoder(3, max_iter=1, pretrain=NMFPretraining(n_ae=2))),
+    ],
+    ids=str,
+)
+def test_transformers_at_the_edges_of_the_range(model, dtype, size):
+    """Subnormal numbers have few digits left, and the largest ones no room for what is added to them."""
+    rng = np.random.default_rng(0)
+    X = (rng.random((20, 1)) @ rng.random((1, 6)) / 2 * dtype(size)).astype(dtype)
+    model = clone(model).set_params(random_state=0)
+    Z = outcome(lambda: model.fit_transform(X))
+    if Z is not None:
+        assert (
+            np.isfinite(Z).all() and np.isfinite(model.components_).all() and not np.isnan(model.reconstruction_err_)
+        )
+        if size > np.finfo(dtype).tiny:
+            assert np.abs(model.inverse_transform(Z) / size - X / size).max() < 0.1
+
+
+def test_decompositions_that_fail_name_the_cause(monkeypatch):
+    def fail(*args, **kwargs):
+        raise torch.linalg.LinAlgError("linalg.svd: The algorithm failed to converge")
+
+    for name in ("svd", "eigh"):
+        monkeypatch.setattr(torch.linalg, name, fail)
+    for dtype in (torch.float32, torch.float64):
+        for decompose in (truncated_svd, singular_basis):
+            with pytest.raises(DivergenceError, match="numbers overflowed"):
+                decompose(torch.ones(5, 3, dtype=dtype))
+
+
+def test_long_doubles_as_labels(small, tmp_path):
+    X, y = small
+    y = y + np.longdouble(2) ** 60  # which float64 does not tell apart
+    model = NMFNetClassifier((3,), max_iter=2, alpha=np.longdouble(0.1), random_state=0).fit(X, y)
+    assert model.predict(X).dtype == np.longdouble
+    model.save(tmp_path / "model")
+    loaded = nmfnet.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.classes_, np.unique(y))
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))

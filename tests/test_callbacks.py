@@ -113,7 +113,7 @@ def test_progress_shows_the_epochs(small):
     NMFNetClassifier((3,), max_iter=4, callbacks=[progress]).fit(*small)
     text = console.file.getvalue()
     assert "epoch 4/4" in text and "after epoch 4: train_loss" in text and "train_error" in text
-    assert progress._live is None
+    assert copy.deepcopy(progress).console is console
 
 
 def test_tensorboard(small, tmp_path):

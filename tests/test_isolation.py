@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor, Pinv, Relaxed
-from nmfnet.callbacks import Callback
+from nmfnet.callbacks import Callback, History
 
 MODELS = [
     NMFNetClassifier((8, 5), batch_size=10, max_iter=5, random_state=0),
@@ -74,8 +74,10 @@ def test_limits_of_threads_are_respected(small):
 def test_a_search_in_processes_finds_what_one_process_finds(small):
     X, y = small
     grid = {"solver": [Pinv(), Relaxed(dropout=0.0)]}
-    model = NMFNetClassifier(max_iter=2, random_state=0)
+    history = History()
+    model = NMFNetClassifier(max_iter=2, callbacks=[history], random_state=0)
     one, two = (GridSearchCV(model, grid, cv=2, n_jobs=n).fit(X, y) for n in (1, 2))
+    assert len(history.fits) == 5 + 1  # of the second search it sees the refit only
     np.testing.assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
     np.testing.assert_array_equal(one.predict(X), two.predict(X))
 

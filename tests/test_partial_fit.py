@@ -166,7 +166,7 @@ def test_a_failing_call_leaves_the_model_unchanged(error, plane, monkeypatch):
 
 def test_what_needs_all_samples_is_refused(plane):
     X, y = np.abs(plane[0]), plane[1]
-    with pytest.raises(ValueError, match=r"partial_fit .* does not support early_stopping=True"):
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
         NMFNetRegressor((3,), early_stopping=True).partial_fit(X, y)
     model = NMFNetRegressor((3,), pretrain="nmf", max_iter=1)
     with pytest.raises(ValueError, match="pretrain needs all samples, which partial_fit has not"):
@@ -256,5 +256,5 @@ def test_another_network_is_refused(small):
     model = NMFNetRegressor((3,)).partial_fit(X, y)
     with pytest.raises(ValueError, match="3-1 units"):
         model.set_params(hidden_layer_sizes=(4,)).partial_fit(X, y)
-    with pytest.raises(ValueError, match="float32"):
-        model.set_params(hidden_layer_sizes=(3,)).partial_fit(X.astype(np.float32), y)
+    with pytest.raises(ValueError, match="no bias"):
+        model.set_params(hidden_layer_sizes=(3,), fit_intercept=False).partial_fit(X, y)

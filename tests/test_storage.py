@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import torch
 from jsonschema import Draft202012Validator
 from safetensors.torch import load_file, safe_open, save_file
+from scipy.sparse import csr_array, issparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
@@ -139,7 +141,7 @@ def test_what_could_not_be_loaded_is_not_written(path):
     with pytest.raises(ValueError, match="could not be loaded again"):
         model.save(path)
     dates = np.array(["2026-01-01", "2026-01-02"], dtype="datetime64[D]")[np.arange(40) % 2]
-    with pytest.raises(ValueError, match="could not be loaded again"):
+    with pytest.raises(ValueError, match=r"labels of dtype datetime64\[D\] cannot be stored"):
         NMFNetClassifier((4,), max_iter=1).fit(X, dates).save(path)
     with pytest.raises(FileNotFoundError, match="There is no folder"):
         model.save(path.parent / "nowhere" / "model")
@@ -277,14 +279,20 @@ def test_weights_that_do_not_fit(saved, change, message):
         nmfnet.load(saved)
 
 
-@pytest.mark.parametrize(("version", "solver", "output"), [(1, "pinv", "identity"), (2, "relaxed", "softmax")])
+@pytest.mark.parametrize(
+    ("version", "solver", "output"),
+    [(1, "pinv", "identity"), (2, "relaxed", "softmax"), (3, "relaxed", "sigmoid")],
+)
 def test_files_of_earlier_formats_load(version, solver, output):
     """And predict what they did, whatever the defaults are now."""
     model = nmfnet.load(Path(__file__).parent / "models" / f"format-{version}.safetensors")
     X, y = load_iris(return_X_y=True)
     assert model.solver == solver and model.network_.output.name == output
     assert (model.network_.inputs is None) == (version == 1)
-    assert model.score(X.astype(np.float32), y if version == 1 else load_iris().target_names[y]) > 0.9
+    labels = {1: y, 2: load_iris().target_names[y], 3: csr_array(np.eye(3, dtype=int)[y])}[version]
+    assert model.score(X.astype(np.float32), labels) > 0.9
+    assert issparse(model.predict(X)) == (version == 3)
+    assert model.n_iter_no_change == (math.inf if version == 3 else 10)
 
 
 def test_every_format_has_a_schema_and_a_file(saved):

@@ -137,7 +137,7 @@ def test_history_and_hooks():
 
     _, history = run(lambda W, call: W + 0.1, max_iter=2, callbacks=[Hooks()], batch_size=4)
     assert seen == [(1, 3), (2, 3), (3, 3), history[0], (1, 3), (2, 3), (3, 3), history[1]]
-    assert list(history[0]) == ["epoch", "objective", "train_loss", "train_error", "seconds"]
+    assert list(history[0]) == ["epoch", "objective", "train_loss", "train_error", "n_samples", "seconds"]
     assert history[0]["train_error"] == pytest.approx(2 * history[0]["objective"])
     assert 0 < history[0]["seconds"] <= history[1]["seconds"]
 

@@ -4,6 +4,7 @@ They are trained by alternating nonnegative matrix factorizations, layer by laye
 """
 
 from nmfnet import callbacks, datasets, plotting
+from nmfnet._moved import register
 from nmfnet._version import __version__
 from nmfnet.errors import (
     CheckpointError,
@@ -28,6 +29,8 @@ from nmfnet.storage.checkpoints import Checkpoint
 from nmfnet.torch_training import fit_module
 from nmfnet.training import Callback
 from nmfnet.transformers import NMF, NMFAutoencoder, NonlinearSemiNMF, SemiNMF
+
+register()
 
 __all__ = [
     "NMF",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
-from typing import TYPE_CHECKING, Any
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from nmfnet.network import Network
 from nmfnet.training import Callback, EpochRecord
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from nmfnet.training import Training
 
 __all__ = ["Callback", "EarlyStopping", "EpochRecord", "History", "MLflowLogger", "Progress", "TensorBoardLogger"]
@@ -20,20 +21,41 @@ __all__ = ["Callback", "EarlyStopping", "EpochRecord", "History", "MLflowLogger"
 class History(Callback):
     """Keeps the records of every fit it sees, also of the fits whose models a grid search throws away.
 
+    Clones share it, so that it sees the fits of searches, cross-validation and ensembles, also in threads.  Other
+    processes have copies: with ``n_jobs=2`` it sees the refit only.  There the records are the ``history_`` of
+    the models, which ``cross_validate(..., return_estimator=True)`` keeps; or let joblib take threads
+    (``joblib.parallel_config("threading")``).
+
     Attributes
     ----------
     fits : list of list of dict
-        One list per fit, with an entry like those of ``history_`` per epoch.
+        One list per fit, in the order in which they began, with an entry like those of ``history_`` per epoch.
+
+    Examples
+    --------
+    >>> from nmfnet import NMFNetClassifier
+    >>> from nmfnet.callbacks import History
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> history = History()
+    >>> model = NMFNetClassifier(max_iter=3, callbacks=[history], random_state=0)
+    >>> search = GridSearchCV(model, {"hidden_layer_sizes": [(5,), (10,)]}, cv=2).fit(*load_iris(return_X_y=True))
+    >>> len(history.fits)  # 2 times 2, and the best one again
+    5
     """
 
     def __init__(self) -> None:
         self.fits: list[list[EpochRecord]] = []
 
+    def __sklearn_clone__(self) -> Self:
+        return self
+
     def on_fit_begin(self, network: Network, max_iter: int) -> None:  # noqa: D102
-        self.fits.append([])
+        self._now.records = []
+        self.fits.append(self._now.records)
 
     def on_epoch_end(self, network: Network, record: EpochRecord) -> None:  # noqa: D102
-        self.fits[-1].append(record)
+        self._now.records.append(record)
 
 
 class EarlyStopping(Callback):
@@ -45,8 +67,8 @@ class EarlyStopping(Callback):
     ----------
     monitor : str, default="val_loss"
         Key of the records in ``history_``; those of the validation set need one.
-    patience : int, default=10
-        Epochs in a row without an improvement that end the training.
+    patience : int or np.inf, default=10
+        Epochs in a row without an improvement that end the training; with infinity only the best weights are kept.
     min_delta : float, default=0
         Least improvement that counts.
     restore_best : bool, default=True
@@ -59,19 +81,18 @@ class EarlyStopping(Callback):
     """
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
+        self, monitor: str = "val_loss", patience: float = 10, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
-        if patience < 1 or min_delta < 0:
+        if not (patience >= 1 and min_delta >= 0):
             raise ValueError(
                 f"patience must be at least 1 and min_delta at least 0; got {patience!r} and {min_delta!r}."
             )
         self.monitor, self.patience, self.min_delta, self.restore_best = monitor, patience, min_delta, restore_best
         self.best_epoch: int | None = None
-        self._best, self._waited = math.inf, 0
-        self._weights: list[Tensor] | None = None
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:  # noqa: D102
-        self.best_epoch, self._best, self._waited, self._weights = None, math.inf, 0, None
+        self.best_epoch, now = None, self._now
+        now.best, now.waited, now.weights = math.inf, 0, None
 
     def on_epoch_end(self, network: Network, record: EpochRecord) -> bool:  # noqa: D102
         if self.monitor not in record:
@@ -79,16 +100,15 @@ class EarlyStopping(Callback):
                 f"EarlyStopping: there is no {self.monitor!r} to monitor, only {', '.join(map(repr, record))}. "
                 "Those of a validation set need X_val and y_val, or early_stopping=True."
             )
-        value = float(record[self.monitor])  # type: ignore[literal-required]
-        self._waited = 0 if value < self._best - self.min_delta else self._waited + 1
-        if value < self._best:
-            self.best_epoch, self._best, self._weights = record["epoch"], value, list(network.weights)
-        return self._waited >= self.patience
+        value, now = float(record[self.monitor]), self._now  # type: ignore[literal-required]
+        now.waited = 0 if value < now.best - self.min_delta else now.waited + 1
+        if value < now.best:
+            self.best_epoch, now.best, now.weights = record["epoch"], value, list(network.weights)
+        return bool(now.waited >= self.patience)
 
     def on_fit_end(self, network: Network) -> None:  # noqa: D102
-        if self.restore_best and self._weights is not None:
-            network.weights[:] = self._weights
-        self._weights = None
+        if self.restore_best and self._now.weights is not None:
+            network.weights[:] = self._now.weights
 
 
 class Progress(Callback):
@@ -106,11 +126,17 @@ class Progress(Callback):
 
     def __init__(self, console: Any = None, transient: bool = False) -> None:
         self.console, self.transient = console, transient
-        self._live: Any = None
-        self._bar: Any = None
-        self._status: Any = None
-        self._epoch = self._epochs = 0
-        self._training = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "console": None}  # its locks cannot be pickled; elsewhere there is another terminal
+
+    def __copy__(self) -> Self:
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self))
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return copy.copy(self)  # on the same console
 
     def describe(self, record: EpochRecord) -> str:
         """What is shown of an epoch."""
@@ -121,6 +147,7 @@ class Progress(Callback):
     def on_fit_begin(self, network: Network, max_iter: int) -> None:  # noqa: D102
         try:
             from rich.console import Group
+            from rich.errors import LiveError
             from rich.live import Live
             from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
@@ -132,98 +159,117 @@ class Progress(Callback):
             TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[batch]}"),
             TimeRemainingColumn(), TextColumn("{task.fields[left]}"),
         )  # fmt: skip
-        self._bar = Bar(*columns, console=self.console, expand=True, speed_estimate_period=600)
-        self._bar.add_task("starting", total=None, batch="", left="")
-        self._status = Text(style="dim")
-        self._live = Live(Group(self._bar, self._status), console=self.console, transient=self.transient)
-        self._epoch, self._epochs, self._training = 0, max_iter, False
-        self._live.start()
+        now = self._now
+        now.bar = Bar(*columns, console=self.console, expand=True, speed_estimate_period=600)
+        now.bar.add_task("starting", total=None, batch="", left="")
+        now.status = Text(style="dim")
+        now.live = Live(Group(now.bar, now.status), console=self.console, transient=self.transient)
+        now.epoch, now.epochs, now.training = 0, max_iter, False
+        try:
+            now.live.start()
+        except LiveError:  # before rich 14.1 a console shows one bar, that of the fit that came first
+            now.live = None
 
     def on_pretrain_layer(self, layer: int, n_layers: int) -> None:  # noqa: D102
         self._update(description=f"pre-training layer {layer} of {n_layers}")
 
     def on_train_begin(self, training: Training) -> None:  # noqa: D102
-        self._epoch = training.epochs  # where it goes on from a checkpoint
+        self._now.epoch = training.epochs  # where it goes on from a checkpoint
 
     def on_batch_end(self, batch: int, n_batches: int) -> None:  # noqa: D102
-        if not self._training:  # the time left is of the epochs, not the pre-training
-            self._training = True
-            self._bar.reset(self._bar.task_ids[0], total=self._epochs, batch="", left="left")
+        now = self._now
+        if not now.training:  # the time left is of the epochs, not the pre-training
+            now.training = True
+            now.bar.reset(now.bar.task_ids[0], total=now.epochs, batch="", left="left")
         self._update(
-            description=f"epoch {self._epoch + 1}/{self._epochs}",
-            completed=self._epoch + batch / n_batches,
+            description=f"epoch {now.epoch + 1}/{now.epochs}",
+            completed=now.epoch + batch / n_batches,
             batch=f"batch {batch}/{n_batches}",
         )
 
     def on_epoch_end(self, network: Network, record: EpochRecord) -> None:  # noqa: D102
-        self._epoch += 1
-        self._status.plain = f"after epoch {record['epoch']}: {self.describe(record)}"
+        self._now.epoch += 1
+        self._now.status.plain = f"after epoch {record['epoch']}: {self.describe(record)}"
 
     def on_fit_end(self, network: Network) -> None:  # noqa: D102
-        self._live.stop()
-        self._live = self._bar = self._status = None  # so that it can be copied and pickled
+        if self._now.live is not None:
+            self._now.live.stop()
 
     def _update(self, **fields: Any) -> None:
-        self._bar.update(self._bar.task_ids[0], **fields)
+        bar = self._now.bar
+        bar.update(bar.task_ids[0], **fields)
 
 
-class TensorBoardLogger(Callback):
+class _Logger(Callback):
+    """A callback whose clones, as of a search, log each fit by itself."""
+
+    keeps_weights = False
+    _cloned = False
+
+    def __sklearn_clone__(self) -> Self:
+        clone = copy.copy(self)
+        clone._cloned = True
+        return clone
+
+
+class TensorBoardLogger(_Logger):
     """Writes the numbers of every epoch for TensorBoard; needs ``pip install 'nmfnet[tensorboard]'``.
 
     Parameters
     ----------
     log_dir : path-like, optional
-        Folder of the run; by default one below ``runs`` that PyTorch names by date and machine.
+        Folder of the run; by default one below ``runs`` that PyTorch names by date and machine.  A clone, as in a
+        search, makes a folder for each fit in it, or in ``runs``.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] | None = None) -> None:
         self.log_dir = log_dir
-        self._writer: Any = None
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:  # noqa: D102
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ImportError("TensorBoardLogger needs tensorboard: pip install 'nmfnet[tensorboard]'") from error
-        self._writer = SummaryWriter(None if self.log_dir is None else os.fspath(self.log_dir))
+        folder = None if self.log_dir is None else os.fspath(self.log_dir)
+        if self._cloned:
+            parent = Path(folder or "runs")
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = tempfile.mkdtemp(prefix="fit-", dir=parent)
+        self._now.writer = SummaryWriter(folder)
 
     def on_epoch_end(self, network: Network, record: EpochRecord) -> None:  # noqa: D102
         for name, value in numbers(record).items():
-            self._writer.add_scalar(name, value, record["epoch"])
+            self._now.writer.add_scalar(name, value, record["epoch"])
 
     def on_fit_end(self, network: Network) -> None:  # noqa: D102
-        self._writer.close()
-        self._writer = None
+        self._now.writer.close()
 
 
-class MLflowLogger(Callback):
+class MLflowLogger(_Logger):
     """Logs the network and the numbers of every epoch to MLflow; needs ``pip install 'nmfnet[mlflow]'``.
 
-    To the active run, or to one of its own for each fit.
+    To the active run, or to one of its own for each fit.  A clone, as in a search, logs each fit to a run of its own,
+    below the active one.
     """
-
-    def __init__(self) -> None:
-        self._mlflow: Any = None
-        self._own_run = False
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:  # noqa: D102
         try:
             import mlflow
         except ImportError as error:
             raise ImportError("MLflowLogger needs mlflow: pip install 'nmfnet[mlflow]'") from error
-        self._mlflow, self._own_run = mlflow, mlflow.active_run() is None
-        if self._own_run:
-            mlflow.start_run()
+        active, now = mlflow.active_run() is not None, self._now
+        now.mlflow, now.own_run = mlflow, self._cloned or not active
+        if now.own_run:
+            mlflow.start_run(nested=active)
         network_of = {"units": "-".join(map(str, network.sizes)), "activation": str(network.activation_names)}
         mlflow.log_params({**network_of, "output": network.output.name, "max_iter": max_iter})
 
     def on_epoch_end(self, network: Network, record: EpochRecord) -> None:  # noqa: D102
-        self._mlflow.log_metrics(numbers(record), step=record["epoch"])
+        self._now.mlflow.log_metrics(numbers(record), step=record["epoch"])
 
     def on_fit_end(self, network: Network) -> None:  # noqa: D102
-        if self._own_run:
-            self._mlflow.end_run()
-        self._mlflow = None
+        if self._now.own_run:
+            self._now.mlflow.end_run()
 
 
 def numbers(record: EpochRecord) -> dict[str, float]:

@@ -18,7 +18,7 @@ class CheckpointError(NMFNetError, ValueError):
 
 
 class DivergenceError(NMFNetError, ArithmeticError):
-    """Numbers overflowed: in a factorization, or in training before a single epoch was complete."""
+    """Numbers left the range of their dtype: in a factorization, or in training before the first epoch's end."""
 
 
 class DivergenceWarning(UserWarning):

@@ -10,24 +10,31 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from nmfnet._parameters import at_least, resolve
+from nmfnet.data.containers import refuse_missing, to_array
+from nmfnet.data.labels import label_array
 from nmfnet.data.source import InMemory
-from nmfnet.estimators.inputs import to_tensor
+from nmfnet.errors import DivergenceError
 from nmfnet.estimators.parameters import check_training
-from nmfnet.export.sequential import Layers, layers_of
+from nmfnet.export.conventions import check_trainable
+from nmfnet.export.sequential import Layers, layers_of, tensors_of
 from nmfnet.linalg import all_finite
+from nmfnet.linalg.arrays import as_tensor
 from nmfnet.network import Network
 from nmfnet.solvers import SOLVERS, Solver
 from nmfnet.solvers.relaxed.settings import Relaxed
+from nmfnet.torch_modes import plain_tensors
 from nmfnet.training import Callback, EpochRecord, FitSettings, PrintLog, fit_network
 
 Kind = Literal["classes", "labels", "real"]
 
 
+@plain_tensors()
 def fit_module(
     module: nn.Sequential,
     X: ArrayLike | Tensor,
@@ -40,7 +47,7 @@ def fit_module(
     max_iter: int = 20,
     max_time: float | None = None,
     tol: float = 1e-4,
-    n_iter_no_change: int = 10,
+    n_iter_no_change: float = 10,
     random_state: int | np.random.RandomState | None = None,
     verbose: bool = False,
     callbacks: Sequence[Callback] | None = None,
@@ -48,19 +55,23 @@ def fit_module(
     """Train a PyTorch module in place, from the weights it has, without autograd.
 
     Inputs and real targets are scaled inside, and the scaling is folded into the weights at the end.  A training that
-    fails leaves the module as it was.
+    fails leaves the module as it was.  Layers with ``requires_grad=False`` keep their weights, and those below are
+    trained through them.  Parameters stay the same tensors; their `grad` and the flags `training` are left alone, and
+    Dropout layers count in evaluation mode, too.
 
     Parameters
     ----------
     module : torch.nn.Sequential
         Of Linear, activations (ReLU, LeakyReLU, Sigmoid, Tanh, Softplus, Identity, one between two Linear),
         Dropout and Flatten; nested ones, too.  It gives logits of classes, or Softmax, LogSoftmax or Sigmoid of them.
+        Hooks, parametrizations, a `forward` of its own and weights that are shared are refused.
     X : array-like or Tensor of shape (n_samples, ...)
         What the module takes; converted to its dtype.
     y : array-like or Tensor
         Whole numbers (n_samples,): classes 0, 1, ... by their output.  Whole numbers or booleans
-        (n_samples, n_outputs): 0/1 for each of several labels.  Floating-point numbers, (n_samples,) or
-        (n_samples, n_outputs): real targets.
+        (n_samples, n_outputs): 0/1 for each of several labels; or (n_samples,) where the only output is the logit of
+        a label.  Floating-point numbers, (n_samples,) or (n_samples, n_outputs): real targets; in a module with a
+        Sigmoid at the end probabilities of labels.
     solver : {"relaxed", "pinv"} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
         "relaxed" takes its masking noise and its dropout from the module's Dropout layers: in front of the first
         Linear, and behind the hidden activations, all of one probability.  An instance has its own.
@@ -77,7 +88,8 @@ def fit_module(
     TypeError, ValueError
         If the module has other layers, or X and y do not fit it.
     DivergenceError
-        If the first epoch already ends with non-finite weights.
+        If the first epoch already ends with non-finite weights, or if those at the end overflow with the scaling in
+        them.
 
     Examples
     --------
@@ -95,6 +107,7 @@ def fit_module(
     check_training(solver, l1_ratio, batch_size, max_iter, max_time, tol, n_iter_no_change, callbacks)
     at_least("alpha", alpha, 0, Real)
     layers = layers_of(module)
+    check_trainable(module, layers.trained)
     chosen = _with_dropout(layers) if solver == "relaxed" else resolve(solver, SOLVERS)
     X_checked, Y, kind = _checked(layers, X, y)
     n, values = len(X_checked), Y.shape[1] if kind == "real" else 0
@@ -109,23 +122,19 @@ def fit_module(
         l1_ratio=float(l1_ratio),
         trained=True,  # nobody knows
     )
+    network = _network(layers, chosen, X_checked, Y, kind)
+    if kind == "labels" and network.output.name == "identity":
+        Y = 2 * Y - 1  # least squares: outputs that are logits change their sign from one label to the other
     generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
     network, history = fit_network(
-        _network(layers, chosen, X_checked, Y, kind),
+        network,
         chosen,
         InMemory(X_checked, Y),
         settings,
         generator,
         callbacks=[*(callbacks or ()), *([PrintLog()] if verbose else [])],
     )
-    wide = _wide(network)
-    if layers.inputs is not None:  # a module of its own
-        wide.inputs = None
-    with torch.no_grad():
-        for layer, (W, b) in zip(layers.linear, wide.folded(), strict=True):
-            layer.weight.copy_(W.T)
-            if layer.bias is not None:
-                layer.bias.copy_(b)
+    _write(layers, network)
     return history
 
 
@@ -159,10 +168,10 @@ def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
         raise ValueError(f"X has shape {tuple(X_checked.shape)}, but module takes (n_samples, {n_0}).")
     if not all_finite(X_checked):
         raise ValueError(f"X has values that are not finite in {weight.dtype}.")
-    targets = _tensor(y, "y").to(weight.device)
+    targets = _tensor(y if isinstance(y, Tensor) else label_array(refuse_missing(y, "y")), "y").to(weight.device)
     if targets.ndim not in (1, 2) or len(targets) != len(X_checked):
         raise ValueError(f"X has {len(X_checked)} samples, but y the shape {tuple(targets.shape)}.")
-    Y, kind = _targets(targets, k, weight.dtype)
+    Y, kind = _targets(targets, k, weight.dtype, layers.head is not None and layers.head.kind == "sigmoid")
     wanted = {"classes": "softmax", "labels": "sigmoid"}.get(kind)
     if layers.head is not None and layers.head.kind != wanted:
         raise ValueError(f"module ends with {layers.head.kind}, which does not fit y: its targets are {kind}.")
@@ -171,43 +180,55 @@ def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
 
 def _tensor(data: Any, name: str) -> Tensor:
     if isinstance(data, Tensor):
+        if data.is_complex() or data.layout != torch.strided or data.is_meta:
+            raise ValueError(f"{name} must be a dense tensor of real numbers; got {data.dtype}, {data.layout}.")
         return data.detach()
-    array = np.asarray(data)
+    if issparse(data):
+        raise ValueError(f"{name} must be dense; got a sparse matrix: pass {name}.toarray().")
+    array = np.asarray(to_array(refuse_missing(data, name)))
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must be numbers; got an array of dtype {array.dtype}.")
-    return to_tensor(array)
+        raise ValueError(f"{name} must be numbers; got an array of dtype {array.dtype}: convert it, as with astype.")
+    return as_tensor(array)
 
 
-def _targets(y: Tensor, k: int, dtype: torch.dtype) -> tuple[Tensor, Kind]:
+def _targets(y: Tensor, k: int, dtype: torch.dtype, sigmoid: bool) -> tuple[Tensor, Kind]:
+    """Targets (n, k), and what they are; `sigmoid`: whether the module ends with one."""
     if y.is_floating_point():
         Y = (y[:, None] if y.ndim == 1 else y).to(dtype)
         if Y.ndim != 2 or Y.shape[1] != k or not all_finite(Y):
             raise ValueError(f"y of shape {tuple(y.shape)} must be finite numbers, one for each of {k} outputs.")
-        return Y, "real"
+        return Y, "labels" if sigmoid and bool(((Y >= 0) & (Y <= 1)).all()) else "real"
     y = y.long()
+    if k == 1 and y.ndim == 1:  # as for BCEWithLogitsLoss
+        y = y[:, None]
     if y.ndim == 1:
-        if k < 2 or int(y.min()) < 0 or int(y.max()) >= k:
+        if int(y.min()) < 0 or int(y.max()) >= k:
             raise ValueError(
                 f"y has whole numbers from {int(y.min())} to {int(y.max())}, which are classes; module has outputs "
                 f"for 0 to {k - 1}. Real targets are floating-point numbers."
             )
         return one_hot(y, k).to(dtype), "classes"
     if y.shape != (len(y), k) or not bool(((y == 0) | (y == 1)).all()):
-        raise ValueError(f"y of shape {tuple(y.shape)} must have 0 and 1, a column for each of {k} outputs.")
+        raise ValueError(
+            f"y of shape {tuple(y.shape)} must have 0 and 1, a column for each of {k} outputs; real targets are "
+            "floating-point numbers."
+        )
     return y.to(dtype), "labels"
 
 
 def _network(layers: Layers, solver: Solver, X: Tensor, Y: Tensor, kind: Kind) -> Network:
     """The module as a network on scaled inputs and targets, which predicts the same."""
     network = layers.network().on(X.device)
+    network.frozen = layers.frozen
     network.output = solver.output(kind)
     if network.inputs is None:
-        # As for real targets: no principal components, which would lose a part of the weights there are.
-        network.inputs = solver.input_scaling(X, "real", network.intercept, False)
+        # As for real targets: no principal components, which would lose a part of the weights there are; and as for
+        # a part of the samples: the weights of columns that are constant here stay.
+        network.inputs = solver.input_scaling(X, "real", network.intercept, partial=True)
         if network.inputs is not None:
             shift, factor = network.inputs.shift.double(), network.inputs.factor.double()
             W = network.weights[0].double()
-            scaled = torch.where(factor[:, None] != 0, W[: len(shift)] / factor[:, None], 0.0)
+            scaled = W[: len(shift)] / factor[:, None]
             rows = [W[-1:] + shift @ W[:-1]] if network.intercept else []
             network.weights[0] = torch.cat([scaled, *rows]).to(X.dtype)
     network.targets = solver.target_scaling(Y, kind, network.intercept)
@@ -217,6 +238,22 @@ def _network(layers: Layers, solver: Solver, X: Tensor, Y: Tensor, kind: Kind) -
             W[-1] -= network.targets.shift
         network.weights[-1] = W * network.targets.factor
     return network
+
+
+def _write(layers: Layers, network: Network) -> None:
+    """Move the weights into the module, all at once; those of frozen layers are left alone."""
+    wide = _wide(network)
+    if layers.inputs is not None:  # a module of its own
+        wide.inputs = None
+    old, new = [], []
+    for number, (layer, (W, b)) in enumerate(zip(layers.linear, wide.folded(), strict=True)):
+        if number not in network.frozen:
+            old += tensors_of(layer)
+            new += [tensor.to(network.dtype) for tensor in (W.T, b)[: len(tensors_of(layer))]]
+    if not all(map(all_finite, new)):
+        raise DivergenceError("With the scaling of X and y in them the weights overflow. Scale X and y before.")
+    with torch.no_grad():
+        torch._foreach_copy_(old, new)  # one call, in which there is no Ctrl-C
 
 
 def _wide(network: Network) -> Network:

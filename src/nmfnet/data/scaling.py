@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmfnet.linalg import float64_blocks
+from nmfnet.linalg import float64_blocks, naming_overflow
 from nmfnet.linalg.sparse import SparseRows
 
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column.
@@ -172,6 +172,7 @@ def _inverse_scale(deviation: Tensor, varies: Tensor, same_unit: bool) -> Tensor
     return 1 / torch.where(varies, deviation, torch.ones_like(deviation))
 
 
+@naming_overflow()
 def _principal(X: Tensor, mean: Tensor, deviation: Tensor, share: float, weight: Tensor | None) -> Tensor | None:
     """Principal directions (n_0, r) with the common scale, or None where X is not compressible."""
     n = X.shape[1]

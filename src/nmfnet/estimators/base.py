@@ -22,27 +22,30 @@ from nmfnet._parameters import resolve
 from nmfnet.data.source import InMemory
 from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.estimators.codes import HiddenCodesMixin
+from nmfnet.estimators.curves import CurvesMixin
 from nmfnet.estimators.data import Data, checked_data, split
 from nmfnet.estimators.fitting import Architecture, Stream, stream, train
 from nmfnet.estimators.html import picture
 from nmfnet.estimators.inputs import checked_rows, network_for
+from nmfnet.estimators.model_files import save
 from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.solvers.base import Solver
+from nmfnet.torch_modes import plain_tensors
 from nmfnet.training import Callback, EpochRecord, FitSettings, Fitted, PrintLog
 
 Array = NDArray[Any]
 
 
-class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
+class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
     """Base class of the estimators; use :class:`NMFNetClassifier` or :class:`NMFNetRegressor`."""
 
     network_: Network
-    history_: list[EpochRecord]
     n_features_in_: int
     _stream_: Stream | None
+    _sparse_targets: bool = False  # whether y was a SciPy sparse matrix in the fit
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
         max_iter: int = 20,
         max_time: float | None = None,
         tol: float = 1e-4,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: float = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
@@ -107,6 +110,10 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
         """Error of each sample, shape (m,)."""
         raise NotImplementedError
 
+    def _score(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None = None, *, output: Output) -> float:
+        """What `score` says of such outputs; NaN where it is not defined."""
+        raise NotImplementedError
+
     def _stratify(self, Y: Array) -> Array | None:
         """Labels that the validation split keeps the proportions of."""
         return None
@@ -131,7 +138,8 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
         Parameters
         ----------
         X : array-like, data frame, SciPy sparse matrix or Tensor of shape (n_samples, n_features)
-            float32 input is trained in float32, anything else in float64.  Sparse input stays sparse with
+            float32 input is trained in float32, anything else in float64; a network that goes on keeps its dtype.
+            Sparse input stays sparse with
             ``solver="relaxed"``; a tensor is trained on where it is, and what is predicted from one is a tensor.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels or real targets.
@@ -160,10 +168,14 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
         tasks = FitTasks(self, X, y, sample_weight)
         with self._unchanged_on_failure():
             hidden = self._check_parameters()
-            data, validation = checked_data(self, X, y, sample_weight), None
+            goes_on = self.warm_start and hasattr(self, "network_")
+            dtype = self.network_.dtype if goes_on else None
+            data, validation = checked_data(self, X, y, sample_weight, dtype=dtype), None
             if X_val is not None:
                 try:
-                    validation = checked_data(self, X_val, y_val, sample_weight_val, reset=False, suffix="_val")
+                    validation = checked_data(
+                        self, X_val, y_val, sample_weight_val, reset=False, suffix="_val", dtype=data.dtype
+                    )
                 except ValueError as error:  # of X and y
                     raise ValueError(f"X_val, y_val: {error}") from error
             elif self.early_stopping:
@@ -197,10 +209,11 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
         with self._unchanged_on_failure():
             hidden, first = self._check_parameters(), not hasattr(self, "network_")
             if self.early_stopping:
-                raise ValueError("partial_fit has no epochs to choose from: it does not support early_stopping=True.")
+                raise ValueError("partial_fit does not support early_stopping=True: it has no epochs to choose from.")
             if first and self.pretrain is not None:
                 raise ValueError("pretrain needs all samples, which partial_fit has not: fit first, or pretrain=None.")
-            data = checked_data(self, X, y, sample_weight, reset=first, **encoding)
+            dtype = None if first else self.network_.dtype
+            data = checked_data(self, X, y, sample_weight, reset=first, dtype=dtype, **encoding)
             self._update(hidden, self._weighted(data)[0])
         return self
 
@@ -240,8 +253,10 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
         real_values = source.n_outputs if self._kind() == "real" else 0
         default = solver.default_batch_size(source.n_rows, real_values)
+        output = solver.output(self._kind())
         return FitSettings(
-            error=partial(self._error, output=solver.output(self._kind())),
+            error=partial(self._error, output=output),
+            score=partial(self._score, output=output) if self.early_stopping else None,
             batch_size=batch_size(self.batch_size, source.n_rows, default),
             max_iter=self.max_iter,
             max_time=self.max_time,
@@ -254,10 +269,11 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
 
     @contextmanager
     def _unchanged_on_failure(self) -> Iterator[None]:
-        """A fit that fails leaves a fitted model as it was."""
+        """A fit that fails leaves a fitted model as it was, and none depends on PyTorch's modes."""
         before = dict(self.__dict__)
         try:
-            yield
+            with plain_tensors():
+                yield
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -266,8 +282,9 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
     def _outputs(self, X: ArrayLike) -> Tensor:
         """Outputs of the network, shape (n_samples, n_outputs)."""
         check_is_fitted(self)
-        rows = checked_rows(self, X)
-        return network_for(self.network_, X).predict(rows)
+        with plain_tensors():
+            rows = checked_rows(self, X)
+            return network_for(self.network_, X).predict(rows)
 
     @property
     def coefs_(self) -> list[Array]:
@@ -278,11 +295,6 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
     def intercepts_(self) -> list[Array]:
         """Bias vectors, the l-th of shape (n_l,), with the scaling folded in; zeros with ``fit_intercept=False``."""
         return [b.cpu().numpy() for _, b in self.network_.folded()]
-
-    @property
-    def n_iter_(self) -> int:
-        """Epochs done."""
-        return len(self.history_)
 
     @property
     def n_layers_(self) -> int:
@@ -302,8 +314,6 @@ class BaseNMFNet(HiddenCodesMixin, CallbackSupport, BaseEstimator):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a safetensors file, see :func:`nmfnet.load`."""
-        from nmfnet.persistence import save
-
         save(self, path)
 
     def _get_state(self) -> dict[str, Any]:

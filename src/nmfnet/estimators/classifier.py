@@ -8,24 +8,31 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn import get_config
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
+from nmfnet.data.containers import refuse_missing, to_array
+from nmfnet.data.labels import check_stored, class_array, class_codes, label_array
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.data import Data
 from nmfnet.estimators.docs import document
 from nmfnet.estimators.export_mixin import PortableClassifier
-from nmfnet.estimators.inputs import like_input
+from nmfnet.estimators.inputs import like_input, to_tensor
+from nmfnet.estimators.model_files import loadable
 from nmfnet.network.outputs import Output
 from nmfnet.training import Callback
 
 Array = NDArray[Any]
 
 
+@loadable
 @document(
     what="Classifier: a fully-connected network trained by alternating nonnegative matrix factorizations.",
     fitted="""
@@ -63,7 +70,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         max_iter: int = 20,
         max_time: float | None = None,
         tol: float = 1e-4,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: float = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
@@ -99,9 +106,9 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
                 raise ValueError(f"y has {len(known)} labels; the model has {len(self.classes_)}.")
         else:
             y = column_or_1d(y, warn=True)
-            given = None if classes is None else unique_labels(classes)
+            given = None if classes is None else class_array(classes)
             known, Y = one_hot(y, given if reset else self.classes_)
-        if self.warm_start and reset and hasattr(self, "network_") and not np.array_equal(known, self.classes_):
+        if self.warm_start and reset and hasattr(self, "network_") and known.tolist() != self.classes_.tolist():
             raise ValueError(
                 f"warm_start=True goes on with the classes {self.classes_}; y has {known}. Use warm_start=False."
             )
@@ -140,12 +147,12 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         -------
         self
         """
-        fitted = hasattr(self, "network_")
+        fitted, classes = hasattr(self, "network_"), refuse_missing(classes, "classes")
         if isinstance(self.class_weight, str):
             raise ValueError("class_weight='balanced' needs all samples, which partial_fit has not: pass a dict.")
         if not fitted and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        if fitted and classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
+        if fitted and classes is not None and class_array(classes).tolist() != self.classes_.tolist():
             raise ValueError(f"classes={classes!r} are not those of the first call to partial_fit: {self.classes_}.")
         return self._partial_fit(X, y, sample_weight, **({} if fitted else {"classes": classes}))
 
@@ -157,8 +164,13 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             return ((outputs > threshold(output)) != (Y > 0.5)).any(1).to(Y.dtype)
         return (outputs.argmax(1) != Y.argmax(1)).to(Y.dtype)
 
+    def _score(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None = None, *, output: Output) -> float:
+        right = 1 - self._error(outputs, Y, output).double()
+        weight = torch.ones_like(right) if sample_weight is None else sample_weight.double()
+        return float(right @ weight / weight.sum())
+
     def _stratify(self, Y: Array) -> Array | None:
-        return None if self._multilabel else Y.argmax(1)
+        return None if self._multilabel else self.classes_[Y.argmax(1)]
 
     def predict(self, X: ArrayLike) -> Any:
         """Predict class labels.
@@ -170,15 +182,33 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         Returns
         -------
         ndarray of shape (n_samples,), or (n_samples, n_classes) for multi-label targets
-            A Tensor for a Tensor, unless the labels are text.
+            A Tensor for a Tensor, unless the labels are text; else a CSR matrix where the multi-label targets were
+            sparse.
         """
         outputs = self._outputs(X)
         if self._multilabel:
-            return like_input((outputs > threshold(self.network_.output)).long(), X)
+            labels = like_input((outputs > threshold(self.network_.output)).long(), X)
+            return to_csr(labels) if self._sparse_targets and not isinstance(X, Tensor) else labels
         best = outputs.argmax(1)
         if isinstance(X, Tensor) and self.classes_.dtype.kind in "biuf":
-            return torch.from_numpy(self.classes_).to(best.device)[best]
+            return to_tensor(self.classes_).to(best.device)[best]
         return self.classes_[best.cpu().numpy()]
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Share of the samples whose label, or whose whole set of labels, is predicted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        y, sample_weight = refuse_missing(y, "y"), to_array(refuse_missing(sample_weight, "sample_weight"))
+        return float(accuracy_score(label_array(y), to_array(self.predict(X)), sample_weight=sample_weight))
 
     def decision_function(self, X: ArrayLike) -> Any:
         """Outputs of the network: the larger, the more likely.
@@ -242,8 +272,10 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         return outputs.clip(eps, 1 - eps)
 
     def _get_state(self) -> dict[str, Any]:
+        check_stored(self.classes_)
         classes = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
-        return {**super()._get_state(), "classes_": classes, "multilabel": self._multilabel}
+        kind = {"multilabel": self._multilabel, "sparse_targets": self._sparse_targets}
+        return {**super()._get_state(), "classes_": classes, **kind}
 
     def _set_state(self, state: dict[str, Any]) -> None:
         super()._set_state(state)
@@ -251,15 +283,22 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         if dtype.kind not in "biufUO" or not all(isinstance(v, (bool, int, float, str)) for v in values):
             raise ValueError(f"classes_ of dtype {dtype} are not labels.")
         # The length of strings is theirs, whatever the file says.
-        self.classes_ = np.array(values, dtype=str if dtype.kind == "U" else dtype)
+        labels = np.array(values, dtype=str if dtype.kind == "U" else dtype)
+        self.classes_ = labels.astype(labels.dtype.newbyteorder(dtype.byteorder), copy=False)
         if self.classes_.shape != (self.n_outputs_,):
             raise ValueError(f"there are {len(values)} classes for {self.n_outputs_} outputs.")
-        self._multilabel = bool(state["multilabel"])
+        self._multilabel, self._sparse_targets = bool(state["multilabel"]), bool(state.get("sparse_targets", False))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def to_csr(labels: Array) -> Any:
+    """Labels (n, n_classes) in the sparse container that scikit-learn is set to return."""
+    arrays = get_config().get("sparse_interface") == "sparray"  # from its version 1.9
+    return sparse.csr_array(labels) if arrays else sparse.csr_matrix(labels)
 
 
 def threshold(output: Output) -> float:
@@ -272,10 +311,7 @@ def one_hot(labels: Array, classes: Array | None) -> tuple[Array, Array]:
     if classes is None:
         classes, index = np.unique(labels, return_inverse=True)
     else:
-        unknown = np.setdiff1d(labels, classes)
-        if len(unknown):
-            raise ValueError(f"y has the labels {unknown}, which are not among the classes {classes}.")
-        index = np.searchsorted(classes, labels)
+        index = class_codes(labels, classes)
     return classes, np.eye(len(classes))[index]
 
 

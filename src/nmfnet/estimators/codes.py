@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from nmfnet.estimators.inputs import checked_rows, like_input, network_for
 from nmfnet.network import Network
+from nmfnet.torch_modes import plain_tensors
 
 
 class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -51,6 +52,10 @@ class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             If there is no such layer.
         """
         check_is_fitted(self)
+        with plain_tensors():
+            return self._layer_codes(X, layer)
+
+    def _layer_codes(self, X: ArrayLike, layer: Any) -> Any:
         rows, n_hidden = checked_rows(self, X), len(self.network_.weights) - 1
         if not (isinstance(layer, (int, np.integer)) and -n_hidden <= layer < n_hidden):
             raise ValueError(f"layer must be the number of one of the {n_hidden} hidden layers; got {layer!r}.")

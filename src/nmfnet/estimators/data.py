@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
-from nmfnet.estimators.inputs import Array, checked_inputs, to_array, to_tensor
+from nmfnet.data.containers import Array, refuse_missing, to_array
+from nmfnet.data.labels import label_array
+from nmfnet.estimators.inputs import checked_inputs, to_tensor
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
@@ -23,6 +26,11 @@ class Data(NamedTuple):
     X: Any
     Y: Array
     weight: Array | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of inputs, targets and weights."""
+        return torch.float32 if self.Y.dtype == np.float32 else torch.float64
 
     def rows(self, rows: Array) -> Data:
         """Return some of the samples."""
@@ -37,8 +45,9 @@ class Data(NamedTuple):
 
 
 def checked_data(
-    estimator: BaseNMFNet, X: Any, y: Any, sample_weight: Any, reset: bool = True, suffix: str = "", **encoding: Any
-) -> Data:
+    estimator: BaseNMFNet, X: Any, y: Any, sample_weight: Any, reset: bool = True, suffix: str = "",
+    dtype: torch.dtype | None = None, **encoding: Any,
+) -> Data:  # fmt: skip
     """Check inputs, targets and weights; leave out the samples of weight 0, and encode the targets.
 
     Parameters
@@ -50,20 +59,30 @@ def checked_data(
         Whether to learn names, classes and the like, or to compare with those of the fit.
     suffix : str, default=""
         Of the names in messages: "_val" for the validation set.
+    dtype : torch.dtype, optional
+        Of the network that there is already; by default that of X.
     **encoding
         For the estimator's `_encode`.
     """
-    X, y = checked_inputs(estimator, X, y, reset)
-    dtype = np.float32 if X.dtype in (np.float32, torch.float32) else np.float64
+    if reset:
+        estimator._sparse_targets = issparse(y)
+    y = refuse_missing(y, "y")
+    y = to_array(y) if estimator._numeric_y else label_array(y)
+    X, y = checked_inputs(estimator, X, y, reset, dtype)
+    numbers = np.float32 if X.dtype in (np.float32, torch.float32) else np.float64
     weight = checked_weights(sample_weight, len(y), f"sample_weight{suffix}")
     if weight is not None:
-        weight = weight.astype(dtype)
+        weight = weight.astype(numbers)
         kept = np.flatnonzero(weight)
         if not len(kept):
             raise ValueError(f"sample_weight{suffix} must have a weight that is not zero.")
         if len(kept) < len(weight):
             X, y, weight = Data(X, y, weight).rows(kept)
-    return Data(X, estimator._encode(y, reset, **encoding).astype(dtype, copy=False), weight)
+    with np.errstate(over="ignore"):
+        Y = estimator._encode(y, reset, **encoding).astype(numbers, copy=False)
+    if estimator._numeric_y and not np.isfinite([Y.min(), Y.max()]).all():
+        raise ValueError(f"y{suffix} has values too large for {numbers.__name__}: scale it, or pass X in float64.")
+    return Data(X, Y, weight)
 
 
 def checked_weights(sample_weight: Any, n: int, name: str) -> Array | None:
@@ -72,7 +91,7 @@ def checked_weights(sample_weight: Any, n: int, name: str) -> Array | None:
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n, sample_weight)
-    weight = check_array(to_array(sample_weight), ensure_2d=False, dtype=np.float64, input_name=name)
+    weight = check_array(refuse_missing(sample_weight, name), ensure_2d=False, dtype=np.float64, input_name=name)
     if weight.shape != (n,):
         raise ValueError(f"{name}.shape is {weight.shape}, but there are {n} samples: it must be ({n},).")
     if weight.min() < 0:

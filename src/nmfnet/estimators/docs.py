@@ -45,8 +45,8 @@ TEMPLATE = """{what}
     tol : float, default=1e-4
         An epoch that does not improve the objective (with early stopping: the validation error) by more
         than `tol` is one without progress.
-    n_iter_no_change : int, default=10
-        Epochs in a row without progress that end the training.
+    n_iter_no_change : int or np.inf, default=10
+        Epochs in a row without progress that end the training; with infinity none do.
     early_stopping : bool, default=False
         End with the weights of the best epoch on a validation set: the one passed to `fit`, or one held out.
     validation_fraction : float, default=0.1
@@ -62,7 +62,8 @@ TEMPLATE = """{what}
     verbose : bool, default=False
         Whether to print a line per epoch.
     callbacks : sequence of nmfnet.Callback, optional
-        Hooks into `fit`; `partial_fit` calls none.  `clone`, and so a grid search, copies them.
+        Hooks into `fit`; `partial_fit` calls none.  `clone`, and so a grid search, copies them, except those that
+        collect from all fits, as :class:`nmfnet.callbacks.History` does.
 
     Attributes
     ----------{fitted}
@@ -73,8 +74,17 @@ TEMPLATE = """{what}
     history_ : list of dict
         One per epoch: `epoch`; `train_loss` and `train_error` ({error}; both measured on each batch just before its
         update); `objective`, the loss plus the penalty; `val_loss` and `val_error` (after the epoch, where there is a
-        validation set); `retries` (where steps had to be damped or taken back); `seconds` (since the fit began,
+        validation set); `val_score` (with `early_stopping`, what `score` says of that set); `n_samples` (training
+        samples seen); `retries` (where steps had to be damped or taken back); `seconds` (since the fit began,
         pre-training included).
+    loss_curve_ : list of float
+        The objective of each epoch of `history_`; `loss_` is the last one.
+    best_loss_ : float or None
+        The least of them; None with `early_stopping`.
+    validation_scores_ : list of float or None
+        The `val_score` of each epoch; None without `early_stopping`.  `best_validation_score_` is the largest.
+    t_ : int
+        Training samples seen, over all epochs.
     n_iter_ : int
         Epochs done, over all warm starts.
     n_features_in_ : int

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from nmfnet._version import __version__
+from nmfnet.data.labels import label_array
 from nmfnet.errors import VersionWarning
+from nmfnet.estimators.model_files import network_of, tensors_of
+from nmfnet.export import onnx
+from nmfnet.export.modules import Probabilities
+from nmfnet.export.onnx import Labels
+from nmfnet.export.sequential import layers_of, to_sequential
 from nmfnet.network import Network
 from nmfnet.network.outputs import LINEAR, Output
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from nmfnet.estimators.base import BaseNMFNet
-    from nmfnet.export.modules import Probabilities
 
 Array = NDArray[Any]
 VERSION = "_nmfnet_version"
@@ -53,10 +55,6 @@ class Portable:
         >>> bool(abs(module(torch.tensor(X)).detach().numpy() - model.predict_proba(X)).max() < 1e-5)
         True
         """
-        from sklearn.utils.validation import check_is_fitted
-
-        from nmfnet.export.sequential import to_sequential
-
         check_is_fitted(self)
         return to_sequential(self.network_, self._probabilities())
 
@@ -64,12 +62,15 @@ class Portable:
     def from_torch(cls, module: nn.Sequential, classes: ArrayLike | None = None, **parameters: Any) -> Self:
         """Make a fitted estimator of a PyTorch module.
 
+        It predicts what the module does in evaluation mode.  All weights are trained if it goes on, those with
+        ``requires_grad=False``, too.
+
         Parameters
         ----------
         module : torch.nn.Sequential
             Of Linear, activations, Dropout, Flatten; nested ones, too.  Its weights are copied.  A classifier's
             outputs are the logits of the classes, with or without Softmax or LogSoftmax behind them; Sigmoid
-            stands for several labels a sample.
+            stands for several labels a sample or, behind one output, for two classes.
         classes : array-like of shape (n_classes,), optional
             Labels in the order of the outputs; 0, 1, ... if left out.  For classifiers.
         **parameters
@@ -80,8 +81,6 @@ class Portable:
         TypeError, ValueError
             If the module has other layers, or `classes` do not fit its outputs.
         """
-        from nmfnet.export.sequential import layers_of
-
         layers = layers_of(module)
         network = layers.network()
         estimator = cls(
@@ -118,15 +117,18 @@ class Portable:
             What the graph computes: predictions, or the code of the last hidden layer, `variable` of shape
             (n_samples, hidden_layer_sizes[-1]).
         """
-        from sklearn.utils.validation import check_is_fitted
-
-        from nmfnet.export import onnx
-
         check_is_fitted(self)
         if method not in ("predict", "transform"):
             raise ValueError(f"method must be 'predict' or 'transform'; got {method!r}.")
-        write = onnx.write if method == "predict" else onnx.write_code
-        write(cast("BaseNMFNet", self), path)
+        name = type(self).__name__
+        if method == "predict":
+            onnx.write(path, name, self.network_, self._labels())
+        else:
+            onnx.write_code(path, name, self.network_)
+
+    def _labels(self) -> Labels | None:
+        """What the graph of a classifier has besides the network."""
+        return None
 
     def __getstate__(self) -> dict[str, Any]:
         """Arrays, numbers and text, which pickles of any version and skops hold."""
@@ -162,10 +164,16 @@ class PortableClassifier(Portable):
     ) -> tuple[Array | None, dict[str, Any]]:
         k = network.weights[-1].shape[1]
         kind = "softmax" if head is None else head.kind
+        if k == 1 and kind == "sigmoid":  # the logit of the second of two classes; that of the first is 0
+            network.weights[-1] = torch.cat([torch.zeros_like(network.weights[-1]), network.weights[-1]], 1)
+            k, kind = 2, "softmax"
         multilabel = kind in ("sigmoid", "clip")
         if not multilabel and k < 2:
-            raise ValueError("a classifier needs an output for each class, two at least; module has 1 output.")
-        labels = np.arange(k) if classes is None else np.asarray(classes)
+            raise ValueError(
+                "a classifier needs an output for each class, two at least; module has 1 output. Where that is the "
+                "logit of the second of two classes, put nn.Sigmoid() behind it."
+            )
+        labels = np.arange(k) if classes is None else label_array(classes, "classes")
         if labels.shape != (k,) or len(np.unique(labels)) < k:
             raise ValueError(f"classes must be {k} different labels, one for each output of module; got {classes!r}.")
         network.output = LINEAR
@@ -176,12 +184,13 @@ class PortableClassifier(Portable):
         return order, {"classes_": values, "multilabel": multilabel}
 
     def _probabilities(self) -> Probabilities:
-        from nmfnet.export.modules import Probabilities
-
         output = self.network_.output
         if output.name != "identity":
             return Probabilities(output.name, output.smoothing)
         return Probabilities("clip" if self._multilabel else "simplex")
+
+    def _labels(self) -> Labels:
+        return Labels(self._probabilities(), self.classes_, self._multilabel)
 
 
 class PortableRegressor(Portable):
@@ -197,8 +206,6 @@ class PortableRegressor(Portable):
 
 def plain_network(network: Network) -> dict[str, Any]:
     """A network as arrays, numbers and text."""
-    from nmfnet.persistence import tensors_of
-
     tensors = {name: tensor.cpu().numpy() for name, tensor in tensors_of(network).items()}
     return {
         "activation": network.activation_names, "intercept": network.intercept, "output": network.output.name,
@@ -208,6 +215,4 @@ def plain_network(network: Network) -> dict[str, Any]:
 
 def network_from_plain(plain: dict[str, Any]) -> Network:
     """Inverse of :func:`plain_network`."""
-    from nmfnet.persistence import network_of
-
     return network_of(plain, {name: torch.from_numpy(array.copy()) for name, array in plain["tensors"].items()})

@@ -65,15 +65,15 @@ class Architecture:
         layers = [Dense(a, b, self.intercept) for a, b in pairwise(sizes)]
         weights = [W.to(X.device) for W in solver.initial_weights(layers, generator, X.dtype)]
         output = solver.output(self.kind)
-        return Network(weights, self.activations, self.intercept, output, inputs, targets, layers)
+        return Network(weights, self.activations, self.intercept, output, inputs, targets, layers=layers)
 
     def check(self, network: Network, solver: Solver, data: InMemory, how: str) -> None:
         """Refuse to go on with a network that is not the one asked for; `how` it goes on is for the message."""
         f, output = self.activations, solver.output(self.kind)
         names = f.name if isinstance(f, Activation) else [each.name for each in f]
         sizes = [data.n_features, *self.hidden, data.n_outputs]
-        there = _described(network.sizes, network.activation_names, network.output, network.intercept, network.dtype)
-        asked = _described(sizes, names, output, self.intercept, data.X.dtype)
+        there = _described(network.sizes, network.activation_names, network.output, network.intercept)
+        asked = _described(sizes, names, output, self.intercept)
         if there != asked:
             raise ValueError(
                 f"{how} goes on with a network of {there}; the call asks for {asked}. "
@@ -81,9 +81,9 @@ class Architecture:
             )
 
 
-def _described(sizes: list[int], f: str | list[str], output: Output, intercept: bool, dtype: torch.dtype) -> str:
+def _described(sizes: list[int], f: str | list[str], output: Output, intercept: bool) -> str:
     bias = "a" if intercept else "no"
-    return f"{'-'.join(map(str, sizes))} units, {f} and {output.name}, {bias} bias, {dtype}"
+    return f"{'-'.join(map(str, sizes))} units, {f} and {output.name}, {bias} bias"
 
 
 @dataclass

@@ -6,26 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from nmfnet.data.containers import Array, validated
 from nmfnet.linalg import all_finite
+from nmfnet.linalg.arrays import as_tensor, canonical
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network import Network
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
 
-Array = NDArray[Any]
 DTYPES = (np.float64, np.float32)
-NUMERIC = ("int", "uint", "float", "double", "bool", "decimal", "sparse", "halffloat")  # how names of dtypes begin
 
 
-def checked_inputs(estimator: BaseNMFNet, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
+def checked_inputs(
+    estimator: BaseNMFNet, X: Any, y: Any, reset: bool, dtype: torch.dtype | None = None
+) -> tuple[Any, Array]:
     """Inputs and targets; without `reset`, against the fitted estimator.
+
+    The inputs become of `dtype`; if that is None, they stay float32 or float64, and all others become float64.
 
     Returns
     -------
@@ -35,11 +38,11 @@ def checked_inputs(estimator: BaseNMFNet, X: Any, y: Any, reset: bool) -> tuple[
     """
     settings: dict[str, Any] = {"multi_output": True, "y_numeric": estimator._numeric_y, "reset": reset}
     if isinstance(X, Tensor):
-        y = validate_data(estimator, y=to_array(y), **settings)
-        X = _checked_tensor(estimator, X, reset)
+        y = validate_data(estimator, y=y, **settings)
+        X = _checked_tensor(estimator, X, reset, dtype)
         check_consistent_length(X, y)
     else:
-        X, y = _validated(estimator, X, to_array(y), dtype=DTYPES, accept_sparse="csr", **settings)
+        X, y = validated(estimator, X, y, dtype=_numpy_dtypes(dtype), accept_sparse="csr", **settings)
     return X, y.toarray() if hasattr(y, "toarray") else y
 
 
@@ -47,38 +50,19 @@ def checked_rows(estimator: BaseNMFNet, X: Any) -> Tensor | SparseRows:
     """Inputs to predict from, of the fitted network's dtype."""
     wanted = estimator.network_.dtype
     if isinstance(X, Tensor):
-        return _checked_tensor(estimator, X, reset=False).to(wanted)
-    dtype = np.float32 if wanted == torch.float32 else np.float64
-    return to_tensor(_validated(estimator, X, dtype=dtype, accept_sparse="csr", reset=False))
+        return _checked_tensor(estimator, X, reset=False, dtype=wanted)
+    return to_tensor(validated(estimator, X, dtype=_numpy_dtypes(wanted), accept_sparse="csr", reset=False))
 
 
-def _validated(estimator: BaseNMFNet, X: Any, *y: Any, **settings: Any) -> Any:
-    """Do what scikit-learn does, and say which columns of a data frame are no numbers."""
-    try:
-        return validate_data(estimator, X, *y, **settings)
-    except (ValueError, TypeError) as error:
-        names = _columns_without_numbers(X)
-        if not names:
-            raise
-        raise ValueError(
-            f"X has columns that are not numbers: {', '.join(names)}. Encode them, as with sklearn.compose."
-            f"ColumnTransformer and sklearn.preprocessing.OneHotEncoder. ({error})"
-        ) from error
+def _numpy_dtypes(wanted: torch.dtype | None) -> Any:
+    """What inputs are to become, or may stay."""
+    if wanted is None:
+        return DTYPES
+    return np.float32 if wanted == torch.float32 else np.float64
 
 
-def _columns_without_numbers(X: Any) -> list[str]:
-    """Names of such columns of a pandas or polars data frame."""
-    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
-        return []
-    return [
-        repr(name)
-        for name, dtype in zip(X.columns, X.dtypes, strict=True)
-        if not str(dtype).lower().startswith(NUMERIC)
-    ]
-
-
-def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool) -> Tensor:
-    """A tensor, refused as scikit-learn would refuse the array; float32 and float64 stay."""
+def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool, dtype: torch.dtype | None) -> Tensor:
+    """A tensor of a dtype, refused as scikit-learn would refuse the array; None: float32 and float64 stay."""
     X = X.detach()
     if X.is_complex():
         raise ValueError("Complex data not supported.")
@@ -92,42 +76,22 @@ def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool) -> Tensor:
             )
     if X.layout != torch.strided:
         raise ValueError("X is a sparse tensor; pass a dense one or a scipy.sparse matrix.")
-    if X.dtype not in (torch.float32, torch.float64):
-        X = X.to(torch.float32 if X.is_floating_point() else torch.float64)
+    if dtype is None and X.dtype not in (torch.float32, torch.float64):
+        dtype = torch.float32 if X.is_floating_point() else torch.float64
+    X = X if dtype is None else X.to(dtype)
     if not all_finite(X):
-        what = "NaN" if bool(X.isnan().any()) else "infinity"
+        what = "NaN" if bool(X.isnan().any()) else f"infinity or a value too large for {X.dtype}"
         raise ValueError(f"Input X contains {what}.")
     # Number and names of features, by scikit-learn's own words: from a view of one row without its numbers.
     validate_data(estimator, np.broadcast_to(np.float32(0), (1, X.shape[1])), reset=reset, skip_check_array=True)
     return X
 
 
-def to_array(data: Any) -> Any:
-    """Return a tensor as an array of its dtype; anything else stays."""
-    return data.detach().cpu().numpy() if isinstance(data, Tensor) else data
-
-
-class _Writable:
-    """A read-only array under a promise not to write: PyTorch would warn of each."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
-
-
 def to_tensor(data: Any) -> Any:
     """Share memory with a tensor that is only ever read; tensors stay, and a CSR matrix becomes SparseRows."""
     if isinstance(data, Tensor):
         return data
-    if issparse(data):
-        matrix: Any = data
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()
-            matrix.sum_duplicates()
-        return SparseRows(matrix)
-    if min(data.strides, default=0) < 0:
-        data = np.ascontiguousarray(data)
-    return torch.from_numpy(data if data.flags.writeable else np.asarray(_Writable(data)))
+    return SparseRows(canonical(data)) if issparse(data) else as_tensor(data)
 
 
 def network_for(network: Network, X: Any) -> Network:

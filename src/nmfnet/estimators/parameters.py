@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
@@ -55,7 +56,8 @@ def check_training(
     if max_time is not None:
         at_least("max_time", max_time, 0, Real, otherwise="None")
     at_least("tol", tol, 0, Real)
-    at_least("n_iter_no_change", n_iter_no_change, 1, Integral)
+    if n_iter_no_change != math.inf:
+        at_least("n_iter_no_change", n_iter_no_change, 1, Integral, otherwise="np.inf")
     listed = isinstance(callbacks, Sequence) and all(isinstance(callback, Callback) for callback in callbacks)
     if callbacks is not None and not listed:
         raise ValueError(f"callbacks must be None or a sequence of nmfnet.Callback; got {callbacks!r}.")

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, Self
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
+from nmfnet.data.containers import refuse_missing, to_array
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.estimators.docs import document
 from nmfnet.estimators.export_mixin import PortableRegressor
 from nmfnet.estimators.inputs import like_input
+from nmfnet.estimators.model_files import loadable
+from nmfnet.linalg import all_finite
 from nmfnet.network.outputs import Output
 
 Array = NDArray[Any]
 
 
+@loadable
 @document(
     what="Regressor: a fully-connected network trained by alternating nonnegative matrix factorizations.",
     fitted="",
@@ -51,6 +58,13 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
 
     def _error(self, outputs: Tensor, Y: Tensor, output: Output) -> Tensor:
         return (outputs - Y).square().mean(1)
+
+    def _score(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None = None, *, output: Output) -> float:
+        if len(Y) < 2 or not all_finite(outputs):
+            return math.nan
+        weight = None if sample_weight is None else sample_weight.cpu().numpy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(r2_score(Y.double().cpu().numpy(), outputs.double().cpu().numpy(), sample_weight=weight))
 
     def _get_state(self) -> dict[str, Any]:
         return {**super()._get_state(), "single_output": self._single}
@@ -89,6 +103,22 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
         """
         outputs = self._outputs(X)
         return like_input(outputs[:, 0] if self._single else outputs, X)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination R^2 of the predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        y, sample_weight = refuse_missing(y, "y"), to_array(refuse_missing(sample_weight, "sample_weight"))
+        return float(r2_score(to_array(y), to_array(self.predict(X)), sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

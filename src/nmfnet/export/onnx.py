@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmfnet._version import __version__
+from nmfnet.data.labels import check_stored
 from nmfnet.data.scaling import Scaling
-from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.export.modules import Probabilities
 from nmfnet.layers.activations import LEAKY_SLOPE
+from nmfnet.linalg.arrays import as_tensor
 from nmfnet.network import Network
 from nmfnet.storage.container import replace
 
@@ -25,13 +27,35 @@ OPSET, IR_VERSION = 17, 8  # which runtimes from 2022 on read
 MOST_BYTES = 2**31 - 2**20  # of a protocol buffer
 
 
-def write(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
-    """Write what a fitted estimator predicts to an ONNX file.
+@dataclass(frozen=True)
+class Labels:
+    """What a classifier's graph has besides the network.
+
+    Attributes
+    ----------
+    head : Probabilities
+        Of the outputs.
+    classes : array of shape (n_classes,)
+    multilabel : bool
+        Whether each output is a label of its own.
+    """
+
+    head: Probabilities
+    classes: Array
+    multilabel: bool
+
+
+def write(path: str | os.PathLike[str], name: str, network: Network, labels: Labels | None = None) -> None:
+    """Write what a network predicts to an ONNX file.
 
     Parameters
     ----------
-    estimator : NMFNetClassifier or NMFNetRegressor
     path : path-like
+    name : str
+        Of the graph.
+    network : Network
+    labels : Labels, optional
+        Of a classifier; without them the graph gives real values.
 
     Raises
     ------
@@ -42,27 +66,24 @@ def write(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
     OSError
         If it cannot be written.
     """
-    network = estimator.network_.on("cpu")
-    graph = Graph(network.dtype)
+    network = network.on("cpu")
+    graph, k = Graph(network.dtype), network.sizes[-1]
     A = outputs(graph, network)
-    head, k = estimator._probabilities(), network.sizes[-1]
-    if head is None:
+    if labels is None:
         graph.output("variable", A, graph.dtype, k)
     else:
-        labels(graph, A, estimator, network)
-        graph.output("probabilities", probabilities(graph, A, head, k), graph.dtype, k)
-    graph.write(path, type(estimator).__name__, network.sizes[0])
+        add_labels(graph, A, labels, network)
+        graph.output("probabilities", probabilities(graph, A, labels.head, k), graph.dtype, k)
+    graph.write(path, name, network.sizes[0])
 
 
-def write_code(estimator: BaseNMFNet, path: str | os.PathLike[str]) -> None:
-    """Write what `transform` of a fitted estimator computes, the activations of the last hidden layer."""
-    network = estimator.network_.on("cpu")
+def write_code(path: str | os.PathLike[str], name: str, network: Network) -> None:
+    """Write the activations of the last hidden layer."""
+    network = network.on("cpu")
     names = [f.name for f in network.activations]
     if not names:
         raise ValueError("method='transform' needs a hidden layer; hidden_layer_sizes is ().")
-    write_layers(
-        path, f"{type(estimator).__name__}.transform", network.weights[:-1], names, network.intercept, network.inputs
-    )
+    write_layers(path, f"{name}.transform", network.weights[:-1], names, network.intercept, network.inputs)
 
 
 def write_layers(
@@ -199,17 +220,19 @@ def activation(graph: Graph, A: str, name: str) -> str:
             raise ValueError(f"There is no graph for the activation {name!r}.")
 
 
-def labels(graph: Graph, A: str, estimator: Any, network: Network) -> None:
-    """Add the output `label`: whole numbers (booleans, too), text, or floating-point numbers."""
-    if estimator._multilabel:
+def add_labels(graph: Graph, A: str, labels: Labels, network: Network) -> None:
+    """Add the output `label`: numbers of their own dtype (booleans become int64), or text."""
+    if labels.multilabel:
         threshold = 0.5 if network.output.name == "identity" else 0.0
         found = graph.node("Cast", graph.node("Greater", A, threshold), to=7)  # int64
         graph.output("label", found, np.dtype(np.int64), network.sizes[-1])
         return
-    values = np.array(estimator.classes_.tolist())
-    values = values.astype(
-        {"b": np.int64, "i": np.int64, "u": np.int64, "U": object}.get(values.dtype.kind, np.float64)
-    )
+    classes = labels.classes
+    check_stored(classes)
+    if classes.dtype.kind in "UO":
+        values = classes.astype(object)
+    else:
+        values = np.asarray(as_tensor(classes.astype(np.int64) if classes.dtype.kind == "b" else classes))
     index = graph.node("ArgMax", A, axis=1, keepdims=0)
     graph.output("label", graph.node("Gather", values, index), values.dtype)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nmfnet.data.scaling import Scaling
+from nmfnet.export.conventions import check_forward, check_is_sequential, share_memory
 from nmfnet.export.modules import Probabilities, Standardize
 from nmfnet.layers.activations import LEAKY_SLOPE, activations_named
 from nmfnet.linalg import all_finite
@@ -81,6 +82,41 @@ class Layers:
     inputs: Standardize | None = None
     head: Probabilities | None = None
 
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Weights and biases of all layers."""
+        return [tensor for layer in self.linear for tensor in tensors_of(layer)]
+
+    @property
+    def trained(self) -> list[Tensor]:
+        """Those of the layers that are not frozen."""
+        frozen = self.frozen
+        return [tensor for n, layer in enumerate(self.linear) if n not in frozen for tensor in tensors_of(layer)]
+
+    @property
+    def frozen(self) -> frozenset[int]:
+        """Numbers of the layers, from 0, whose weights are to stay: those with requires_grad=False.
+
+        Raises
+        ------
+        ValueError
+            If all layers are, or a part of one.
+        """
+        flags = [{tensor.requires_grad for tensor in tensors_of(layer)} for layer in self.linear]
+        for number, (layer, flag) in enumerate(zip(self.linear, flags, strict=True), 1):
+            if len(flag) > 1:
+                raise ValueError(
+                    f"module has requires_grad={layer.weight.requires_grad} for the weight and "
+                    f"{layer.bias.requires_grad} for the bias of its Linear number {number}: freeze a layer as a "
+                    "whole, layer.requires_grad_(False), or not at all."
+                )
+        if not any(map(any, flags)):
+            raise ValueError(
+                "module has nothing to train: all layers have requires_grad=False. Free some, "
+                "module.requires_grad_(True)."
+            )
+        return frozenset(number for number, flag in enumerate(flags) if not any(flag))
+
     def network(self) -> Network:
         """Network with copies of the weights, on the CPU."""
         intercept = self.linear[0].bias is not None
@@ -90,6 +126,11 @@ class Layers:
             inputs = Scaling(self.inputs.shift.detach().cpu().clone(), self.inputs.factor.detach().cpu().clone())
         names = self.activations[0] if len(set(self.activations)) == 1 else self.activations or "relu"
         return Network(weights, activations_named(names, len(weights) - 1), intercept, inputs=inputs)
+
+
+def tensors_of(layer: nn.Linear) -> list[Tensor]:
+    """Weight and, if there is one, bias."""
+    return [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
 
 
 def weight_of(layer: nn.Linear) -> Tensor:
@@ -108,8 +149,9 @@ def layers_of(module: nn.Module) -> Layers:
     ValueError
         If it has a layer that we do not know or cannot train, which is named.
     """
-    if not isinstance(module, nn.Sequential):
-        raise TypeError(f"module must be an nn.Sequential; got {type(module).__name__}.")
+    check_is_sequential(module)
+    assert isinstance(module, nn.Sequential)
+    check_forward(module)
     found, activation, pending = Layers(), None, 0.0
     for name, layer in _flat(module):
         first, at = not found.linear, f"module[{name}], a {type(layer).__name__},"
@@ -125,11 +167,11 @@ def layers_of(module: nn.Module) -> Layers:
             activation = _activation(layer, at)
         elif type(layer) is nn.Dropout and not pending:
             pending = float(layer.p)
-        elif type(layer) is nn.Flatten and first and (layer.start_dim, layer.end_dim) == (1, -1):
-            found.flatten = True
+        elif type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
+            found.flatten = found.flatten or first  # behind a Linear it changes nothing
         elif isinstance(layer, Standardize) and first and found.inputs is None and not pending:
             found.inputs = layer
-        elif isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and not first and layer.dim in (1, -1):
+        elif isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and not first and layer.dim in (1, -1, None):
             found.head = Probabilities("softmax")
         elif isinstance(layer, Probabilities):
             found.head = layer
@@ -137,7 +179,7 @@ def layers_of(module: nn.Module) -> Layers:
             known = ", ".join(each.__name__ for each in KNOWN)
             raise ValueError(
                 f"{at} cannot be taken over there: a module is made of {known}, with one activation between two "
-                "Linear layers, Dropout behind it, Flatten in front, and Softmax or Sigmoid at the end."
+                "Linear layers, Dropout behind it, Flatten in front, and Softmax(dim=1) or Sigmoid at the end."
             )
     if activation == "logistic":
         found.head = Probabilities("sigmoid")
@@ -148,8 +190,8 @@ def layers_of(module: nn.Module) -> Layers:
 
 
 def _flat(module: nn.Sequential, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    for name, layer in enumerate(module):  # named_children leaves out what is there twice
-        if type(layer) is nn.Sequential:
+    for name, layer in module._modules.items():  # named_children leaves out what is there twice
+        if isinstance(layer, nn.Sequential):
             yield from _flat(layer, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", layer
@@ -170,10 +212,18 @@ def _check_weights(found: Layers) -> None:
         raise ValueError("module has a Linear layer twice; shared weights cannot be trained.")
     if len({layer.bias is None for layer in found.linear}) > 1:
         raise ValueError("module must have biases in all of its Linear layers, or in none.")
-    tensors = [tensor for layer in found.linear for tensor in layer.parameters()]
-    dtype = tensors[0].dtype
-    if dtype not in (torch.float32, torch.float64) or any(tensor.dtype != dtype for tensor in tensors):
-        raise ValueError("module must be float32 or float64 throughout.")
+    tensors = found.tensors
+    dtypes = {tensor.dtype for tensor in tensors}
+    if dtypes not in ({torch.float32}, {torch.float64}):
+        names = ", ".join(sorted(map(str, dtypes)))
+        raise ValueError(f"module must be float32 or float64 throughout; it has {names}: use module.float().")
+    if len({tensor.device for tensor in tensors}) > 1:
+        raise ValueError("module must be on one device; use module.to(device).")
+    if share_memory(tensors):
+        raise ValueError(
+            "module has weights that share memory, as tied or expanded ones do: they cannot be trained one by one. "
+            "Give each layer weights of its own, layer.weight = nn.Parameter(layer.weight.detach().clone())."
+        )
     if not all(map(all_finite, tensors)):
         raise ValueError("module has weights that are not finite.")
     for below, above in zip(found.linear, found.linear[1:], strict=False):

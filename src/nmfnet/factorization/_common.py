@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,22 +43,28 @@ def finite(objective: Tensor | float) -> float:
     return value
 
 
-def uniform(rows: int, columns: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Uniform numbers in [0, 1), drawn on the CPU so that every device starts from the same ones."""
-    drawn = torch.rand(rows, columns, generator=generator, dtype=like.dtype)
-    return drawn.to(like.device)
+def widened(*matrices: Tensor | None) -> list[Any]:
+    """Matrices of half precision in float32: products in less are neither exact enough nor everywhere implemented."""
+    half = torch.float16, torch.bfloat16
+    return [A.float() if isinstance(A, Tensor) and A.dtype in half else A for A in matrices]
 
 
 def check_matrix(X: Tensor, name: str) -> None:
-    """Refuse anything but a finite, nonempty, floating-point matrix."""
+    """Refuse anything but a nonempty floating-point matrix of finite numbers whose squares its dtype can hold."""
     if not isinstance(X, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor; got {type(X).__name__}: use torch.as_tensor({name}).")
     if X.ndim != 2 or X.numel() == 0:
         raise ValueError(f"{name} must be a nonempty matrix; got shape {tuple(X.shape)}.")
+    if X.is_complex():
+        raise ValueError(f"Complex data not supported: {name} is of {X.dtype}.")
     if not X.dtype.is_floating_point:
-        raise ValueError(f"{name} must be of a floating-point dtype; got {X.dtype}.")
-    if not X.isfinite().all():
+        raise ValueError(f"{name} must be of a floating-point dtype; got {X.dtype}: use {name}.double().")
+    low, high = (float(bound) for bound in torch.aminmax(X))
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{name} contains NaN or infinity.")
+    largest, limits = max(-low, high), torch.finfo(X.dtype)
+    if largest and not limits.tiny < largest * largest < limits.max / X.numel():
+        raise DivergenceError(f"{name} reaches {largest:.3g}, whose square {X.dtype} cannot hold. Scale the data.")
 
 
 def rank_of(n_components: int | None, Z: Tensor | None, W: Tensor | None, X: Tensor, intercept: bool = False) -> int:

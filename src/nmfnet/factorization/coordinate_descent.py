@@ -15,7 +15,7 @@ TILE = 2**18  # entries of a factor that are worked on at a time, so that they s
 class _Row(NamedTuple):
     """What one coordinate update multiplies: 1 / g_jj, and g_ji over the earlier i of the block.
 
-    The inverse is 0 where g_jj is, and None where f_j stays as it is.
+    The inverse is 0 where g_jj is, or is subnormal, and None where f_j stays as it is.
     """
 
     inverse: float | None
@@ -37,7 +37,8 @@ def prepare(G: Tensor, last_stays: bool = False) -> Coordinates:
     for start in range(0, k, BLOCK):
         later[start : start + BLOCK, start : start + BLOCK].triu_(1)
     diagonal = G.diagonal().tolist()
-    inverses: list[float | None] = [1 / g if g > 0 else 0.0 for g in diagonal]
+    tiny = torch.finfo(G.dtype).tiny  # below which the inverse is no number
+    inverses: list[float | None] = [1 / g if g >= tiny else 0.0 for g in diagonal]
     if last_stays:
         inverses[-1] = None
     rows = [

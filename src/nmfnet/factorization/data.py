@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nmfnet.linalg.arrays import as_tensor, canonical
+
 
 class Data(Protocol):
     """X (m, n), met by blocks of rows."""
@@ -42,7 +44,7 @@ class DenseData:
     """A dense matrix, also one that is mapped from a file: a block of rows is read, used twice and left."""
 
     def __init__(self, X: NDArray[Any] | Tensor, device: torch.device | None = None) -> None:
-        self.X = X if isinstance(X, Tensor) else as_tensor(X)
+        self.X = X if isinstance(X, Tensor) else as_tensor(np.ascontiguousarray(X))
         self.X = self.X.to(device or self.X.device)
         self.shape = (len(X), X.shape[1])
         self.like = self.X.new_empty(0)
@@ -85,8 +87,7 @@ class SparseData:
     """A sparse matrix, and its transpose as soon as that is asked for, both by rows.  It is never made dense."""
 
     def __init__(self, X: Any, device: torch.device) -> None:
-        self.X = scipy.sparse.csr_array(X)
-        self.X.sum_duplicates()
+        self.X = canonical(scipy.sparse.csr_array(X))
         self.shape = self.X.shape
         self.rows = as_csr(self.X, device)
         self.like = torch.empty(0, dtype=self.rows.dtype, device=device)
@@ -126,13 +127,6 @@ class SparseData:
     def mean(self) -> float:
         """Mean of the entries."""
         return float(self.rows.values().double().sum()) / max(self.shape[0] * self.shape[1], 1)
-
-
-def as_tensor(array: NDArray[Any]) -> Tensor:
-    """Share the memory of an array with a tensor that is only ever read."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def as_csr(X: Any, device: torch.device) -> Tensor:

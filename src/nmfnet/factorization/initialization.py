@@ -7,13 +7,15 @@ from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import Tiles
 from nmfnet.factorization.data import Data, DenseData
-from nmfnet.linalg import gram
+from nmfnet.linalg import gram, naming_overflow
+from nmfnet.linalg.draws import normal, uniform
 
 ROUNDS = 7  # passes of the subspace iteration, as in scikit-learn: with fewer the small vectors are not those of X
 DEPENDENT = 1e-4  # pivots of less than this share of the largest: rounding errors of 1e-16 would be 1e-8 of it
 INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 
 
+@naming_overflow()
 def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int = ROUNDS) -> tuple[Tensor, Tensor]:
     """Scaled left and right singular vectors, ``U diag(s)`` transposed (k, m) and Vt (k, n), by subspace iteration.
 
@@ -21,7 +23,7 @@ def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int 
     """
     m, n = data.shape
     wide = min(k + 10, m, n)
-    Q = torch.randn(n, wide, generator=generator, dtype=data.like.dtype).to(data.like.device).T
+    Q = normal(n, wide, data.like, generator).T
     US = data.laid_out(data.like.new_empty(wide, m))
     tiles = Tiles(wide, m, data.like)
     for _ in range(rounds):
@@ -102,8 +104,7 @@ def fill_zeros(F: Tensor, mean: float, variant: str, generator: torch.Generator)
     if variant == "nndsvda":
         return torch.where(F == 0, F.new_tensor(mean), F)
     if variant == "nndsvdar":
-        noise = torch.rand(F.shape, generator=generator, dtype=F.dtype).to(F.device)
-        return torch.where(F == 0, noise * (mean / 100), F)
+        return torch.where(F == 0, uniform(len(F), F.shape[1], F, generator) * (mean / 100), F)
     return F
 
 
@@ -121,8 +122,7 @@ def starting_factors(
     mean = abs(data.mean())
     if init == "random":
         size = (mean / k) ** 0.5 if not signed else (data.squares(None) / (m * n) / k) ** 0.25
-        Z, H = (torch.randn(k, side, generator=generator, dtype=data.like.dtype) * size for side in (m, n))
-        Z, H = Z.to(data.like.device), H.to(data.like.device)
+        Z, H = (normal(k, side, data.like, generator).mul_(size) for side in (m, n))
         return Z.abs(), H if signed else H.abs()
     Z, H = nndsvd(data, k, generator, signed=signed)
     if signed:

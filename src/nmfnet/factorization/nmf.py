@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from nmfnet._parameters import check_settings
-from nmfnet.factorization._common import Factorization, check_matrix, check_nonnegative, rank_of, uniform
+from nmfnet.factorization._common import Factorization, check_matrix, check_nonnegative, rank_of, widened
 from nmfnet.factorization.acceleration import factorize
 from nmfnet.factorization.data import DenseData
 from nmfnet.factorization.passes import LeastSquares, Penalties
+from nmfnet.linalg.draws import uniform
 from nmfnet.linalg.penalties import penalties
 
 
@@ -65,6 +66,7 @@ def nmf(
     Parameters
     ----------
     X : Tensor of shape (m, n), nonnegative
+        Half precision is computed in float32.
     n_components : int, optional
         Rank r; taken from `Z` or `H` where one is given.
     Z : Tensor of shape (m, r), H : Tensor of shape (r, n), optional
@@ -95,6 +97,7 @@ def nmf(
     DivergenceError
         If the objective overflows.
     """
+    X, Z, H = widened(X, Z, H)
     check_matrix(X, "X")
     check_settings(alpha_Z=alpha_Z, alpha_H=alpha_H, l1_ratio=l1_ratio, tol=tol)
     check_nonnegative(X, "X")

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from nmfnet._parameters import at_least, check_settings
-from nmfnet.factorization._common import Factorization, check_matrix, finite, rank_of, uniform
+from nmfnet.factorization._common import Factorization, check_matrix, finite, rank_of, widened
 from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.layers.activations import Activation, get_activation
 from nmfnet.linalg import affine, pseudo_inverse
+from nmfnet.linalg.draws import uniform
 from nmfnet.linalg.penalties import penalty
 
 CHECK_EVERY = 10  # iterations between two looks at the objective, as in scikit-learn's NMF
@@ -113,6 +114,7 @@ def nonlinear_semi_nmf(
     Parameters
     ----------
     T : Tensor of shape (m, k)
+        Half precision is computed in float32.
     n_components : int, optional
         Rank r; taken from `Z` where it is given.
     activation : str or Activation, default="relu"
@@ -147,16 +149,14 @@ def nonlinear_semi_nmf(
     Factorization
     """
     f = get_activation(activation)
+    T, Z, W = widened(T, Z, W)
     check_matrix(T, "T")
     check_settings(
         alpha_Z=alpha_Z, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, delta=delta, omega=omega, n_w=n_w, n_z=n_z
     )
     rank = rank_of(n_components, Z, W, T, intercept)
-    if Z is None:
-        Z = uniform(len(T), rank, T, generator)
-    Z = f.project(Z)
-    if W is None:
-        W = T.new_zeros(Z.shape[1] + intercept, T.shape[1])
+    Z = f.project(uniform(len(T), rank, T, generator) if Z is None else Z.clone())
+    W = T.new_zeros(rank + intercept, T.shape[1]) if W is None else W.clone()
 
     at_least("n_iter", n_iter, 0, Integral)
 

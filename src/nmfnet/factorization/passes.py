@@ -23,6 +23,7 @@ from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.least_squares import coordinate_descent
 from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
 from nmfnet.factorization.steps import Pass, SweepThenStep
+from nmfnet.linalg import naming_overflow
 
 ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 PATIENCE = 20  # rounds before pivoting takes over
@@ -251,6 +252,7 @@ class LeastSquares(SweepThenStep):
         return ratio(squared_norm(gradient), squared_norm(fixed))
 
 
+@naming_overflow()
 def tolerance(H: Tensor) -> float:
     """Relative projected gradient to solve to: for few components H (k, n) such that Z is known to a thousandth.
 
@@ -270,6 +272,7 @@ def ridge(G: Tensor, l2: float) -> Tensor:
     return G
 
 
+@naming_overflow()
 def solve_symmetric(S: Tensor, Q: Tensor, delta: float = 0.0) -> Tensor:
     """S+ Q for a Gram matrix S (k, k), in float64; `delta` is a relative threshold of its singular values' roots."""
     eigenvalues, V = torch.linalg.eigh(S.double())

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from nmfnet._parameters import check_settings
-from nmfnet.factorization._common import Factorization, check_matrix, check_nonnegative, rank_of, uniform
+from nmfnet.factorization._common import Factorization, check_matrix, check_nonnegative, rank_of, widened
 from nmfnet.factorization.acceleration import factorize
 from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.factorization.multiplicative import multiply_root_, signs
 from nmfnet.factorization.passes import Penalties
+from nmfnet.linalg.draws import uniform
 from nmfnet.linalg.penalties import penalties
 
 
@@ -72,6 +73,7 @@ def semi_nmf(
     Parameters
     ----------
     Y : Tensor of shape (m, k)
+        Half precision is computed in float32.
     n_components : int, optional
         Rank r; taken from `Z` where it is given.
     Z : Tensor of shape (m, r), optional
@@ -106,6 +108,7 @@ def semi_nmf(
     ValueError
         If `Y` is empty or not finite, the starting `Z` negative somewhere, or `solver` unknown.
     """
+    Y, Z, W = widened(Y, Z, W)
     check_matrix(Y, "Y")
     check_settings(alpha_Z=alpha_Z, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, delta=delta)
     rank = rank_of(n_components, Z, W, Y, intercept)

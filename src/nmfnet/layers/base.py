@@ -33,8 +33,8 @@ class Layer(Protocol):
     def bias(self) -> bool:
         """Whether the last row of W are the biases."""
 
-    def initial(self, generator: torch.Generator) -> Tensor:
-        """Weights to start from, in float64."""
+    def initial(self, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+        """Weights to start from, drawn on the CPU."""
 
     def forward(self, Z: Tensor | SparseRows, W: Tensor) -> Tensor:
         """Pre-activations A of inputs Z (m, ...)."""

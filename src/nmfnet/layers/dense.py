@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.layers.base import kernel
+from nmfnet.linalg.draws import normal
 from nmfnet.linalg.products import affine
 from nmfnet.linalg.sparse import SparseRows
 
@@ -33,10 +34,10 @@ class Dense:
         """The layer that weights W (n_in + bias, n_out) belong to."""
         return cls(len(W) - bias, W.shape[1], bias)
 
-    def initial(self, generator: torch.Generator) -> Tensor:
-        """Random weights of variance 2 / n_in (He et al., 2015), biases zero; in float64."""
-        W = torch.zeros(self.n_in + self.bias, self.n_out, dtype=torch.float64)
-        W[: self.n_in].normal_(generator=generator).mul_((2 / self.n_in) ** 0.5)
+    def initial(self, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+        """Random weights of variance 2 / n_in (He et al., 2015), biases zero."""
+        W = torch.zeros(self.n_in + self.bias, self.n_out, dtype=dtype)
+        W[: self.n_in] = normal(self.n_in, self.n_out, W, generator).mul_((2 / self.n_in) ** 0.5)
         return W
 
     def forward(self, Z: Tensor | SparseRows, W: Tensor) -> Tensor:

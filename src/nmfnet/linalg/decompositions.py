@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from nmfnet.errors import DivergenceError
 from nmfnet.linalg.products import check_finite
 
 BLOCK, MOST_NUMBERS = 1024, 2**21  # rows that are converted to float64 at a time, and numbers
@@ -31,6 +33,16 @@ class TruncatedSVD(NamedTuple):
     V: Tensor
 
 
+@contextmanager
+def naming_overflow() -> Iterator[None]:
+    """Say of a decomposition that fails why it does: of finite matrices LAPACK's all succeed."""
+    try:
+        yield
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise DivergenceError("A matrix cannot be decomposed: numbers overflowed. Scale the data.") from error
+
+
+@naming_overflow()
 def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
     """Singular value decomposition without the singular values at most `delta` times the largest.
 
@@ -65,6 +77,7 @@ def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
     return TruncatedSVD(U, s.to(Z.dtype), V.to(Z.dtype))
 
 
+@naming_overflow()
 def singular_basis(blocks: Sequence[Tensor], delta: float = 0.0) -> tuple[Tensor, Tensor]:
     """Singular values (r,) and right singular vectors (n, r) of a matrix (m, n), truncated at `delta`.
 
@@ -83,7 +96,7 @@ def singular_basis(blocks: Sequence[Tensor], delta: float = 0.0) -> tuple[Tensor
         R = blocks[0].new_empty(0, n)
         for block in blocks:  # the triangular factor of some rows and that of more of them: Gram matrix alike
             R = torch.linalg.qr(torch.cat([R, check_finite(block)]) if len(R) else check_finite(block), mode="r").R
-        _, s, Vh = torch.linalg.svd(R, full_matrices=False)
+        _, s, Vh = torch.linalg.svd(check_finite(R), full_matrices=False)
         kept = _significant(s, delta, max(m, n) * torch.finfo(dtype).eps)
         return s[kept], Vh[kept].T
     if m < n:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nmfnet.linalg.arrays import as_tensor
+
 
 class SparseRows:
     """A CSR matrix of shape (m, n) that multiplies tensors.
@@ -60,7 +62,7 @@ class SparseRows:
     @property
     def values(self) -> Tensor:
         """What is stored, shape (number of stored values,)."""
-        return torch.from_numpy(self.matrix.data)
+        return as_tensor(self.matrix.data)
 
     def with_values(self, values: Tensor) -> SparseRows:
         """Return a matrix with other values in the same places."""
@@ -69,7 +71,7 @@ class SparseRows:
 
     def scaled(self, factor: Tensor) -> SparseRows:
         """Columns times factors (n,)."""
-        return self.with_values(self.values * factor.cpu()[torch.from_numpy(self.matrix.indices).long()])
+        return self.with_values(self.values * factor.cpu()[as_tensor(self.matrix.indices).long()])
 
     def __matmul__(self, W: Tensor) -> Tensor:
         """Product with (n, k)."""

@@ -38,6 +38,8 @@ class Network:
         Of X, before the first layer.
     targets : Scaling or None
         Of real targets: the outputs are on its scale.
+    frozen : frozenset of int
+        Numbers of the layers, from 0, whose weights no training changes.
     layers : sequence of Layer, optional
         What the weights belong to; fully-connected layers if left out.
     """
@@ -48,6 +50,7 @@ class Network:
     output: Output = LINEAR
     inputs: Scaling | None = None
     targets: Scaling | None = None
+    frozen: frozenset[int] = frozenset()
     layers: Sequence[Layer] = ()
 
     def __post_init__(self) -> None:
@@ -71,6 +74,11 @@ class Network:
     def activation_names(self) -> str | list[str]:
         """Name of the activation, or of each layer's where they differ."""
         return self.activation.name if isinstance(self.activation, Activation) else [f.name for f in self.activation]
+
+    @property
+    def lowest_trained(self) -> int:
+        """Number of the first layer that is not frozen: below it no targets are needed."""
+        return min(set(range(len(self.weights))) - self.frozen)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -37,7 +37,8 @@ class Checkpoint(Callback):
     Parameters
     ----------
     folder : path-like
-        Made if it is not there.  It is for one training.
+        Made if it is not there.  It is for one training: the fits of a search would take one another's place, or,
+        with `resume`, be refused.
     every : int, optional
         Batches between two checkpoints; left out, one is written at the end of each epoch.
     keep : int, default=2

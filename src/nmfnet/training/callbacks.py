@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from types import SimpleNamespace
 
 from nmfnet.network import Network
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.state import Training
+
+# What each callback keeps of the fit under way, by its id.  Fits in threads and fits within fits have their own.
+_FIT: ContextVar[dict[int, SimpleNamespace]] = ContextVar("nmfnet_fit")
 
 
 class Callback:
     """Base class: override the hooks you need.
 
     The networks that hooks are given, and their weights, may be kept.
+
+    ``clone``, and so a grid search, copies a callback with all that it holds (`copy.deepcopy`), and the copies see the
+    fits.  One that is to see them itself, as :class:`nmfnet.callbacks.History` is, returns itself from
+    ``__sklearn_clone__``; threads then call it at the same time.
     """
+
+    @property
+    def _now(self) -> SimpleNamespace:
+        """What is kept of the fit under way; neither other fits nor copies and pickles see it."""
+        fit = _FIT.get(None)
+        if fit is None:  # the hooks are called by hand
+            fit = {}
+            _FIT.set(fit)
+        return fit.setdefault(id(self), SimpleNamespace())
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:
         """Called once, before pre-training."""
@@ -48,15 +66,18 @@ class Callback:
 @contextmanager
 def announced(callbacks: Sequence[Callback], network: Network, max_iter: int) -> Iterator[None]:
     """Tell callbacks of the begin and, whatever happens, those that heard of it of the end."""
-    begun = []
+    begun, outer = [], _FIT.set({})
     try:
         for callback in callbacks:
             callback.on_fit_begin(network, max_iter)
             begun.append(callback)
         yield
     finally:
-        for callback in begun:
-            callback.on_fit_end(network)
+        try:
+            for callback in begun:
+                callback.on_fit_end(network)
+        finally:
+            _FIT.reset(outer)
 
 
 class PrintLog(Callback):

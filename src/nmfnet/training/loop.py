@@ -245,7 +245,7 @@ def epoch(training: Training, callbacks: Sequence[Callback] = (), deadline: floa
                 outputs = sweep(*batch)
             except DivergenceError:  # a decomposition met overflowed activations
                 return None
-            position.add(summed(training.network, settings, outputs, batch))
+            position.add(summed(training.network, settings, outputs, batch), len(batch.Y))
         for callback in callbacks:
             callback.on_batch_end(number, count)
         if deadline is not None and progress.seconds >= deadline:
@@ -272,18 +272,26 @@ def _record(training: Training) -> EpochRecord | None:
     record["objective"] = loss / seen + penalty / source.total_weight
     record["train_loss"], record["train_error"] = loss / seen, error / seen
     if training.validation is not None:
-        record["val_loss"], record["val_error"] = score(model, settings, training.validation)
+        record |= _scores(model, settings, training.validation)
+    record["n_samples"] = position.samples
     if training.sweep.retries > position.retries:
         record["retries"] = training.sweep.retries - position.retries
     return record
 
 
-def score(network: Network, settings: FitSettings, source: Source) -> tuple[float, float]:
-    """Mean loss and error of a network on a source."""
-    totals = sum(summed(network, settings, network.predict(block.X), block) for block in source.blocks())
-    assert isinstance(totals, Tensor)
+def _scores(network: Network, settings: FitSettings, source: Source) -> EpochRecord:
+    """What is recorded of a validation set."""
+    totals, outputs, blocks = torch.zeros(3, dtype=torch.float64), [], list(source.blocks())
+    for block in blocks:
+        outputs.append(network.predict(block.X))
+        totals = totals.to(outputs[-1].device) + summed(network, settings, outputs[-1], block)
     loss, error, seen = totals.tolist()
-    return loss / seen, error / seen
+    record = EpochRecord(val_loss=loss / seen, val_error=error / seen)
+    if settings.score is not None:
+        weights = [block.weight for block in blocks if block.weight is not None]
+        Y = torch.cat([block.Y for block in blocks])
+        record["val_score"] = settings.score(torch.cat(outputs), Y, torch.cat(weights) if weights else None)
+    return record
 
 
 def summed(network: Network, settings: FitSettings, outputs: Tensor, batch: Samples) -> Tensor:

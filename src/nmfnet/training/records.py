@@ -36,5 +36,7 @@ class EpochRecord(TypedDict, total=False):
     train_error: float
     val_loss: float
     val_error: float
+    val_score: float
+    n_samples: int
     retries: int
     seconds: float

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from torch import Tensor
 
 ErrorFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+ScoreFunction: TypeAlias = Callable[[Tensor, Tensor, Tensor | None], float]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class FitSettings:
         Whether the validation set, where there is one, decides.
     trained : bool
         Whether the network has been trained before.
+    score : callable, optional
+        (outputs, targets, weights) of the validation set -> what is recorded of it.
     """
 
     error: ErrorFunction
@@ -37,3 +40,4 @@ class FitSettings:
     l1_ratio: float = 0.0
     early_stopping: bool = True
     trained: bool = False
+    score: ScoreFunction | None = None

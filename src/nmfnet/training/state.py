@@ -52,29 +52,34 @@ class Position(Stateful):
         State of the generator from which the order of the epoch's samples was drawn; None between epochs.
     batch : int
         Batches done.
+    samples : int
+        Samples of these batches.
     totals : Tensor of float64 or None
         What is summed over the samples of these batches.
     retries : int
         Of the sweep, before the epoch.
     """
 
-    fields: ClassVar = ("start", "batch", "totals", "retries")
+    fields: ClassVar = ("start", "batch", "samples", "totals", "retries")
 
     start: Tensor | None = None
     batch: int = 0
+    samples: int = 0
     totals: Tensor | None = None
     retries: int = 0
 
     def begin(self, generator: torch.Generator, retries: int) -> None:
         """Begin an epoch, or go on with one; the generator will draw its order."""
         if self.start is None:
-            self.start, self.batch, self.totals, self.retries = generator.get_state(), 0, None, retries
+            self.start, self.totals, self.retries = generator.get_state(), None, retries
+            self.batch = self.samples = 0
         else:
             generator.set_state(self.start)
 
-    def add(self, totals: Tensor) -> None:
-        """Count a batch."""
+    def add(self, totals: Tensor, n: int) -> None:
+        """Count a batch of n samples."""
         self.totals = totals if self.totals is None else self.totals + totals
+        self.samples += n
         self.batch += 1
 
 
@@ -163,10 +168,11 @@ class Training:
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for a stored state to be one of this training."""
         settings, network = self.settings, self.network
+        frozen = f", layers {sorted(network.frozen)} frozen" if network.frozen else ""
         names = ("batch_size", "max_iter", "tol", "n_iter_no_change", "alpha", "l1_ratio")
         return {
             "solver": repr(self.solver),
-            "network": f"{network.sizes}, {network.activation_names}, {network.output}, {network.intercept}",
+            "network": f"{network.sizes}, {network.activation_names}, {network.output}, {network.intercept}{frozen}",
             "dtype": str(network.dtype),
             **{name: getattr(settings, name) for name in names},
             "data": digest(self.source),

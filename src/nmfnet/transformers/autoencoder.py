@@ -11,18 +11,20 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from nmfnet._parameters import Choice, at_least, boolean, resolve
+from nmfnet.data.containers import plain, validated
 from nmfnet.data.source import InMemory
 from nmfnet.errors import DivergenceError
 from nmfnet.factorization import nonlinear_least_squares
+from nmfnet.factorization._common import check_matrix
 from nmfnet.factorization.coordinate_descent import Tiles
-from nmfnet.factorization.data import as_tensor
 from nmfnet.layers.activations import activation_named
 from nmfnet.linalg import affine
+from nmfnet.linalg.arrays import as_tensor
 from nmfnet.network import Network
 from nmfnet.solvers import PRETRAININGS, SOLVERS, NMFPretraining
 from nmfnet.training import FitSettings, Fitted, fit_network
@@ -128,12 +130,13 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
         self
         """
         widths = self._check_parameters()
-        data = as_tensor(validate_data(self, X, dtype=[np.float64, np.float32])).to(self.device)
+        data = as_tensor(validated(self, X, dtype=[np.float64, np.float32])).to(self.device)
         if float(data.min()) < 0:
             raise ValueError(
                 f"Negative values in data passed to NMFAutoencoder: the minimum is {float(data.min()):.4g}. "
                 "Scale X to [0, 1] (sklearn.preprocessing.MinMaxScaler)."
             )
+        check_matrix(data, "X")
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         generator = torch.Generator().manual_seed(int(seed))
         network = self._build(data, widths, generator)
@@ -202,7 +205,7 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
         array of shape (n_samples, n_components)
         """
         check_is_fitted(self)
-        checked = validate_data(self, X, dtype=to_dtype(self.network_), reset=False)
+        checked = validated(self, X, dtype=to_dtype(self.network_), reset=False)
         Z = as_tensor(checked).to(self.network_.weights[0].device)
         for W, f in zip(self.network_.weights[: self._depth], self.network_.activations, strict=False):
             Z = f(affine(Z, W, self.network_.intercept))
@@ -221,8 +224,8 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
         array of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        code = np.asarray(X, dtype=to_dtype(self.network_))
-        if code.ndim != 2 or code.shape[1] != self._n_features_out:
+        code = check_array(plain(X), dtype=to_dtype(self.network_), input_name="X", estimator=self)
+        if code.shape[1] != self._n_features_out:
             raise ValueError(f"X must have {self._n_features_out} columns, those of the code; got shape {code.shape}.")
         decoder = Network(self.network_.weights[self._depth :], self.network_.activation, self.network_.intercept)
         return to_numpy(decoder.forward(as_tensor(code).to(decoder.weights[0].device))[1][-1])

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from nmfnet.data.containers import plain, validated
 from nmfnet.factorization.acceleration import alternate, check_finite
 from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.passes import Penalties, tolerance
@@ -56,23 +57,35 @@ class BaseFactorization(
         """From the product of the factors to data."""
         return A
 
-    def fit(self, X: ArrayLike, y: object = None, *, weights: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        W: ArrayLike | None = None,
+        H: ArrayLike | None = None,
+        *,
+        weights: ArrayLike | None = None,
+    ) -> Self:
         """Learn the components of X.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            float32 stays float32.  NaN, in a dense X, stands for a missing entry.
+            float32 stays float32; tensors of half precision become it.  Missing entries are NaN in a dense X, and what
+            masked arrays and data frames hold for missing.
         y : None
             Ignored.
+        W : array-like of shape (n_samples, n_components), H : array-like of shape (n_components, n_features)
+            Starting factors for ``init="custom"``.
         weights : array-like of shape (n_samples,) or (n_samples, n_features), optional
-            What each sample, or each entry of a dense X, counts; nonnegative.
+            What each sample, or each entry of a dense X, counts; nonnegative.  A request for them on `fit`
+            (``set_fit_request(weights=True)``) is one on `transform`, too, unless that has its own.
 
         Returns
         -------
         self
         """
-        self._fit(X, None, None, weights)
+        self._fit(X, W, H, weights)
         return self
 
     def fit_transform(
@@ -88,10 +101,8 @@ class BaseFactorization(
 
         Parameters
         ----------
-        X, y, weights
+        X, y, W, H, weights
             As in :meth:`fit`.
-        W : array-like of shape (n_samples, n_components), H : array-like of shape (n_components, n_features)
-            Starting factors for ``init="custom"``.
 
         Returns
         -------
@@ -115,8 +126,8 @@ class BaseFactorization(
             components, self.n_iter_, converged = self._fit_batches(data, components)
         if self.n_iter_ >= self.max_iter and self.tol > 0 and not converged:
             warnings.warn(
-                f"max_iter={self.max_iter} passes were done before the relative projected gradient reached "
-                f"tol={self.tol}. Increase max_iter or tol.",
+                f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence: "
+                f"max_iter={self.max_iter} passes did not meet the criterion of tol={self.tol}.",
                 ConvergenceWarning, stacklevel=4,
             )  # fmt: skip
         last = check_finite(problem.sweep(Z, components, Z, until=tolerance(components)))
@@ -168,9 +179,8 @@ class BaseFactorization(
         array of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        whole: Any = X
-        Z = np.asarray(whole.toarray() if given.is_sparse(whole) else whole, dtype=self.components_.dtype)
-        if Z.ndim != 2 or Z.shape[1] != len(self.components_):
+        Z = check_array(plain(X), dtype=self.components_.dtype, accept_sparse="csr", input_name="X", estimator=self)
+        if Z.shape[1] != len(self.components_):
             raise ValueError(f"X must have {len(self.components_)} columns, one a component; got shape {Z.shape}.")
         return self._decode(torch.as_tensor(Z @ self.components_)).numpy()
 
@@ -251,17 +261,18 @@ class BaseFactorization(
     def _rank(self, data: Input, H: ArrayLike | None) -> int:
         if isinstance(self.n_components, (int, np.integer)):
             return int(self.n_components)
-        return len(np.asarray(H)) if self.init == "custom" and H is not None else data.shape[1]
+        return len(plain(H)) if self.init == "custom" and H is not None else data.shape[1]
 
     def _input(self, X: ArrayLike, weights: ArrayLike | None, reset: bool) -> Input:
         """Check the data and put it where it is to be factorized."""
         dtypes = [np.float64, np.float32] if reset else [self.components_.dtype]
         sparse = ("csr",) if self.__sklearn_tags__().input_tags.sparse else False
-        X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
-        checked = validate_data(
-            self, X, accept_sparse=sparse, dtype=dtypes, reset=reset,
-            ensure_all_finite=True if given.is_sparse(X) else "allow-nan",
-        )  # fmt: skip
+        checked = validated(self, X, accept_sparse=sparse, dtype=dtypes, reset=reset, ensure_all_finite="allow-nan")
+        if given.is_sparse(checked) and np.isnan(checked.data).any():
+            raise ValueError(
+                "Input X contains NaN in a sparse matrix. Missing entries need a dense X: X.toarray(), with NaN also "
+                "where nothing is known."
+            )
         scale = None if reset else self._scale
         data = given.prepare_input(checked, given.check_weights(weights, checked), torch.device(self.device), scale)
         self._check_data(data)
@@ -278,6 +289,21 @@ class BaseFactorization(
     @property
     def _n_features_out(self) -> int:
         return len(self.components_)
+
+    def get_metadata_routing(self) -> Any:
+        """Return who takes which metadata; `fit_transform` takes what `fit` and `transform` take.
+
+        `transform` asks for `weights` where `fit` does, unless it has a request of its own: scikit-learn refuses
+        to compose the two for `fit_transform`, as in a pipeline, where they differ.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRequest
+        """
+        routing = super().get_metadata_routing()
+        if routing.transform.requests.get("weights", False) is None:
+            routing.transform.add_request(param="weights", alias=routing.fit.requests.get("weights"))
+        return routing
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nmfnet.factorization.acceleration import Problem, alternate
 from nmfnet.factorization.data import Data, SparseData
+from nmfnet.linalg import naming_overflow
 
 SMALLEST = 512  # rows and columns from which on it pays
 PASSES = 5  # at most: before the first exchange, with more components, and again with as many as before
@@ -101,6 +102,7 @@ def residual_parts(data: SparseData, Z: Tensor, H: Tensor, count: int) -> tuple[
     return (U[:, chosen] * root).T, (V[:, chosen] * root).T
 
 
+@naming_overflow()
 def most_useful(Z: Tensor, H: Tensor, k: int) -> list[int]:
     """Indices of the k components that are left when the one that costs least to miss is left out again and again.
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from nmfnet.export.onnx import write_layers
 from nmfnet.layers.activations import activation_named
 from nmfnet.network import Network
 
@@ -29,8 +30,6 @@ class PortableFactorization:
         ----------
         path : path-like
         """
-        from nmfnet.export.onnx import write_layers
-
         check_is_fitted(self)
         f = activation_named(getattr(self, "activation", "identity"))
         write_layers(path, type(self).__name__, [torch.as_tensor(self.components_)], [f.name])
@@ -59,8 +58,6 @@ class PortableAutoencoder:
         method : {"transform", "inverse_transform"}, default="transform"
             What the graph computes: `encode`, or `decode`.
         """
-        from nmfnet.export.onnx import write_layers
-
         check_is_fitted(self)
         if method not in ("transform", "inverse_transform"):
             raise ValueError(f"method must be 'transform' or 'inverse_transform'; got {method!r}.")

@@ -12,11 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from sklearn.utils import check_array
 from torch import Tensor
 
 from nmfnet._parameters import at_least, between
-from nmfnet.factorization.data import Data, DenseData, SparseData, as_tensor
+from nmfnet.data.containers import refuse_missing
+from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.initialization import INITS
+from nmfnet.linalg.arrays import as_tensor
 
 ROWS = 4096  # looked at together
 RANGE = 1e12  # of float32: squares and sums of numbers between 1 / RANGE and RANGE are safe
@@ -151,7 +154,7 @@ def safe_scale(largest: float, dtype: Any) -> float:
     limit = RANGE if dtype == np.float32 else 1e120
     if largest == 0 or 1 / limit < largest < limit:
         return 1.0
-    return 2.0 ** -min(max(math.floor(math.log2(largest)), -1000), 1000)
+    return 2.0 ** -min(max(math.floor(math.log2(largest)), -1022), 1000)  # its inverse is a number, too
 
 
 def check_parameters(p: Mapping[str, Any]) -> None:
@@ -176,13 +179,14 @@ def check_weights(weights: ArrayLike | None, X: Any) -> NDArray[Any] | None:
     """Weights in the dtype of X, or None; refuse unfit ones."""
     if weights is None:
         return None
-    checked = np.asarray(weights, dtype=X.dtype)
+    given = refuse_missing(weights, "weights")
+    checked = check_array(given, dtype=X.dtype, ensure_2d=False, ensure_min_samples=0, input_name="weights")
     if checked.shape not in ((X.shape[0],), X.shape):
         raise ValueError(
             f"weights must have shape {(X.shape[0],)}, one a sample, or {X.shape}, one an entry; got {checked.shape}."
         )
-    if not np.isfinite(checked).all() or (checked < 0).any():
-        raise ValueError("weights must be finite and nonnegative.")
+    if checked.min() < 0:
+        raise ValueError(f"weights must be finite and nonnegative; their minimum is {checked.min():.4g}.")
     if checked.ndim == 2 and is_sparse(X):
         raise ValueError("weights of entries need a dense X; a sparse X takes weights of samples, shape (n_samples,).")
     return checked
@@ -191,12 +195,12 @@ def check_weights(weights: ArrayLike | None, X: Any) -> NDArray[Any] | None:
 def check_start(F: ArrayLike | None, name: str, shape: tuple[int, int], nonnegative: bool) -> NDArray[Any]:
     """A starting factor, checked."""
     if F is None:
-        raise ValueError(f"init='custom' needs both starting factors; {name} is missing: pass it to fit_transform.")
-    checked = np.asarray(F, dtype=np.float64)
+        raise ValueError(
+            f"init='custom' needs both starting factors; {name} is missing: pass it to fit or fit_transform."
+        )
+    checked = check_array(refuse_missing(F, name), dtype=np.float64, input_name=name)
     if checked.shape != shape:
         raise ValueError(f"The starting factor {name} must have shape {shape}; got {checked.shape}.")
-    if not np.isfinite(checked).all():
-        raise ValueError(f"The starting factor {name} contains NaN or infinity.")
     if nonnegative and (checked < 0).any():
         raise ValueError(f"Negative values in data passed to NMF (input {name}): the factor must be nonnegative.")
     if not checked.any():

@@ -124,7 +124,8 @@ class Pinv(BaseEstimator):
             ``sweep(X_batch, Y_batch, sample_weight)``; returns the outputs (b, n_L) from before the update.
         """
         self.check()
-        return PinvSweep(self, network, plan, self._first_layer_basis(network, source, plan))
+        first_layer = None if 0 in network.frozen else self._first_layer_basis(network, source, plan)
+        return PinvSweep(self, network, plan, first_layer)
 
     def proceed(self, sweep: PinvSweep, source: Source, plan: Plan) -> PinvSweep:
         """A sweep that is prepared for these data."""
@@ -160,7 +161,7 @@ class PinvSweep:
 
     retries = 0
 
-    def __init__(self, settings: Pinv, network: Network, plan: Plan, first_layer: FirstLayer) -> None:
+    def __init__(self, settings: Pinv, network: Network, plan: Plan, first_layer: FirstLayer | None) -> None:
         self.settings, self.network, self.plan, self.first_layer = settings, network, plan, first_layer
 
     def weights(self) -> list[Tensor]:
@@ -190,9 +191,14 @@ class PinvSweep:
             # From the second layer up: T ~ g(Z W), in W and then in Z, the target of the layer below.
             top, f = layer == len(W) - 1, F[layer - 1]
             g, n_w, omega = ("identity", 1, 1.0) if top else (F[layer], settings.n_w, settings.omega)
-            W[layer], fitted = nonlinear_least_squares(
-                T, Z[layer], W[layer], g, n_iter=n_w, omega=omega, delta=settings.delta, A=A[layer], **penalty
-            )
+            fitted = A[layer]
+            if layer not in network.frozen:
+                W[layer], fitted = nonlinear_least_squares(
+                    T, Z[layer], W[layer], g, n_iter=n_w, omega=omega, delta=settings.delta, A=A[layer], **penalty
+                )
+            if layer == network.lowest_trained:
+                network.weights[:] = W
+                return outputs
             if top and f.nonnegative:
                 T = f.project(semi_nmf_z_step(T, Z[layer], W[layer], intercept=intercept))
             else:
@@ -200,6 +206,7 @@ class PinvSweep:
                     T, Z[layer], W[layer], f, output=g, n_iter=1 if top else settings.n_z,
                     omega=settings.omega, delta=settings.delta, intercept=intercept, A=fitted,
                 )  # fmt: skip
+        assert self.first_layer is not None
         rows: Any = network.layers[0].rows(Z[0])
         basis, fraction = self.first_layer(rows, sample_weight)
         penalty["alpha"] = share / fraction  # of which a fraction is against this batch

@@ -111,9 +111,9 @@ class RelaxedSweep:
         if self.schedule.updates % CHECK_INTERVAL == 0:
             self.safeguard.observe(loss)
             self.adversary.decide()
-        lengths = self._lengths(Z, A, sample_weight)
-        for layer in reversed(range(len(network.layers))):  # a target is made with weights from before the update
-            below = self._difference_below(layer, E, Z, A, M) if layer else E
+        lengths, lowest = self._lengths(Z, A, sample_weight), network.lowest_trained
+        for layer in reversed(range(lowest, len(network.layers))):  # targets are of weights from before the update
+            below = self._difference_below(layer, E, Z, A, M) if layer > lowest else E
             self._step(layer, Z.pop(), E, lengths[layer], sample_weight)
             A.pop()
             E = below
@@ -225,6 +225,8 @@ class RelaxedSweep:
 
     def _step(self, layer: int, Z: Tensor, E: Tensor, lengths: Lengths, sample_weight: Tensor | None) -> None:
         """Move weights by a damped least-squares step D on E, so that Z D is a share delta of the size of A."""
+        if layer in self.network.frozen:
+            return
         this, W, solver = self.network.layers[layer], self.network.weights[layer], self.solvers[layer]
         rows, columns, update = this.rows(Z), this.columns(E), self.schedule.updates
         statistics = solver.collect(rows, columns, sample_weight, update, lengths.input_rms).reduced(self.reduce)

@@ -1,0 +1,254 @@
+"""Model files: safetensors with a JSON header.  Nothing in a file is ever executed.
+
+docs/model-files.md describes the format, and docs/security.md what loading may do.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from nmfnet.data.scaling import Scaling
+from nmfnet.errors import ModelFileError
+from nmfnet.layers.activations import activations_named
+from nmfnet.network import Network
+from nmfnet.network.outputs import Output
+from nmfnet.solvers import PRETRAININGS, SOLVERS
+from nmfnet.storage import container
+from nmfnet.storage.schemas import check_schema
+
+T = TypeVar("T", bound=type)
+FORMAT_VERSION = 3  # version 1 had neither output functions nor scalings, version 2 no sparse targets
+ESTIMATORS: dict[str, type] = {}  # by the name that is in the file
+SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
+RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier versions
+NOT_SAVED = ("callbacks",)
+NULL = {"n_iter_no_change": math.inf}  # what null stands for, where it is not None
+SCALINGS = ("inputs", "targets")
+KEY = "nmfnet"  # of the header, in the metadata of the safetensors file
+
+
+def loadable(cls: T) -> T:
+    """Let model files of an estimator class be loaded."""
+    ESTIMATORS[cls.__name__] = cls
+    return cls
+
+
+def save(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to a file: weights, parameters, classes, history.
+
+    Callbacks are left out, and a RandomState is saved as None.  The file is written under
+    another name first and renamed, so that an interrupted write leaves the old file whole.
+
+    Parameters
+    ----------
+    estimator : NMFNetClassifier or NMFNetRegressor
+    path : path-like
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    ValueError
+        If the file could not be loaded again, as with labels that are neither numbers nor text.
+    """
+    check_is_fitted(estimator)
+    header = {
+        "format": "nmfnet",
+        "format_version": FORMAT_VERSION,
+        "estimator": type(estimator).__name__,
+        "parameters": {k: _parameter(v) for k, v in estimator.get_params(deep=False).items() if k not in NOT_SAVED},
+        "network": {
+            "activation": estimator.network_.activation_names,
+            "intercept": estimator.network_.intercept,
+            "output": estimator.network_.output.name,
+            "label_smoothing": estimator.network_.output.smoothing,
+        },
+        "state": _plain(estimator._get_state()),
+    }
+    path = Path(path)
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.absolute().parent} to save the model in.")
+    tensors = tensors_of(estimator.network_)
+    text = json.dumps(header, allow_nan=False)
+    size = len(text) + sum(t.nbytes for t in tensors.values())
+    try:
+        container.check_cost(text, size, 2 * len(text))  # as a part of a larger text, where it counts itself
+        _rebuild(container.parse(text), tensors, size)
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"This model could not be loaded again: {error}") from error
+    container.write(path, KEY, header, tensors)
+
+
+def tensors_of(network: Network) -> dict[str, torch.Tensor]:
+    """All tensors of a network by their names in the file."""
+    tensors = {f"weight.{i}": W for i, W in enumerate(network.weights, 1)}
+    for name in SCALINGS:
+        scaling = getattr(network, name)
+        if scaling is not None:
+            tensors |= {f"{name}.shift": scaling.shift, f"{name}.factor": scaling.factor}
+    return tensors
+
+
+def _parameter(value: Any) -> Any:
+    """A parameter as JSON holds it; a dict of class weights, whose labels need not be text, as label, weight, ..."""
+    return [_plain(each) for pair in value.items() for each in pair] if isinstance(value, Mapping) else _plain(value)
+
+
+def _class_weight(value: Any) -> Any:
+    """Inverse of :func:`_parameter` for the weights of classes."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    if len(value) % 2:
+        raise ValueError("class_weight is not a list of labels and their weights.")
+    return dict(zip(value[::2], value[1::2], strict=True))
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it; settings become their class name and parameters."""
+    if type(value) in SETTINGS.values():
+        return {"settings": type(value).__name__, **_plain(value.get_params())}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.longdouble):  # Python has no number for it; whole ones, as labels are, it holds exactly
+        return _plain(int(value) if value.is_integer() else float(value))
+    if isinstance(value, (np.generic, np.ndarray)):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no word for it
+    if value is None or isinstance(value, np.random.RandomState):
+        return None
+    return value if isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a model that :meth:`save` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    NMFNetClassifier or NMFNetRegressor
+        Fitted; on the CPU.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, corrupt, or not a model of this package.
+    """
+    if os.path.isdir(path):
+        raise ModelFileError(f"{path} is a folder, not a model file: is it in there?")
+    try:
+        return _rebuild(*container.read(path, KEY))
+    except FileNotFoundError:
+        raise ModelFileError(f"There is no model file {path}.") from None
+    # Broad on purpose: whatever is wrong with a file shows as this one error.
+    except Exception as error:
+        raise ModelFileError(f"{path} is not a readable nmfnet model: {_in_short(error)}") from error
+
+
+def _in_short(error: Exception) -> str:
+    text = " ".join(str(error)[:1000].split())
+    return f"{text[:300]}..." if len(text) > 300 else text or type(error).__name__
+
+
+def _rebuild(header: dict[str, Any], tensors: Mapping[str, torch.Tensor], size: int) -> Any:
+    """From header and tensors to an estimator, refusing whatever does not fit together; `size` is the file's."""
+    versions = range(1, FORMAT_VERSION + 1)
+    version = header.get("format_version")
+    if header.get("format") != "nmfnet" or type(version) is not int or version not in versions:
+        raise ValueError(
+            f"it has format {header.get('format')!r:.50} version {version!r:.50}; "
+            f"this nmfnet reads versions 1 to {FORMAT_VERSION}."
+        )
+    check_schema(header, f"model-{version}")
+    _check_labels(header["state"], size)
+    cls = ESTIMATORS[header["estimator"]]
+    parameters: dict[str, Any] = {
+        k: NULL.get(k) if v is None else _settings(v) for k, v in header["parameters"].items() if k not in NOT_SAVED
+    }
+    if "class_weight" in parameters:
+        parameters["class_weight"] = _class_weight(parameters["class_weight"])
+    estimator = cls(**parameters)
+    estimator.device = None
+    estimator._check_parameters()
+    estimator.network_ = network_of(header["network"], tensors)
+    estimator._set_state(header["state"])
+    return estimator
+
+
+def _check_labels(state: dict[str, Any], size: int) -> None:
+    """Refuse labels that would take much memory: in an array each has the length of the longest."""
+    labels = [label for label in state.get("classes_", {}).get("values", ()) if isinstance(label, str)]
+    if 4 * len(labels) * max(map(len, labels), default=0) > container.MOST * size + container.FREE:
+        raise ValueError("its labels are too long.")
+
+
+def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Network:
+    """The network, checked; every tensor must have its place in it."""
+    tensors, scalings = dict(tensors), dict[str, Scaling | None]()
+    for name in SCALINGS:
+        if f"{name}.shift" in tensors:
+            scalings[name] = Scaling(tensors.pop(f"{name}.shift"), tensors.pop(f"{name}.factor"))
+    network = Network(
+        [tensors[f"weight.{i}"] for i in range(1, len(tensors) + 1)],
+        activations_named(header["activation"], len(tensors) - 1),
+        bool(header["intercept"]),
+        Output(header.get("output", "identity"), float(header.get("label_smoothing", 0.0))),
+        inputs=scalings.get("inputs"),
+        targets=scalings.get("targets"),
+    )
+    _check_weights(network)
+    _check_scalings(network)
+    return network
+
+
+def _settings(value: Any) -> Any:
+    """The inverse of :func:`_plain`."""
+    if isinstance(value, dict):
+        fields = dict(value)
+        name = fields.pop("settings")
+        return SETTINGS[RENAMED.get(name, name)](**fields)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_weights(network: Network) -> None:
+    weights, intercept = network.weights, network.intercept
+    if not weights:
+        raise ValueError("it has no weights.")
+    for number, W in enumerate(weights, 1):
+        if W.ndim != 2 or W.dtype not in (torch.float32, torch.float64) or W.dtype != weights[0].dtype:
+            raise ValueError(f"weight.{number} is not a float32 or float64 matrix like the others.")
+        if number > 1 and len(W) != weights[number - 2].shape[1] + intercept:
+            raise ValueError(f"weight.{number} does not fit onto weight.{number - 1}.")
+    if not network.is_finite():
+        raise ValueError("it has weights that are not finite.")
+
+
+def _check_scalings(network: Network) -> None:
+    intercept = network.intercept
+    widths = {"inputs": len(network.weights[0]) - intercept, "targets": network.weights[-1].shape[1]}
+    for name, width in widths.items():
+        scaling = getattr(network, name)
+        if scaling is None:
+            continue
+        shift, factor = scaling.shift, scaling.factor
+        fits = shift.ndim == 1 and factor.ndim in (1, 2) and len(shift) == len(factor) and factor.shape[-1] == width
+        if not fits or (name == "targets" and factor.ndim == 2):
+            raise ValueError(f"{name}.shift and {name}.factor do not fit each other or the weights.")
+        if any(t.dtype != network.dtype or not t.isfinite().all() for t in (shift, factor)):
+            raise ValueError(f"{name}.shift or {name}.factor is not finite, or not of the weights' dtype.")
+    if network.targets is not None and not network.targets.factor.all():
+        raise ValueError("targets.factor has a zero.")
