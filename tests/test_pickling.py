@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 import nmfnet
 from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv, Relaxed, VersionWarning
+from nmfnet.estimators import export_mixin
 
 X = np.random.default_rng(0).random((40, 5))
 MODELS = [
@@ -41,7 +43,7 @@ def test_pickles(model):
 
 def test_a_pickle_of_another_version_warns(monkeypatch):
     text = pickle.dumps(fitted(MODELS[2]))
-    monkeypatch.setattr(nmfnet, "__version__", "7.0")
+    monkeypatch.setattr(export_mixin, "__version__", "7.0")
     with pytest.warns(VersionWarning, match=r"pickled by nmfnet 0\.1\.0 and is read by 7\.0"):
         again = pickle.loads(text)
     np.testing.assert_array_equal(again.predict(X), MODELS[2].predict(X))
@@ -56,3 +58,12 @@ def test_skops(model):
     assert set(skops.get_untrusted_types(data=data)) <= set(nmfnet.SKOPS_TYPES)
     again = skops.loads(data, trusted=nmfnet.SKOPS_TYPES)
     np.testing.assert_array_equal(again.predict(X), pipeline.predict(X))
+
+
+def test_pickles_of_before_modules_were_moved():
+    """Made by version 0.1.0 when its modules had other names: they load, and predict the same."""
+    with open(Path(__file__).parent / "models" / "pickled-0.1.0.pkl", "rb") as file:
+        stored = pickle.load(file)
+    for model, outputs in zip(stored["models"], stored["outputs"], strict=True):
+        again = model.predict(stored["X"]) if hasattr(model, "predict") else model.transform(stored["X"])
+        np.testing.assert_allclose(again, outputs, rtol=1e-6)

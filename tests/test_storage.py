@@ -13,9 +13,9 @@ from sklearn.exceptions import NotFittedError
 
 import nmfnet
 from nmfnet import ModelFileError, NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv
+from nmfnet.estimators.model_files import ESTIMATORS, FORMAT_VERSION, RENAMED, SETTINGS
 from nmfnet.layers.activations import ACTIVATIONS
 from nmfnet.network.outputs import OUTPUTS
-from nmfnet.persistence import ESTIMATORS, FORMAT_VERSION, RENAMED, SETTINGS
 from nmfnet.storage.schemas import read_schema
 
 X = np.random.default_rng(0).random((40, 5))

@@ -119,8 +119,9 @@ class InMemory:
         About equal, since a small last batch would get as large a least-squares step as the others.
         """
         parts = torch.randperm(self.n_rows, generator=generator).tensor_split(n_batches(self.n_rows, batch_size))
-        for rows in parts[start:]:
-            yield Samples(self.X, self.Y, self.weight) if len(parts) == 1 else self._picked(rows.to(self.X.device))
+        # The order is drawn now, not with the first batch: it may go on behind the last one.
+        whole = Samples(self.X, self.Y, self.weight)
+        return (whole if len(parts) == 1 else self._picked(rows.to(self.X.device)) for rows in parts[start:])
 
     def blocks(self) -> Iterator[Samples]:
         """All samples in their own order."""

@@ -219,9 +219,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
 
     def _update(self, hidden: list[int], data: Data) -> None:
         device, solver = device_for(self.device, data.X), resolve(self.solver, SOLVERS)
-        before = self.__dict__.get("_stream_") or Stream(None, generator_for(self.random_state))
-        # Should this call fail, the next one starts its averages anew.
-        sweep, before.sweep, generator = before.sweep, None, before.generator
+        sweep, generator = self.__dict__.get("_stream_") or Stream(None, generator_for(self.random_state))
         source, first = self._source(solver, data, device), not hasattr(self, "network_")
         settings = self._settings(solver, source)
         # With "auto" nobody knows how many samples a penalty would be against.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -86,8 +86,7 @@ def _described(sizes: list[int], f: str | list[str], output: Output, intercept: 
     return f"{'-'.join(map(str, sizes))} units, {f} and {output.name}, {bias} bias"
 
 
-@dataclass
-class Stream:
+class Stream(NamedTuple):
     """What goes on from one `partial_fit` to the next besides the network."""
 
     sweep: Sweep | None

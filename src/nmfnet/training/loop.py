@@ -197,19 +197,27 @@ def update_network(
     Raises
     ------
     DivergenceError
-        If it ends with numbers that are not finite.  The sweep is then of no more use.
+        If it ends with numbers that are not finite.  Whatever fails, the sweep and the generator are as they were.
     """
     progress = Progress() if progress is None else progress
     plan = planned(settings, source, generator, endless=True)
-    if sweep is None:
-        sweep = solver.prepare(network.with_weights(copied(network.weights)), source, plan)
-    else:
-        sweep = solver.proceed(sweep, source, plan)
-    best = Best(settings.tol, "objective")
-    record = epoch(Training(sweep.network, solver, source, None, settings, progress, generator, sweep, best, []))
-    if record is None:
-        raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
-    return Updated(network.with_weights(copied(sweep.weights())), [*progress.history, record], sweep)
+    before = None if sweep is None else copied(sweep.state())  # little beside the products of an update
+    drawn = generator.get_state()
+    try:
+        if sweep is None:
+            now = solver.prepare(network.with_weights(copied(network.weights)), source, plan)
+        else:
+            now = solver.proceed(sweep, source, plan)
+        best = Best(settings.tol, "objective")
+        record = epoch(Training(now.network, solver, source, None, settings, progress, generator, now, best, []))
+        if record is None:
+            raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
+    except BaseException:
+        generator.set_state(drawn)
+        if sweep is not None and before is not None:
+            sweep.restore(before)
+        raise
+    return Updated(network.with_weights(copied(now.weights())), [*progress.history, record], now)
 
 
 def planned(settings: FitSettings, source: Source, generator: torch.Generator, endless: bool = False) -> Plan:
