@@ -34,5 +34,6 @@ def solved(solver, Z, E, update, pull=None, curvature=0.0, sample_weight=None, r
     penalty = Penalty(pulled, curvature) if pull is not None or curvature else None
     input_rms = float((sum_of_squares(Z, sample_weight) / total_weight(Z, sample_weight) / n).sqrt())
     statistics = solver.collect(Z, E, sample_weight, update, input_rms).reduced(reduce)
-    step = solver.step(statistics, solver.parts(n, k), penalty)
-    return step.D, step.squares.clamp(min=0).sum().sqrt()
+    steps = list(solver.steps(statistics, solver.parts(n, k), penalty))
+    squares = torch.stack([step.square for step in steps])
+    return torch.cat([step.D for step in steps], 1), squares.clamp(min=0).sum().sqrt()

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from nmfnet.layers.activations import get_activation
-from nmfnet.linalg.gram_solver import Step
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import Relaxed
@@ -112,14 +111,14 @@ def test_steps_that_are_not_finite_are_not_taken(layer, monkeypatch):
     data = list(batches())
     sweep(*data[0])
     sweep(*data[1])
-    step = sweep.solvers[layer].step
+    steps = sweep.solvers[layer].steps
 
     def spoilt(*args):
-        D, squares = step(*args).D, step(*args).squares
-        D[0, 0] = float("inf")
-        return Step(D, squares)
+        for step in steps(*args):
+            step.D[0, 0] = float("inf")
+            yield step
 
-    monkeypatch.setattr(sweep.solvers[layer], "step", spoilt)
+    monkeypatch.setattr(sweep.solvers[layer], "steps", spoilt)
     proven = average_to_be(sweep)
     sweep(*data[2])
     assert sweep.schedule.rejected == sweep.retries == 1 and sweep.schedule.delta == 0.1
@@ -137,7 +136,7 @@ def test_an_update_that_ends_half_way_leaves_the_average_as_it_was(layer, monkey
         sweep(X, Y)
     proven = average_to_be(sweep)
     with monkeypatch.context() as patched:
-        patched.setattr(sweep.solvers[layer], "step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(sweep.solvers[layer], "steps", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             sweep(*data[4])
     for ours, known in zip(sweep.weights(), proven, strict=True):

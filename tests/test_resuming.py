@@ -51,7 +51,7 @@ class Reach(Callback):
         self.sweep = training.sweep
 
     def on_batch_end(self, batch, n_batches):
-        self.found.append(self.sweep.adversary.reach)
+        self.found.append(self.sweep.adversary.radius)
 
 
 def weights(model):

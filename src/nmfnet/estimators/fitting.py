@@ -15,6 +15,7 @@ from nmfnet.layers.activations import Activation, activations_named
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers.base import Kind, Solver, Sweep
+from nmfnet.stateful import copied
 from nmfnet.training import (
     Callback,
     EpochRecord,
@@ -124,7 +125,7 @@ def train(
     progress = Progress.after(history)
     if start is not None:
         architecture.check(start, solver, data, "warm_start=True")
-        network = start.on(data.X.device)
+        network = start.with_weights(copied(start.weights)).on(data.X.device)
         if network.targets is not None:  # the targets may have another unit now
             network = replace(
                 network,

@@ -202,15 +202,18 @@ def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -
     for name in SCALINGS:
         if f"{name}.shift" in tensors:
             scalings[name] = Scaling(tensors.pop(f"{name}.shift"), tensors.pop(f"{name}.factor"))
+    weights = [tensors[f"weight.{i}"] for i in range(1, len(tensors) + 1)]
+    _check_weights(weights, bool(header["intercept"]))
     network = Network(
-        [tensors[f"weight.{i}"] for i in range(1, len(tensors) + 1)],
+        weights,
         activations_named(header["activation"], len(tensors) - 1),
         bool(header["intercept"]),
         Output(header.get("output", "identity"), float(header.get("label_smoothing", 0.0))),
         inputs=scalings.get("inputs"),
         targets=scalings.get("targets"),
     )
-    _check_weights(network)
+    if not network.is_finite():
+        raise ValueError("it has weights that are not finite.")
     _check_scalings(network)
     return network
 
@@ -224,8 +227,7 @@ def _settings(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _check_weights(network: Network) -> None:
-    weights, intercept = network.weights, network.intercept
+def _check_weights(weights: list[torch.Tensor], intercept: bool) -> None:
     if not weights:
         raise ValueError("it has no weights.")
     for number, W in enumerate(weights, 1):
@@ -233,8 +235,6 @@ def _check_weights(network: Network) -> None:
             raise ValueError(f"weight.{number} is not a float32 or float64 matrix like the others.")
         if number > 1 and len(W) != weights[number - 2].shape[1] + intercept:
             raise ValueError(f"weight.{number} does not fit onto weight.{number - 1}.")
-    if not network.is_finite():
-        raise ValueError("it has weights that are not finite.")
 
 
 def _check_scalings(network: Network) -> None:

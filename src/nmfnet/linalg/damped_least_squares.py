@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from torch import Tensor
@@ -69,7 +69,7 @@ class DampedLeastSquares:
     def collect(
         self, Z: Tensor | SparseRows, E: Tensor, weight: Tensor | None, update: int, input_rms: float
     ) -> Moments | Samples:
-        """Statistics of a batch, to be reduced and given to :meth:`step`.
+        """Statistics of a batch, to be reduced and given to :meth:`steps`.
 
         Parameters
         ----------
@@ -95,11 +95,16 @@ class DampedLeastSquares:
             return self.dual.collect(Z, E, weight)
         return self.primal.collect(Z.dense() if isinstance(Z, SparseRows) else Z, E, weight, update, input_rms)
 
-    def step(self, statistics: Moments | Samples, parts: Sequence[slice], penalty: Penalty | None = None) -> Step:
-        """Step from the reduced statistics of a batch; its length by parts of the outputs."""
+    def steps(
+        self, statistics: Moments | Samples, parts: Sequence[slice], penalty: Penalty | None = None
+    ) -> Iterator[Step]:
+        """Steps from the reduced statistics of a batch, for one part of the outputs after another.
+
+        That of a wide layer at once would be a set of weights more.
+        """
         if isinstance(statistics, Samples):
-            return self.dual.step(statistics, parts, penalty)
-        return self.primal.step(statistics, parts, penalty)
+            return self.dual.steps(statistics, parts, penalty)
+        return self.primal.steps(statistics, parts, penalty)
 
     def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
         primal = n * n * k + (m * n * n + n**3) / self.primal.refresh_interval(m)

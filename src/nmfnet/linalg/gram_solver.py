@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,17 +34,17 @@ class Penalty:
 
 @dataclass(frozen=True)
 class Step:
-    """A step on the weights of a layer.
+    """A step on the weights of a layer, for some of its outputs.
 
     Attributes
     ----------
-    D : Tensor of shape (n + bias, k)
-    squares : Tensor of shape (number of parts,)
-        For each part of the outputs, the mean over samples of the squared length of ``[Z, 1] D``.
+    D : Tensor of shape (n + bias, their number)
+    square : Tensor, a scalar
+        Mean over samples of the squared length of ``[Z, 1] D``.
     """
 
     D: Tensor
-    squares: Tensor
+    square: Tensor
 
 
 class GramSolver(Stateful):
@@ -111,13 +111,16 @@ class GramSolver(Stateful):
         return early or update % self.refresh_interval(m) == 0 or self.inverse is None
 
     def collect(self, Z: Tensor, E: Tensor, weight: Tensor | None, update: int, input_rms: float) -> Moments:
-        """Statistics of a batch, to be reduced and given to :meth:`step`."""
+        """Statistics of a batch, to be reduced and given to :meth:`steps`."""
         due = self.due(len(Z), update, input_rms)
         self.input_rms = input_rms if due else self.input_rms
         return Moments.of(Z, E, weight, self.bias, due)
 
-    def step(self, sums: Moments, parts: Sequence[slice], penalty: Penalty | None = None) -> Step:
-        """Step from the reduced statistics of a batch; its length by parts of the outputs, without a pass over Z."""
+    def steps(self, sums: Moments, parts: Sequence[slice], penalty: Penalty | None = None) -> Iterator[Step]:
+        """Steps from the reduced statistics of a batch, for one part of the outputs after another.
+
+        Their lengths come from G, without a pass over Z.
+        """
         n = sums.n.to(sums.cross.dtype)
         mean = None if sums.inputs is None else sums.inputs / n
         bias = None if sums.residuals is None else sums.residuals / n
@@ -130,30 +133,24 @@ class GramSolver(Stateful):
         if penalty is not None:
             C -= penalty.gradient
         C = self.momentum("right-hand side", C)
-        D = C.new_empty(len(C) + self.bias, C.shape[1])
-        weights = D[: len(C)]
+        bias = None if bias is None else self.momentum("bias", bias)
         assert self.inverse is not None
-        torch.mm(self.inverse, C, out=weights)
-        squares = self._squares(C, weights, parts)
-        if mean is not None and bias is not None:
-            bias = self.momentum("bias", bias)
-            squares = with_bias(squares, bias, parts, not alone or penalty is not None)
-            torch.sub(bias, mean @ weights, out=D[-1])
-        return Step(D, squares)
+        for part in parts:
+            D = C.new_empty(len(C) + self.bias, part.stop - part.start)
+            weights = torch.mm(self.inverse, C[:, part], out=D[: len(C)])
+            square = self._square(C[:, part], weights)
+            if mean is not None and bias is not None:
+                # One sample moves by its bias alone; but a penalty moves all the others, too.
+                square = bias[part].square().sum() + (0 if alone and penalty is None else square)
+                torch.sub(bias[part], mean @ weights, out=D[-1])
+            yield Step(D, square)
 
-    def _squares(self, C: Tensor, D: Tensor, parts: Sequence[slice]) -> Tensor:
-        """``tr(Dt G D)`` by parts."""
+    def _square(self, C: Tensor, D: Tensor) -> Tensor:
+        """``tr(Dt G D)``."""
         assert self.gram is not None and self.ridge is not None
         if self.damping < self.exact_damping:
-            GD = self.gram @ D
-            return torch.stack([inner_product(GD[:, part], D[:, part]) for part in parts])
-        # G D = C - d D, without another product
-        return torch.stack(
-            [
-                inner_product(C[:, part], D[:, part]) - self.ridge * inner_product(D[:, part], D[:, part])
-                for part in parts
-            ]
-        )
+            return inner_product(self.gram @ D, D)
+        return inner_product(C, D) - self.ridge * inner_product(D, D)  # G D = C - d D, without another product
 
     def _refresh(self, G: Tensor, centre: Tensor | None, curvature: float) -> None:
         """Let the Gram matrix of a batch into the running one, and factorize that."""
@@ -166,12 +163,3 @@ class GramSolver(Stateful):
         L, self.ridge, retries = damped_cholesky(self.gram, ridge)
         self.inverse = torch.cholesky_inverse(L, out=L)
         self.retries += retries
-
-
-def with_bias(squares: Tensor, bias: Tensor, parts: Sequence[slice], others: bool) -> Tensor:
-    """Mean squared lengths by parts with that of the bias; `others`: whether more than the bias moves the outputs.
-
-    One sample moves by its bias alone; but a penalty moves all the others, too.
-    """
-    of_bias = torch.stack([bias[part].square().sum() for part in parts])
-    return of_bias + squares if others else of_bias

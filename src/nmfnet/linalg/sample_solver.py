@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from nmfnet.linalg.cholesky import damped_cholesky, damping_term
-from nmfnet.linalg.gram_solver import Penalty, Step, with_bias
+from nmfnet.linalg.gram_solver import Penalty, Step
 from nmfnet.linalg.momentum import Momentum
 from nmfnet.linalg.products import weighted, weighted_mean
 from nmfnet.linalg.sparse import CentredRows, SparseRows, outer, transposed_product
@@ -107,8 +107,8 @@ class SampleSolver(Stateful):
             rows = weighted(Z - centre, weight, 0.5)
         return Samples(rows, weighted(E - bias, weight, 0.5), n, mean, bias)
 
-    def step(self, samples: Samples, parts: Sequence[slice], penalty: Penalty | None = None) -> Step:
-        """Step from the samples of a batch; its length by parts of the outputs."""
+    def steps(self, samples: Samples, parts: Sequence[slice], penalty: Penalty | None = None) -> Iterator[Step]:
+        """Steps from the samples of a batch, for one part of the outputs after another."""
         Z, E, m = samples.Z, samples.E, len(samples.E)
         K = outer(Z)
         K /= m
@@ -116,19 +116,21 @@ class SampleSolver(Stateful):
         ridge = damping_term(self.damping, size, size, 0.0 if penalty is None else penalty.curvature)
         L, ridge, retries = damped_cholesky(K, ridge)
         self.retries += retries
-        D = E.new_empty(Z.shape[1] + self.bias, E.shape[1])
-        weights = D[: Z.shape[1]]
-        S = torch.cholesky_solve(E if penalty is None else E + Z @ penalty.gradient / ridge, L)
-        transposed_product(Z, S / m, out=weights)
-        if penalty is not None:
-            weights.addcdiv_(penalty.gradient, ridge, value=-1)
-        if penalty is None and not self.momentum.beta:
-            moved = E - ridge * S  # Z D = (K - d I) S
-        else:
-            moved = Z @ self.momentum("step", weights)
-        squares = torch.stack([moved[:, part].square().sum() / m for part in parts])
-        if samples.inputs is not None and samples.residuals is not None:
-            bias = self.momentum("bias", samples.residuals.clone())
-            squares = with_bias(squares, bias, parts, m > 1 or penalty is not None)
-            torch.sub(bias, samples.inputs @ weights, out=D[-1])
-        return Step(D, squares)
+        bias = None if samples.residuals is None else self.momentum("bias", samples.residuals.clone())
+        for part in parts:
+            D = E.new_empty(Z.shape[1] + self.bias, part.stop - part.start)
+            weights, gradient = D[: Z.shape[1]], None if penalty is None else penalty.gradient[:, part]
+            S = torch.cholesky_solve(E[:, part] if gradient is None else E[:, part] + Z @ gradient / ridge, L)
+            transposed_product(Z, S / m, out=weights)
+            if gradient is None and not self.momentum.beta:
+                moved = E[:, part] - ridge * S  # Z D = (K - d I) S
+            else:
+                if gradient is not None:
+                    weights.addcdiv_(gradient, ridge, value=-1)
+                moved = Z @ self.momentum(f"step from {part.start}", weights)
+            square = moved.square().sum() / m
+            if samples.inputs is not None and bias is not None:
+                # One sample moves by its bias alone; but a penalty moves all the others, too.
+                square = bias[part].square().sum() + (0 if m == 1 and penalty is None else square)
+                torch.sub(bias[part], samples.inputs @ weights, out=D[-1])
+            yield Step(D, square)

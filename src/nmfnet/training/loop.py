@@ -32,7 +32,7 @@ class Fitted(NamedTuple):
     Attributes
     ----------
     network : Network
-        With weights of its own.
+        The one that was passed, trained.
     history : list of EpochRecord
         Of all epochs, those of earlier fits that it went on from included.
     """
@@ -62,7 +62,7 @@ def fit_network(
     Parameters
     ----------
     network : Network
-        To start from; its weights are copied.
+        Trained in place, its weight tensors included: who needs those that it starts from copies them.
     solver : Solver
         Its `prepare` looks at the source once and returns the sweep.
     source : Source
@@ -88,7 +88,6 @@ def fit_network(
         If the first epoch ends with non-finite weights.  Later, training stops with a DivergenceWarning and the
         weights of the last whole epoch.
     """
-    network = network.with_weights(copied(network.weights))
     progress = Progress() if progress is None else progress
     if settings.alpha == "auto":
         settings = replace(settings, alpha=solver.default_alpha(network))
@@ -122,7 +121,7 @@ def _begun(
     callbacks: Sequence[Callback],
 ) -> Training:
     """A training before its first epoch, or where a callback has restored it to."""
-    start = copied(network.weights)
+    start = list(network.weights)  # if they are written into, then by a sweep whose own weights() stay finite
     with progress.timed():
         sweep = solver.prepare(network, source, planned(settings, source, generator))
     if validation is not None and settings.early_stopping:

@@ -27,6 +27,7 @@ from nmfnet.linalg import affine
 from nmfnet.linalg.arrays import as_tensor
 from nmfnet.network import Network
 from nmfnet.solvers import PRETRAININGS, SOLVERS, NMFPretraining
+from nmfnet.stateful import copied
 from nmfnet.training import FitSettings, Fitted, fit_network
 from nmfnet.transformers.export_mixin import PortableAutoencoder
 from nmfnet.transformers.input import to_numpy
@@ -190,7 +191,7 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
             n_iter_no_change=int(self.max_iter),
             trained=True,  # layer by layer
         )
-        return fit_network(network, solver, source, settings, generator)
+        return fit_network(network.with_weights(copied(network.weights)), solver, source, settings, generator)
 
     @torch.no_grad()
     def transform(self, X: ArrayLike) -> Array:

@@ -231,14 +231,14 @@ class RelaxedSweep:
         rows, columns, update = this.rows(Z), this.columns(E), self.schedule.updates
         statistics = solver.collect(rows, columns, sample_weight, update, lengths.input_rms).reduced(self.reduce)
         parts = solver.parts(this.n_in, this.n_out)
-        step = solver.step(statistics, parts, self._penalty(kernel(W, this.bias)))
         # Of delta, STEADY at most at once: the rest is for the average to bring.
         share = self.schedule.share(float(statistics.n)) * min(self.schedule.delta, STEADY)
-        for part, length, squares in zip(parts, lengths.outputs, step.squares, strict=True):
+        steps = solver.steps(statistics, parts, self._penalty(kernel(W, this.bias)))
+        for part, length, step in zip(parts, lengths.outputs, steps, strict=True):
             if layer == len(self.network.layers) - 1:
                 length = length.clamp(min=MIN_OUTPUT_RMS * (part.stop - part.start) ** 0.5)
-            factor = share * length / squares.clamp(min=0).sqrt()
-            W[:, part].addcmul_(step.D[:, part], factor.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
+            factor = share * length / step.square.clamp(min=0).sqrt()
+            W[:, part].addcmul_(step.D, factor.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
         self.averaging.anchored(layer, W)
 
     def _penalty(self, W: Tensor) -> Penalty | None:
