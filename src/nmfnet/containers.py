@@ -28,7 +28,7 @@ def plain(data: Any) -> Any:
     if isinstance(data, (list, tuple)):
         data = _from_sequence(data)
     if isinstance(data, np.ma.MaskedArray):
-        return _from_masked(data)
+        data = _from_masked(data)
     if isinstance(data, np.ndarray):
         return _from_objects(data) if data.dtype == object else data.astype(data.dtype.newbyteorder("="), copy=False)
     if hasattr(data, "iloc") and hasattr(data, "columns"):
@@ -162,11 +162,12 @@ def refuse_missing(data: Any, name: str) -> Any:
     else:
         mask = missing(array)
     if mask.any():
-        rows = np.flatnonzero(mask.reshape(len(mask), -1).any(1)) if mask.ndim else [0]
+        mask = np.atleast_1d(mask)
+        rows = np.flatnonzero(mask.reshape(len(mask), -1).any(1))
         shown = ", ".join(map(str, rows[:SHOWN])) + (", ..." if len(rows) > SHOWN else "")
         raise ValueError(
-            f"Input {name} contains NaN, None or masked values, in {len(rows)} of {mask.shape[0] if mask.ndim else 1} "
-            f"rows: {shown}. Drop these rows, or fill in what is missing."
+            f"Input {name} contains NaN, None or masked values, in {len(rows)} of {len(mask)} rows: {shown}. "
+            "Drop these rows, or fill in what is missing."
         )
     return data
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from nmfnet._parameters import at_least, resolve
-from nmfnet.containers import as_tensor, refuse_missing
+from nmfnet.containers import as_tensor, plain, refuse_missing
 from nmfnet.estimators.parameters import check_training
 from nmfnet.export.sequential import Layers, layers_of
 from nmfnet.linalg import all_finite
@@ -149,7 +149,7 @@ def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
         raise ValueError(f"X has shape {tuple(X_checked.shape)}, but module takes (n_samples, {n_0}).")
     if not all_finite(X_checked):
         raise ValueError(f"X has values that are not finite in {weight.dtype}.")
-    targets = _tensor(y, "y").to(weight.device)
+    targets = _tensor(y if isinstance(y, Tensor) else refuse_missing(y, "y"), "y").to(weight.device)
     if targets.ndim not in (1, 2) or len(targets) != len(X_checked):
         raise ValueError(f"X has {len(X_checked)} samples, but y the shape {tuple(targets.shape)}.")
     Y, kind = _targets(targets, k, weight.dtype)
@@ -162,7 +162,7 @@ def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
 def _tensor(data: Any, name: str) -> Tensor:
     if isinstance(data, Tensor):
         return data.detach()
-    array = np.asarray(refuse_missing(data, name))
+    array = np.asarray(plain(data))
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be numbers; got an array of dtype {array.dtype}.")
     return as_tensor(array)
