@@ -20,8 +20,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nmfnet._text import printable
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import shown_error
+from nmfnet.cli.streams import lenient
 from nmfnet.datasets import Available
 from nmfnet.errors import NMFNetError
 
@@ -29,6 +31,7 @@ Write: TypeAlias = Callable[[Mapping[str, Array]], None]
 
 MOST_CLASSES = 20  # with more, a confusion matrix is a list of its largest entries
 CONFUSIONS_LISTED = 10
+LONGEST_NAME = 60  # characters of a class
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(printable(value)))
     return table
 
 
@@ -102,9 +105,10 @@ def confusion(console: Console, y: Array, predicted: Array, classes: Array) -> T
     classes : ndarray of shape (n_classes,)
         Of the model; `y` may have others.
     """
-    name = {value: str(value) for value in classes.tolist()}  # one name for 1 and 1.0
-    name |= {value: str(value) for value in np.unique(y).tolist() if value not in name}
-    names = list(name.values())
+    name = {value: printable(value, LONGEST_NAME) for value in classes.tolist()}  # one name for 1 and 1.0
+    others = sorted(set(y.tolist()) - set(name), key=lambda value: (isinstance(value, str), value))
+    name |= {value: printable(value, LONGEST_NAME) for value in others}
+    names = list(dict.fromkeys(name.values()))
     counts = Counter((name[true], name[guess]) for true, guess in zip(y.tolist(), predicted.tolist(), strict=True))
     if len(names) <= MOST_CLASSES:
         table = _confusion_matrix(counts, names)
@@ -175,12 +179,13 @@ def table_writer(path: Path | None) -> Iterator[Write]:
         If it cannot be written.
     """
     if path is None:
-        yield csv_writer(sys.stdout)
+        with lenient(sys.stdout, "backslashreplace"):  # labels are data: none is to look like another one
+            yield csv_writer(sys.stdout)
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary_name(path)
     try:
         if path.suffix.lower() == ".csv":
-            with open(temporary, "w", encoding="utf-8", newline="") as file:
+            with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 yield csv_writer(file)
         else:
             with contextlib.closing(ParquetTable(temporary)) as table:
@@ -188,6 +193,11 @@ def table_writer(path: Path | None) -> Iterator[Write]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """Name for a file beside `path` until it is whole: as short as it may be, with the same ending."""
+    return path.with_name(f".nmfnet-{os.getpid()}{path.suffix}")
 
 
 def csv_writer(file: TextIO) -> Write:
