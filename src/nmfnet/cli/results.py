@@ -27,6 +27,7 @@ from nmfnet.estimators.base import BaseNMFNet
 
 MODEL, HISTORY, SETTINGS, CURVES = "model.safetensors", "history.json", "settings.json", "curves.png"
 CHECKPOINTS = "checkpoints"  # folder in the folder of a run
+LONGEST_NAME = 255  # bytes, on most file systems
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ class Request:
     @property
     def folder(self) -> Path:
         """Where the files go."""
-        return Path(self.out or f"nmfnet-{run_name(self.data)}")
+        name = f"nmfnet-{run_name(self.data)}"
+        while len(os.fsencode(name)) > LONGEST_NAME:
+            name = name[:-1]
+        return Path(self.out or name)
 
 
 @dataclass(frozen=True)

@@ -105,47 +105,46 @@ def confusion(console: Console, y: Array, predicted: Array, classes: Array) -> T
     classes : ndarray of shape (n_classes,)
         Of the model; `y` may have others.
     """
-    name = {value: printable(value, LONGEST_NAME) for value in classes.tolist()}  # one name for 1 and 1.0
+    name = {value: printable(value, LONGEST_NAME) for value in classes.tolist()}
     others = sorted(set(y.tolist()) - set(name), key=lambda value: (isinstance(value, str), value))
     name |= {value: printable(value, LONGEST_NAME) for value in others}
-    names = list(dict.fromkeys(name.values()))
-    counts = Counter((name[true], name[guess]) for true, guess in zip(y.tolist(), predicted.tolist(), strict=True))
-    if len(names) <= MOST_CLASSES:
-        table = _confusion_matrix(counts, names)
+    counts = Counter(zip(y.tolist(), predicted.tolist(), strict=True))  # 1 and 1.0 are one class
+    if len(name) <= MOST_CLASSES:
+        table = _confusion_matrix(counts, name)
         if console.measure(table, options=console.options.update(width=10_000)).maximum <= console.width:
             return table
-    return _confusion_list(counts)
+    return _confusion_list(counts, name)
 
 
-def _confusion_matrix(counts: Counter[tuple[str, str]], names: Sequence[str]) -> Table:
+def _confusion_matrix(counts: Counter[tuple[Any, Any]], name: Mapping[Any, str]) -> Table:
     table = Table(box=SIMPLE_HEAD, title="Rows by class (down) and prediction (across)", title_justify="left")
     table.add_column("", style="bold", no_wrap=True)
-    for name in names:
-        table.add_column(Text(name), justify="right", no_wrap=True)
-    for true in names:
+    for header in name.values():
+        table.add_column(Text(header), justify="right", no_wrap=True)
+    for true in name:
         cells = [
             Text(
                 str(counts[true, guess] or "·"),
                 style="bold" if guess == true else "" if counts[true, guess] else "dim",
             )
-            for guess in names
+            for guess in name
         ]
-        table.add_row(Text(true), *cells)
+        table.add_row(Text(name[true]), *cells)
     return table
 
 
-def _confusion_list(counts: Counter[tuple[str, str]]) -> Table:
+def _confusion_list(counts: Counter[tuple[Any, Any]], name: Mapping[Any, str]) -> Table:
     table = Table(box=SIMPLE_HEAD, title="Most frequent confusions", title_justify="left")
     table.add_column("Class")
     table.add_column("Predicted")
     table.add_column("Rows", justify="right")
     table.add_column("Of the class", justify="right")
-    rows = Counter[str]()
+    rows = Counter[Any]()
     for (true, _), count in counts.items():
         rows[true] += count
     wrong = Counter({pair: count for pair, count in counts.items() if pair[0] != pair[1]})
     for (true, guess), count in wrong.most_common(CONFUSIONS_LISTED):
-        table.add_row(Text(true), Text(guess), str(count), f"{100 * count / rows[true]:.1f}%")
+        table.add_row(Text(name[true]), Text(name[guess]), str(count), f"{100 * count / rows[true]:.1f}%")
     return table
 
 
@@ -214,6 +213,10 @@ def csv_writer(file: TextIO) -> Write:
     return write
 
 
+def _encodable(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
 class ParquetTable:
     """A parquet file that grows; its types are those of the first part."""
 
@@ -227,7 +230,12 @@ class ParquetTable:
 
     def write(self, columns: Mapping[str, Array]) -> None:
         """Add columns of equal length."""
-        table = self.arrow.table({name: self.arrow.array(column.tolist()) for name, column in columns.items()})
+        table = self.arrow.table(
+            {
+                _encodable(name): self.arrow.array(list(map(_encodable, column.tolist())))
+                for name, column in columns.items()
+            }
+        )
         if self.writer is None:
             self.writer = self.arrow.parquet.ParquetWriter(self.path, table.schema)
         self.writer.write_table(table)

@@ -62,7 +62,8 @@ def parts(path: Path, names: Sequence[str], size: int) -> Generator[pd.DataFrame
 def _options(names: Sequence[str], target: str | None) -> dict[str, Any]:
     # low_memory would guess types by chunk and mix numbers and text in one column.
     options = {"header": 0, "names": list(names), "index_col": False, "low_memory": False, "na_filter": False}
-    return options | ({} if target is None else {"dtype": {target: str}})
+    # A converter, as with a dtype of one column pandas makes a Series of each.
+    return options | ({} if target is None else {"converters": {target: str}})
 
 
 @contextmanager

@@ -79,7 +79,7 @@ def read_table(path: Path, schema: Schema) -> Dataset:
     columns = schema.wanted(names, path)
     if not columns:
         raise DataError(f"{path}: has no column besides the target {schema.target!r}")
-    X = features(frame[columns], path, "" if schema.target else ", or name as the target")
+    X = features(_selected(frame, columns), path, "" if schema.target else ", or name as the target")
     y = None if schema.target is None else _targets(frame[schema.target], path, schema.labels)
     return Dataset(path.stem, X, y, feature_names=tuple(columns), source=str(path))
 
@@ -91,7 +91,7 @@ def table_blocks(path: Path, schema: Schema, numbers: int) -> Iterator[NDArray[n
     start = 0
     with closing(parts(path, schema, numbers)) as frames:
         for frame in frames:
-            yield features(frame[schema.wanted(list(frame.columns), path)], path, start=start)
+            yield features(_selected(frame, schema.wanted(list(frame.columns), path)), path, start=start)
             start += len(frame)
 
 
@@ -173,6 +173,10 @@ def _no_such_column(target: str, names: Sequence[str], path: Path) -> str:
 
 
 # --- values ---
+
+
+def _selected(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    return frame if list(frame.columns) == columns else frame[columns]
 
 
 def features(frame: pd.DataFrame, path: Path, instead: str = "", start: int = 0) -> NDArray[np.floating]:

@@ -62,8 +62,8 @@ def floats(texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]
 def decided(texts: Sequence[str]) -> tuple[NDArray[Any], set[str]]:
     """Decide what a column of targets is, and return its values and the texts that mean missing ones.
 
-    Text unless every value can be read as a number (or a truth value): labels such as NA, None or inf are labels
-    among others, but missing or infinite among numbers.  Whole numbers with leading zeros are codes, and text.
+    Text unless every value can be read as a number (or a truth value): NA, None and inf are labels among others,
+    but missing or infinite among more different numbers.  Whole numbers with leading zeros are codes, and text.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def decided(texts: Sequence[str]) -> tuple[NDArray[Any], set[str]]:
     words = different - set(numbers) - blank
     if not any(map(math.isfinite, numbers.values())):
         numbers = {}  # inf and -inf alone are labels
-    elif all(is_missing(word) for word in words):
+    elif len(words) < len(numbers) and all(map(is_missing, words)):
         blank |= words
     dtype = None if len(numbers) < len(different) else _dtype(numbers)
     if blank or dtype is None:
