@@ -109,14 +109,14 @@ def _csv_parts(path: Path, schema: Schema, numbers: int) -> Generator[pd.DataFra
     yield from _csv.parts(path, names, max(1, numbers // len(names)))
 
 
-# Arrow does not open names that are not UTF-8: it is handed open files.
-
-
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    with reading(path, "a .parquet file"), open(path, "rb") as file:
-        return pd.read_parquet(file)
+    with reading(path, "a .parquet file"):
+        if path.is_dir():  # in parts
+            return pd.read_parquet(path)
+        with open(path, "rb") as file:  # Arrow opens no names that are not UTF-8
+            return pd.read_parquet(file)
 
 
 def _parquet_parts(path: Path, schema: Schema, numbers: int) -> Generator[pd.DataFrame, None, None]:
@@ -241,10 +241,10 @@ def _fill(X: NDArray[Any], frame: pd.DataFrame, text: list[int], path: Path, ins
 
 def _refuse(X: NDArray[Any], frame: pd.DataFrame, path: Path, start: int) -> None:
     """Say which value is missing, or else infinite."""
-    for bad in (np.isnan(X), np.isinf(X)):
+    for bad, missing in ((np.isnan(X), True), (np.isinf(X), False)):
         if bad.any():
             i = int(bad.any(axis=0).argmax())
-            _refuse_values(frame.iloc[:, i], bad[:, i], path, start, np.isnan(X[bad][0]))
+            _refuse_values(frame.iloc[:, i], bad[:, i], path, start, missing)
 
 
 def _refuse_values(
