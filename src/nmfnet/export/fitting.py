@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from nmfnet._parameters import at_least, resolve
-from nmfnet.containers import as_tensor, plain, refuse_missing
+from nmfnet.containers import as_tensor, plain, refuse_missing, to_array
 from nmfnet.errors import DivergenceError
 from nmfnet.estimators.labels import label_array
 from nmfnet.estimators.parameters import check_training
@@ -173,7 +173,7 @@ def _tensor(data: Any, name: str) -> Tensor:
         return data.detach()
     if issparse(data):
         raise ValueError(f"{name} must be dense; got a sparse matrix: pass {name}.toarray().")
-    array = np.asarray(plain(data))
+    array = np.asarray(to_array(plain(data)))
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be numbers; got an array of dtype {array.dtype}: convert it, as with astype.")
     return as_tensor(array)
