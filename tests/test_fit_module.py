@@ -137,7 +137,7 @@ def test_a_failure_leaves_the_module_as_it_was():
     [
         (np.ones((3, 5)), [0, 1, 2], {}, r"X has shape \(3, 5\), but module takes \(n_samples, 4\)"),
         (np.ones((0, 4)), [], {}, "X has shape"),
-        (np.full((3, 4), np.nan), [0, 1, 2], {}, "Input X contains NaN"),
+        (np.full((3, 4), np.nan), [0, 1, 2], {}, "X has values that are not finite"),
         (np.ones((3, 4)), [0, 1], {}, "X has 3 samples"),
         (np.ones((3, 4)), [0, 1, 3], {}, "y has whole numbers from 0 to 3"),
         (np.ones((3, 4)), [-1, 1, 2], {}, "from -1"),

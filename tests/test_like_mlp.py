@@ -63,12 +63,12 @@ def test_several_labels(solver, form):
     X, Y = make_multilabel_classification(300, n_features=20, random_state=0, return_indicator=True)
     model = NMFNetClassifier((50,), solver=solver, max_iter=30, random_state=0).fit(X, form(Y))
     predicted = model.predict(X)
-    assert sparse.issparse(predicted) == (form is not np.asarray)  # as the targets were
+    assert sparse.issparse(predicted) == sparse.issparse(form(Y))
     predicted = predicted.toarray() if sparse.issparse(predicted) else predicted
     assert (predicted == Y).mean() > 0.8
     assert model.predict_proba(X).shape == model.decision_function(X).shape == Y.shape
     assert model.out_activation_ == ("logistic" if solver == "relaxed" else "identity")
-    assert set(np.unique(predicted)) <= {0, 1} and model.predict(X[:1]).shape == (1, Y.shape[1])
+    assert set(np.unique(predicted)) <= {0, 1}
 
 
 @solvers

@@ -101,7 +101,7 @@ def test_networks_refuse_what_is_missing_in_x(model, container):
 def test_fit_module_refuses_masks():
     masked = CONTAINERS["masked array"]
     module = nn.Sequential(nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 3))
-    with pytest.raises(ValueError, match=r"Input X contains NaN, None or masked values, in 3 of 30 rows: 3, 7, 20\."):
+    with pytest.raises(ValueError, match="X has values that are not finite"):
         fit_module(module, masked, np.arange(30) % 3)
     with pytest.raises(ValueError, match=r"Input y contains NaN, None or masked values, in 1 of 30 rows: 4\."):
         fit_module(module, X, np.ma.array(np.arange(30) % 3, mask=np.arange(30) == 4))

@@ -87,6 +87,29 @@ def test_layer_codes(layer, model, small):
         LayerCodesDisplay(model.transform(X), y[:3])
 
 
+ODD = ["$x^", r"\frac{", "日本", "é[b]", "a\x00\x1b\n", "\udce9", "n" * 500]
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("usetex", [False, True])
+def test_names_and_labels_are_drawn_as_they_are(usetex, monkeypatch, tmp_path):
+    monkeypatch.setitem(mpl.rcParams, "text.usetex", usetex)  # for the user's own text
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(35, 7)), np.array(ODD)[np.arange(35) % 7]
+    model = NMFNetClassifier((3,), max_iter=1).fit(X, y)
+    expected = [*ODD[:4], r"a\x00\x1b\n", r"\udce9", "n" * 25 + "..." + "n" * 12]
+    weights, codes = WeightsDisplay(model.coefs_[0].T, feature_names=ODD).plot(), plot_layer_codes(model, X, y)
+    shown = (weights.ax_.get_xticklabels(), codes.ax_.get_yticklabels())
+    for labels, texts_ in zip(
+        shown, (expected, sorted(expected, key=lambda text: ODD[expected.index(text)])), strict=True
+    ):
+        assert [label.get_text() for label in labels] == texts_
+        assert not any(label.get_parse_math() or label.get_usetex() for label in labels)
+    if not usetex:
+        weights.figure_.savefig(tmp_path / "a.png")
+        codes.figure_.savefig(tmp_path / "b.png")
+
+
 def svg(model):
     text = model._repr_html_()
     assert type(model).__name__ in text

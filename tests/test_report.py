@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -105,6 +106,15 @@ def test_saves(tmp_path, epochs):
     curves(history, tmp_path / "curves.png", test_error=0.3)
     height, width, _ = imread(tmp_path / "curves.png").shape
     assert (width, height) == (1440, 960)
+
+
+@pytest.mark.parametrize("title", ["a $x^ b", "日本🎉", "\udce9\x00\n", "n" * 10_000])
+def test_titles_are_drawn_as_they_are(tmp_path, title):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = curves(records([0.5]), tmp_path / "curves.png", title=title)
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    assert figure.get_suptitle() == (title if title.isprintable() else r"\udce9\x00\n")[:100] or len(title) > 100
 
 
 def test_empty_history_is_refused(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from nmfnet._text import printable
 from nmfnet.training import EpochRecord
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ __all__ = ["HistoryDisplay", "LayerCodesDisplay", "WeightsDisplay", "plot_histor
 Array = NDArray[Any]
 COLOURS = {"train": "#0072B2", "val": "#D55E00"}  # of Okabe and Ito's palette
 LABELS = {"train": "training", "val": "validation"}
+# Text of others is drawn as it is: a "$" in it begins no formula.
+VERBATIM: dict[str, Any] = {"parse_math": False, "usetex": False}
+LONGEST = 40  # characters of a tick's label
 
 
 class HistoryDisplay:
@@ -146,7 +150,8 @@ class WeightsDisplay:
             drawn = self.ax_.imshow(self.parts, **{"aspect": "auto", **settings})
             self.ax_.set(xlabel="Feature", ylabel="Unit")
             if self.feature_names is not None and len(self.feature_names) <= 30:
-                self.ax_.set_xticks(range(len(self.feature_names)), self.feature_names, rotation=90)
+                names = [printable(name, LONGEST) for name in self.feature_names]
+                self.ax_.set_xticks(range(len(names)), names, rotation=90, **VERBATIM)
             self.figure_.colorbar(drawn, ax=self.ax_)
             return self
         if ax is not None:
@@ -222,7 +227,8 @@ class LayerCodesDisplay:
             codes = codes[order]
             labels, first, counts = np.unique(self.y[order], return_index=True, return_counts=True)
             if len(labels) <= 30:
-                self.ax_.set_yticks(first + (counts - 1) / 2, labels)
+                names = [printable(label, LONGEST) for label in labels]
+                self.ax_.set_yticks(first + (counts - 1) / 2, names, **VERBATIM)
                 for line in first[1:]:
                     self.ax_.axhline(line - 0.5, color="white", linewidth=0.5)
         self.image_ = self.ax_.imshow(codes, **{"aspect": "auto", "cmap": "viridis", "interpolation": "none", **image})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from nmfnet._text import printable
+from nmfnet.plotting import VERBATIM
 from nmfnet.training import EpochRecord
 
 Kind = Literal["classification", "regression"]
@@ -20,6 +23,7 @@ Kind = Literal["classification", "regression"]
 TRAINING, VALIDATION, TEST = "#0072B2", "#D55E00", "#009E73"
 GREY = "#666666"
 MOST_MARKERS = 40  # more epochs than these are lines without markers
+LONGEST_TITLE = 100  # characters
 WORTH_A_LOG_SCALE = 3  # largest over smallest value
 
 
@@ -77,9 +81,11 @@ def curves(
     _scale(axes[1, 0])
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     if title:
-        figure.suptitle(title, fontsize=12)
+        figure.suptitle(printable(title, LONGEST_TITLE), fontsize=12, **VERBATIM)
     if path is not None:
-        figure.savefig(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box stands for it
+            figure.savefig(path)
     return figure
 
 

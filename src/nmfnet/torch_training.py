@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from nmfnet._parameters import at_least, resolve
-from nmfnet.data.containers import refuse_missing, to_array
+from nmfnet.data.containers import plain, refuse_missing, to_array
 from nmfnet.data.labels import label_array
 from nmfnet.data.source import InMemory
 from nmfnet.errors import DivergenceError
@@ -185,7 +185,7 @@ def _tensor(data: Any, name: str) -> Tensor:
         return data.detach()
     if issparse(data):
         raise ValueError(f"{name} must be dense; got a sparse matrix: pass {name}.toarray().")
-    array = np.asarray(to_array(refuse_missing(data, name)))
+    array = np.asarray(to_array(plain(data)))
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be numbers; got an array of dtype {array.dtype}: convert it, as with astype.")
     return as_tensor(array)

@@ -6,6 +6,8 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
+from nmfnet.cli.streams import lenient, say
+
 NEEDED = ("typer", "rich", "matplotlib")
 
 
@@ -14,18 +16,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"error: the command line needs {', '.join(missing)}: pip install 'nmfnet[cli]'")
+    with lenient(sys.stdout), lenient(sys.stderr):
+        sys.exit(_status(arguments))
+
+
+def _status(arguments: Sequence[str] | None) -> int:
+    """Run the command line and return the exit status."""
     try:
         from nmfnet.cli.app import app
 
-        status = app(arguments, prog_name="nmfnet", standalone_mode=False)
+        return app(arguments, prog_name="nmfnet", standalone_mode=False) or 0
     except KeyboardInterrupt:  # while the libraries are being loaded, say
-        print("interrupted", file=sys.stderr)
-        status = 130
+        say("interrupted")
+        return 130
     except Exception as error:
         if not hasattr(error, "format_message"):  # that of a wrong option or argument
             raise
         text = " ".join(error.format_message().split())
         if text:  # without a command, the help was shown
-            print(f"error: {text} (see nmfnet --help)", file=sys.stderr)
-        status = 2
-    sys.exit(status or 0)
+            say(f"error: {text} (see nmfnet --help)")
+        return 2

@@ -15,8 +15,10 @@ from rich.console import Console
 
 import nmfnet
 from nmfnet import datasets
+from nmfnet._text import printable
 from nmfnet.cli import evaluation, tables, training
 from nmfnet.cli.results import Request
+from nmfnet.cli.streams import say
 from nmfnet.layers.activations import ACTIVATIONS
 from nmfnet.solvers import SOLVERS
 
@@ -105,14 +107,14 @@ def reporting(command: Callable[P, int]) -> Callable[P, None]:
             try:
                 status = command(*args, **kwargs)
             except KeyboardInterrupt as interrupt:
-                typer.echo(str(interrupt) or "interrupted", err=True)
+                say(str(interrupt) or "interrupted")
                 status = training.INTERRUPTED
             except BrokenPipeError:  # as of `nmfnet predict ... | head`
                 raise
             except Exception as error:
                 if kwargs["debug"]:
                     raise
-                typer.echo(f"error: {in_a_line(error)}", err=True)
+                say(f"error: {in_a_line(error)}")
                 status = 1
         raise typer.Exit(status)
 
@@ -121,7 +123,7 @@ def reporting(command: Callable[P, int]) -> Callable[P, None]:
 
 def show_warning(message: Warning | str, category: type[Warning], *rest: Any, **others: Any) -> None:
     """Show a warning as a line, without the place in the code."""
-    typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+    say(f"warning: {' '.join(str(message).split())}")
 
 
 def in_a_line(error: Exception) -> str:
@@ -137,7 +139,7 @@ def in_a_line(error: Exception) -> str:
 def print_version(asked: bool) -> None:
     """Print the version and end."""
     if asked:
-        typer.echo(f"nmfnet {nmfnet.__version__}")
+        print(f"nmfnet {nmfnet.__version__}")
         raise typer.Exit
 
 
@@ -211,7 +213,7 @@ def list_data(debug: Debug = False) -> int:
     """List the data sets that have a name, and the folder they are kept in."""
     screen = console()
     screen.print(tables.named_sets(datasets.available()))
-    screen.print(f"Folder: {datasets.data_folder()}", markup=False, soft_wrap=True)
+    screen.print(printable(f"Folder: {datasets.data_folder()}"), soft_wrap=True)
     if os.environ.get("NMFNET_DATA"):
         screen.print("It is the one that the environment variable NMFNET_DATA names.")
     else:
@@ -220,5 +222,5 @@ def list_data(debug: Debug = False) -> int:
 
 
 def console() -> Console:
-    """Return the terminal, or whatever stdout is now."""
-    return Console(highlight=False)
+    """Return the terminal, or whatever stdout is now; it takes text as it is, brackets and colons included."""
+    return Console(highlight=False, markup=False, emoji=False)

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmfnet import datasets
-from nmfnet.datasets import Dataset
+from nmfnet.datasets import Dataset, Labels
 from nmfnet.errors import DataError
 from nmfnet.estimators.base import BaseNMFNet
 
 Array = NDArray[Any]
 Task = Literal["classification", "regression"]
 
-TABLES = (".csv", ".parquet")
 MANY_VALUES = 20  # integers with more values than these, and in more than 5% of the rows, are amounts
 
 
@@ -35,7 +34,7 @@ def run_name(data: str) -> str:
     return _named(data) or Path(data).stem
 
 
-def read(data: str, target: str | None) -> Dataset:
+def read(data: str, target: str | None, task: str = "auto") -> Dataset:
     """Read a data set by its name or from a file.
 
     Parameters
@@ -43,6 +42,8 @@ def read(data: str, target: str | None) -> Dataset:
     data : str
     target : str or None
         Column of a table that is to be learned.
+    task : {"auto", "classification", "regression"}
+        What is to be learned.
 
     Raises
     ------
@@ -54,7 +55,13 @@ def read(data: str, target: str | None) -> Dataset:
         raise DataError(f"--target {target!r} names a column of a table; {name} has labels of its own")
     if name or not (Path(data).suffix or Path(data).exists()):
         return datasets.load(name or data)
-    return datasets.read_file(data, target)
+    dataset = datasets.read_file(data, target)
+    if task == "regression" and dataset.y_train is not None and dataset.y_train.dtype.kind == "U":
+        try:  # numbers with leading zeros; or this says what is no number
+            return datasets.read_file(data, target, labels="numbers")
+        except DataError as error:
+            raise DataError(f"--task regression needs numeric targets: {error}") from error
+    return dataset
 
 
 def is_here(data: str) -> bool:
@@ -140,13 +147,17 @@ def features(dataset: Dataset) -> Any:
 
 def examples(data: str, target: str | None, model: BaseNMFNet) -> Examples:
     """Read what a model is to be tried on: the test part, or all rows where there is none."""
-    if Path(data).suffix.lower() in TABLES:
-        dataset = datasets.read_file(data, target, columns_of(model))
+    classes = getattr(model, "classes_", None)
+    labels: Labels = "numbers" if classes is None else classes
+    if Path(data).suffix.lower() in datasets.TABLES:
+        dataset = datasets.read_file(data, target, columns_of(model), labels)
     else:
         dataset = read(data, target)
     if dataset.X_test is not None and dataset.y_test is not None:
-        return Examples(f"the test part of {dataset.name}", dataset.X_test, dataset.y_test)
-    return Examples(f"all of {dataset.name}", dataset.X_train, targets(dataset))
+        what, X, y = f"the test part of {dataset.name}", dataset.X_test, dataset.y_test
+    else:
+        what, X, y = f"all of {dataset.name}", dataset.X_train, targets(dataset)
+    return Examples(what, X, y if classes is None else datasets.labels_as(y, classes)[0])
 
 
 def blocks(data: str, model: BaseNMFNet) -> Iterator[Array]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 import nmfnet
-from nmfnet.cli.data import TABLES, Array, Task, blocks, examples
+from nmfnet._text import printable
+from nmfnet.cli.data import Array, Task, blocks, examples
 from nmfnet.cli.results import MODEL
 from nmfnet.cli.tables import confusion, error_name, in_words, score, table_writer
+from nmfnet.datasets import TABLES
 from nmfnet.errors import DataError, NMFNetError
 
 
@@ -40,7 +41,7 @@ def evaluate(path: Path, data: str, target: str | None, console: Console) -> Non
         raise DataError(f"the model predicts numbers, but the targets of {data} are like {str(y[0])!r}")
     found = score(predicted, y, task)
     name = "Error" if task == "classification" else error_name(task)
-    console.print(f"{name} on {what}: {in_words(found, task)}", markup=False, soft_wrap=True)
+    console.print(printable(f"{name} on {what}: {in_words(found, task)}"), soft_wrap=True)
     if task == "classification" and found.error:
         console.print(confusion(console, y, predicted, model.classes_))
 
@@ -80,10 +81,10 @@ def load(path: Path) -> Any:
 def check_classes(y: Array, classes: Array) -> None:
     """Refuse targets of which the model knows none."""
     known = set(classes.tolist())
-    if not any(value in known for value in np.unique(y).tolist()):
+    if known.isdisjoint(y.tolist()):
         raise DataError(
-            f"none of the targets is a class of the model: they are like {y[0].item()!r}, "
-            f"its classes like {classes[0].item()!r}"
+            f"none of the targets is a class of the model: they are like {y.tolist()[0]!r}, "
+            f"its classes like {classes.tolist()[0]!r}"
         )
 
 

@@ -48,7 +48,7 @@ class Lines(Callback):
         self._print(f"epoch {record['epoch']}/{self.epochs}: {describe(record, self.task)}, {record['seconds']:.1f} s")
 
     def _print(self, line: str) -> None:
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(line, soft_wrap=True)
 
 
 class Bar(Progress):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,13 +20,14 @@ from rich.table import Table
 
 import nmfnet
 from nmfnet.cli.data import Task, run_name
-from nmfnet.cli.tables import Score, error_name, facts, in_words
+from nmfnet.cli.tables import Score, error_name, facts, in_words, temporary_name
 from nmfnet.datasets import Dataset
 from nmfnet.errors import NMFNetError
 from nmfnet.estimators.base import BaseNMFNet
 
 MODEL, HISTORY, SETTINGS, CURVES = "model.safetensors", "history.json", "settings.json", "curves.png"
 CHECKPOINTS = "checkpoints"  # folder in the folder of a run
+LONGEST_NAME = 255  # bytes, on most file systems
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,10 @@ class Request:
     @property
     def folder(self) -> Path:
         """Where the files go."""
-        return Path(self.out or f"nmfnet-{run_name(self.data)}")
+        name = f"nmfnet-{run_name(self.data)}"
+        while len(os.fsencode(name)) > LONGEST_NAME:
+            name = name[:-1]
+        return Path(self.out or name)
 
 
 @dataclass(frozen=True)
@@ -99,21 +105,37 @@ def run_folder(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def write(run: Run) -> None:
-    """Write the four files; the model first, whatever happens to the others."""
-    from nmfnet.report import curves
-
-    folder, test = run.request.folder, run.scores.get("test")
+def write(run: Run) -> list[str]:
+    """Write the files of a run and return their names; the model first, whatever happens to the others."""
+    folder = run.request.folder
     run.model.save(folder / MODEL)
     write_json(folder / SETTINGS, settings(run))
     write_json(folder / HISTORY, run.model.history_)
+    return [MODEL, HISTORY, SETTINGS, *([CURVES] if draw(run, folder / CURVES) else [])]
+
+
+def draw(run: Run, path: Path) -> bool:
+    """Draw the curves, and return whether it went well: no training is to fail for its picture."""
+    temporary, test = temporary_name(path), run.scores.get("test")
     title = f"{run.dataset.name}: {network(run.model)}"
-    curves(run.model.history_, folder / CURVES, test_error=test.error if test else None, title=title, kind=run.task)
+    try:
+        path.unlink(missing_ok=True)  # that of a former run
+        from nmfnet.report import curves
+
+        curves(run.model.history_, temporary, test_error=test.error if test else None, title=title, kind=run.task)
+        os.replace(temporary, path)
+    except Exception as error:
+        warnings.warn(f"the model is saved, but {path} could not be drawn: {error}", stacklevel=2)
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return True
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write under another name first, so that an interrupted write leaves the old file whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary_name(path)
     try:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         os.replace(temporary, path)
@@ -158,8 +180,8 @@ def network(model: BaseNMFNet) -> str:
     return f"{'-'.join(map(str, sizes))}, {hidden}"
 
 
-def summary(run: Run) -> Table:
-    """Table that ends the training."""
+def summary(run: Run, files: Sequence[str]) -> Table:
+    """Table that ends the training, with the names of the files that were written."""
     history, dataset, folder = run.model.history_, run.dataset, run.request.folder
     kept = "" if run.kept_epoch == len(history) else f" (weights of epoch {run.kept_epoch})"
     return facts(
@@ -172,6 +194,6 @@ def summary(run: Run) -> Table:
                 for part, s in run.scores.items()
             ),
             ("Time", f"{history[-1]['seconds']:.1f} s"),
-            ("Files", f"{', '.join((MODEL, HISTORY, SETTINGS, CURVES))} in {folder}"),
+            ("Files", f"{', '.join(files)} in {folder}"),
         ]
     )

@@ -20,8 +20,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nmfnet._text import printable
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import shown_error
+from nmfnet.cli.streams import lenient
 from nmfnet.datasets import Available
 from nmfnet.errors import NMFNetError
 
@@ -29,6 +31,7 @@ Write: TypeAlias = Callable[[Mapping[str, Array]], None]
 
 MOST_CLASSES = 20  # with more, a confusion matrix is a list of its largest entries
 CONFUSIONS_LISTED = 10
+LONGEST_NAME = 60  # characters of a class
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(printable(value)))
     return table
 
 
@@ -102,46 +105,46 @@ def confusion(console: Console, y: Array, predicted: Array, classes: Array) -> T
     classes : ndarray of shape (n_classes,)
         Of the model; `y` may have others.
     """
-    name = {value: str(value) for value in classes.tolist()}  # one name for 1 and 1.0
-    name |= {value: str(value) for value in np.unique(y).tolist() if value not in name}
-    names = list(name.values())
-    counts = Counter((name[true], name[guess]) for true, guess in zip(y.tolist(), predicted.tolist(), strict=True))
-    if len(names) <= MOST_CLASSES:
-        table = _confusion_matrix(counts, names)
+    name = {value: printable(value, LONGEST_NAME) for value in classes.tolist()}
+    others = sorted(set(y.tolist()) - set(name), key=lambda value: (isinstance(value, str), value))
+    name |= {value: printable(value, LONGEST_NAME) for value in others}
+    counts = Counter(zip(y.tolist(), predicted.tolist(), strict=True))  # 1 and 1.0 are one class
+    if len(name) <= MOST_CLASSES:
+        table = _confusion_matrix(counts, name)
         if console.measure(table, options=console.options.update(width=10_000)).maximum <= console.width:
             return table
-    return _confusion_list(counts)
+    return _confusion_list(counts, name)
 
 
-def _confusion_matrix(counts: Counter[tuple[str, str]], names: Sequence[str]) -> Table:
+def _confusion_matrix(counts: Counter[tuple[Any, Any]], name: Mapping[Any, str]) -> Table:
     table = Table(box=SIMPLE_HEAD, title="Rows by class (down) and prediction (across)", title_justify="left")
     table.add_column("", style="bold", no_wrap=True)
-    for name in names:
-        table.add_column(Text(name), justify="right", no_wrap=True)
-    for true in names:
+    for header in name.values():
+        table.add_column(Text(header), justify="right", no_wrap=True)
+    for true in name:
         cells = [
             Text(
                 str(counts[true, guess] or "·"),
                 style="bold" if guess == true else "" if counts[true, guess] else "dim",
             )
-            for guess in names
+            for guess in name
         ]
-        table.add_row(Text(true), *cells)
+        table.add_row(Text(name[true]), *cells)
     return table
 
 
-def _confusion_list(counts: Counter[tuple[str, str]]) -> Table:
+def _confusion_list(counts: Counter[tuple[Any, Any]], name: Mapping[Any, str]) -> Table:
     table = Table(box=SIMPLE_HEAD, title="Most frequent confusions", title_justify="left")
     table.add_column("Class")
     table.add_column("Predicted")
     table.add_column("Rows", justify="right")
     table.add_column("Of the class", justify="right")
-    rows = Counter[str]()
+    rows = Counter[Any]()
     for (true, _), count in counts.items():
         rows[true] += count
     wrong = Counter({pair: count for pair, count in counts.items() if pair[0] != pair[1]})
     for (true, guess), count in wrong.most_common(CONFUSIONS_LISTED):
-        table.add_row(Text(true), Text(guess), str(count), f"{100 * count / rows[true]:.1f}%")
+        table.add_row(Text(name[true]), Text(name[guess]), str(count), f"{100 * count / rows[true]:.1f}%")
     return table
 
 
@@ -175,12 +178,13 @@ def table_writer(path: Path | None) -> Iterator[Write]:
         If it cannot be written.
     """
     if path is None:
-        yield csv_writer(sys.stdout)
+        with lenient(sys.stdout, "backslashreplace"):  # labels are data: none is to look like another one
+            yield csv_writer(sys.stdout)
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary_name(path)
     try:
         if path.suffix.lower() == ".csv":
-            with open(temporary, "w", encoding="utf-8", newline="") as file:
+            with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 yield csv_writer(file)
         else:
             with contextlib.closing(ParquetTable(temporary)) as table:
@@ -188,6 +192,11 @@ def table_writer(path: Path | None) -> Iterator[Write]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """Name for a file beside `path` until it is whole: as short as it may be, with the same ending."""
+    return path.with_name(f".nmfnet-{os.getpid()}{path.suffix}")
 
 
 def csv_writer(file: TextIO) -> Write:
@@ -204,6 +213,10 @@ def csv_writer(file: TextIO) -> Write:
     return write
 
 
+def _encodable(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
 class ParquetTable:
     """A parquet file that grows; its types are those of the first part."""
 
@@ -217,7 +230,12 @@ class ParquetTable:
 
     def write(self, columns: Mapping[str, Array]) -> None:
         """Add columns of equal length."""
-        table = self.arrow.table({name: self.arrow.array(column.tolist()) for name, column in columns.items()})
+        table = self.arrow.table(
+            {
+                _encodable(name): self.arrow.array(list(map(_encodable, column.tolist())))
+                for name, column in columns.items()
+            }
+        )
         if self.writer is None:
             self.writer = self.arrow.parquet.ParquetWriter(self.path, table.schema)
         self.writer.write_table(table)

@@ -12,6 +12,7 @@ from rich.console import Console
 from sklearn.exceptions import ConvergenceWarning
 
 import nmfnet
+from nmfnet._text import printable
 from nmfnet.cli import data as cli_data
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import CtrlC, reporter
@@ -48,19 +49,19 @@ def train(request: Request, console: Console) -> int:
     estimator(request, "classification")._check_parameters()  # before any data is read
     with run_folder(request.folder), CtrlC() as ctrl_c:
         if not cli_data.is_here(request.data):
-            console.print(f"{request.data} is not on this machine: fetching it")
-        dataset = cli_data.read(request.data, request.target)
+            console.print(printable(f"{request.data} is not on this machine: fetching it"))
+        dataset = cli_data.read(request.data, request.target, request.task)
         y = cli_data.targets(dataset)
         task = cli_data.task_of(y, request.task)
         if request.validation and task == "classification":
             cli_data.check_split(y, request.validation)
         model = estimator(request, task)
-        console.print(headline(dataset, task, request.validation), markup=False, soft_wrap=True)
+        console.print(printable(headline(dataset, task, request.validation)), soft_wrap=True)
         callbacks = [*checkpoints(request, console), ctrl_c]
         interrupted = fit(model, cli_data.features(dataset), y, task, callbacks, console)
         run = Run(request, dataset, task, model, interrupted, scores(model, dataset, task, request.validation))
-        write(run)
-    console.print(summary(run))
+        files = write(run)
+    console.print(summary(run, files))
     if interrupted:
         console.print("Interrupted: the model is that of the epochs so far.")
     return INTERRUPTED if interrupted else 0
@@ -127,7 +128,7 @@ def checkpoints(request: Request, console: Console) -> list[Callback]:
     checkpoint = nmfnet.Checkpoint(request.folder / CHECKPOINTS, request.checkpoint_every, resume=request.resume)
     if request.resume:
         found = "going on from the last checkpoint" if checkpoint.resumes() else "no checkpoint: from the beginning"
-        console.print(f"{checkpoint.folder}: {found}", markup=False, soft_wrap=True)
+        console.print(printable(f"{checkpoint.folder}: {found}"), soft_wrap=True)
     return [checkpoint]
 
 

@@ -28,9 +28,9 @@ def plain(data: Any) -> Any:
     if isinstance(data, (list, tuple)):
         data = _from_sequence(data)
     if isinstance(data, np.ma.MaskedArray):
-        return _from_masked(data)
+        data = _from_masked(data)
     if isinstance(data, np.ndarray):
-        return _from_objects(data) if data.dtype == object else data.astype(data.dtype.newbyteorder("="), copy=False)
+        return _from_objects(data) if data.dtype == object else _in_known_dtype(data)
     if hasattr(data, "iloc") and hasattr(data, "columns"):
         return _from_frame(data)
     return data
@@ -51,9 +51,7 @@ def to_array(data: Any) -> Any:
     numpy_dtype = getattr(dtype, "numpy_dtype", None)  # of pandas' own dtypes
     if numpy_dtype is not None and numpy_dtype.kind in "biuf" and not data.isna().any():
         return data.to_numpy(dtype=numpy_dtype)
-    if isinstance(data, np.ndarray) and data.dtype.kind == "V" and np.can_cast(data.dtype, np.float32):
-        return data.astype(np.float32)  # as the bfloat16 of ml_dtypes
-    return data
+    return _in_known_dtype(data) if isinstance(data, np.ndarray) and data.dtype.kind == "V" else data
 
 
 def _from_tensor(data: Tensor) -> Any:
@@ -86,6 +84,13 @@ def _from_masked(data: np.ma.MaskedArray[Any, Any]) -> Array:
         return np.ma.getdata(data)
     dtype = data.dtype if data.dtype.kind in "fcO" else np.float64
     return np.asarray(np.ma.filled(data.astype(dtype), np.nan))
+
+
+def _in_known_dtype(data: Array) -> Array:
+    """Numbers in this machine's byte order; small floats that NumPy lends from others, as ml_dtypes', in float32."""
+    if data.dtype.kind == "V" and np.can_cast(data.dtype, np.float32):
+        return data.astype(np.float32)
+    return data.astype(data.dtype.newbyteorder("="), copy=False)
 
 
 def _from_objects(data: Array) -> Array:
@@ -185,10 +190,11 @@ def refuse_missing(data: Any, name: str) -> Any:
     else:
         mask = missing(array)
     if mask.any():
-        rows = np.flatnonzero(mask.reshape(len(mask), -1).any(1)) if mask.ndim else [0]
+        mask = np.atleast_1d(mask)
+        rows = np.flatnonzero(mask.reshape(len(mask), -1).any(1))
         shown = ", ".join(map(str, rows[:SHOWN])) + (", ..." if len(rows) > SHOWN else "")
         raise ValueError(
-            f"Input {name} contains NaN, None or masked values, in {len(rows)} of {mask.shape[0] if mask.ndim else 1} "
-            f"rows: {shown}. Drop these rows, or fill in what is missing."
+            f"Input {name} contains NaN, None or masked values, in {len(rows)} of {len(mask)} rows: {shown}. "
+            "Drop these rows, or fill in what is missing."
         )
     return data

@@ -8,6 +8,11 @@ from nmfnet.datasets._blocks import read_blocks
 from nmfnet.datasets._files import read_file
 from nmfnet.datasets._named import NAMES, Available, available, load
 from nmfnet.datasets._store import data_folder
+from nmfnet.datasets._tables import TABLES, Labels
 from nmfnet.datasets._types import Dataset
+from nmfnet.datasets._values import labels_as
 
-__all__ = ["NAMES", "Available", "Dataset", "available", "data_folder", "load", "read_blocks", "read_file"]
+__all__ = [
+    "NAMES", "TABLES", "Available", "Dataset", "Labels", "available", "data_folder", "labels_as", "load",
+    "read_blocks", "read_file",
+]  # fmt: skip

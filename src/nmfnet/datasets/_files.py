@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-import warnings
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmfnet.datasets._formats import PARTS, load_npz, reading
+from nmfnet.datasets._formats import PARTS, load_npz
+from nmfnet.datasets._tables import TABLES, Labels, Schema, read_table
 from nmfnet.datasets._types import IMAGE_SETS, Dataset
 from nmfnet.errors import DataError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-_TABLES = (".csv", ".parquet")
-_LISTED = 20  # names of columns that fit in one line of an error
-
 
 def read_file(
-    path: str | os.PathLike[str], target: str | None = None, columns: Sequence[str] | None = None
+    path: str | os.PathLike[str],
+    target: str | None = None,
+    columns: Sequence[str] | None = None,
+    labels: Labels = None,
 ) -> Dataset:
     """Read a data set from a file.
 
@@ -45,6 +39,9 @@ def read_file(
     columns : sequence of str, optional
         Names of a table's feature columns, in the order wanted, as a model knows them; all others
         but the target are passed over.  Left out, every column but the target is a feature.
+    labels : ndarray or "numbers", optional
+        How a table's target is read: as these classes of a model, whatever type the file gives them (a target that
+        is none of them stays as it is, and is warned of), or as numbers.  Left out, the whole column decides.
 
     Returns
     -------
@@ -52,6 +49,13 @@ def read_file(
         Features float32 where they are pixels or float32 in the file, float64 otherwise; `y` of
         the file's own type (text as a NumPy string array).  X_test and y_test are None without
         a test part.
+
+    Notes
+    -----
+    A .csv has no types.  In its feature columns every value must be a number, or true or false.  Its target is of
+    truth values, integers or floats if all of its values are that, and text otherwise, left as it is.  So ``NA`` and
+    ``inf`` are labels among others, but missing and infinite among numbers, and an empty value is missing always.
+    Whole numbers with leading zeros, as postal codes have them, are text.
 
     Raises
     ------
@@ -67,8 +71,8 @@ def read_file(
                 f"{path}: target {target!r} names a column, but a .npz file has the arrays y_train or y instead"
             )
         return _read_arrays(path)
-    if ending in _TABLES:
-        return _read_table(path, target, columns)
+    if ending in TABLES:
+        return read_table(path, Schema(target, columns, labels))
     named = path.name.lower().replace("_", "-") in ("digits", *IMAGE_SETS)
     hint = f" (for the data set of that name: load({path.name!r}))" if named else ""
     raise DataError(f"{path}: is not a .npz, .csv or .parquet file{hint}")
@@ -146,133 +150,3 @@ def _labels(arrays: dict[str, NDArray[Any]], name: str, n: int, path: Path) -> N
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise DataError(f"{path}: {name} has missing or infinite values")
     return y.astype(y.dtype.newbyteorder("="), copy=False)
-
-
-# --- tables ---
-
-
-def _read_table(path: Path, target: str | None, columns: Sequence[str] | None) -> Dataset:
-    frame = _read_frame(path)
-    names = _named_columns(frame, path)
-    if frame.empty:
-        raise DataError(f"{path}: has {len(frame)} rows and {len(names)} columns; nothing to read")
-    if target is not None and target not in names:
-        raise DataError(_no_such_column(target, names, path))
-    if columns is None:
-        columns = [name for name in names if name != target]
-    _check_there(columns, names, path)
-    if not columns:
-        raise DataError(f"{path}: has no column besides the target {target!r}")
-    X = _table_features(frame[list(columns)], path, target)
-    y = None if target is None else _target(frame[target], path)
-    return Dataset(path.stem, X, y, feature_names=tuple(columns), source=str(path))
-
-
-def _named_columns(frame: pd.DataFrame, path: Path) -> list[str]:
-    """Give columns names that are text, and return them, checked."""
-    frame.columns = names = [str(column) for column in frame.columns]
-    _check_names(names, path)
-    return names
-
-
-def _check_there(columns: Sequence[str], names: Sequence[str], path: Path) -> None:
-    missing = [name for name in columns if name not in names]
-    if missing:
-        listed = ", ".join(map(repr, missing[:_LISTED])) + (", ..." if len(missing) > _LISTED else "")
-        raise DataError(f"{path}: lacks {'columns' if len(missing) > 1 else 'column'} {listed}")
-
-
-def _read_frame(path: Path) -> pd.DataFrame:
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise DataError(f"{path}: reading {path.suffix} files needs pandas") from error
-
-    with reading(path, f"a {path.suffix.lower()} file"), warnings.catch_warnings():
-        if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        # Rows longer than the header: pandas would take the first column for an index, or with
-        # index_col=False drop the last one with only a warning.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        # low_memory would guess types by chunk and mix numbers and text in one column.
-        return pd.read_csv(path, index_col=False, low_memory=False)
-
-
-def _check_names(names: Sequence[str], path: Path) -> None:
-    repeated = [name for name, times in Counter(names).items() if times > 1]
-    if repeated:
-        raise DataError(f"{path}: has more than one column {repeated[0]!r}")
-    # pandas' name for a column without one: nearly always the row index that to_csv writes
-    # unasked, which as a feature would betray the order of the rows.
-    for position, name in enumerate(names, start=1):
-        if re.fullmatch(r"Unnamed: \d+", name):
-            raise DataError(
-                f"{path}: column {position} has no name (a row index?): name it, or drop it, "
-                "as to_csv(..., index=False) does"
-            )
-
-
-def _no_such_column(target: str, names: Sequence[str], path: Path) -> str:
-    by_lower = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(target.lower(), by_lower, n=1)
-    hint = f"did you mean {by_lower[close[0]]!r}? " if close else ""
-    listed = ", ".join(names[:_LISTED])
-    more = f", ... ({len(names)} in all)" if len(names) > _LISTED else ""
-    return f"{path}: has no column {target!r}: {hint}its columns are {listed}{more}"
-
-
-def _target(column: pd.Series[Any], path: Path) -> NDArray[Any]:
-    """Return the target as numbers or as a NumPy string array, which needs no pickle to save."""
-    _check_present(column, path)
-    y = np.asarray(column)
-    # pandas hands out text, categories and its nullable types as Python objects.
-    if y.dtype.kind == "O" and len({type(value) for value in y}) == 1:
-        y = np.asarray(y.tolist())
-    if y.dtype.kind not in "biufU":
-        raise DataError(f"{path}: target column {column.name!r} is of type {column.dtype}, neither numbers nor text")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise DataError(f"{path}: target column {column.name!r} has infinite values")
-    return y
-
-
-def _table_features(frame: pd.DataFrame, path: Path, target: str | None, start: int = 0) -> NDArray[np.floating]:
-    others = [name for name in frame.columns if not _is_numeric(frame[name])]
-    if others:
-        raise DataError(_not_numeric(frame, others, path, target))
-    for name in frame.columns:
-        _check_present(frame[name], path, start)
-    single = all(str(dtype).lower() == "float32" for dtype in frame.dtypes)
-    X = np.ascontiguousarray(frame.to_numpy(dtype=np.float32 if single else np.float64))
-    infinite = ~np.isfinite(X).all(axis=0)
-    if infinite.any():
-        raise DataError(f"{path}: column {frame.columns[infinite.argmax()]!r} has infinite values")
-    return X
-
-
-def _is_numeric(column: pd.Series[Any]) -> bool:
-    """Whether a column is of numbers; one that is empty throughout counts, as missing ones."""
-    from pandas.api.types import is_complex_dtype, is_numeric_dtype
-
-    is_real = is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype)
-    return is_real or bool(column.isna().all())
-
-
-def _not_numeric(frame: pd.DataFrame, others: Sequence[str], path: Path, target: str | None) -> str:
-    import pandas as pd
-
-    values = frame[others[0]].dropna()
-    # The value that spoils the column, which among thousands of numbers may be a single '?'.
-    spoilers = values[pd.to_numeric(values.astype(str), errors="coerce").isna()]
-    example = str((spoilers if len(spoilers) else values).iloc[0])[:30]
-    more = f" and {len(others) - 1} more like it" if len(others) > 1 else ""
-    advice = "encode as numbers or drop" + ("" if target else ", or name as the target")
-    return f"{path}: column {others[0]!r} is not numeric (e.g. {example!r}){more}: {advice}"
-
-
-def _check_present(column: pd.Series[Any], path: Path, start: int = 0) -> None:
-    missing = column.isna().to_numpy()
-    if missing.any():
-        raise DataError(
-            f"{path}: column {column.name!r} has missing values ({int(missing.sum())}, the first "
-            f"in row {start + int(missing.argmax()) + 1} of the data): fill or drop them"
-        )

@@ -1,0 +1,114 @@
+"""CSV files: their first line, their rows as pandas reads them, and where in the file something is."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmfnet.datasets._formats import reading, reason
+from nmfnet.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ADVICE = "save the file with commas between the columns, and with points in numbers, as in 3.14"
+
+
+def header(path: Path, columns: Sequence[str] | None) -> list[str]:
+    """Return the names in the first line as they stand there; `columns` are those that a model knows."""
+    with reading(path, "a .csv file"):
+        names = next((row for _, row in rows(path)), None)
+        if names is None:
+            raise DataError(f"{path}: cannot be read as a .csv file: it is empty")
+    separator = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None)
+    if separator is not None and list(columns or ()) != names:
+        raise DataError(
+            f"{path}: its first line names a single column, {names[0][:200]!r}: if {separator!r} separates columns, "
+            f"{ADVICE}"
+        )
+    return names
+
+
+def read(path: Path, names: Sequence[str], target: str | None) -> pd.DataFrame:
+    """Read all rows; see :func:`parts`."""
+    import pandas as pd
+
+    with parsing(path, names):
+        return pd.read_csv(path, **_options(names, target))
+
+
+def parts(path: Path, names: Sequence[str], size: int) -> Generator[pd.DataFrame, None, None]:
+    """Read `size` rows at a time: columns of numbers or truth values as such, all others as the text they are.
+
+    pandas takes nothing for a missing value here, and gives no column another name.
+    """
+    import pandas as pd
+
+    with parsing(path, names):
+        reader = pd.read_csv(path, **_options(names, None), chunksize=size)
+    with reader:
+        while True:
+            with parsing(path, names):
+                frame = next(reader, None)
+            if frame is None:
+                return
+            yield frame
+
+
+def _options(names: Sequence[str], target: str | None) -> dict[str, Any]:
+    # low_memory would guess types by chunk and mix numbers and text in one column.
+    options = {"header": 0, "names": list(names), "index_col": False, "low_memory": False, "na_filter": False}
+    # A converter, as with a dtype of one column pandas makes a Series of each.
+    return options | ({} if target is None else {"converters": {target: str}})
+
+
+@contextmanager
+def parsing(path: Path, names: Sequence[str]) -> Iterator[None]:
+    """Say in plain words what keeps pandas from reading rows."""
+    import pandas as pd
+
+    with reading(path, "a .csv file"), warnings.catch_warnings():
+        # Rows longer than the header: with index_col=False pandas drops what is too much, with only a warning.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            yield
+        except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+            found = _too_long(path, names) or _in_plain_words(error)
+            raise DataError(f"{path}: cannot be read as a .csv file: {found}") from error
+
+
+def _too_long(path: Path, names: Sequence[str]) -> str | None:
+    """Find the first row that has more values than the header has names."""
+    with suppress(csv.Error):
+        for line, row in rows(path, "replace"):
+            if len(row) > len(names):
+                named = "1 column" if len(names) == 1 else f"{len(names)} columns"
+                return f"line {line} has {len(row)} values, but the first line names {named} ({ADVICE})"
+    return None
+
+
+def _in_plain_words(error: Exception) -> str:
+    if "EOF inside string" in str(error):
+        return "a quotation mark is not closed"
+    return reason(error).removeprefix("Error tokenizing data. C error: ")
+
+
+def rows(path: Path, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
+    """Yield every row that is not blank, the header among them, with the number of the line that it begins in."""
+    with open(path, encoding="utf-8-sig", errors=errors, newline="") as file:
+        reader, line = csv.reader(file), 1
+        for row in reader:
+            if len(row) > 1 or (row and (not row[0] or row[0].strip())):
+                yield line, row
+            line = reader.line_num + 1
+
+
+def line_of(path: Path, row: int) -> int | None:
+    """Return the line that a row of the data, counted from 0, begins in; None where it cannot be found."""
+    with suppress(OSError, csv.Error):
+        return next((line for i, (line, _) in enumerate(rows(path, "replace")) if i == row + 1), None)
+    return None
