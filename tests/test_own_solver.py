@@ -63,8 +63,8 @@ class GradientDescent:
     def prepare(self, network, source, plan):
         return GradientSweep(network, self.rate)
 
-    def proceed(self, sweep, source, plan):
-        return sweep
+    def proceed(self, sweep, source, plan, rescaled=None):
+        return sweep if rescaled is None else self.prepare(rescaled.network, source, plan)
 
 
 @pytest.mark.parametrize("batches", ["fit", "partial_fit"])

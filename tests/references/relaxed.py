@@ -13,7 +13,7 @@ import numpy as np
 from references.paper import ACTIVATIONS, Array, inputs, split
 
 MEMORY, SAMPLES, BATCHES, EARLY = 0.9, 10_000, 10, 20  # of the running Gram matrix
-ENOUGH = 64
+ENOUGH, FIRST = 64, 100  # samples; updates of a stream in which parts of updates are longer
 STEADY, LOOK = 0.05, 4  # the largest step without an anchor; updates between two looks at the running loss
 
 
@@ -49,7 +49,9 @@ class State:
     heads: list[
         Array | None
     ]  # running averages of the right-hand sides, with the mean of E below where there is a bias
-    updates: int = 0
+    updates: float = 0
+    begun: int = -1  # whole updates
+    samples: int = 0  # of the largest batch, up to ENOUGH
     first: float | None = None
     mean: float = 0.0
     lowest: float = 0.0
@@ -144,8 +146,13 @@ def predicted_length(problem: Problem, gram: Array, Z: Array, D: Array) -> float
     return float(np.sqrt(np.trace(V.T @ gram @ V) + (mean**2).sum()))
 
 
-def update(problem: Problem, state: State, X: Array, Y: Array) -> State:
-    """One update from a batch."""
+def update(problem: Problem, state: State, X: Array, Y: Array, share: float = 1.0) -> State:
+    """One update from a batch, or a share of one."""
+    if problem.n_updates is None and state.updates < FIRST:
+        share = share**0.5
+    number = int(state.updates)
+    begins = number > state.begun
+    state = replace(state, begun=number)
     W, last, f = state.working, len(state.working) - 1, ACTIVATIONS[problem.activation]
     Z, A = forward(problem, W, X)
     Y = smoothed(problem.output, Y, problem.smoothing)
@@ -155,41 +162,44 @@ def update(problem: Problem, state: State, X: Array, Y: Array) -> State:
     if not now <= limit(state, state.lowest):
         before = loss(problem.output, forward(problem, state.proven, X)[1][last], Y)
         if not now <= limit(state, before):
-            return take_back(state)
+            return take_back(state, share)
         nothing = loss(problem.output, 0 * Y, Y)
         if not now <= limit(state, state.worst * nothing):
-            return take_back(replace(state, worst=now / nothing))
+            return take_back(replace(state, worst=now / nothing), share)
         state = replace(state, first=None)
-    if state.updates % LOOK == 0 and state.first is not None:
+    if begins and number % LOOK == 0 and state.first is not None:
         mean = 0.75 * state.mean + 0.25 * now
         state = replace(state, mean=mean, lowest=min(state.lowest, mean))
-    few = min(1.0, (len(X) / ENOUGH) ** 0.5)
-    fall = few if problem.n_updates is None else max(0.0, 1 - state.updates / problem.n_updates)
+    fall = 1.0 if problem.n_updates is None else max(0.0, 1 - state.updates / problem.n_updates)
+    if min(len(X), ENOUGH) >= 2 * state.samples:  # twice as many tell more
+        empty = [None] * len(state.fast)
+        state = replace(state, grams=empty, factorized=empty, heads=empty)
+    state = replace(state, samples=max(state.samples, min(len(X), ENOUGH)))
     grams, factorized, heads = list(state.grams), list(state.factorized), list(state.heads)
     fast, proven = list(state.fast), state.average
-    c = (problem.averaging + 1) / (state.updates + problem.averaging + 1)
+    c = (problem.averaging + 1) * share / (state.updates + (problem.averaging + 1) * share)
 
     target_minus_output = problem.tau * (Y - g(problem.output, A[last]))
     for layer in range(last, -1, -1):
         E = target_minus_output
-        if is_refreshed(state.updates, len(X)) or factorized[layer] is None:
+        if (begins and is_refreshed(number, len(X))) or factorized[layer] is None:
             new, old = covariance(Z[layer], problem.bias), grams[layer]
             G = new if old is None else MEMORY * old + (1 - MEMORY) * new
             grams[layer] = G
             stiffness = problem.tau * problem.alpha / problem.n_samples * (1 - problem.l1_ratio)
             factorized[layer] = G + (problem.damping * np.trace(G) / len(G) + stiffness) * np.eye(len(G))
-        right, beta = right_hand_side(problem, Z[layer], E, W[layer]), problem.momentum
+        right, beta = right_hand_side(problem, Z[layer], E, W[layer]), problem.momentum**share
         heads[layer] = right if heads[layer] is None else beta * heads[layer] + (1 - beta) * right
         D = damped_step(problem, factorized[layer], beta * heads[layer] + (1 - beta) * right, Z[layer])
         rms = np.sqrt((A[layer] ** 2).sum(1).mean())
-        step = fall * state.delta * rms / predicted_length(problem, grams[layer], Z[layer], D) * D
+        step = fall * share * state.delta * rms / predicted_length(problem, grams[layer], Z[layer], D) * D
         fast[layer] = state.fast[layer] + step
         if layer > 0:
             V, _ = split(W[layer], problem.bias)
             target_minus_output = f(A[layer - 1] + E @ V.T) - Z[layer]
     return replace(
         state, fast=fast, proven=proven, share=c, grams=grams, factorized=factorized, heads=heads,
-        updates=state.updates + 1,
+        updates=state.updates + share,
     )  # fmt: skip
 
 
@@ -198,10 +208,10 @@ def limit(state: State, loss: float) -> float:
     return max(2 * loss, loss + state.first / 4)
 
 
-def take_back(state: State) -> State:
+def take_back(state: State, share: float = 1.0) -> State:
     """Back to the average of those that went well, with half the step and no Gram matrices."""
     empty = [None] * len(state.fast)
     return replace(
         state, fast=state.proven, share=0.0, delta=state.delta / 2, grams=empty, factorized=empty, heads=empty,
-        updates=state.updates + 1, first=None,
+        updates=state.updates + share, first=None,
     )  # fmt: skip

@@ -141,6 +141,51 @@ def target_scaling(Y: Tensor, centre: bool = True, sample_weight: Tensor | None 
     return Scaling(mean.to(Y.dtype), scale.to(Y.dtype))
 
 
+@dataclass(frozen=True)
+class Columns:
+    """What some rows say about their columns, each of shape (n,) in float64.
+
+    Attributes
+    ----------
+    mean, deviation : Tensor
+        Of the columns; the deviation is from the mean.
+    lowest, highest : Tensor
+    spread : Tensor
+        Largest distance from the mean.
+    rows : int
+    centred : bool
+        Whether the mean may be subtracted; otherwise it is given as 0.
+    dense : bool
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    lowest: Tensor
+    highest: Tensor
+    spread: Tensor
+    rows: int
+    centred: bool
+    dense: bool = True
+
+    def vary(self, dtype: torch.dtype) -> Tensor:
+        """Whether each column varies beyond rounding."""
+        return _varies(self.deviation, torch.maximum(self.highest, -self.lowest), dtype)
+
+    def inverse_scale(self, varies: Tensor, same_unit: bool) -> Tensor:
+        """Factors of columns of their own unit, or of one unit; of sparse ones the largest value becomes 1."""
+        return _inverse_scale(self.deviation if self.dense else self.spread, varies, same_unit)
+
+
+def columns_of(X: Tensor | SparseRows, centre: bool, sample_weight: Tensor | None = None) -> Columns:
+    """Look over rows X (m, n); sparse ones are not centred."""
+    weight = _normalized(sample_weight)
+    if isinstance(X, SparseRows):
+        deviation, reach = X.sizes(weight)
+        return Columns(torch.zeros_like(reach), deviation, -reach, reach, reach, len(X), False, False)
+    mean, deviation, _, spread = _moments(X, centre, weight)
+    return Columns(mean, deviation, X.amin(0).double(), X.amax(0).double(), spread, len(X), centre)
+
+
 def _normalized(sample_weight: Tensor | None) -> Tensor | None:
     """Weights (n,) in float64, of mean 1."""
     return None if sample_weight is None else sample_weight.double() / sample_weight.double().mean()
@@ -154,13 +199,17 @@ def _columns(X: Tensor, centre: bool, weight: Tensor | None) -> tuple[Tensor, Te
 
 def _units(deviation: Tensor, reach: Tensor, spread: Tensor, dtype: torch.dtype) -> tuple[Tensor, bool]:
     """Whether each column varies, and whether all that do share a unit."""
-    # What rounding leaves of a constant column is no deviation; and one over it must be a number.
-    limits = torch.finfo(dtype)
-    varies = (deviation > 4 * limits.eps * reach) & (deviation > 4 / limits.max)
+    varies = _varies(deviation, reach, dtype)
     if not bool(varies.any()):
         return varies, False
     middle, most = spread[varies].median(), torch.quantile(spread[varies], 0.9)  # of two columns the smaller
     return varies, float(most) <= SAME_UNIT * float(middle)
+
+
+def _varies(deviation: Tensor, reach: Tensor, dtype: torch.dtype) -> Tensor:
+    """What rounding leaves of a constant column is no deviation; and one over it must be a number."""
+    limits = torch.finfo(dtype)
+    return (deviation > 4 * limits.eps * reach) & (deviation > 4 / limits.max)
 
 
 def _inverse_scale(deviation: Tensor, varies: Tensor, same_unit: bool) -> Tensor:

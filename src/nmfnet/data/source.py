@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
-from nmfnet.linalg.sparse import SparseRows, picked
+from nmfnet.data.windows import Window, share_of, windows
+from nmfnet.linalg.sparse import SparseRows, picked, stacked
 
 Rows: TypeAlias = Tensor | SparseRows  # inputs (m, n): dense, or sparse
 
@@ -32,12 +34,41 @@ class Samples(NamedTuple):
     weight: Tensor | None = None
 
 
+class Batch(NamedTuple):
+    """Samples for an update, or for a share of one.
+
+    Attributes
+    ----------
+    X, Y, weight
+        As in :class:`Samples`.
+    n_new : int
+        Samples, the last ones, that this batch is about; those before fill it up.
+    share : float
+        Of an update that the new ones make; 1 for all but small batches.
+    """
+
+    X: Rows
+    Y: Tensor
+    weight: Tensor | None
+    n_new: int
+    share: float
+
+    def new(self) -> Samples:
+        """The new samples."""
+        part = slice(len(self.Y) - self.n_new, None)
+        return Samples(self.X[part], self.Y[part], None if self.weight is None else self.weight[part])
+
+
 class Source(Protocol):
     """Samples to train on or to be scored on.  A new source is a class like :class:`InMemory`."""
 
     @property
     def n_rows(self) -> int:
-        """Number of samples."""
+        """Number of new samples."""
+
+    @property
+    def before(self) -> int:
+        """Samples at the beginning that are not new: they only fill small batches up."""
 
     @property
     def n_features(self) -> int:
@@ -55,10 +86,13 @@ class Source(Protocol):
     def is_sparse(self) -> bool:
         """Whether inputs are sparse."""
 
-    def batches(self, batch_size: int, generator: torch.Generator, start: int = 0) -> Iterator[Samples]:
+    def batches(
+        self, batch_size: int, generator: torch.Generator, start: int = 0, min_rows: int = 1
+    ) -> Iterator[Batch]:
         """All samples in random order, in :func:`n_batches` batches of about equal size, from the `start`-th on.
 
-        The order follows from the generator's state alone.
+        The order follows from the generator's state alone.  Batches of less than `min_rows` samples are filled up
+        with those before them.
         """
 
     def blocks(self) -> Iterator[Samples]:
@@ -75,23 +109,32 @@ class InMemory:
     Y : Tensor of shape (n, n_L)
     weight : Tensor of shape (n,), optional
         Positive.
+    before : int, default=0
+        Of these samples, those at the beginning that are not new: they only fill small batches up.
     """
 
     X: Rows
     Y: Tensor
     weight: Tensor | None = None
+    before: int = 0
+
+    @property
+    def samples(self) -> Samples:
+        """All of them."""
+        return Samples(self.X, self.Y, self.weight)
 
     def normalized(self) -> tuple[InMemory, float]:
-        """The same with weights of mean 1, and the mean that they had."""
+        """The same with weights of mean 1, in the dtype of the targets, and the mean that they had."""
         if self.weight is None:
             return self, 1.0
-        mean = float(self.weight.double().mean())
-        return InMemory(self.X, self.Y, self.weight / mean), mean
+        largest = float(self.weight.max())  # sums of huge numbers overflow
+        mean = largest * float((self.weight / largest).mean())
+        return replace(self, weight=(self.weight / mean).to(self.Y.dtype)), mean
 
     @property
     def n_rows(self) -> int:
-        """Number of samples."""
-        return len(self.Y)
+        """Number of new samples."""
+        return len(self.Y) - self.before
 
     @property
     def n_features(self) -> int:
@@ -113,15 +156,17 @@ class InMemory:
         """Whether inputs are sparse, even where batches of them are dense, as on a GPU."""
         return isinstance(self.X, SparseRows)
 
-    def batches(self, batch_size: int, generator: torch.Generator, start: int = 0) -> Iterator[Samples]:
-        """All samples in random order, in batches of about equal size.
+    def batches(
+        self, batch_size: int, generator: torch.Generator, start: int = 0, min_rows: int = 1
+    ) -> Iterator[Batch]:
+        """All new samples in random order, in batches of about equal size.
 
         About equal, since a small last batch would get as large a least-squares step as the others.
         """
-        parts = torch.randperm(self.n_rows, generator=generator).tensor_split(n_batches(self.n_rows, batch_size))
         # The order is drawn now, not with the first batch: it may go on behind the last one.
-        whole = Samples(self.X, self.Y, self.weight)
-        return (whole if len(parts) == 1 else self._picked(rows.to(self.X.device)) for rows in parts[start:])
+        order = torch.randperm(self.n_rows, generator=generator)
+        parts = order.tensor_split(n_batches(self.n_rows, batch_size))
+        return (self._batch(window, min_rows) for window in islice(windows(parts, self.before, min_rows), start, None))
 
     def blocks(self) -> Iterator[Samples]:
         """All samples in their own order."""
@@ -130,11 +175,34 @@ class InMemory:
             part = slice(start, start + rows)
             yield Samples(self.X[part], self.Y[part], None if self.weight is None else self.weight[part])
 
-    def _picked(self, rows: Tensor) -> Samples:
+    def _batch(self, window: Window, min_rows: int) -> Batch:
+        if window.n_new == len(self.Y):  # all there is, in the order that it has
+            return Batch(self.X, self.Y, self.weight, window.n_new, share_of(window, min_rows, self.weight))
+        rows = window.rows.to(self.X.device)
         weight = None if self.weight is None else picked(self.weight, rows)
-        return Samples(picked(self.X, rows), picked(self.Y, rows), weight)
+        X, Y = picked(self.X, rows), picked(self.Y, rows)
+        return Batch(X, Y, weight, window.n_new, share_of(window, min_rows, weight))
 
 
 def n_batches(n_rows: int, batch_size: int) -> int:
     """Batches of at most `batch_size` in a pass over the data."""
     return -(-n_rows // batch_size)
+
+
+def joined(before: Samples, data: InMemory) -> InMemory:
+    """New samples after those before them; without weights samples weigh 1."""
+    device, weight = data.Y.device, None
+    if before.weight is not None or data.weight is not None:
+        pairs = ((before.weight, before.Y), (data.weight, data.Y))
+        weights = [Y.new_ones(len(Y), dtype=torch.float64) if given is None else given for given, Y in pairs]
+        weight = torch.cat([each.to(device) for each in weights])
+    X, Y = stacked(before.X.to(device), data.X), torch.cat([before.Y.to(device), data.Y])
+    return InMemory(X, Y, weight, len(before.Y))
+
+
+def newest(samples: Samples, n: int, n_new: int = 0) -> Samples:
+    """The last n samples, or all, copied; where more than n are new, some from all over these."""
+    X, Y, weight = samples
+    start = len(Y) - n_new if n_new > n else max(0, len(Y) - n)
+    last = torch.linspace(start, len(Y) - 1, min(n, len(Y) - start), dtype=torch.float64).round().long().to(Y.device)
+    return Samples(picked(X, last), Y[last], None if weight is None else weight[last])

@@ -24,11 +24,12 @@ from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_c
 from nmfnet.estimators.codes import HiddenCodesMixin
 from nmfnet.estimators.curves import CurvesMixin
 from nmfnet.estimators.data import Data, checked_data, split
-from nmfnet.estimators.fitting import Architecture, Stream, stream, train
+from nmfnet.estimators.fitting import Architecture, train
 from nmfnet.estimators.html import picture
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
 from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for
+from nmfnet.estimators.streaming import Stream, update
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import PRETRAININGS, SOLVERS
@@ -189,7 +190,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         device, generator = device_for(self.device, data.X), generator_for(self.random_state)
         solver = resolve(self.solver, SOLVERS)
         source, mean_weight = self._source(solver, data, device).normalized()
-        held_out = None if validation is None else self._source(solver, validation, device)
+        held_out = None if validation is None else self._source(solver, validation, device).normalized()[0]
         continued = self.warm_start and hasattr(self, "network_")
         return train(
             self._architecture(hidden),
@@ -219,24 +220,20 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
 
     def _update(self, hidden: list[int], data: Data) -> None:
         device, solver = device_for(self.device, data.X), resolve(self.solver, SOLVERS)
-        sweep, generator = self.__dict__.get("_stream_") or Stream(None, generator_for(self.random_state))
         source, first = self._source(solver, data, device), not hasattr(self, "network_")
-        settings = self._settings(solver, source)
-        # With "auto" nobody knows how many samples a penalty would be against.
-        settings = replace(settings, trained=not first, alpha=0.0 if settings.alpha == "auto" else settings.alpha)
-        self.network_, self.history_, sweep = stream(
+        updated, stream = update(
             self._architecture(hidden),
             solver,
             source,
-            settings,
-            generator,
+            self._settings(solver, source),
+            generator_for(self.random_state),
             start=None if first else self.network_,
             history=[] if first else self.history_,
-            sweep=sweep,
+            stream=self.__dict__.get("_stream_"),
         )
+        self.network_, self.history_, self._stream_ = updated.network, updated.history, stream
         if self.verbose:
             PrintLog().on_epoch_end(self.network_, self.history_[-1])
-        self._stream_ = Stream(sweep, generator)
 
     def _source(self, solver: Solver, data: Data, device: torch.device) -> InMemory:
         """Checked data as a source; sparse inputs stay sparse for a solver that takes them, but not to pre-train."""

@@ -329,7 +329,7 @@ def class_weights(class_weight: Mapping[Any, float] | str, classes: Array, data:
 
 def with_class_weights(data: Data, each: Array) -> Data:
     """The data with the weights of their classes, without the samples of weight 0."""
-    weight = (data.Y @ each * (1 if data.weight is None else data.weight)).astype(data.Y.dtype)
+    weight = data.Y.astype(np.float64) @ each * (1 if data.weight is None else data.weight)
     kept = np.flatnonzero(weight)
     if not len(kept):
         raise ValueError("class_weight and sample_weight must leave a weight that is not zero.")

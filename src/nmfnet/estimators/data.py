@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Data(NamedTuple):
-    """Inputs X (n, n_0), targets Y (n, n_L) and positive weights (n,), or None where all are 1."""
+    """Inputs X (n, n_0), targets Y (n, n_L) and positive weights (n,) in float64, or None where all are 1."""
 
     X: Any
     Y: Array
@@ -72,7 +72,6 @@ def checked_data(
     numbers = np.float32 if X.dtype in (np.float32, torch.float32) else np.float64
     weight = checked_weights(sample_weight, len(y), f"sample_weight{suffix}")
     if weight is not None:
-        weight = weight.astype(numbers)
         kept = np.flatnonzero(weight)
         if not len(kept):
             raise ValueError(f"sample_weight{suffix} must have a weight that is not zero.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -13,8 +13,9 @@ from nmfnet.data.source import InMemory
 from nmfnet.layers import Dense
 from nmfnet.layers.activations import Activation, activations_named
 from nmfnet.network import Network
+from nmfnet.network.drift import followed
 from nmfnet.network.outputs import Output
-from nmfnet.solvers.base import Kind, Solver, Sweep
+from nmfnet.solvers.base import Kind, Solver
 from nmfnet.stateful import copied
 from nmfnet.training import (
     Callback,
@@ -22,9 +23,7 @@ from nmfnet.training import (
     FitSettings,
     Fitted,
     Progress,
-    Updated,
     fit_network,
-    update_network,
 )
 
 
@@ -87,13 +86,6 @@ def _described(sizes: list[int], f: str | list[str], output: Output, intercept: 
     return f"{'-'.join(map(str, sizes))} units, {f} and {output.name}, {bias} bias"
 
 
-class Stream(NamedTuple):
-    """What goes on from one `partial_fit` to the next besides the network."""
-
-    sweep: Sweep | None
-    generator: torch.Generator
-
-
 def train(
     architecture: Architecture,
     solver: Solver,
@@ -126,11 +118,8 @@ def train(
     if start is not None:
         architecture.check(start, solver, data, "warm_start=True")
         network = start.with_weights(copied(start.weights)).on(data.X.device)
-        if network.targets is not None:  # the targets may have another unit now
-            network = replace(
-                network,
-                targets=solver.target_scaling(data.Y, architecture.kind, architecture.intercept, data.weight),
-            )
+        rescaled = followed(network, data, whole=True)  # columns and targets may have another unit now
+        network = network if rescaled is None else rescaled.network
         pretraining = None
     else:
         with progress.timed():
@@ -155,24 +144,3 @@ def train(
         callbacks=callbacks,
         pretrain=None if pretraining is None else pretrain,
     )
-
-
-def stream(
-    architecture: Architecture,
-    solver: Solver,
-    data: InMemory,
-    settings: FitSettings,
-    generator: torch.Generator,
-    *,
-    start: Network | None = None,
-    history: Sequence[EpochRecord] = (),
-    sweep: Sweep | None = None,
-) -> Updated:
-    """One pass over some samples of a stream; `sweep` is that of the earlier calls."""
-    progress = Progress.after(history)
-    if start is None:
-        network = architecture.new_network(solver, data, generator, partial=True)
-    else:
-        architecture.check(start, solver, data, "partial_fit")
-        network = start.on(data.X.device)
-    return update_network(network, solver, data, settings, generator, sweep=sweep, progress=progress)

@@ -32,6 +32,7 @@ class DampedLeastSquares:
     """
 
     primal_max_features: ClassVar[int] = 4096
+    enough_samples: ClassVar[int] = 64  # in a batch: with fewer, twice as many begin the running means anew
     part_outputs: ClassVar[int] = 2048  # that are scaled together, at most,
     part_numbers: ClassVar[int] = 2**21  # and of very many inputs
     part_min_outputs: ClassVar[int] = 64
@@ -40,6 +41,7 @@ class DampedLeastSquares:
         self.primal = GramSolver(damping, bias, momentum)
         self.dual = SampleSolver(damping, bias, momentum)
         self.form = ""  # of the last batch
+        self.samples = 0  # of the largest batch so far, up to `enough_samples`
 
     @property
     def retries(self) -> int:
@@ -53,11 +55,11 @@ class DampedLeastSquares:
 
     def state(self) -> State:
         """All that steps change."""
-        return {"form": self.form, "primal": self.primal.state(), "dual": self.dual.state()}
+        return {"form": self.form, "samples": self.samples, "primal": self.primal.state(), "dual": self.dual.state()}
 
     def restore(self, state: State) -> None:
         """Go on from a :meth:`state`."""
-        self.form = state["form"]
+        self.form, self.samples = state["form"], state["samples"]
         self.primal.restore(state["primal"])
         self.dual.restore(state["dual"])
 
@@ -67,7 +69,13 @@ class DampedLeastSquares:
         return column_parts(k, self.part_outputs if n <= self.primal_max_features else few)
 
     def collect(
-        self, Z: Tensor | SparseRows, E: Tensor, weight: Tensor | None, update: int, input_rms: float
+        self,
+        Z: Tensor | SparseRows,
+        E: Tensor,
+        weight: Tensor | None,
+        update: int | None,
+        input_rms: float,
+        share: float = 1.0,
     ) -> Moments | Samples:
         """Statistics of a batch, to be reduced and given to :meth:`steps`.
 
@@ -78,11 +86,17 @@ class DampedLeastSquares:
         E : Tensor of shape (m, k)
         weight : Tensor of shape (m,) or None
             Positive weights of the samples.
-        update : int
-            Number of the batch, from 0.
+        update : int or None
+            Number of the update, from 0; None where it goes on with one.
         input_rms : float
             Root mean square of the inputs.
+        share : float, default=1
+            Of an update.
         """
+        if min(len(E), self.enough_samples) >= 2 * self.samples:  # what so few have told is not worth a running mean
+            self.forget()
+        self.samples = max(self.samples, min(len(E), self.enough_samples))
+        self.primal.momentum.share = self.dual.momentum.share = share
         (m, n), k = Z.shape, E.shape[1]
         sparse = isinstance(Z, SparseRows)
         dual = n > self.primal_max_features if sparse else self._dual_is_cheaper(m, n, k)

@@ -103,14 +103,19 @@ class GramSolver(Stateful):
         """Batches of m samples between two factorizations."""
         return min(self.refresh_batches, max(1, self.refresh_samples // m))
 
-    def due(self, m: int, update: int, input_rms: float) -> bool:
-        """Whether G is to take up a batch of m samples, the `update`-th, whose inputs have such a root mean square."""
+    def due(self, m: int, update: int | None, input_rms: float) -> bool:
+        """Whether G is to take up a batch of m samples, whose inputs have such a root mean square.
+
+        `update` is the number of the update that begins with it; None where it goes on with one.
+        """
         if input_rms > self.growth * self.input_rms:
             self.gram = self.inverse = None
+        if update is None:
+            return self.inverse is None
         early = update < self.early_updates and update % 2 == 0
         return early or update % self.refresh_interval(m) == 0 or self.inverse is None
 
-    def collect(self, Z: Tensor, E: Tensor, weight: Tensor | None, update: int, input_rms: float) -> Moments:
+    def collect(self, Z: Tensor, E: Tensor, weight: Tensor | None, update: int | None, input_rms: float) -> Moments:
         """Statistics of a batch, to be reduced and given to :meth:`steps`."""
         due = self.due(len(Z), update, input_rms)
         self.input_rms = input_rms if due else self.input_rms

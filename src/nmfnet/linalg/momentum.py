@@ -20,7 +20,7 @@ class Momentum(Stateful):
     fields = ("means",)
 
     def __init__(self, beta: float) -> None:
-        self.beta = beta
+        self.beta, self.share = beta, 1.0  # the latter of an update: many small shares together are one update
         self.means: dict[str, Tensor] = {}
 
     def forget(self) -> None:
@@ -33,5 +33,6 @@ class Momentum(Stateful):
             return now
         if name not in self.means:
             self.means[name] = now.clone()
-        mean = torch.lerp(now, self.means[name], self.beta, out=self.means[name])
-        return now.lerp_(mean, self.beta)
+        beta = self.beta**self.share
+        mean = torch.lerp(now, self.means[name], beta, out=self.means[name])
+        return now.lerp_(mean, beta)

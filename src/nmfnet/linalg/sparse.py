@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import vstack
 from torch import Tensor
 
 from nmfnet.linalg.arrays import as_tensor
@@ -64,6 +65,16 @@ class SparseRows:
         """What is stored, shape (number of stored values,)."""
         return as_tensor(self.matrix.data)
 
+    @property
+    def columns(self) -> Tensor:
+        """Of what is stored."""
+        return as_tensor(self.matrix.indices).long()
+
+    def any_row(self, stored: Tensor) -> Tensor:
+        """Rows (m,) in which any of the stored values is marked."""
+        rows = np.repeat(np.arange(len(self)), np.diff(self.matrix.indptr))
+        return torch.from_numpy(np.bincount(rows, stored.numpy(), len(self)) > 0).to(self.device)
+
     def with_values(self, values: Tensor) -> SparseRows:
         """Return a matrix with other values in the same places."""
         parts = (values.cpu().numpy(), self.matrix.indices, self.matrix.indptr)
@@ -71,7 +82,7 @@ class SparseRows:
 
     def scaled(self, factor: Tensor) -> SparseRows:
         """Columns times factors (n,)."""
-        return self.with_values(self.values * factor.cpu()[as_tensor(self.matrix.indices).long()])
+        return self.with_values(self.values * factor.cpu()[self.columns])
 
     def __matmul__(self, W: Tensor) -> Tensor:
         """Product with (n, k)."""
@@ -160,3 +171,10 @@ def transposed_product(Z: Tensor | CentredRows, S: Tensor, out: Tensor) -> Tenso
 def picked(part: Any, rows: Tensor) -> Any:
     """Some rows of a tensor or of sparse rows; of a tensor several times as fast as by brackets."""
     return part.index_select(0, rows) if isinstance(part, Tensor) else part[rows]
+
+
+def stacked(X: Any, Y: Any) -> Any:
+    """Rows of both, sparse where both are."""
+    if isinstance(X, SparseRows) and isinstance(Y, SparseRows):
+        return SparseRows(vstack([X.matrix, Y.matrix], format="csr"), Y.device)
+    return torch.cat([part.dense() if isinstance(part, SparseRows) else part for part in (X, Y)])

@@ -13,6 +13,7 @@ from nmfnet.data.scaling import Scaling
 from nmfnet.data.source import Rows, Source
 from nmfnet.layers import Layer
 from nmfnet.network import Network
+from nmfnet.network.drift import Rescaled
 from nmfnet.network.outputs import Output
 from nmfnet.stateful import State
 
@@ -53,9 +54,10 @@ class Sweep(Protocol):
 
     network: Network
 
-    def __call__(self, X: Rows, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    def __call__(self, X: Rows, Y: Tensor, sample_weight: Tensor | None = None, share: float = 1.0) -> Tensor:
         """Move the network's weights, and return the outputs from before.
 
+        A `share` below 1 is of an update: the batch is as large as for one, but only so much of it is new.
         If it ends half-way, by Ctrl-C or an error, :meth:`weights` are as they were.
         """
 
@@ -82,7 +84,7 @@ class Solver(Protocol):
 
     @property
     def min_batch_samples(self) -> int:
-        """Samples in a batch with which it learns well."""
+        """Samples of a whole update: smaller batches come with the samples before, as a share of one."""
 
     @property
     def takes_sparse(self) -> bool:
@@ -117,5 +119,8 @@ class Solver(Protocol):
     def prepare(self, network: Network, source: Source, plan: Plan) -> Sweep:
         """Look at the whole data once, and return the sweep over a batch."""
 
-    def proceed(self, sweep: Sweep, source: Source, plan: Plan) -> Sweep:
-        """The sweep to go on with where other data follow: the same one, or one that is prepared for them."""
+    def proceed(self, sweep: Sweep, source: Source, plan: Plan, rescaled: Rescaled | None = None) -> Sweep:
+        """The sweep to go on with where other data follow: the same one, or one that is prepared for them.
+
+        `rescaled` is its network with scalings that fit these data better, if there are any.
+        """

@@ -1,7 +1,7 @@
 """Training: the one loop, its callbacks, its state."""
 
 from nmfnet.training.callbacks import Callback, PrintLog, announced
-from nmfnet.training.loop import Fitted, Updated, fit_network, update_network
+from nmfnet.training.loop import Fitted, Updated, fit_network, undone_on_failure, update_network
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
 from nmfnet.training.state import Progress, Training
@@ -17,5 +17,6 @@ __all__ = [
     "Updated",
     "announced",
     "fit_network",
+    "undone_on_failure",
     "update_network",
 ]

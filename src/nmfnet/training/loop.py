@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,9 +13,10 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from nmfnet.data.source import Samples, Source, n_batches
+from nmfnet.data.source import Batch, Samples, Source, n_batches
 from nmfnet.errors import DivergenceError, DivergenceWarning
 from nmfnet.network import Network
+from nmfnet.network.drift import Rescaled
 from nmfnet.solvers.base import Plan, Solver, Sweep
 from nmfnet.stateful import copied
 from nmfnet.training.callbacks import Callback, announced
@@ -121,14 +123,17 @@ def _begun(
     callbacks: Sequence[Callback],
 ) -> Training:
     """A training before its first epoch, or where a callback has restored it to."""
+    min_rows = min(solver.min_batch_samples, source.n_rows)
     start = list(network.weights)  # if they are written into, then by a sweep whose own weights() stay finite
     with progress.timed():
-        sweep = solver.prepare(network, source, planned(settings, source, generator))
+        sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
     if validation is not None and settings.early_stopping:
         best = Best(settings.tol * _error_unit(network), "val_error")
     else:
         best = Best(settings.tol, "objective")
-    training = Training(network, solver, source, validation, settings, progress, generator, sweep, best, start)
+    training = Training(
+        network, solver, source, validation, settings, progress, generator, sweep, best, start, min_rows
+    )
     for callback in callbacks:  # one of them may restore a stored state
         callback.on_train_begin(training)
     return training
@@ -182,6 +187,7 @@ def update_network(
     generator: torch.Generator,
     *,
     sweep: Sweep | None = None,
+    rescaled: Rescaled | None = None,
     progress: Progress | None = None,
 ) -> Updated:
     """One pass over some samples, without an end in sight: what `partial_fit` does.
@@ -191,44 +197,59 @@ def update_network(
     network, solver, source, settings, generator, progress
         As in :func:`fit_network`.
     sweep : Sweep, optional
-        Of an earlier call, which goes on; without one the network's weights are copied.
+        Of an earlier call, which goes on.  Without one the network's weights are copied.
+    rescaled : Rescaled, optional
+        The network with scalings that fit the samples better.
 
     Raises
     ------
     DivergenceError
-        If it ends with numbers that are not finite.  Whatever fails, the sweep and the generator are as they were.
+        If it ends with numbers that are not finite.
     """
     progress = Progress() if progress is None else progress
-    plan = planned(settings, source, generator, endless=True)
-    before = None if sweep is None else copied(sweep.state())  # little beside the products of an update
+    min_rows = solver.min_batch_samples
+    plan = planned(settings, source, generator, min_rows, endless=True)
+    if sweep is None:
+        network = network if rescaled is None else rescaled.network
+        sweep = solver.prepare(network.with_weights(copied(network.weights)), source, plan)
+    else:
+        sweep = solver.proceed(sweep, source, plan, rescaled)
+    best = Best(settings.tol, "objective")
+    record = epoch(
+        Training(sweep.network, solver, source, None, settings, progress, generator, sweep, best, [], min_rows)
+    )
+    if record is None:
+        raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
+    return Updated(sweep.network.with_weights(copied(sweep.weights())), [*progress.history, record], sweep)
+
+
+@contextmanager
+def undone_on_failure(sweep: Sweep, generator: torch.Generator) -> Iterator[None]:
+    """Leave a sweep and a generator as they were if anything fails."""
+    network, state = sweep.network, copied(sweep.state())  # little beside the products of an update
     drawn = generator.get_state()
     try:
-        if sweep is None:
-            now = solver.prepare(network.with_weights(copied(network.weights)), source, plan)
-        else:
-            now = solver.proceed(sweep, source, plan)
-        best = Best(settings.tol, "objective")
-        record = epoch(Training(now.network, solver, source, None, settings, progress, generator, now, best, []))
-        if record is None:
-            raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
+        yield
     except BaseException:
+        sweep.network = network
+        sweep.restore(state)
         generator.set_state(drawn)
-        if sweep is not None and before is not None:
-            sweep.restore(before)
         raise
-    return Updated(network.with_weights(copied(now.weights())), [*progress.history, record], now)
 
 
-def planned(settings: FitSettings, source: Source, generator: torch.Generator, endless: bool = False) -> Plan:
-    """Return what a solver may know before the first batch."""
-    updates = settings.max_iter * n_batches(source.n_rows, settings.batch_size)
+def planned(
+    settings: FitSettings, source: Source, generator: torch.Generator, min_rows: int, endless: bool = False
+) -> Plan:
+    """Return what a solver may know before the first batch; `min_rows` are those of a whole update."""
+    n = source.n_rows + source.before
+    size = min(n, max(settings.batch_size, min_rows))
     assert settings.alpha != "auto"
     return Plan(
         alpha=settings.alpha,
         l1_ratio=settings.l1_ratio,
-        n_samples=source.total_weight,
-        n_updates=None if endless else updates,
-        batch_size=min(source.n_rows, settings.batch_size),
+        n_samples=source.total_weight * max(1.0, min_rows / n),  # a stream may begin with fewer
+        n_updates=None if endless else settings.max_iter * n_batches(n, size),
+        batch_size=size,
         seed=generator.initial_seed(),
         trained=settings.trained,
     )
@@ -237,22 +258,21 @@ def planned(settings: FitSettings, source: Source, generator: torch.Generator, e
 def epoch(training: Training, callbacks: Sequence[Callback] = (), deadline: float | None = None) -> EpochRecord | None:
     """One pass over the data in random order; None if it ends with numbers that are not finite.
 
-    It goes on from the training's position, and keeps it.  The time budget may end it early; what is recorded is then
-    of the samples seen.
+    Batches of fewer samples than the solver needs are filled up with those before them, and are a share of an update.
+    The epoch goes on from the training's position, and keeps it.  The time budget may end it early; what is recorded
+    is then of the samples seen.
     """
-    source, sweep, settings = training.source, training.sweep, training.settings
+    source, settings = training.source, training.settings
     position, progress = training.position, training.progress
-    position.begin(training.generator, sweep.retries)
+    position.begin(training.generator, training.sweep.retries)
     count = n_batches(source.n_rows, settings.batch_size)
-    batches = source.batches(settings.batch_size, training.generator, position.batch)
+    batches = source.batches(settings.batch_size, training.generator, position.batch, training.min_rows)
     for number in range(position.batch + 1, count + 1):
         with progress.timed():
-            batch = next(batches)
             try:
-                outputs = sweep(*batch)
+                _update(training, next(batches))
             except DivergenceError:  # a decomposition met overflowed activations
                 return None
-            position.add(summed(training.network, settings, outputs, batch), len(batch.Y))
         for callback in callbacks:
             callback.on_batch_end(number, count)
         if deadline is not None and progress.seconds >= deadline:
@@ -263,6 +283,15 @@ def epoch(training: Training, callbacks: Sequence[Callback] = (), deadline: floa
         record["seconds"] = progress.seconds
     position.start = None
     return record
+
+
+def _update(training: Training, batch: Batch) -> None:
+    """One update, or a share of one, and what is summed over its new samples."""
+    share = {} if batch.share == 1 else {"share": batch.share}
+    outputs = training.sweep(batch.X, batch.Y, batch.weight, **share)
+    new = batch.new()
+    outputs = outputs[len(outputs) - batch.n_new :]
+    training.position.add(summed(training.network, training.settings, outputs, new), batch.n_new)
 
 
 def _record(training: Training) -> EpochRecord | None:

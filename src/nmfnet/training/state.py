@@ -117,6 +117,8 @@ class Training:
     best : Best
     weights : list of Tensor
         Of the last whole epoch, to go back to.
+    min_rows : int
+        Samples of a whole update; see :class:`nmfnet.data.source.Batch`.
     epochs : int
         Done in this fit.
     position : Position
@@ -132,6 +134,7 @@ class Training:
     sweep: Sweep
     best: Best
     weights: list[Tensor]
+    min_rows: int = 1
     epochs: int = 0
     position: Position = field(default_factory=Position)
 

@@ -21,6 +21,7 @@ from nmfnet.factorization import nonlinear_least_squares, nonlinear_z_step, semi
 from nmfnet.layers import Layer
 from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, weighted, with_ones
 from nmfnet.network import Network
+from nmfnet.network.drift import Rescaled
 from nmfnet.network.initialization import initial_weights
 from nmfnet.network.outputs import Output
 from nmfnet.solvers.base import Kind, Plan
@@ -62,7 +63,7 @@ class Pinv(BaseEstimator):
     delta_x: float = 5e-3
     first_layer: Literal["data", "batch"] = "data"
 
-    min_batch_samples: ClassVar[int] = 1
+    min_batch_samples: ClassVar[int] = 64
     takes_sparse: ClassVar[bool] = False  # it decomposes X, and what remains is dense
     penalizes_bias: ClassVar[bool] = True
 
@@ -127,9 +128,9 @@ class Pinv(BaseEstimator):
         first_layer = None if 0 in network.frozen else self._first_layer_basis(network, source, plan)
         return PinvSweep(self, network, plan, first_layer)
 
-    def proceed(self, sweep: PinvSweep, source: Source, plan: Plan) -> PinvSweep:
+    def proceed(self, sweep: PinvSweep, source: Source, plan: Plan, rescaled: Rescaled | None = None) -> PinvSweep:
         """A sweep that is prepared for these data."""
-        return self.prepare(sweep.network, source, plan)
+        return self.prepare(sweep.network if rescaled is None else rescaled.network, source, plan)
 
     def _first_layer_basis(self, network: Network, source: Source, plan: Plan) -> FirstLayer:
         """From a batch to its rows of the decomposition of the data, and its share of the samples."""
@@ -177,8 +178,19 @@ class PinvSweep:
         self.network.weights[:] = copied(state["weights"])
 
     @torch.no_grad()
-    def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        """Update the weights from X (b, n_0) and Y (b, n_L), and return the outputs (b, n_L) from before."""
+    def __call__(self, X: Rows, Y: Tensor, sample_weight: Tensor | None = None, share: float = 1.0) -> Tensor:
+        """Update the weights from X (b, n_0) and Y (b, n_L), and return the outputs (b, n_L) from before.
+
+        A `share` below 1 is what they move by of the way.
+        """
+        outputs, W = self._update(X, Y, sample_weight)
+        if share < 1:
+            W = [torch.lerp(old, new, share) for old, new in zip(self.network.weights, W, strict=True)]
+        self.network.weights[:] = W  # all layers or none
+        return outputs
+
+    def _update(self, X: Any, Y: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """Outputs from before the update, and the weights after it."""
         network, settings = self.network, self.settings
         W, F, intercept = list(network.weights), network.activations, network.intercept
         share = self.plan.alpha * total(X, sample_weight) / self.plan.n_samples
@@ -197,8 +209,7 @@ class PinvSweep:
                     T, Z[layer], W[layer], g, n_iter=n_w, omega=omega, delta=settings.delta, A=A[layer], **penalty
                 )
             if layer == network.lowest_trained:
-                network.weights[:] = W
-                return outputs
+                return outputs, W
             if top and f.nonnegative:
                 T = f.project(semi_nmf_z_step(T, Z[layer], W[layer], intercept=intercept))
             else:
@@ -214,5 +225,4 @@ class PinvSweep:
             T, rows, W[0], F[0] if F else "identity", n_iter=settings.n_w, omega=settings.omega,
             delta=settings.delta_x, basis=basis, fraction=fraction, A=A[0], **penalty,
         )  # fmt: skip
-        network.weights[:] = W  # all layers or none
-        return outputs
+        return outputs, W

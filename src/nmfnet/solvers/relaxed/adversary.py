@@ -53,9 +53,17 @@ class Adversary(Stateful):
         self.shares: Tensor | None = None  # of the classes, likewise
 
     def observe(
-        self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None = None, reduce: Reducer = local
+        self,
+        outputs: Tensor,
+        Y: Tensor,
+        sample_weight: Tensor | None = None,
+        share: float = 1.0,
+        reduce: Reducer = local,
     ) -> None:
-        """Note the outputs (b, k) of the inputs that the update is made from, and their targets (b, k)."""
+        """Note the outputs (b, k) of the inputs that the update is made from, and their targets (b, k).
+
+        A `share` of them is new.
+        """
         if self.settled:
             return
         wrong = (outputs.argmax(1) != Y.argmax(1)).to(Y.dtype)
@@ -63,10 +71,11 @@ class Adversary(Stateful):
             [total_weight(Y, sample_weight), weighted_sum(wrong, sample_weight), weighted_sum(Y, sample_weight)]
         )
         error, shares = (each / n.to(each.dtype) for each in sums)
-        new = min(1.0, float(n) / min(self.n_samples, SAMPLES))
+        seen = share * float(n)
+        new = min(1.0, seen / min(self.n_samples, SAMPLES))
         self.error = torch.lerp(torch.ones_like(error) if self.error is None else self.error, error, new)
         self.shares = shares if self.shares is None else torch.lerp(self.shares, shares, new)
-        self.seen += float(n)
+        self.seen += seen
 
     def decide(self) -> None:
         """Change the radius if the running error says so; waits for the device until all is settled."""

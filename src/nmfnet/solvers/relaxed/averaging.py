@@ -41,8 +41,9 @@ class Averaging(Stateful):
     @property
     def newest_weight(self) -> float:
         """Weight c of the newest iterate in the average."""
-        newest = (self.power + 1) / (self.schedule.updates + self.power + 1)
-        return max(newest, MIN_NEWEST_WEIGHT) if self.schedule.endless else newest
+        share = self.schedule.share
+        newest = (self.power + 1) * share / (self.schedule.updates + (self.power + 1) * share)
+        return max(newest, MIN_NEWEST_WEIGHT * share) if self.schedule.endless else newest
 
     @property
     def anchor(self) -> float:

@@ -15,6 +15,7 @@ from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.data.source import Rows, Source
 from nmfnet.layers import Layer
 from nmfnet.network import Network
+from nmfnet.network.drift import Rescaled
 from nmfnet.network.initialization import initial_weights
 from nmfnet.network.outputs import Output
 from nmfnet.solvers.base import Kind, Plan
@@ -98,7 +99,8 @@ class Relaxed(BaseEstimator):
     label_smoothing: float = 0.2
 
     # A step is relative to its batch: in smaller ones, samples that are fitted already move as far as the others.
-    min_batch_samples: ClassVar[int] = 8
+    # The length of a step is relative to its batch: over fewer, what samples want does not cancel.
+    min_batch_samples: ClassVar[int] = 64
     takes_sparse: ClassVar[bool] = True
     penalizes_bias: ClassVar[bool] = False
 
@@ -181,6 +183,8 @@ class Relaxed(BaseEstimator):
         return sweep
 
     @staticmethod
-    def proceed(sweep: RelaxedSweep, source: Source, plan: Plan) -> RelaxedSweep:
+    def proceed(sweep: RelaxedSweep, source: Source, plan: Plan, rescaled: Rescaled | None = None) -> RelaxedSweep:
         """The same sweep, with its averages."""
+        if rescaled is not None:
+            sweep.rescale(*rescaled, source)
         return sweep

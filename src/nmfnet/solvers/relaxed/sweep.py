@@ -6,11 +6,14 @@ and no derivative of f anywhere.  docs/relaxed.md explains each part and what is
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from nmfnet.data.source import Rows, Source
 from nmfnet.layers.base import kernel
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.gram_solver import Penalty
@@ -22,7 +25,7 @@ from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import Adversary
 from nmfnet.solvers.relaxed.averaging import Averaging
 from nmfnet.solvers.relaxed.defaults import STEADY, Resolved
-from nmfnet.solvers.relaxed.masks import Masks
+from nmfnet.solvers.relaxed.masks import Masks, masking_value
 from nmfnet.solvers.relaxed.safeguard import Safeguard
 from nmfnet.solvers.relaxed.schedule import Schedule
 from nmfnet.stateful import State, copied
@@ -80,15 +83,17 @@ class RelaxedSweep:
         self.solvers = [
             DampedLeastSquares(settings.damping, layer.bias, settings.momentum) for layer in network.layers
         ]
-        self.schedule = Schedule(settings.delta, plan.n_updates)
+        self.schedule = Schedule(settings.delta, plan.n_updates, plan.trained)
         self.averaging = Averaging(network.weights, settings.averaging, self.schedule)
         self.safeguard = Safeguard()
         self.masks = Masks(plan.seed)
         self.adversary = Adversary(settings.adversarial, network, plan)
 
     @torch.no_grad()
-    def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    def __call__(self, X: Rows, Y: Tensor, sample_weight: Tensor | None = None, share: float = 1.0) -> Tensor:
         """Update the weights from a batch (b, n_0) and its targets (b, n_L), weighted by positive weights (b,).
+
+        A `share` below 1 is a part of an update.
 
         Returns
         -------
@@ -96,6 +101,7 @@ class RelaxedSweep:
             Outputs from before the update, of the masked inputs.
         """
         network, Y, drawn = self.network, self.network.scaled_targets(Y), self.masks.state()
+        begins = self.schedule.begin(share)
         Z, A, M = self._forward(X, network.weights)
         outputs, loss = A[-1], self._loss(A[-1], Y, sample_weight)
         if not self.safeguard.accepts(loss):
@@ -107,14 +113,14 @@ class RelaxedSweep:
         E = self.settings.tau * network.output.residual(Y, A[-1])  # T[L] - Z[L]
         if self.adversary.radius:
             Z, A, M, E = self._adversarial(X, Y, Pass(Z, A, M), E, sample_weight)
-        self.adversary.observe(A[-1], Y, sample_weight, self.reduce)
-        if self.schedule.updates % CHECK_INTERVAL == 0:
+        self.adversary.observe(A[-1], Y, sample_weight, share, self.reduce)
+        if begins is not None and begins % CHECK_INTERVAL == 0:
             self.safeguard.observe(loss)
             self.adversary.decide()
         lengths, lowest = self._lengths(Z, A, sample_weight), network.lowest_trained
         for layer in reversed(range(lowest, len(network.layers))):  # targets are of weights from before the update
             below = self._difference_below(layer, E, Z, A, M) if layer > lowest else E
-            self._step(layer, Z.pop(), E, lengths[layer], sample_weight)
+            self._step(layer, Z.pop(), E, lengths[layer], sample_weight, begins)
             A.pop()
             E = below
         self._finish()
@@ -149,7 +155,17 @@ class RelaxedSweep:
         for solver, stored in zip(self.solvers, state["solvers"], strict=True):
             solver.restore(stored)
 
-    def _forward(self, X: Tensor, weights: list[Tensor], shift: Tensor | None = None) -> Pass:
+    def rescale(self, network: Network, carry: Callable[[list[Tensor]], list[Tensor]], source: Source) -> None:
+        """Go on with the scalings of another network, with the weights that `carry` makes of one's own."""
+        self.averaging.mean = carry(self.averaging.mean)
+        self.network = replace(network, weights=carry(self.network.weights))
+        for solver in self.solvers:
+            solver.forget()
+        self.safeguard, self.schedule.delta = Safeguard(), self.schedule.start_delta
+        if self.masking_value is not None:
+            self.masking_value = masking_value(source)
+
+    def _forward(self, X: Rows, weights: list[Tensor], shift: Tensor | None = None) -> Pass:
         """Forward pass of masked inputs, moved by a `shift` if there is one."""
         network, dropout = self.network, self.settings.dropout
         X = self._masked(X) if self.settings.noise else X
@@ -181,14 +197,14 @@ class RelaxedSweep:
         loss = weighted_sum(self.network.output.loss(outputs, Y), sample_weight)
         return float(means(self.reduce, total_weight(Y, sample_weight), loss)[0])
 
-    def _diverged(self, loss: float, X: Tensor, Y: Tensor, sample_weight: Tensor | None, drawn: State) -> bool:
+    def _diverged(self, loss: float, X: Rows, Y: Tensor, sample_weight: Tensor | None, drawn: State) -> bool:
         """Whether the loss of a batch is so large because of the steps; looked at with the masks of that loss."""
         self.masks.restore(drawn)
         of_average = self._loss(self._forward(X, self.averaging.mean).A[-1], Y, sample_weight)
         return self.safeguard.diverged(loss, of_average, lambda: self._loss(torch.zeros_like(Y), Y, sample_weight))
 
     def _adversarial(
-        self, X: Tensor, Y: Tensor, forward: Pass, E: Tensor, sample_weight: Tensor | None
+        self, X: Rows, Y: Tensor, forward: Pass, E: Tensor, sample_weight: Tensor | None
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor | None], Tensor]:
         """Pass of the inputs moved away from their targets, and its residual."""
         for layer in reversed(range(len(self.network.layers))):
@@ -223,21 +239,30 @@ class RelaxedSweep:
             lengths.append(Lengths(input_rms, outputs))
         return lengths
 
-    def _step(self, layer: int, Z: Tensor, E: Tensor, lengths: Lengths, sample_weight: Tensor | None) -> None:
+    def _step(
+        self,
+        layer: int,
+        Z: Tensor,
+        E: Tensor,
+        lengths: Lengths,
+        sample_weight: Tensor | None,
+        update: int | None,
+    ) -> None:
         """Move weights by a damped least-squares step D on E, so that Z D is a share delta of the size of A."""
         if layer in self.network.frozen:
             return
         this, W, solver = self.network.layers[layer], self.network.weights[layer], self.solvers[layer]
-        rows, columns, update = this.rows(Z), this.columns(E), self.schedule.updates
-        statistics = solver.collect(rows, columns, sample_weight, update, lengths.input_rms).reduced(self.reduce)
+        rows, columns, share = this.rows(Z), this.columns(E), self.schedule.share
+        statistics = solver.collect(rows, columns, sample_weight, update, lengths.input_rms, share)
+        statistics = statistics.reduced(self.reduce)
         parts = solver.parts(this.n_in, this.n_out)
         # Of delta, STEADY at most at once: the rest is for the average to bring.
-        share = self.schedule.share(float(statistics.n)) * min(self.schedule.delta, STEADY)
+        delta = self.schedule.step * min(self.schedule.delta, STEADY)
         steps = solver.steps(statistics, parts, self._penalty(kernel(W, this.bias)))
         for part, length, step in zip(parts, lengths.outputs, steps, strict=True):
             if layer == len(self.network.layers) - 1:
                 length = length.clamp(min=MIN_OUTPUT_RMS * (part.stop - part.start) ** 0.5)
-            factor = share * length / step.square.clamp(min=0).sqrt()
+            factor = delta * length / step.square.clamp(min=0).sqrt()
             W[:, part].addcmul_(step.D, factor.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
         self.averaging.anchored(layer, W)
 

@@ -1,0 +1,241 @@
+"""Scalings that follow the data: what a network has seen of a column must not make later values invisible or huge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nmfnet.data.scaling import Columns, Scaling, columns_of, target_scaling
+from nmfnet.data.source import InMemory
+from nmfnet.linalg.sparse import SparseRows
+from nmfnet.network.network import Network
+
+# A column that is scaled well has a root mean square of 1.  It is scaled anew where that is above the first, and where
+# no value is farther from the mean than the second; of a few rows that tells nothing.
+HUGE, TINY, ENOUGH = 8.0, 1 / 64, 64
+FEW = 8  # rows that tell where all columns are tiny
+YOUNG = 1 / 8  # instead of TINY for scalings of a mixture of old and new values
+LOST, SOME = 0.5, 1024  # share of the variance of SOME rows, beside principal components, that gives these up
+
+Carry = Callable[[list[Tensor]], list[Tensor]]
+
+
+class Rescaled(NamedTuple):
+    """A network with other scalings, and from weights of the old one to those of this one."""
+
+    network: Network
+    carry: Carry
+
+
+@dataclass(frozen=True)
+class Change:
+    """A scaling in place of another one.
+
+    Attributes
+    ----------
+    scaling : Scaling
+    same_outputs, same_weights : callable
+        From weights of the network with the old scaling to those with the new one: so that it predicts the same, or
+        so that it does the same to what is scaled.  They make new tensors.
+    rows : Tensor of shape (m,)
+        Which rows have to do with it.
+    """
+
+    scaling: Scaling
+    same_outputs: Carry
+    same_weights: Carry
+    rows: Tensor
+
+
+def followed(network: Network, source: InMemory, *, whole: bool = False, young: bool = False) -> Rescaled | None:
+    """The network with scalings that fit the rows at hand, too; None where they do already.
+
+    Only columns that have become huge or tiny, and those that vary for the first time, are scaled anew.  Weights are
+    carried over so that predictions stay what they are, unless the weights as they are fit the rows in question
+    better: a column in another unit, or with another origin, mostly means what it meant.
+
+    Parameters
+    ----------
+    network : Network
+        Left as it is.
+    source : InMemory
+        With the rows.
+    whole : bool, default=False
+        Whether the rows are all that is fitted next: real targets are then scaled by them in any case.
+    young : bool, default=False
+        Whether columns have just been scaled anew, by rows from before and after a change.
+
+    """
+    X, Y, sample_weight = source.samples
+    carries: list[Carry] = []
+    tiny = YOUNG if young else TINY
+    for name in ("inputs", "targets"):
+        if name == "inputs":
+            change = _change_of_inputs(network, X, sample_weight, tiny)
+        else:
+            change = _change_of_targets(network, Y, sample_weight, tiny, whole)
+        if change is None:
+            continue
+        ways = (change.same_outputs, change.same_weights)
+        found = [network.with_weights(way(network.weights)) for way in ways]
+        rows = change.rows.nonzero()[:, 0]
+        for each in found:
+            setattr(each, name, change.scaling)
+        losses = [_loss(each, X[rows], Y[rows]) for each in found]
+        best = int(losses[1] < losses[0] or not losses[0] < float("inf"))
+        network = found[best]
+        carries.append(ways[best])
+    return Rescaled(network, lambda weights: _through(carries, weights)) if carries else None
+
+
+def tamed(network: Network, source: InMemory) -> InMemory:
+    """Rows whose inputs and real targets are not huge: a single value far from all others is brought nearer."""
+    X, Y = source.X, source.Y
+    X = X if network.inputs is None or network.inputs.projects else _tamed(network.inputs, X)
+    return replace(source, X=X, Y=Y if network.targets is None else _tamed(network.targets, Y))
+
+
+def _tamed(scaling: Scaling, X: Any) -> Any:
+    bound = HUGE * len(X) ** 0.5  # of a value that is huge in the mean of the rows
+    if not isinstance(X, SparseRows):
+        Z = scaling(X)
+        far = Z.abs() > bound
+        return torch.where(far, scaling.shift + Z.clamp(-bound, bound) / scaling.factor, X) if bool(far.any()) else X
+    limit = bound / scaling.factor.cpu()[X.columns]
+    return X.with_values(torch.minimum(torch.maximum(X.values, -limit), limit))
+
+
+def _through(carries: list[Carry], weights: list[Tensor]) -> list[Tensor]:
+    for carry in carries:
+        weights = carry(weights)
+    return weights
+
+
+def _loss(network: Network, X: Any, Y: Tensor) -> float:
+    outputs, targets = (network.scaled_targets(A).double() for A in (network.predict(X), Y))
+    return float(network.output.loss(outputs, targets).mean())
+
+
+def _change_of_inputs(network: Network, X: Any, sample_weight: Tensor | None, tiny: float) -> Change | None:
+    old, intercept = network.inputs, network.intercept
+    if old is None:
+        return None
+    plain = _without_components(old) if old.projects else old
+    columns = columns_of(X, intercept, sample_weight)
+    found = _scaled_anew(plain, columns, X, tiny, _invisible(old), old.projects)
+    if found is None and not (old.projects and _lost(old, plain, X) > LOST):
+        return None
+    new, rows = found or (plain, torch.ones(len(X), dtype=torch.bool))
+    before, after = plain.factor.double(), new.factor.double()
+    moved = (new.shift.double() - plain.shift.double()) * before
+    ratio = torch.where(after != 0, before / after, 1.0)
+
+    def carried(weights: list[Tensor], same_outputs: bool) -> list[Tensor]:
+        W = weights[0].double()
+        W, bias = (W[:-1], W[-1:]) if intercept else (W, W[:0])
+        if old.projects:
+            W = (old.factor.double() / before[:, None]) @ W
+        W = torch.where(before[:, None] != 0, W, 0.0)  # of what was not seen weights know nothing
+        if same_outputs:
+            W, bias = ratio[:, None] * W, bias + moved @ W
+        return [torch.cat([W, bias]).to(weights[0].dtype), *weights[1:]]
+
+    return Change(new, lambda weights: carried(weights, True), lambda weights: carried(weights, False), rows)
+
+
+def _change_of_targets(
+    network: Network, Y: Tensor, sample_weight: Tensor | None, tiny: float, whole: bool
+) -> Change | None:
+    old = network.targets
+    if old is None:
+        return None
+    if whole:
+        new, rows = target_scaling(Y, network.intercept, sample_weight), torch.ones(len(Y), dtype=torch.bool)
+        if torch.equal(new.shift, old.shift) and torch.equal(new.factor, old.factor):
+            return None
+    else:
+        found = _scaled_anew(old, columns_of(Y, network.intercept, sample_weight), Y, tiny, old.factor == 0)
+        if found is None:
+            return None
+        new, rows = found
+    ratio = new.factor.double() / old.factor.double()
+    moved = (old.shift.double() - new.shift.double()) * new.factor.double()
+
+    def same_outputs(weights: list[Tensor]) -> list[Tensor]:
+        W = weights[-1].double() * ratio
+        if network.intercept:
+            W[-1] += moved
+        return [*weights[:-1], W.to(weights[-1].dtype)]
+
+    return Change(new, same_outputs, list, rows)
+
+
+def _scaled_anew(
+    old: Scaling, columns: Columns, X: Any, tiny: float, hidden: Tensor, uneven: bool = False
+) -> tuple[Scaling, Tensor] | None:
+    """A scaling by column in place of one, some columns of which no longer fit, and the rows (m,) that tell.
+
+    Of `hidden` columns (n,) nothing was seen until now; of `uneven` ones only all together can be too small.
+    """
+    shift, factor = old.shift.double(), old.factor.double()
+    varies = columns.vary(X.dtype)
+    distance = torch.maximum(columns.highest - shift, shift - columns.lowest)
+    far = factor * (columns.deviation.square() + (columns.mean - shift).square()).sqrt() > HUGE
+    rows = _far(old, X, far)
+    if int(rows.sum()) < 2:  # an outlier, until there are more of it
+        far = torch.zeros_like(far)
+    near = (factor * columns.spread < tiny) & varies & ~hidden
+    all_far, all_near = (bool((each | ~varies).all()) for each in (far, near))
+    if columns.rows < (FEW if all_near else ENOUGH) or (uneven and not all_near):
+        near = torch.zeros_like(near)
+    shown = hidden & (distance > 4 * torch.finfo(X.dtype).eps * torch.maximum(shift.abs(), distance))
+    if not bool((far | near | shown).any()):
+        return None
+    known = factor[~hidden]
+    one_unit = len(known) > 1 and bool((known == known[0]).all()) and bool(varies.any()) and (all_far or all_near)
+    changed = torch.where((far | near) & varies, columns.inverse_scale(varies, one_unit), factor)
+    # What was constant until now may be rare: there is no telling its variance.
+    most = known.max() if len(known) else factor.new_tensor(float("inf"))
+    factor = torch.where(shown, torch.minimum(1 / distance, most), changed).to(X.dtype)
+    shift = torch.where((far | near) & columns.centred, columns.mean, shift)
+    if not bool(factor.isfinite().all()):
+        return None
+    return Scaling(shift.to(X.dtype), factor), rows if bool(far.any()) else torch.ones_like(rows)
+
+
+def _far(scaling: Scaling, X: Any, columns: Tensor) -> Tensor:
+    """Rows (m,) of X with a huge value in one of the columns (n,)."""
+    if not bool(columns.any()):
+        return torch.zeros(len(X), dtype=torch.bool, device=columns.device)
+    if isinstance(X, SparseRows):
+        return X.any_row(columns.cpu()[X.columns] & ((X.values * scaling.factor.cpu()[X.columns]).abs() > HUGE))
+    X = X[:, columns]
+    return (((X - scaling.shift[columns]) * scaling.factor[columns]).abs() > HUGE).any(1)
+
+
+def _invisible(scaling: Scaling) -> Tensor:
+    """Columns (n,) that leave no trace in what is scaled."""
+    if not scaling.projects:
+        return scaling.factor == 0
+    size = torch.linalg.vector_norm(scaling.factor, dim=1)
+    return size <= 1e-6 * size.max()
+
+
+def _without_components(scaling: Scaling) -> Scaling:
+    """All columns in the unit in which they have a mean square of 1, about."""
+    n, r = scaling.factor.shape
+    common = torch.linalg.vector_norm(scaling.factor[:, 0]) * (n / r) ** 0.5
+    return Scaling(scaling.shift, common.expand(n).clone())
+
+
+def _lost(scaling: Scaling, plain: Scaling, X: Any) -> float:
+    """Share of the mean square of the rows that is not in the principal components."""
+    Z = plain(X[:: max(1, len(X) // SOME)]).double()
+    V = scaling.factor.double()
+    V = V / torch.linalg.vector_norm(V[:, 0])
+    total = float(Z.square().sum())
+    return 1 - float((Z @ V).square().sum()) / total if total else 0.0
