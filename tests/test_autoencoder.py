@@ -38,14 +38,14 @@ def test_fine_tuning_lowers_the_error_or_is_dropped(digits):
 
 @pytest.mark.parametrize("solver", ["relaxed", "pinv"])
 def test_a_fine_tuning_that_is_dropped_leaves_the_layer_wise_weights(solver, digits, monkeypatch):
-    X, train = digits[0][:300], autoencoder.train
+    X, fit_network = digits[0][:300], autoencoder.fit_network
 
-    def fails_at_last(*args):
-        train(*args)
+    def fails_at_last(*args, **options):
+        fit_network(*args, **options)
         raise DivergenceError("spoilt")
 
     layerwise = NMFAutoencoder((30, 10), pretrain=FAST, max_iter=0, random_state=0).fit(X)
-    monkeypatch.setattr(autoencoder, "train", fails_at_last)
+    monkeypatch.setattr(autoencoder, "fit_network", fails_at_last)
     monkeypatch.setattr(autoencoder, "error", lambda *_: 1.0)  # no better
     model = NMFAutoencoder((30, 10), pretrain=FAST, solver=solver, max_iter=2, random_state=0).fit(X)
     assert model.n_iter_ == 2

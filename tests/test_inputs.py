@@ -16,7 +16,7 @@ from nmfnet import NMFNetClassifier, NMFNetRegressor, Pinv, Relaxed
 from nmfnet.data.scaling import input_scaling
 from nmfnet.estimators.data import checked_data
 from nmfnet.linalg import affine
-from nmfnet.linalg.damped_inverse import DampedInverse
+from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.sparse import SparseRows
 
 ESTIMATORS = [NMFNetClassifier, NMFNetRegressor]
@@ -122,7 +122,7 @@ def test_sparse_inputs(form, dtype, counts):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_sparse_is_dense(fit_intercept, wide, weighted, counts, monkeypatch):
     """Where nothing is centred, a sparse matrix gives the weights that its dense form gives."""
-    monkeypatch.setattr(DampedInverse, "wide", wide)
+    monkeypatch.setattr(DampedLeastSquares, "primal_max_features", wide)
     X, y = counts[0][:30], counts[1][:30]
     weight = np.arange(1.0, 31.0) if weighted else None
     model = NMFNetRegressor(

@@ -62,7 +62,7 @@ def test_skops(model):
 
 def test_pickles_of_before_modules_were_moved():
     """Made by version 0.1.0 when its modules had other names: they load, and predict the same."""
-    with open(Path(__file__).parent / "models" / "pickled-0.1.0.pkl", "rb") as file:
+    with open(Path(__file__).parent / "pickles" / "pickled-0.1.0.pkl", "rb") as file:
         stored = pickle.load(file)
     for model, outputs in zip(stored["models"], stored["outputs"], strict=True):
         again = model.predict(stored["X"]) if hasattr(model, "predict") else model.transform(stored["X"])

@@ -136,7 +136,7 @@ def test_steps_are_rejected():
 def test_steps_are_not_rejected_for_what_the_data_do():
     """The targets run away, so that the loss climbs whatever the steps are."""
     problem = reference.Problem("relu", "identity", True, delta=0.1)
-    sweep, _ = assert_same_course(problem, (6,), 20, shift=2.0)
+    sweep, _ = assert_same_course(problem, (6,), 24, shift=2.0)
     assert sweep.safeguard.first > 100  # begun anew with the larger ones
     assert sweep.retries == 0 and sweep.schedule.delta == 0.1
 

@@ -50,7 +50,8 @@ def batches(n=12, m=30):
 def test_the_step_falls_linearly_over_the_plan_and_stays_0_after_it():
     schedule, shares = Schedule(0.2, 4), []
     for _ in range(6):
-        shares.append(schedule.share(10))
+        schedule.begin(1.0)
+        shares.append(schedule.step)
         schedule.accept()
     assert shares == [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
 

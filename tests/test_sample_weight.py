@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv, Relaxed, nonlinear_least_squares
 from nmfnet.data.scaling import input_scaling
-from nmfnet.linalg.damped_inverse import DampedInverse
+from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from solving import solved
 
 EXACT = [Relaxed(dropout=0.0), Relaxed(dropout=0.0, standardize=False), Pinv(), Pinv(first_layer="batch", n_w=3)]
@@ -25,7 +25,7 @@ def weighted():
 
 
 @solvers
-@pytest.mark.parametrize("penalty", [{}, {"alpha": 0.5}, {"alpha": 0.1, "l1_ratio": 0.5}])
+@pytest.mark.parametrize("penalty", [{"alpha": 0}, {"alpha": 0.5}, {"alpha": 0.1, "l1_ratio": 0.5}])
 @pytest.mark.parametrize("Estimator", [NMFNetClassifier, NMFNetRegressor])
 def test_weights_are_repetitions(Estimator, solver, penalty, weighted):
     """Exactly, where a batch holds all rows and nothing is drawn at random for a row."""
@@ -92,7 +92,8 @@ def test_in_small_batches_weights_count_on_average(weighted):
 
 @solvers
 def test_weights_of_partial_fit(solver, weighted):
-    X, y, weight, repeated = weighted
+    X, y, weight, _ = (np.concatenate([part, part]) for part in weighted)  # enough rows for whole updates
+    repeated = np.repeat(np.arange(len(y)), weight)
     one, two = (NMFNetClassifier((8,), solver=solver, random_state=0) for _ in range(2))
     for _ in range(3):
         one.partial_fit(X, y, classes=[0, 1, 2], sample_weight=weight)
@@ -184,13 +185,13 @@ def test_class_weights_where_they_mean_nothing(small):
 
 @pytest.mark.parametrize("wide", [4096, 1], ids=["primal", "dual"])
 def test_weighted_steps_of_either_form(wide, monkeypatch):
-    monkeypatch.setattr(DampedInverse, "wide", wide)
+    monkeypatch.setattr(DampedLeastSquares, "primal_max_features", wide)
     rng = np.random.default_rng(0)
     Z, E = torch.tensor(rng.random((6, 40))), torch.tensor(rng.standard_normal((6, 3)))
     weight = torch.tensor([1, 3, 1, 2, 1, 1])
     pull = torch.tensor(rng.standard_normal((41, 3)))
-    one = solved(DampedInverse(0.5, True), Z, E, 0, pull, 0.1, weight.double())
-    two = solved(DampedInverse(0.5, True), *(A.repeat_interleave(weight, 0) for A in (Z, E)), 0, pull, 0.1)
+    one = solved(DampedLeastSquares(0.5, True), Z, E, 0, pull, 0.1, weight.double())
+    two = solved(DampedLeastSquares(0.5, True), *(A.repeat_interleave(weight, 0) for A in (Z, E)), 0, pull, 0.1)
     for a, b in zip(one, two, strict=True):
         torch.testing.assert_close(a, b)
 

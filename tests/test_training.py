@@ -181,7 +181,8 @@ def test_batches_are_a_permutation_in_equal_parts(n, size):
     source = InMemory(rows, rows, rows[:, 0])
     batches = list(source.batches(size, torch.Generator().manual_seed(0)))
     assert sorted(torch.cat([batch.X for batch in batches]).flatten().tolist()) == list(range(n))
-    assert all(torch.equal(X, Y) and torch.equal(X[:, 0], weight) for X, Y, weight in batches)
+    assert all(torch.equal(batch.X, batch.Y) and torch.equal(batch.X[:, 0], batch.weight) for batch in batches)
+    assert all(batch.n_new == len(batch.X) and batch.share == 1 for batch in batches)
     lengths = [len(batch.X) for batch in batches]
     assert max(lengths) <= size and max(lengths) - min(lengths) <= 1
     later = list(source.batches(size, torch.Generator().manual_seed(0), start=1))

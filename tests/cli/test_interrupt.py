@@ -139,7 +139,7 @@ def test_bar_shows_where_the_training_is():
 
     def shown(bar):
         with console.capture() as capture:
-            console.print(bar._live.get_renderable())
+            console.print(bar._now.live.get_renderable())
         return capture.get()
 
     bar = Bar(console, "classification")

@@ -28,7 +28,7 @@ from nmfnet.linalg.arrays import as_tensor
 from nmfnet.network import Network
 from nmfnet.solvers import PRETRAININGS, SOLVERS, NMFPretraining
 from nmfnet.stateful import copied
-from nmfnet.training import FitSettings, Fitted, fit_network
+from nmfnet.training import FitSettings, fit_network
 from nmfnet.transformers.export_mixin import PortableAutoencoder
 from nmfnet.transformers.input import to_numpy
 
@@ -144,11 +144,13 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
         self.layerwise_reconstruction_err_ = self.reconstruction_err_ = error(network, data)
         self.network_, self.n_iter_ = network, 0
         if self.max_iter:
+            progress = Progress()
             with contextlib.suppress(DivergenceError):  # the layer-wise weights are kept then
-                tuned, history = self._fine_tune(network, data, generator)
-                self.n_iter_, after = len(history), error(tuned, data)
+                tuned = self._fine_tune(network, data, generator, progress)
+                after = error(tuned, data)
                 if after < self.reconstruction_err_:
                     self.network_, self.reconstruction_err_ = tuned, after
+            self.n_iter_ = len(progress.history)
         return self
 
     def _build(self, X: Tensor, widths: list[int], generator: torch.Generator) -> Network:
@@ -179,8 +181,8 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
             code = code if last else f(code)
         return Network(weights, f, intercept)
 
-    def _fine_tune(self, network: Network, X: Tensor, generator: torch.Generator) -> Fitted:
-        """Train it as a network."""
+    def _fine_tune(self, network: Network, X: Tensor, generator: torch.Generator, progress: Progress) -> Network:
+        """Train a copy of it as a network."""
         solver, source = resolve(self.solver, SOLVERS), InMemory(X, X)
         auto = self.batch_size == "auto"
         settings = FitSettings(
@@ -191,7 +193,8 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
             n_iter_no_change=int(self.max_iter),
             trained=True,  # layer by layer
         )
-        return fit_network(network.with_weights(copied(network.weights)), solver, source, settings, generator)
+        start = network.with_weights(copied(network.weights))
+        return fit_network(start, solver, source, settings, generator, progress=progress).network
 
     @torch.no_grad()
     def transform(self, X: ArrayLike) -> Array:
