@@ -7,16 +7,16 @@ from importlib import import_module
 
 # Of version 0.1.0 before it was released.
 MOVED = {
-    "nmfnet.layers.activations": "nmfnet.layers.activations",
-    "nmfnet.transformers": "nmfnet.transformers",
-    "nmfnet.transformers.autoencoder": "nmfnet.transformers.autoencoder",
-    "nmfnet.transformers.nmf": "nmfnet.transformers.nmf",
-    "nmfnet.transformers.semi_nmf": "nmfnet.transformers.semi_nmf",
-    "nmfnet.network.outputs": "nmfnet.network.outputs",
-    "nmfnet.data.scaling": "nmfnet.data.scaling",
-    "nmfnet.solvers.pinv.sweep": "nmfnet.solvers.pinv.sweep",
-    "nmfnet.solvers.pinv.pretraining": "nmfnet.solvers.pinv.pretraining",
-    "nmfnet.solvers.relaxed.settings": "nmfnet.solvers.relaxed.settings",
+    "nmfnet.activations": "nmfnet.layers.activations",
+    "nmfnet.decomposition": "nmfnet.transformers",
+    "nmfnet.decomposition.autoencoder": "nmfnet.transformers.autoencoder",
+    "nmfnet.decomposition.nmf": "nmfnet.transformers.nmf",
+    "nmfnet.decomposition.semi_nmf": "nmfnet.transformers.semi_nmf",
+    "nmfnet.outputs": "nmfnet.network.outputs",
+    "nmfnet.scaling": "nmfnet.data.scaling",
+    "nmfnet.training.alternating": "nmfnet.solvers.pinv.sweep",
+    "nmfnet.training.pretraining": "nmfnet.solvers.pinv.pretraining",
+    "nmfnet.training.relaxed_settings": "nmfnet.solvers.relaxed.settings",
 }
 
 

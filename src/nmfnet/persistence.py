@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from nmfnet._moved import MOVED
 from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
 from nmfnet.estimators.model_files import FORMAT_VERSION, SETTINGS, load, save
 
-SKOPS_TYPES = [
-    f"{cls.__module__}.{cls.__qualname__}" for cls in (NMFNetClassifier, NMFNetRegressor, *SETTINGS.values())
-]
+CLASSES = (NMFNetClassifier, NMFNetRegressor, *SETTINGS.values())
+SKOPS_TYPES = [f"{cls.__module__}.{cls.__qualname__}" for cls in CLASSES]
+# And as files of before name them.
+SKOPS_TYPES += [f"{old}.{cls.__qualname__}" for old, new in MOVED.items() for cls in CLASSES if cls.__module__ == new]
 
 __all__ = ["FORMAT_VERSION", "SKOPS_TYPES", "load", "save"]

@@ -28,7 +28,7 @@ from nmfnet.linalg.arrays import as_tensor
 from nmfnet.network import Network
 from nmfnet.solvers import PRETRAININGS, SOLVERS, NMFPretraining
 from nmfnet.stateful import copied
-from nmfnet.training import FitSettings, fit_network
+from nmfnet.training import FitSettings, Progress, fit_network
 from nmfnet.transformers.export_mixin import PortableAutoencoder
 from nmfnet.transformers.input import to_numpy
 
