@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv
-from nmfnet.estimators.classifier import project_onto_simplex
+from nmfnet.estimators.classes import project_onto_simplex
 from nmfnet.layers.activations import ACTIVATIONS
 
 ESTIMATORS = [NMFNetClassifier, NMFNetRegressor]

@@ -99,8 +99,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
 
     _numeric_y: ClassVar[bool]  # whether y must be numbers
 
-    def _encode(self, y: Array, reset: bool = True) -> Array:
-        """Targets Y (n, n_outputs) from a checked y; without `reset`, as the fitted model encodes them."""
+    def _encode(self, y: Array, dtype: Any, reset: bool = True) -> Array:
+        """Targets Y (n, n_outputs) of a dtype from a checked y; without `reset`, as the fitted model encodes them."""
         raise NotImplementedError
 
     def _kind(self) -> Literal["classes", "labels", "real"]:

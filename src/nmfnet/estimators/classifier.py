@@ -8,19 +8,24 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
-from sklearn import get_config
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
 from nmfnet.data.containers import refuse_missing, to_array
-from nmfnet.data.labels import check_stored, class_array, class_codes, label_array
+from nmfnet.data.labels import check_stored, class_array, label_array
 from nmfnet.estimators.base import BaseNMFNet
+from nmfnet.estimators.classes import (
+    class_weights,
+    one_hot,
+    project_onto_simplex,
+    threshold,
+    to_csr,
+    with_class_weights,
+)
 from nmfnet.estimators.data import Data
 from nmfnet.estimators.docs import document
 from nmfnet.estimators.export_mixin import PortableClassifier
@@ -95,19 +100,19 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             raise ValueError(f"class_weight must be a dict, 'balanced' or None; got {given!r}.")
         return super()._check_parameters()
 
-    def _encode(self, y: Array, reset: bool = True, classes: ArrayLike | None = None) -> Array:
+    def _encode(self, y: Array, dtype: Any, reset: bool = True, classes: ArrayLike | None = None) -> Array:
         check_classification_targets(y)
         multilabel = type_of_target(y) == "multilabel-indicator"
         if not reset and multilabel != self._multilabel:
             raise ValueError("y must stay as it was in the first call: labels of one class, or of several.")
         if multilabel:
-            known, Y = np.arange(y.shape[1]), y
+            known, Y = np.arange(y.shape[1]), y.astype(dtype, copy=False)
             if not reset and len(known) != len(self.classes_):
                 raise ValueError(f"y has {len(known)} labels; the model has {len(self.classes_)}.")
         else:
             y = column_or_1d(y, warn=True)
             given = None if classes is None else class_array(classes)
-            known, Y = one_hot(y, given if reset else self.classes_)
+            known, Y = one_hot(y, given if reset else self.classes_, dtype)
         if self.warm_start and reset and hasattr(self, "network_") and known.tolist() != self.classes_.tolist():
             raise ValueError(
                 f"warm_start=True goes on with the classes {self.classes_}; y has {known}. Use warm_start=False."
@@ -293,64 +298,3 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def to_csr(labels: Array) -> Any:
-    """Labels (n, n_classes) in the sparse container that scikit-learn is set to return."""
-    arrays = get_config().get("sparse_interface") == "sparray"  # from its version 1.9
-    return sparse.csr_array(labels) if arrays else sparse.csr_matrix(labels)
-
-
-def threshold(output: Output) -> float:
-    """Output from which on a label is more likely than not."""
-    return 0.5 if output.name == "identity" else 0.0
-
-
-def one_hot(labels: Array, classes: Array | None) -> tuple[Array, Array]:
-    """Classes, found if they are not given, and the indicators (n, n_classes) of the labels (n,) among them."""
-    if classes is None:
-        classes, index = np.unique(labels, return_inverse=True)
-    else:
-        index = class_codes(labels, classes)
-    return classes, np.eye(len(classes))[index]
-
-
-def class_weights(class_weight: Mapping[Any, float] | str, classes: Array, data: Data) -> Array:
-    """Weight of each class, shape (n_classes,)."""
-    if isinstance(class_weight, Mapping):
-        each = compute_class_weight(dict(class_weight), classes=classes, y=classes)
-        if not (np.isfinite(each).all() and (each >= 0).all() and each.any()):
-            raise ValueError(f"class_weight must hold finite, nonnegative weights, not all 0; got {class_weight!r}.")
-        return each
-    counts = data.Y.sum(0) if data.weight is None else data.weight @ data.Y
-    present = counts > 0
-    return np.where(present, counts.sum() / (present.sum() * np.where(present, counts, 1)), 1.0)
-
-
-def with_class_weights(data: Data, each: Array) -> Data:
-    """The data with the weights of their classes, without the samples of weight 0."""
-    weight = data.Y.astype(np.float64) @ each * (1 if data.weight is None else data.weight)
-    kept = np.flatnonzero(weight)
-    if not len(kept):
-        raise ValueError("class_weight and sample_weight must leave a weight that is not zero.")
-    weighted = data._replace(weight=weight)
-    return weighted if len(kept) == len(weight) else weighted.rows(kept)
-
-
-def project_onto_simplex(V: Array) -> Array:
-    """Nearest points with nonnegative entries of sum 1, row by row (Held, Wolfe and Crowder, 1974).
-
-    Parameters
-    ----------
-    V : ndarray of shape (m, k)
-        Finite.
-
-    Returns
-    -------
-    ndarray of shape (m, k)
-    """
-    V = V - V.max(1, keepdims=True)  # changes nothing but the rounding of large numbers
-    ordered = -np.sort(-V, axis=1)
-    excess = (np.cumsum(ordered, axis=1) - 1) / np.arange(1, V.shape[1] + 1)
-    kept = (ordered > excess).sum(1)  # at least 1
-    return np.maximum(V - excess[np.arange(len(V)), kept - 1][:, None], 0)

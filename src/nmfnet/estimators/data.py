@@ -78,7 +78,7 @@ def checked_data(
         if len(kept) < len(weight):
             X, y, weight = Data(X, y, weight).rows(kept)
     with np.errstate(over="ignore"):
-        Y = estimator._encode(y, reset, **encoding).astype(numbers, copy=False)
+        Y = estimator._encode(y, numbers, reset, **encoding)
     if estimator._numeric_y and not np.isfinite([Y.min(), Y.max()]).all():
         raise ValueError(f"y{suffix} has values too large for {numbers.__name__}: scale it, or pass X in float64.")
     return Data(X, Y, weight)

@@ -43,7 +43,7 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
     _single: bool
     _n_targets: int
 
-    def _encode(self, y: Array, reset: bool = True) -> Array:
+    def _encode(self, y: Array, dtype: Any, reset: bool = True) -> Array:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         Y = y.reshape(len(y), -1)
@@ -51,7 +51,7 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
             raise ValueError(f"y has {Y.shape[1]} targets a sample; the model has {self._n_targets}.")
         if reset:
             self._single, self._n_targets = y.ndim == 1, Y.shape[1]
-        return Y
+        return Y.astype(dtype, copy=False)
 
     def _kind(self) -> Literal["real"]:
         return "real"

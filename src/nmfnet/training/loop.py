@@ -13,7 +13,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from nmfnet.data.source import Batch, Samples, Source, n_batches
+from nmfnet.data.source import Batch, Source, n_batches
 from nmfnet.errors import DivergenceError, DivergenceWarning
 from nmfnet.network import Network
 from nmfnet.network.drift import Rescaled
@@ -21,6 +21,7 @@ from nmfnet.solvers.base import Plan, Solver, Sweep
 from nmfnet.stateful import copied
 from nmfnet.training.callbacks import Callback, announced
 from nmfnet.training.records import EpochRecord
+from nmfnet.training.scoring import error_unit, scores, summed
 from nmfnet.training.settings import FitSettings
 from nmfnet.training.state import Best, Progress, Training
 
@@ -128,7 +129,7 @@ def _begun(
     with progress.timed():
         sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
     if validation is not None and settings.early_stopping:
-        best = Best(settings.tol * _error_unit(network), "val_error")
+        best = Best(settings.tol * error_unit(network), "val_error")
     else:
         best = Best(settings.tol, "objective")
     training = Training(
@@ -308,39 +309,11 @@ def _record(training: Training) -> EpochRecord | None:
     record["objective"] = loss / seen + penalty / source.total_weight
     record["train_loss"], record["train_error"] = loss / seen, error / seen
     if training.validation is not None:
-        record |= _scores(model, settings, training.validation)
+        record |= scores(model, settings, training.validation)
     record["n_samples"] = position.samples
     if training.sweep.retries > position.retries:
         record["retries"] = training.sweep.retries - position.retries
     return record
-
-
-def _scores(network: Network, settings: FitSettings, source: Source) -> EpochRecord:
-    """What is recorded of a validation set."""
-    totals, outputs, blocks = torch.zeros(3, dtype=torch.float64), [], list(source.blocks())
-    for block in blocks:
-        outputs.append(network.predict(block.X))
-        totals = totals.to(outputs[-1].device) + summed(network, settings, outputs[-1], block)
-    loss, error, seen = totals.tolist()
-    record = EpochRecord(val_loss=loss / seen, val_error=error / seen)
-    if settings.score is not None:
-        weights = [block.weight for block in blocks if block.weight is not None]
-        Y = torch.cat([block.Y for block in blocks])
-        record["val_score"] = settings.score(torch.cat(outputs), Y, torch.cat(weights) if weights else None)
-    return record
-
-
-def summed(network: Network, settings: FitSettings, outputs: Tensor, batch: Samples) -> Tensor:
-    """Loss, on the scale of the scaled targets, error, and number of samples, by their weights; of shape (3,)."""
-    outputs, Y = outputs.double(), batch.Y.double()  # sums and squares of large numbers
-    loss = network.output.loss(network.scaled_targets(outputs), network.scaled_targets(Y))
-    each = torch.stack([loss, settings.error(outputs, Y), torch.ones_like(loss)])
-    return each.sum(1) if batch.weight is None else each @ batch.weight.double()
-
-
-def _error_unit(network: Network) -> float:
-    """What 1 is in the unit of errors: those of real targets have the targets' unit, squared."""
-    return 1.0 if network.targets is None else float(network.targets.factor.double().pow(-2).mean())
 
 
 def _report_divergence(progress: Progress) -> None:
