@@ -19,10 +19,11 @@ from nmfnet.decomposition import input as given
 from nmfnet.decomposition.input import Input
 from nmfnet.decomposition.online import Online
 from nmfnet.decomposition.portable import PortableFactorization
+from nmfnet.decomposition.precision import alternate_in_turn
 from nmfnet.decomposition.starts import Starts
-from nmfnet.factorization.acceleration import alternate, check_finite
+from nmfnet.factorization.acceleration import Alternation, Problem, check_finite
 from nmfnet.factorization.coordinate_descent import squared_norm
-from nmfnet.factorization.passes import Penalties, tolerance
+from nmfnet.factorization.passes import Penalties
 from nmfnet.factorization.steps import Pass
 
 Array = NDArray[Any]
@@ -108,8 +109,7 @@ class BaseFactorization(
         problem = self._problem(data, k)
         Z, components = self._searched_start(data, k, problem) or self._start(data, k, W, H, self._generator())
         if self.batch_size is None:
-            callback = self._announce if self.verbose else None
-            result = alternate(problem, Z, components, int(self.max_iter), float(self.tol), callback)
+            result = self._alternate(data, problem, Z, components)
             Z, components, self.n_iter_, converged = result.Z, result.H, result.n_iter, result.converged
         else:
             components, self.n_iter_, converged = self._fit_batches(data, components)
@@ -119,12 +119,21 @@ class BaseFactorization(
                 f"tol={self.tol}. Increase max_iter or tol.",
                 ConvergenceWarning, stacklevel=4,
             )  # fmt: skip
-        last = check_finite(problem.sweep(Z, components, Z, until=tolerance(components)))
+        last = check_finite(problem.sweep(Z, components, Z, until=problem.tolerance(components)))
         self._keep(components, data.scale)
         self._memory = last.Q, last.S
         self.objective_ = last.objective / data.scale / data.scale
         self.reconstruction_err_ = self._error(data, Z, components, last)
         return given.to_numpy(Z.T)
+
+    def _alternate(self, data: Input, problem: Problem, Z: Tensor, H: Tensor) -> Alternation:
+        """Passes over the data until the tolerance, in single precision as long as that is enough, where it is faster."""
+        single, k = None, len(H)
+        if problem.single_first and data.data.like.dtype == torch.float64:
+            part = data.rows(slice(None), single=True)
+            single = self._problem(part, k) if part.data.like.dtype == torch.float32 else None
+        callback = self._announce if self.verbose else None
+        return alternate_in_turn(problem, single, Z, H, int(self.max_iter), float(self.tol), callback)
 
     def _error(self, data: Input, Z: Tensor, H: Tensor, last: Pass) -> float:
         """Root of twice the loss without penalties."""
@@ -152,7 +161,8 @@ class BaseFactorization(
         data = self._input(X, weights, reset=False)
         H = self._components(data)
         Z = self._zero_start(data, len(H))
-        self._problem(data, len(H)).sweep(Z, H, Z, until=tolerance(H))
+        problem = self._problem(data, len(H))
+        problem.sweep(Z, H, Z, until=problem.tolerance(H))
         return given.to_numpy(Z.T)
 
     @torch.no_grad()

@@ -67,7 +67,7 @@ class Starts:
 
     def _searched_start(self, data: Input, k: int, problem: Problem) -> Factors | None:
         """Starting factors that a search found; None where none pays."""
-        if self.init == "custom" or self.batch_size is not None or problem.multiplicative:
+        if self.init == "custom" or self.batch_size is not None or problem.by_objective:
             return None
         return self._start_on_sample(data, k, problem) or self._start_by_exchanges(data, k)
 
