@@ -127,7 +127,7 @@ class BaseFactorization(
         return given.to_numpy(Z.T)
 
     def _alternate(self, data: Input, problem: Problem, Z: Tensor, H: Tensor) -> Alternation:
-        """Passes over the data until the tolerance, in single precision as long as that is enough, where it is faster."""
+        """Passes over the data until the tolerance, in single precision where and while that pays."""
         single, k = None, len(H)
         if problem.single_first and data.data.like.dtype == torch.float64:
             part = data.rows(slice(None), single=True)

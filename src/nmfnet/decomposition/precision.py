@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nmfnet.factorization.acceleration import Alternation, Problem, alternate
 
-ENOUGH = 1e-6  # tolerance up to which single precision tells whether passes still lower the objective
+SMALLEST = 1e-6  # tolerance in single precision, where smaller gains are rounding errors
 
 
 def alternate_in_turn(
@@ -27,9 +27,12 @@ def alternate_in_turn(
     """
     if single is None or max_iter == 1:
         return alternate(problem, Z, H, max_iter, tol, callback)
-    first = alternate(single, Z.float(), H.float(), max_iter - 1, max(tol, ENOUGH), callback)
+    first = alternate(single, Z.float(), H.float(), max_iter - 1, max(tol, SMALLEST), callback)
     Z, H, done = first.Z.to(torch.float64), first.H.to(torch.float64), first.n_iter
-    reached = first.converged and tol >= ENOUGH
+    # What ten passes gain at the tolerance, against the rounding errors of the sum over X.
+    m, n = problem.data.shape
+    noise = torch.finfo(torch.float32).eps * problem.data.mean() * m * n
+    reached = first.converged and 2 * tol * first.last.objective > noise
 
     def announce(n_iter: int, objective: float) -> bool | None:
         return None if callback is None else callback(done + n_iter, objective)

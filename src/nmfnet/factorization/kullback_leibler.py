@@ -15,6 +15,9 @@ from nmfnet.factorization.poisson import Regressors, descend_, solve_
 from nmfnet.factorization.steps import Pass, Step
 
 
+SINGLE = 2**19  # entries times components from which on single precision is faster by more than the two switches take
+
+
 class KullbackLeibler:
     """``sum x log(x / a) - x + a`` with A = Z H plus penalties, by regressions of samples, then of features.
 
@@ -34,12 +37,12 @@ class KullbackLeibler:
     multiplicative = False
     kept = 0.1  # where all sources of an entry were left out at once, it would take long to come back
     by_objective = True
-    single_first = True
 
     def __init__(self, data: Data, k: int, penalties: Penalties, *, row_weights: Tensor | None = None) -> None:
         self.data, self.k, self.penalties, self.row_weights = data, k, penalties, row_weights
         self.samples, self.features = Side(data), Side(data, transposed=True, row_weights=row_weights)
         self.floor = torch.finfo(data.like.dtype).eps * max(data.mean(), torch.finfo(data.like.dtype).tiny ** 0.5)
+        self.single_first = k * sum(tile.values.numel() for _, tile in self.samples) >= SINGLE
         # How long a step was not too long for each, in the passes before.
         self.z_reach, self.h_reach = (data.like.new_ones(side.lines) for side in (self.samples, self.features))
 
