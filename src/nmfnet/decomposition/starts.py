@@ -14,8 +14,7 @@ from torch import Tensor
 from nmfnet.decomposition import input as given
 from nmfnet.decomposition.exchange import Factors, exchanges, is_large_sparse
 from nmfnet.decomposition.input import Input
-from nmfnet.decomposition.online import NEAR
-from nmfnet.decomposition.sample import STARTS, best_of, sample_rows
+from nmfnet.decomposition.sample import ROUGH, STARTS, best_of, sample_rows
 from nmfnet.factorization.acceleration import Problem
 from nmfnet.factorization.starts import MeanFilled, starting_factors
 
@@ -81,7 +80,7 @@ class Starts:
         starts = (self._start(part, k, None, None, generator) for _ in range(STARTS))
         H = best_of(self._problem(part, k), starts, int(self.max_iter)).to(data.data.like)
         Z = self._zero_start(data, k)
-        problem.sweep(Z, H, Z, until=NEAR)
+        problem.sweep(Z, H, Z, until=ROUGH)
         return (Z, H) if bool(H.any(1).all()) else None  # all data may need what the sample does not
 
     def _start_by_exchanges(self, data: Input, k: int) -> Factors | None:

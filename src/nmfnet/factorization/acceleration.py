@@ -31,6 +31,7 @@ class Problem(Protocol):
     signed: bool
     multiplicative: bool  # steps, which are not extrapolated
     kept: float  # share of an entry that extrapolation leaves of it at least, where it must not be negative
+    rounds: int  # of steps on both factors with a mini-batch
     single_first: bool  # whether it pays to begin in single precision
     by_objective: bool  # whether the objective tells when to stop, instead of the projected gradients
 
@@ -39,6 +40,9 @@ class Problem(Protocol):
 
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """A step on H (k, n)."""
+
+    def reachable(self, H: Tensor) -> Tensor:
+        """H without zeros that online steps could not leave."""
 
     def tolerance(self, H: Tensor) -> float:
         """What a sweep goes on until where Z is to be solved for."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import squared_norm
-from nmfnet.factorization.data import Data
+from nmfnet.factorization.data import Data, SparseData
 from nmfnet.factorization.entries import Entries, Side
 from nmfnet.factorization.passes import Penalties
 from nmfnet.factorization.poisson import Regressors, descend_, solve_
@@ -35,16 +36,28 @@ class KullbackLeibler:
 
     signed = False
     multiplicative = False
+    rounds = 2
     kept = 0.1  # where all sources of an entry were left out at once, it would take long to come back
     by_objective = True
 
     def __init__(self, data: Data, k: int, penalties: Penalties, *, row_weights: Tensor | None = None) -> None:
         self.data, self.k, self.penalties, self.row_weights = data, k, penalties, row_weights
-        self.samples, self.features = Side(data), Side(data, transposed=True, row_weights=row_weights)
         self.floor = torch.finfo(data.like.dtype).eps * max(data.mean(), torch.finfo(data.like.dtype).tiny ** 0.5)
-        self.single_first = k * sum(tile.values.numel() for _, tile in self.samples) >= SINGLE
+        m, n = data.shape
+        entries = data.rows.values().numel() if isinstance(data, SparseData) else m * n
+        self.single_first = k * entries >= SINGLE
         # How long a step was not too long for each, in the passes before.
-        self.z_reach, self.h_reach = (data.like.new_ones(side.lines) for side in (self.samples, self.features))
+        self.z_reach, self.h_reach = (data.like.new_ones(side) for side in (m, n))
+
+    @cached_property
+    def samples(self) -> Side:
+        """The rows of X."""
+        return Side(self.data)
+
+    @cached_property
+    def features(self) -> Side:
+        """Its columns, weighted."""
+        return Side(self.data, transposed=True, row_weights=self.row_weights)
 
     def step(
         self,
@@ -85,6 +98,10 @@ class KullbackLeibler:
     def tolerance(self, H: Tensor) -> float:
         """Residual to solve to, of which a gradient is a share of the sums of H (k, n)."""
         return 1e-4 if H.dtype == torch.float32 else 1e-6
+
+    def reachable(self, H: Tensor) -> Tensor:
+        """H with next to nothing in place of zeros, which would stay zeros: features that earlier rows did not have."""
+        return H + 100 * torch.finfo(H.dtype).eps * H.mean(1, keepdim=True)
 
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """The minimum over H (k, n) of ``sum(S H) - sum(Q log H)`` plus penalties, the bound that the passes left."""

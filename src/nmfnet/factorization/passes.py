@@ -64,6 +64,7 @@ class LeastSquares(SweepThenStep):
     """
 
     kept = 0.0
+    rounds = 1
     single_first = False
     settled = True  # the linear term of the step on Z does not depend on Z
 
@@ -230,6 +231,10 @@ class LeastSquares(SweepThenStep):
             return SOLVED
         eigenvalues = torch.linalg.eigvalsh(H @ H.T)
         return min(max(1e-3 * float(eigenvalues[0] / eigenvalues[-1].clamp(min=1e-300)), 1e-10), SOLVED)
+
+    def reachable(self, H: Tensor) -> Tensor:
+        """H itself: its steps leave zeros."""
+        return H
 
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """A step on H (k, n) from the products of a pass; the objective does not increase.
