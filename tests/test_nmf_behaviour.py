@@ -56,7 +56,7 @@ def test_factors_are_nonnegative(solver, init, penalty):
 @every_solver
 @every_start
 def test_a_small_matrix_is_fitted(solver, init):
-    if solver["solver"] == "mu" and init == "nndsvd":
+    if solver == {"solver": "mu"} and init == "nndsvd":
         pytest.skip("zeros stay zeros: it is warned of")
     X = gaussian(6, 5, seed=1)
     assert NMF(5, init=init, random_state=0, max_iter=1000, tol=1e-5, **solver).fit(X).reconstruction_err_ < 0.1

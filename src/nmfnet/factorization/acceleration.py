@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from numbers import Integral
 from typing import NamedTuple, Protocol, TypeVar
@@ -19,7 +20,7 @@ from nmfnet.linalg import affine, with_ones
 from nmfnet.linalg.penalties import cost
 
 DELAY, MOST = 5, 0.97  # of the extrapolation: beta = (t - 1) / (t + DELAY), at most MOST
-CHECK_EVERY = 10  # passes between two looks at the progress of multiplicative updates
+CHECK_EVERY = 10  # passes whose progress is compared with the tolerance where the objective tells when to stop
 
 T = TypeVar("T", Pass, Step)
 
@@ -29,13 +30,23 @@ class Problem(Protocol):
 
     data: Data
     signed: bool
-    multiplicative: bool
+    multiplicative: bool  # steps, which are not extrapolated
+    kept: float  # share of an entry that extrapolation leaves of it at least, where it must not be negative
+    rounds: int  # of steps on both factors with a mini-batch
+    single_first: bool  # whether it pays to begin in single precision
+    by_objective: bool  # whether the objective tells when to stop, instead of the projected gradients
 
     def sweep(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False) -> Pass:
         """One pass over the data with a step on Z (k, m), written to `out`."""
 
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """A step on H (k, n)."""
+
+    def reachable(self, H: Tensor) -> Tensor:
+        """H without zeros that online steps could not leave."""
+
+    def tolerance(self, H: Tensor) -> float:
+        """What a sweep goes on until where Z is to be solved for."""
 
     def step(
         self,
@@ -91,26 +102,25 @@ def alternate(
         Most passes over the data.
     tol : float
         For coordinate descent: stop where ``||P grad_Z|| <= tol ||X Ht||`` and ``||P grad_H|| <= tol ||Zt X||``,
-        with the projected gradients.  For multiplicative updates: where ten passes lower the objective by less than
-        `tol` times its first value.  0: never.
+        with the projected gradients.  For multiplicative updates and the divergence: where ten passes lower the root
+        of the objective by less than `tol` times its first value, as scikit-learn does.  0: never.
     callback : callable, optional
         Called with the passes done and the objective, whenever it fell; returns True to stop.
     """
-    Z, H, gradients = problem.data.laid_out(Z), problem.data.laid_out(H), tol > 0 and not problem.multiplicative
+    Z, H, gradients = problem.data.laid_out(Z), problem.data.laid_out(H), tol > 0 and not problem.by_objective
     H_before = H.clone()  # the plain step of the pass before, then the extrapolated one, then the step from there
     last = check_finite(problem.step(Z, H, Z, measure_h=gradients))
     other = Z.clone()  # alike
-    first = checked = last.objective
+    roots = deque([root(last.objective)], CHECK_EVERY + 1)
+    first = roots[0]
     # Multiplicative updates go unextrapolated: what comes near zero then stays there, and they end worse.
     n_iter, t, measured = 1, 1, False
     while True:
         if callback is not None and callback(n_iter, last.objective):
             return Alternation(Z, H, last, n_iter, False)
-        if problem.multiplicative:
-            if tol > 0 and n_iter % CHECK_EVERY == 0:
-                if checked - last.objective < tol * first:
-                    return Alternation(Z, H, last, n_iter, True)
-                checked = last.objective
+        if problem.by_objective:
+            if tol > 0 and len(roots) > CHECK_EVERY and roots[0] - roots[-1] < tol * first:
+                return Alternation(Z, H, last, n_iter, True)
         else:
             near = tol > 0 and last.h_residual <= tol
             if near and measured and last.z_residual <= tol:
@@ -121,8 +131,9 @@ def alternate(
         beta = 0.0 if problem.multiplicative else min(MOST, (t - 1) / (t + DELAY))
         trial = H_before.lerp_(H, 1 + beta)
         if not problem.signed:
-            trial.clamp_(min=0)
-        start = other.lerp_(Z, 1 + beta).clamp_(min=0) if beta else Z  # lerp leaves the ones of a bias exact
+            torch.maximum(trial, problem.kept * H, out=trial)
+        # The extrapolation leaves the ones of a bias exact.
+        start = torch.maximum(other.lerp_(Z, 1 + beta), problem.kept * Z, out=other) if beta else Z
         now = check_finite(problem.step(start, trial, other, last.objective, measured, gradients))
         n_iter += 1
         if now.objective <= last.objective:
@@ -136,8 +147,14 @@ def alternate(
             if not now.objective < last.objective:  # nothing is left but rounding
                 return Alternation(Z, H, last, n_iter, True)
         last = now
+        roots.append(root(last.objective))
         H, H_before = trial, H
         Z, other = other, Z
+
+
+def root(objective: float) -> float:
+    """The objective in the units of the data, 0 where rounding left less than nothing of it."""
+    return math.sqrt(max(objective, 0.0))
 
 
 def check_finite(done: T) -> T:

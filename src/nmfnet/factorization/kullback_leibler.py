@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import squared_norm
-from nmfnet.factorization.data import Data, DenseData, SparseData, csr, some_rows
-from nmfnet.factorization.multiplicative import multiply_
+from nmfnet.factorization.data import Data, SparseData
+from nmfnet.factorization.entries import Entries, Side
 from nmfnet.factorization.passes import Penalties
-from nmfnet.factorization.steps import Pass, SweepThenStep
+from nmfnet.factorization.poisson import Regressors, descend_, solve_
+from nmfnet.factorization.steps import Pass, Step
 
-TILE = 2**18  # entries of X whose quotients are held at a time
+SINGLE = 2**19  # entries times components from which on single precision is faster by more than the two switches take
 
 
-class KullbackLeibler(SweepThenStep):
-    """``sum x log(x / a) - x + a`` with A = Z H plus penalties, by multiplicative steps (Lee and Seung, 2001).
+class KullbackLeibler:
+    """``sum x log(x / a) - x + a`` with A = Z H plus penalties, by regressions of samples, then of features.
 
-    ``Z <- Z o ((X / A) Ht) / (1 Ht + penalties)`` and alike for H.  Of a sparse X only the stored entries are
-    ever looked at: the sum over A is the product of the sums of its factors.
+    Of a sparse X only the stored entries are ever looked at: the sum over A is the product of the sums of its factors.
 
     Parameters
     ----------
@@ -31,94 +34,114 @@ class KullbackLeibler(SweepThenStep):
     """
 
     signed = False
-    multiplicative = True
+    multiplicative = False
+    rounds = 2
+    kept = 0.1  # where all sources of an entry were left out at once, it would take long to come back
+    by_objective = True
 
     def __init__(self, data: Data, k: int, penalties: Penalties, *, row_weights: Tensor | None = None) -> None:
         self.data, self.k, self.penalties, self.row_weights = data, k, penalties, row_weights
+        self.floor = torch.finfo(data.like.dtype).eps * max(data.mean(), torch.finfo(data.like.dtype).tiny ** 0.5)
         m, n = data.shape
-        if isinstance(data, SparseData):
-            self.counts = data.rows.crow_indices().diff()
-            width = max(1, TILE * m // max(1, k * data.rows.values().numel()))
-        else:
-            width = max(1, TILE // n)
-        self.slices = [slice(i, min(i + width, m)) for i in range(0, m, width)]
+        entries = data.rows.values().numel() if isinstance(data, SparseData) else m * n
+        self.single_first = k * entries >= SINGLE
+        # How long a step was not too long for each, in the passes before.
+        self.z_reach, self.h_reach = (data.like.new_ones(side) for side in (m, n))
+
+    @cached_property
+    def samples(self) -> Side:
+        """The rows of X."""
+        return Side(self.data)
+
+    @cached_property
+    def features(self) -> Side:
+        """Its columns, weighted."""
+        return Side(self.data, transposed=True, row_weights=self.row_weights)
+
+    def step(
+        self,
+        Z: Tensor,
+        H: Tensor,
+        out: Tensor,
+        most: float = math.inf,
+        measure_z: bool = False,
+        measure_h: bool = False,
+    ) -> Step:
+        """A step on Z (k, m), written to `out`, and one on H (k, n) with that, in place.
+
+        Where the objective is above `most`, neither is of use, and the step on H is left out.
+        """
+        objective = self._z_step(Z, H, out)
+        if objective <= most:
+            by = self._regressors(out)
+            for columns, tile in self.features:
+                F, reach = H[:, columns], self.h_reach[columns]
+                descend_(tile, F, self.features.totals[columns], by, reach)
+        return Step(objective, 0.0, 0.0)
 
     def sweep(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False) -> Pass:
-        """As :meth:`LeastSquares.sweep`; with `until` the steps on a tile go on until they change less than that."""
-        Q, totals = torch.zeros_like(H), H.new_zeros(len(H), 1)
-        sums, objective = H.sum(1, keepdim=True), 0.0
-        l1, l2 = self.penalties.l1_z, self.penalties.l2_z
-        for rows in self.slices:
-            F = Z[:, rows].clone()
-            for _ in range(1000 if until else 1):
-                up = self._quotient_product(rows, F, H)
-                before = F.clone() if until else F
-                multiply_(F, up, sums.expand_as(F).clone(), l1, l2)
-                if until and float((F - before).abs().max()) <= until / 100 * float(before.max()):
-                    break
-            out[:, rows] = F
-            weights = None if self.row_weights is None else self.row_weights[rows]
-            weighted = F if weights is None else F * weights
-            objective += self._collect(rows, F, weighted, H, Q, weights)
-            totals += weighted.sum(1, keepdim=True)
-            objective += l1 * float(weighted.sum()) + l2 / 2 * float((weighted * F).sum())
-        objective += float((totals.double() * sums.double()).sum())
-        l1, l2 = self.penalties.l1_h, self.penalties.l2_h
-        return Pass(Q, totals, objective + l1 * float(H.sum()) + l2 / 2 * squared_norm(H), 0.0)
+        """One pass over the data with a step on Z (k, m), written to `out`, or with its solution to `until`.
 
-    def _quotient_product(self, rows: slice, F: Tensor, H: Tensor) -> Tensor:
-        """H (X / A)t, shape (k, c)."""
-        if isinstance(self.data, SparseData):
-            block, A = self._stored(self.data, rows, F, H)
-            return (with_values(block, block.values() / A) @ H.T).T
-        assert isinstance(self.data, DenseData)
-        A = floor(F.T @ H)
-        return H @ torch.div(self.data.block(rows), A, out=A).T
+        Q is the numerator of the multiplicative step on H, ``H o Zt (X / A)``, which is what later passes remember.
+        """
+        Z, H, laid_out = (self.data.laid_out(F) for F in (Z, H, out))
+        objective = self._z_step(Z, H, laid_out, until)
+        by = self._regressors(laid_out)
+        Q = torch.empty_like(H)
+        for columns, tile in self.features:
+            A = tile.product(H[:, columns], by.G).clamp_(min=self.floor)
+            Q[:, columns] = H[:, columns] * tile.project(tile.values / A, by.G)
+        out.copy_(laid_out)
+        return Pass(Q, self._sums(laid_out), objective, 0.0)
 
-    def _collect(self, rows: slice, F: Tensor, weighted: Tensor, H: Tensor, Q: Tensor, w: Tensor | None) -> float:
-        """Add F (X / A) to Q; return the sum of x log(x / a) - x."""
-        if isinstance(self.data, SparseData):
-            block, A = self._stored(self.data, rows, F, H)
-            X = block.values()
-            quotient = X / A
-            entry_weights = None if w is None else w.repeat_interleave(self.counts[rows])
-            Q += (transposed(with_values(block, quotient)) @ weighted.T).T
-        else:
-            assert isinstance(self.data, DenseData)
-            X, A = self.data.block(rows), floor(F.T @ H)
-            quotient = X / A
-            entry_weights = None if w is None else w[:, None]
-            Q.addmm_(weighted, quotient)
-        loss = torch.special.xlogy(X, quotient).sub_(X)
-        return float((loss if entry_weights is None else loss * entry_weights).sum(dtype=torch.float64))
+    def tolerance(self, H: Tensor) -> float:
+        """Residual to solve to, of which a gradient is a share of the sums of H (k, n)."""
+        return 1e-4 if H.dtype == torch.float32 else 1e-6
 
-    def _stored(self, data: SparseData, rows: slice, F: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows of X and the entries of A = Z H at their stored entries."""
-        block = some_rows(data.rows, rows)
-        row = torch.arange(F.shape[1], device=F.device).repeat_interleave(self.counts[rows])
-        return block, floor((F[:, row] * H[:, block.col_indices().long()]).sum(0))
+    def reachable(self, H: Tensor) -> Tensor:
+        """H with next to nothing in place of zeros, which would stay: features that earlier rows did not have."""
+        return H + 100 * torch.finfo(H.dtype).eps * H.mean(1, keepdim=True)
 
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
-        """The multiplicative step on H (k, n)."""
-        H = H.clone()
-        multiply_(H, done.Q, done.S.expand_as(H).clone(), self.penalties.l1_h, self.penalties.l2_h)
-        return H
+        """The minimum over H (k, n) of ``sum(S H) - sum(Q log H)`` plus penalties, the bound that the passes left."""
+        linear = done.S + self.penalties.l1_h
+        roots = (linear.square() + 4 * self.penalties.l2_h * done.Q).sqrt_()
+        return torch.where(done.Q > 0, 2 * done.Q / (linear + roots), 0.0)
 
-    def h_residual(self, H: Tensor, done: Pass) -> float:
-        """Not used: multiplicative steps stop by the objective."""
-        return 0.0
+    def _z_step(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0) -> float:
+        """Improve Z for H; return the objective."""
+        p = self.penalties
+        by = Regressors(H, H.square(), H.sum(1, keepdim=True) + p.l1_z, p.l2_z, self.floor)
+        total = 0.0
+        for rows, tile in self.samples:
+            F, totals = Z[:, rows].clone(), self.samples.totals[rows]
+            if until:
+                solve_(tile, F, totals, by, until)
+                quotient = tile.values / tile.product(F, H).clamp_(min=self.floor)
+            else:
+                quotient = descend_(tile, F, totals, by, self.z_reach[rows])
+            out[:, rows] = F
+            total += self._loss(rows, tile, quotient)
+            if p.l2_z:
+                weighted = F if self.row_weights is None else F * self.row_weights[rows]
+                total += p.l2_z / 2 * float((weighted * F).sum())
+        total += float((self._sums(out).double() * by.slopes.double()).sum())
+        return total + p.l1_h * float(H.sum()) + p.l2_h / 2 * squared_norm(H)
 
+    def _loss(self, rows: slice, tile: Entries, quotient: Tensor) -> float:
+        """The sum of x log(x / a) - x."""
+        tiny = torch.finfo(quotient.dtype).tiny
+        losses = tile.sums(quotient.clamp_(min=tiny).log_().mul_(tile.values)) - self.samples.totals[rows]
+        if self.row_weights is not None:
+            losses *= self.row_weights[rows]
+        return float(losses.sum(dtype=torch.float64))
 
-def floor(A: Tensor) -> Tensor:
-    """Keep divisors above zero, in place."""
-    return A.clamp_(min=torch.finfo(A.dtype).eps)
+    def _sums(self, Z: Tensor) -> Tensor:
+        """Sums of the samples' weighted coefficients, shape (k, 1)."""
+        weighted = Z if self.row_weights is None else Z * self.row_weights
+        return weighted.sum(1, keepdim=True, dtype=torch.float64).to(Z.dtype)
 
-
-def with_values(block: Tensor, values: Tensor) -> Tensor:
-    """The sparse matrix with other values."""
-    return csr(block.crow_indices(), block.col_indices(), values, block.shape[1])
-
-
-def transposed(block: Tensor) -> Tensor:
-    """The transpose, by rows."""
-    return block.transpose(0, 1).to_sparse_csr()
+    def _regressors(self, Z: Tensor) -> Regressors:
+        """Those of the features."""
+        p = self.penalties
+        return Regressors(Z, Z.square(), self._sums(Z) + p.l1_h, p.l2_h, self.floor)

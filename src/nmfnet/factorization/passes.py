@@ -64,6 +64,9 @@ class LeastSquares(SweepThenStep):
         A row of weight 2 counts as two rows, its penalty included.
     """
 
+    kept = 0.0
+    rounds = 1
+    single_first = False
     settled = True  # the linear term of the step on Z does not depend on Z
 
     def __init__(
@@ -80,6 +83,7 @@ class LeastSquares(SweepThenStep):
     ) -> None:
         self.data, self.k, self.penalties = data, k, penalties
         self.signed, self.multiplicative, self.row_weights = signed, multiplicative, row_weights
+        self.by_objective = multiplicative
         self.intercept, self.delta = intercept, delta
         m, n = data.shape
         memory = Tiles.memory(k, max(m, n), data.like)
@@ -219,6 +223,20 @@ class LeastSquares(SweepThenStep):
         slopes = H[: self.k - self.intercept]
         return (l1 * float(slopes.abs().sum()) if l1 else 0.0) + (l2 / 2 * squared_norm(H) if l2 else 0.0)
 
+    def tolerance(self, H: Tensor) -> float:
+        """Relative projected gradient to solve to: for few components H (k, n) such that Z is known to a thousandth.
+
+        For many an ill-conditioned H would ask for more than it is worth, and than float32 has.
+        """
+        if len(H) > FEW or H.dtype == torch.float32:
+            return SOLVED
+        eigenvalues = torch.linalg.eigvalsh(H @ H.T)
+        return min(max(1e-3 * float(eigenvalues[0] / eigenvalues[-1].clamp(min=1e-300)), 1e-10), SOLVED)
+
+    def reachable(self, H: Tensor) -> Tensor:
+        """H itself: its steps leave zeros."""
+        return H
+
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """A step on H (k, n) from the products of a pass; the objective does not increase.
 
@@ -250,18 +268,6 @@ class LeastSquares(SweepThenStep):
             slopes.copy_(torch.where(H[: len(slopes)] == 0, at_zero, slopes + l1 * H[: len(slopes)].sign()))
         fixed = done.Q - done.S[:, -1:] @ H[-1:] if self.intercept else done.Q
         return ratio(squared_norm(gradient), squared_norm(fixed))
-
-
-@naming_overflow()
-def tolerance(H: Tensor) -> float:
-    """Relative projected gradient to solve to: for few components H (k, n) such that Z is known to a thousandth.
-
-    For many an ill-conditioned H would ask for more than it is worth, and than float32 has.
-    """
-    if len(H) > FEW or H.dtype == torch.float32:
-        return SOLVED
-    eigenvalues = torch.linalg.eigvalsh(H @ H.T)
-    return min(max(1e-3 * float(eigenvalues[0] / eigenvalues[-1].clamp(min=1e-300)), 1e-10), SOLVED)
 
 
 def ridge(G: Tensor, l2: float) -> Tensor:

@@ -16,15 +16,16 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from nmfnet.data.containers import plain, validated
-from nmfnet.factorization.acceleration import alternate, check_finite
+from nmfnet.factorization.acceleration import Alternation, Problem, check_finite
 from nmfnet.factorization.coordinate_descent import squared_norm
-from nmfnet.factorization.passes import Penalties, tolerance
+from nmfnet.factorization.passes import Penalties
 from nmfnet.factorization.steps import Pass
 from nmfnet.transformers import input as given
 from nmfnet.transformers.export_mixin import PortableFactorization
 from nmfnet.transformers.initialization import Starts
 from nmfnet.transformers.input import Input
-from nmfnet.transformers.minibatch import Online
+from nmfnet.transformers.minibatch import Online, Statistics
+from nmfnet.transformers.precision import alternate_in_turn
 
 Array = NDArray[Any]
 
@@ -36,7 +37,7 @@ class BaseFactorization(
 
     components_: Array
     n_features_in_: int
-    _memory: tuple[Tensor, Tensor] | None
+    _statistics: Statistics | None = None  # none, either, in what earlier versions have pickled
 
     n_components: int | str | None
     tol: float
@@ -119,23 +120,31 @@ class BaseFactorization(
         problem = self._problem(data, k)
         Z, components = self._searched_start(data, k, problem) or self._start(data, k, W, H, self._generator())
         if self.batch_size is None:
-            callback = self._announce if self.verbose else None
-            result = alternate(problem, Z, components, int(self.max_iter), float(self.tol), callback)
+            result = self._alternate(data, problem, Z, components)
             Z, components, self.n_iter_, converged = result.Z, result.H, result.n_iter, result.converged
         else:
-            components, self.n_iter_, converged = self._fit_batches(data, components)
+            components, self.n_iter_, converged = self._fit_batches(data, Z, components)
         if self.n_iter_ >= self.max_iter and self.tol > 0 and not converged:
             warnings.warn(
                 f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence: "
                 f"max_iter={self.max_iter} passes did not meet the criterion of tol={self.tol}.",
                 ConvergenceWarning, stacklevel=4,
             )  # fmt: skip
-        last = check_finite(problem.sweep(Z, components, Z, until=tolerance(components)))
+        last = check_finite(problem.sweep(Z, components, Z, until=problem.tolerance(components)))
         self._keep(components, data.scale)
-        self._memory = last.Q, last.S
+        self._statistics = Statistics(last.Q, last.S, float(data.shape[0]))
         self.objective_ = last.objective / data.scale / data.scale
         self.reconstruction_err_ = self._error(data, Z, components, last)
         return given.to_numpy(Z.T)
+
+    def _alternate(self, data: Input, problem: Problem, Z: Tensor, H: Tensor) -> Alternation:
+        """Passes over the data until the tolerance, in single precision where and while that pays."""
+        single, k = None, len(H)
+        if problem.single_first and data.data.like.dtype == torch.float64:
+            part = data.rows(slice(None), single=True)
+            single = self._problem(part, k) if part.data.like.dtype == torch.float32 else None
+        callback = self._announce if self.verbose else None
+        return alternate_in_turn(problem, single, Z, H, int(self.max_iter), float(self.tol), callback)
 
     def _error(self, data: Input, Z: Tensor, H: Tensor, last: Pass) -> float:
         """Root of twice the loss without penalties."""
@@ -163,7 +172,8 @@ class BaseFactorization(
         data = self._input(X, weights, reset=False)
         H = self._components(data)
         Z = self._zero_start(data, len(H))
-        self._problem(data, len(H)).sweep(Z, H, Z, until=tolerance(H))
+        problem = self._problem(data, len(H))
+        problem.sweep(Z, H, Z, until=problem.tolerance(H))
         return given.to_numpy(Z.T)
 
     @torch.no_grad()
@@ -212,20 +222,23 @@ class BaseFactorization(
         data = self._input(X, weights, reset=first)
         if first:
             self._warn_of_ignored(W, H)
-            self._memory, self.n_iter_ = None, 0
+            self._statistics, self.n_iter_ = None, 0
             components = self._start(data, self._rank(data, H), W, H, self._generator())[1]
         else:
             components = self._components(data)
-        online = Online(components, float(self.forget_factor), self._memory)
+        online = Online(components, float(self.forget_factor), self._statistics)
         k, rows = len(components), data.shape[0]
         online.step(self._problem(data, k), self._zero_start(data, k), rows / (self.batch_size or rows))
-        self._memory = online.memory
+        self._statistics = online.statistics
         self._keep(online.H, data.scale)
         self.n_iter_ += 1
         return self
 
-    def _fit_batches(self, data: Input, H: Tensor) -> tuple[Tensor, int, bool]:
-        """Epochs of online steps on blocks of rows in random order, until an epoch lowers the objective little."""
+    def _fit_batches(self, data: Input, Z: Tensor, H: Tensor) -> tuple[Tensor, int, bool]:
+        """Epochs of online steps on blocks of rows in random order, until an epoch lowers the objective little.
+
+        Each finds its rows' Z (k, m) as the epoch before has left it.
+        """
         m, k = data.shape[0], len(H)
         size = min(m, int(self.batch_size or m))
         starts, order = np.arange(0, m, size), check_random_state(self.random_state)
@@ -233,9 +246,10 @@ class BaseFactorization(
         for epoch in range(1, int(self.max_iter) + 1):
             before, total = total, 0.0
             for start in order.permutation(starts):
-                batch = data.rows(slice(int(start), min(int(start) + size, m)))
+                rows = slice(int(start), min(int(start) + size, m))
+                batch = data.rows(rows)
                 share = batch.shape[0] / m * len(starts) ** 0.5
-                total += online.step(self._problem(batch, k), self._zero_start(batch, k), share)
+                total += online.step(self._problem(batch, k), Z[:, rows], share)
             if self.verbose:
                 self._announce(epoch, total)
             if self.tol > 0 and before - total < self.tol * total:

@@ -16,8 +16,7 @@ from nmfnet.factorization.initialization import MeanFilled, starting_factors
 from nmfnet.transformers import input as given
 from nmfnet.transformers.component_replacement import Factors, exchanges, is_large_sparse
 from nmfnet.transformers.input import Input
-from nmfnet.transformers.minibatch import NEAR
-from nmfnet.transformers.subsampled_start import STARTS, best_of, sample_rows
+from nmfnet.transformers.subsampled_start import ROUGH, STARTS, best_of, sample_rows
 
 
 class Starts:
@@ -67,7 +66,7 @@ class Starts:
 
     def _searched_start(self, data: Input, k: int, problem: Problem) -> Factors | None:
         """Starting factors that a search found; None where none pays."""
-        if self.init == "custom" or self.batch_size is not None or problem.multiplicative:
+        if self.init == "custom" or self.batch_size is not None or problem.by_objective:
             return None
         return self._start_on_sample(data, k, problem) or self._start_by_exchanges(data, k)
 
@@ -81,7 +80,7 @@ class Starts:
         starts = (self._start(part, k, None, None, generator) for _ in range(STARTS))
         H = best_of(self._problem(part, k), starts, int(self.max_iter)).to(data.data.like)
         Z = self._zero_start(data, k)
-        problem.sweep(Z, H, Z, until=NEAR)
+        problem.sweep(Z, H, Z, until=ROUGH)
         return (Z, H) if bool(H.any(1).all()) else None  # all data may need what the sample does not
 
     def _start_by_exchanges(self, data: Input, k: int) -> Factors | None:

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 from torch import Tensor
 
 from nmfnet.factorization.acceleration import Problem, check_finite
 from nmfnet.factorization.steps import Pass
 
-NEAR = 0.1  # relative projected gradient to which the Z of a batch is found
+NEAR = 0.01  # of the criterion of a sweep, until which the Z of a batch is found
+
+
+class Statistics(NamedTuple):
+    """What steps on H take of the rows so far, earlier ones counting less.
+
+    Attributes
+    ----------
+    Q : Tensor of shape (k, n)
+    S : Tensor
+        As in :class:`Pass`.
+    rows : float
+        How many rows they stand for.
+    """
+
+    Q: Tensor
+    S: Tensor
+    rows: float
 
 
 class Online:
-    """The components H (k, n) and what they remember of the batches so far (Mairal, Bach, Ponce and Sapiro, 2010).
+    """The components H (k, n) and the statistics of the batches so far (Mairal, Bach, Ponce and Sapiro, 2010).
 
     Parameters
     ----------
     H : Tensor of shape (k, n)
     forget_factor : float
         What earlier batches count after a step of ``share=1``.
-    memory : tuple of Tensor, optional
-        Zt X (k, n) and Zt Z, from earlier steps.
+    statistics : Statistics, optional
+        From earlier steps.
     """
 
-    def __init__(self, H: Tensor, forget_factor: float, memory: tuple[Tensor, Tensor] | None = None) -> None:
-        self.H, self.forget_factor, self.memory = H, forget_factor, memory
+    def __init__(self, H: Tensor, forget_factor: float, statistics: Statistics | None = None) -> None:
+        self.H, self.forget_factor, self.statistics = H, forget_factor, statistics
 
     def step(self, problem: Problem, Z: Tensor, share: float) -> float:
         """Find the Z of a batch, add its products to those remembered, and step on H with them.
@@ -42,11 +62,17 @@ class Online:
         float
             The objective of the batch before the step on H.
         """
-        last = check_finite(problem.sweep(Z, self.H, Z, until=NEAR))
-        Q, S = last.Q, last.S
-        if self.memory is not None:
-            keep = self.forget_factor**share
-            Q, S = (keep * old.to(new) + new for old, new in zip(self.memory, (Q, S), strict=True))
-        self.memory = Q, S
-        self.H = problem.h_step(self.H, Pass(Q, S, 0.0, 0.0))
-        return last.objective
+        old, rows, first = self.statistics, float(Z.shape[1]), math.nan
+        keep = 0.0 if old is None else self.forget_factor**share
+        for _ in range(problem.rounds):
+            last = check_finite(problem.sweep(Z, problem.reachable(self.H), Z, until=NEAR))
+            first = last.objective if math.isnan(first) else first
+            if old is None:
+                self.statistics = Statistics(last.Q, last.S, rows)
+            else:
+                Q, S = keep * old.Q.to(last.Q) + last.Q, keep * old.S.to(last.S) + last.S
+                self.statistics = Statistics(Q, S, keep * old.rows + rows)
+            Q, S, total = self.statistics
+            # The penalties on H are those of one batch.
+            self.H = problem.h_step(self.H, Pass(rows / total * Q, rows / total * S, 0.0, 0.0))
+        return first

@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from nmfnet.factorization.acceleration import Problem
 from nmfnet.factorization.data import SparseData
@@ -145,7 +144,7 @@ class NMF(BaseFactorization):
             raise ValueError(f"beta_loss must be 'frobenius' or 'kullback-leibler'; got {self.beta_loss!r}.")
         if self._divergence and self.solver == "cd":
             raise ValueError("beta_loss='kullback-leibler' needs solver='mu'; got solver='cd'.")
-        if self.solver == "mu" and self.init == "nndsvd":
+        if self.solver == "mu" and self.init == "nndsvd" and not self._divergence:
             warnings.warn(
                 "With solver='mu' the zeros of init='nndsvd' stay zeros, and the fit is poorer for it: use 'nndsvda'.",
                 UserWarning, stacklevel=5,
@@ -157,7 +156,3 @@ class NMF(BaseFactorization):
                 f"Negative values in data passed to NMF: the minimum is {data.low:.4g}. SemiNMF takes any sign."
             )
         super()._check_data(data)
-
-    def _zero_start(self, data: Input, k: int) -> Tensor:
-        Z = super()._zero_start(data, k)
-        return Z.fill_(1.0) if self._divergence else Z  # zeros stay zeros

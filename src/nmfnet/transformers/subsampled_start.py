@@ -15,6 +15,7 @@ SHARE = 8  # one row in so many
 FEWEST, TALL = 2048, 4  # rows that a sample must have, at least, and times the columns
 STARTS = 5  # on the sample
 HEAT, PASSES = 75, 75  # most passes over it from each start, and from the best of them
+ROUGH = 0.1  # relative projected gradient to which the Z of all rows is then found
 EVERY, STALLED = 10, 1e-4  # until so many of them lower the objective by less than this share of it
 
 

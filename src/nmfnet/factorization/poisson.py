@@ -1,0 +1,201 @@
+"""Nonnegative Poisson regressions with the identity link, into which the Kullback-Leibler divergence falls.
+
+Given the components, each sample is a regression of its own, and given the samples each feature is.  With the values x
+(n,) of one of them, the other factor as regressors G (k, n) and coefficients f >= 0 it is::
+
+    min over f  sum_j (a_j - x_j log a_j) + l1 sum(f) + l2 ||f||^2 / 2  with  a = Gt f
+
+which is convex.  Many of them, the columns of F (k, c), take their steps together.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nmfnet.factorization.entries import Entries
+
+TRIALS = 4  # lengths that are tried along a direction; where all are too long, the coefficients stay
+SHORTER, GROWTH = 0.9, 2.0  # a step aims at this share of the way to the minimum; a reach that was not too long grows
+SHORTEST = 1e-3  # reach
+ROUNDS = 300  # most steps to a solution
+DELAY, KEPT = (
+    3,
+    0.5,
+)  # of their extrapolation by (t - 1) / (t + DELAY), which leaves that share of a coefficient at least
+
+
+class Regressors(NamedTuple):
+    """What all regressions of a factor share.
+
+    Attributes
+    ----------
+    G : Tensor of shape (k, n)
+        The other factor, laid out.
+    squares : Tensor of shape (k, n)
+        Its squares.
+    slopes : Tensor of shape (k, 1)
+        Its sums, weighted as the data are, and the L1 penalty.
+    l2 : float
+        The L2 penalty.
+    floor : float
+        What no divisor is below.
+    """
+
+    G: Tensor
+    squares: Tensor
+    slopes: Tensor
+    l2: float
+    floor: float
+
+
+class Point(NamedTuple):
+    """What is known of regressions where they are.
+
+    Attributes
+    ----------
+    A : Tensor
+        Ft G at the entries of the tile.
+    quotient : Tensor
+        x / a.
+    gradient : Tensor of shape (k, c)
+    """
+
+    A: Tensor
+    quotient: Tensor
+    gradient: Tensor
+
+
+def point_at(tile: Entries, F: Tensor, by: Regressors) -> Point:
+    """Find the gradient at F (k, c); all but that is overwritten by the next call for the tile."""
+    A = tile.product(F, by.G).clamp_(min=by.floor)
+    quotient = torch.div(tile.values, A, out=tile.scratch)
+    gradient = by.slopes - tile.project(quotient, by.G)
+    if by.l2:
+        gradient.add_(F, alpha=by.l2)
+    return Point(A, quotient, gradient)
+
+
+def descend_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, reach: Tensor) -> Tensor:
+    """One step on the coefficients F (k, c), in place, after which no regression is worse; x / a after it.
+
+    After the best factor for each column, a step of Newton's with the diagonal of the Hessian, as all coefficients
+    move at once times the ``reach`` (c,) of their column, and down to 0 at most: ``-min(f, reach g / d)``.  Where the
+    function would rise again at its end, it is cut short.  A reach shrinks with that, and else grows up to 1.
+
+    Parameters
+    ----------
+    tile : Entries
+        The values x.
+    F : Tensor of shape (k, c)
+    totals : Tensor of shape (c,)
+        Their sums.
+    by : Regressors
+    reach : Tensor of shape (c,)
+        Of the step before; overwritten.
+    """
+    rescale_(F, totals, by)
+    at = point_at(tile, F, by)
+    return move_(tile, F, totals, at.gradient, diagonal_step(tile, F, at, by, reach), by, reach)
+
+
+def rescale_(F: Tensor, totals: Tensor, by: Regressors) -> None:
+    """Multiply the columns of F (k, c) by the factors that are best, in place; zeros begin anew at equal parts.
+
+    A factor s minimizes ``b s - totals log s + l2 s^2 ||f||^2 / 2``.
+    """
+    linear = (by.slopes.T @ F)[0]
+    if not bool(linear.all()):
+        F[:, linear == 0] = 1.0
+        linear = (by.slopes.T @ F)[0]
+    if by.l2:
+        linear = (linear + (linear.square() + 4 * by.l2 * F.square().sum(0) * totals).sqrt_()) / 2
+    F.mul_(totals / linear.clamp_(min=torch.finfo(F.dtype).tiny))
+
+
+def diagonal_step(tile: Entries, F: Tensor, at: Point, by: Regressors, reach: Tensor) -> Tensor:
+    """``-min(f, reach g / d)`` with the diagonal d of the Hessian; the quotients of the point are overwritten."""
+    info = torch.finfo(F.dtype)
+    curvature = tile.project(at.quotient.div_(at.A), by.squares)
+    if by.l2:
+        curvature.add_(by.l2)
+    step = torch.div(at.gradient, curvature.clamp_(min=info.tiny), out=curvature).mul_(reach)
+    return torch.minimum(step.clamp_(min=-(info.max**0.25)), F, out=step).neg_()
+
+
+def move_(
+    tile: Entries, F: Tensor, totals: Tensor, gradient: Tensor, direction: Tensor, by: Regressors, reach: Tensor
+) -> Tensor:
+    """Move F (k, c) along the direction, in place, as far as no function rises at the end; x / a there.
+
+    Each function is convex, and so lower wherever it still falls.
+    """
+    start = (gradient * direction).sum(0)
+    noise = 16 * torch.finfo(F.dtype).eps * totals
+    F.add_(direction).clamp_(min=0)
+    end = point_at(tile, F, by)
+    slope = (end.gradient * direction).sum(0)
+    reach.mul_(GROWTH).clamp_(max=1.0)
+    long = slope > noise
+    if bool(long.any()):
+        f, d = F[:, long] - direction[:, long], direction[:, long]
+        step, shorter = shorten(tile.some(long), f, d, start[long], slope[long], noise[long], by)
+        F[:, long] = (f + step * d).clamp_(min=0)
+        end.quotient[tile.places(long)] = shorter
+        reach[long] = (reach[long] / GROWTH * step).clamp_(min=SHORTEST)
+    return end.quotient
+
+
+def shorten(
+    tile: Entries, F: Tensor, direction: Tensor, start: Tensor, slope: Tensor, noise: Tensor, by: Regressors
+) -> tuple[Tensor, Tensor]:
+    """Steps (c,) along the direction (k, c) to where no function rises, and x / a there.
+
+    Given the slopes at its start and at its end.
+    """
+    step = torch.ones_like(slope)
+    for trial in range(TRIALS + 1):
+        shorter = step * (SHORTER * start / (start - slope)).clamp(0.1, 0.9) if trial < TRIALS else 0.0
+        step = torch.where(slope > noise, shorter, step)
+        end = point_at(tile, (F + step * direction).clamp_(min=0), by)
+        slope = (end.gradient * direction).sum(0)
+        if not bool((slope > noise).any()):
+            break
+    return step, end.quotient
+
+
+def solve_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, until: float) -> None:
+    """Minimize over the coefficients F (k, c), in place, until all residuals are at most `until`.
+
+    By steps as :func:`descend_` takes, extrapolated: each column goes on in the direction of its last step, and starts
+    with that anew when a step has turned back (O'Donoghue and Candes, 2015).
+    """
+    todo, part, f, reach = torch.arange(F.shape[1], device=F.device), tile, F, torch.ones_like(totals)
+    last, t = f, torch.ones_like(totals)
+    for _ in range(ROUNDS):
+        start = torch.maximum(f + (t - 1) / (t + DELAY) * (f - last), KEPT * f)
+        rescale_(start, totals, by)
+        at = point_at(part, start, by)
+        left = residuals(start, at.gradient, totals, by) > until
+        F[:, todo] = start
+        if not bool(left.any()):
+            break
+        end = start.clone()
+        move_(part, end, totals, at.gradient, diagonal_step(part, start, at, by, reach), by, reach)
+        turned = ((start - end) * (end - f)).sum(0) > 0
+        last, f, t = f, end, torch.where(turned, 1.0, t + 1)
+        if int(left.sum()) < len(left) // 2:
+            part, todo, totals, reach, t = part.some(left), todo[left], totals[left], reach[left], t[left]
+            f, last = f[:, left], last[:, left]
+
+
+def residuals(F: Tensor, gradient: Tensor, totals: Tensor, by: Regressors) -> Tensor:
+    """How far each column is from its minimum, where each coefficient or its gradient is 0, shape (c,).
+
+    The gradient in shares of the slopes, a coefficient as its share of the values.
+    """
+    tiny = torch.finfo(F.dtype).tiny
+    shares = F * by.slopes / totals.clamp(min=tiny)
+    return torch.minimum(shares, gradient / by.slopes.clamp(min=tiny)).abs_().amax(0)

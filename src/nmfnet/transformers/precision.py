@@ -1,0 +1,41 @@
+"""Most passes in single precision, the last ones in that of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from nmfnet.factorization.acceleration import Alternation, Problem, alternate
+
+SMALLEST = 1e-6  # tolerance in single precision, where smaller gains are rounding errors
+
+
+def alternate_in_turn(
+    problem: Problem,
+    single: Problem | None,
+    Z: Tensor,
+    H: Tensor,
+    max_iter: int,
+    tol: float,
+    callback: Callable[[int, float], bool | None] | None = None,
+) -> Alternation:
+    """Alternate, first on the same problem in single precision where there is one; see :func:`alternate`.
+
+    There are as many passes in double precision as the tolerance needs, and at least one.
+    """
+    if single is None or max_iter == 1:
+        return alternate(problem, Z, H, max_iter, tol, callback)
+    first = alternate(single, Z.float(), H.float(), max_iter - 1, max(tol, SMALLEST), callback)
+    Z, H, done = first.Z.to(torch.float64), first.H.to(torch.float64), first.n_iter
+    # What ten passes gain at the tolerance, against the rounding errors of the sum over X.
+    m, n = problem.data.shape
+    noise = torch.finfo(torch.float32).eps * problem.data.mean() * m * n
+    reached = first.converged and 2 * tol * first.last.objective > noise
+
+    def announce(n_iter: int, objective: float) -> bool | None:
+        return None if callback is None else callback(done + n_iter, objective)
+
+    last = alternate(problem, Z, H, 1 if reached else max_iter - done, 0.0 if reached else tol, announce)
+    return last._replace(n_iter=done + last.n_iter, converged=reached or last.converged)
