@@ -25,7 +25,8 @@ def expected_failures(estimator):
         for Estimator in (NMFNetClassifier, NMFNetRegressor)
         for parameters in (
             {"solver": "relaxed"},
-            {"solver": Relaxed(dropout=0.0), "max_iter": 5},  # training amplifies rounding, more epochs more
+            # The automatic penalty counts samples, not weights, whose scale is arbitrary; training amplifies rounding.
+            {"solver": Relaxed(dropout=0.0), "alpha": 0.0, "max_iter": 5},
             {"solver": "pinv"},
         )
     ],

@@ -215,15 +215,13 @@ def test_outliers_are_not_taken_for_steps_that_go_astray():
     assert model.score(X, y) > 0.6
 
 
-def test_samples_one_by_one():
-    """A batch of one sample has no covariance, and a loss that jumps: the least to ask is that nothing overflows."""
+def test_samples_one_by_one(recwarn):
+    """A batch of one sample is a share of an update, made with the samples before it."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((150, 4))
     y = X @ np.arange(1.0, 5.0)
     model = NMFNetRegressor((20,), batch_size=1, max_iter=5, random_state=0)
-    with pytest.warns(UserWarning, match="batch_size=1 gives each step too few samples .* take 8 or more"):
-        model.fit(X, y)
-    assert np.isfinite(model.predict(X)).all()
+    assert model.fit(X, y).score(X, y) > 0.8 and not recwarn.list
 
 
 def test_eight_samples_are_enough(digits, recwarn):

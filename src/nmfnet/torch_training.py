@@ -121,6 +121,7 @@ def fit_module(
         alpha=float(alpha),
         l1_ratio=float(l1_ratio),
         trained=True,  # nobody knows
+        real=kind == "real",
     )
     network = _network(layers, chosen, X_checked, Y, kind)
     if kind == "labels" and network.output.name == "identity":

@@ -260,6 +260,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
             alpha="auto" if isinstance(self.alpha, str) else float(self.alpha) / mean_weight,
             l1_ratio=float(self.l1_ratio),
             early_stopping=bool(self.early_stopping),
+            real=self._kind() == "real",
         )
 
     @contextmanager

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 
-from nmfnet.data.scaling import input_scaling, target_scaling
+from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.data.source import InMemory, Samples, joined, newest
 from nmfnet.estimators.fitting import Architecture
 from nmfnet.network import Network
-from nmfnet.network.drift import Rescaled, followed, tamed
+from nmfnet.network.drift import SCALINGS, Carry, Rescaled, followed, tamed
 from nmfnet.solvers.base import Solver, Sweep
 from nmfnet.training import EpochRecord, FitSettings, Progress, Updated, undone_on_failure, update_network
 
@@ -27,8 +28,8 @@ class Stream:
     generator : torch.Generator
     recent : Samples
         The last rows, with the weights that were passed, for calls with few of their own.
-    settled : bool
-        Whether there have been enough of them to scale by; until then every call scales anew.
+    unsettled : frozenset of str
+        Scalings that rest on too few rows, so that every call makes them anew: "inputs", "targets".
     age : int
         Rows since something was last scaled anew.
     """
@@ -36,7 +37,7 @@ class Stream:
     sweep: Sweep
     generator: torch.Generator
     recent: Samples
-    settled: bool
+    unsettled: frozenset[str]
     age: int
 
 
@@ -75,38 +76,55 @@ def update(
     # With "auto" nobody knows how many samples a penalty would be against.
     alpha = 0.0 if settings.alpha == "auto" else settings.alpha / unit
     settings = replace(settings, alpha=alpha, trained=start is not None)
-    settled = start is not None if stream is None else stream.settled
-    rescaled = None
+    scaled, unsettled = None, frozenset(SCALINGS)
     if start is None:
         network = architecture.new_network(solver, source, generator, partial=True)
     else:
         architecture.check(start, solver, source, "partial_fit")
         network = start.on(source.X.device)
-        young = stream is not None and stream.age < 2 * min_rows
-        rescaled = followed(network, source, young=young) if settled else scaled_anew(network, source)
+        scaled, unsettled = rescaled(network, stream, source, min_rows)
     safe = nullcontext() if stream is None else undone_on_failure(stream.sweep, stream.generator)
     with safe:
         updated = update_network(
             network,
             solver,
-            tamed(network if rescaled is None else rescaled.network, source),
+            tamed(network if scaled is None else scaled.network, source),
             settings,
             generator if stream is None else stream.generator,
             sweep=None if stream is None else stream.sweep,
-            rescaled=rescaled,
+            rescaled=scaled,
             progress=Progress.after(history),
         )
-    age = 0 if rescaled is not None else n + (2 * min_rows if stream is None else stream.age)
-    settled = settled or len(source.Y) >= min_rows
+    age = 0 if scaled is not None else n + (2 * min_rows if stream is None else stream.age)
+    unsettled = unsettled if len(source.Y) < min_rows else frozenset()
     drawn = generator if stream is None else stream.generator
-    return updated, Stream(updated.sweep, drawn, newest(data.samples, min_rows, n), settled, age)
+    return updated, Stream(updated.sweep, drawn, newest(data.samples, min_rows, n), unsettled, age)
 
 
-def scaled_anew(network: Network, source: InMemory) -> Rescaled:
-    """The network with the scalings of these rows: the first ones, of which it has hardly learned anything."""
-    inputs, targets = network.inputs, network.targets
-    if inputs is not None:
-        inputs = input_scaling(source.X, 1.0, network.intercept, 1.0, source.weight)
-    if targets is not None:
-        targets = target_scaling(source.Y, network.intercept, source.weight)
-    return Rescaled(replace(network, inputs=inputs, targets=targets), list)
+def rescaled(
+    network: Network, stream: Stream | None, source: InMemory, min_rows: int
+) -> tuple[Rescaled | None, frozenset[str]]:
+    """The network with scalings that fit the rows, too, and the scalings that all rows so far were needed for.
+
+    None where the scalings are the same.
+    """
+    unsettled = frozenset[str]() if stream is None else stream.unsettled
+    found, carry = network, cast("Carry | None", list if unsettled else None)
+    if "inputs" in unsettled and network.inputs is not None:
+        found = replace(found, inputs=input_scaling(source.X, 1.0, network.intercept, 1.0, source.weight))
+    if "targets" in unsettled and network.targets is not None:
+        found = replace(found, targets=target_scaling(source.Y, network.intercept, source.weight))
+    young = stream is not None and stream.age < 2 * min_rows
+    others = [name for name in SCALINGS if name not in unsettled]
+    changed = followed(found, source, names=others, young=young)
+    if changed is not None:
+        found, carry = changed
+    unsettled |= {name for name in others if is_all_new(getattr(network, name), getattr(found, name))}
+    return (None if carry is None else Rescaled(found, carry)), unsettled
+
+
+def is_all_new(old: Scaling | None, new: Scaling | None) -> bool:
+    """Whether no column is scaled as it was."""
+    if old is None or new is None or old.factor.shape != new.factor.shape:
+        return False
+    return bool((old.factor != new.factor).all())

@@ -129,12 +129,11 @@ class GramSolver(Stateful):
         n = sums.n.to(sums.cross.dtype)
         mean = None if sums.inputs is None else sums.inputs / n
         bias = None if sums.residuals is None else sums.residuals / n
-        alone = float(sums.n) == 1  # one sample has nothing left beside its mean
         C = sums.cross / n
-        if mean is not None and bias is not None and not alone:
-            C.addr_(mean, bias, alpha=-1)
+        if mean is not None and bias is not None:
+            C = torch.zeros_like(C) if sums.alone else C.addr_(mean, bias, alpha=-1)
         if sums.gram is not None:
-            self._refresh(sums.gram / n, None if alone else mean, 0.0 if penalty is None else penalty.curvature)
+            self._refresh(sums.gram / n, None if sums.alone else mean, 0.0 if penalty is None else penalty.curvature)
         if penalty is not None:
             C -= penalty.gradient
         C = self.momentum("right-hand side", C)
@@ -145,8 +144,7 @@ class GramSolver(Stateful):
             weights = torch.mm(self.inverse, C[:, part], out=D[: len(C)])
             square = self._square(C[:, part], weights)
             if mean is not None and bias is not None:
-                # One sample moves by its bias alone; but a penalty moves all the others, too.
-                square = bias[part].square().sum() + (0 if alone and penalty is None else square)
+                square = bias[part].square().sum() + square
                 torch.sub(bias[part], mean @ weights, out=D[-1])
             yield Step(D, square)
 

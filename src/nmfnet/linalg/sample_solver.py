@@ -130,7 +130,6 @@ class SampleSolver(Stateful):
                 moved = Z @ self.momentum(f"step from {part.start}", weights)
             square = moved.square().sum() / m
             if samples.inputs is not None and bias is not None:
-                # One sample moves by its bias alone; but a penalty moves all the others, too.
-                square = bias[part].square().sum() + (0 if m == 1 and penalty is None else square)
+                square = bias[part].square().sum() + square
                 torch.sub(bias[part], samples.inputs @ weights, out=D[-1])
             yield Step(D, square)

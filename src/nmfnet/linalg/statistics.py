@@ -65,6 +65,8 @@ class Moments:
         Sums of ``v z`` and ``v e``, where there is a bias.
     gram : Tensor of shape (n, n) or None
         Sum of ``v z zt``, where it was asked for.
+    rows : Tensor, a scalar
+        Number of the samples.
     """
 
     n: Tensor
@@ -72,6 +74,12 @@ class Moments:
     inputs: Tensor | None = None
     residuals: Tensor | None = None
     gram: Tensor | None = None
+    rows: Tensor | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one sample, of which nothing is left beside its mean, not even rounding."""
+        return self.rows is not None and int(self.rows) == 1
 
     @classmethod
     def of(cls, Z: Tensor, E: Tensor, weight: Tensor | None, bias: bool, gram: bool) -> Moments:
@@ -82,10 +90,11 @@ class Moments:
             weighted_sum(Z, weight) if bias else None,
             weighted_sum(E, weight) if bias else None,
             Z.T @ weighted(Z, weight) if gram else None,
+            total_weight(Z, None),
         )
 
     def reduced(self, reduce: Reducer) -> Moments:
         """The same over all samples."""
-        parts = (self.n, self.cross, self.inputs, self.residuals, self.gram)
+        parts = (self.n, self.cross, self.inputs, self.residuals, self.gram, self.rows)
         sums = iter(reduce([part for part in parts if part is not None]))
         return Moments(*(None if part is None else next(sums) for part in parts))  # type: ignore[arg-type]

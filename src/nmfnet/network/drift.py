@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -17,9 +17,10 @@ from nmfnet.network.network import Network
 # A column that is scaled well has a root mean square of 1.  It is scaled anew where that is above the first, and where
 # no value is farther from the mean than the second; of a few rows that tells nothing.
 HUGE, TINY, ENOUGH = 8.0, 1 / 64, 64
-FEW = 8  # rows that tell where all columns are tiny
+FEW = 2  # rows that tell where all columns are tiny
 YOUNG = 1 / 8  # instead of TINY for scalings of a mixture of old and new values
 LOST, SOME = 0.5, 1024  # share of the variance of SOME rows, beside principal components, that gives these up
+SCALINGS = ("inputs", "targets")  # of a network
 
 Carry = Callable[[list[Tensor]], list[Tensor]]
 
@@ -51,7 +52,14 @@ class Change:
     rows: Tensor
 
 
-def followed(network: Network, source: InMemory, *, whole: bool = False, young: bool = False) -> Rescaled | None:
+def followed(
+    network: Network,
+    source: InMemory,
+    *,
+    names: Sequence[str] = SCALINGS,
+    whole: bool = False,
+    young: bool = False,
+) -> Rescaled | None:
     """The network with scalings that fit the rows at hand, too; None where they do already.
 
     Only columns that have become huge or tiny, and those that vary for the first time, are scaled anew.  Weights are
@@ -64,6 +72,8 @@ def followed(network: Network, source: InMemory, *, whole: bool = False, young: 
         Left as it is.
     source : InMemory
         With the rows.
+    names : sequence of str
+        Scalings that may change.
     whole : bool, default=False
         Whether the rows are all that is fitted next: real targets are then scaled by them in any case.
     young : bool, default=False
@@ -73,7 +83,7 @@ def followed(network: Network, source: InMemory, *, whole: bool = False, young: 
     X, Y, sample_weight = source.samples
     carries: list[Carry] = []
     tiny = YOUNG if young else TINY
-    for name in ("inputs", "targets"):
+    for name in names:
         if name == "inputs":
             change = _change_of_inputs(network, X, sample_weight, tiny)
         else:
@@ -104,9 +114,10 @@ def _tamed(scaling: Scaling, X: Any) -> Any:
     if not isinstance(X, SparseRows):
         Z = scaling(X)
         far = Z.abs() > bound
-        return torch.where(far, scaling.shift + Z.clamp(-bound, bound) / scaling.factor, X) if bool(far.any()) else X
-    limit = bound / scaling.factor.cpu()[X.columns]
-    return X.with_values(torch.minimum(torch.maximum(X.values, -limit), limit))
+        return torch.where(far, scaling.shift + Z.sign() * HUGE / scaling.factor, X) if bool(far.any()) else X
+    factor = scaling.factor.cpu()[X.columns]
+    far = (X.values * factor).abs() > bound
+    return X.with_values(torch.where(far, X.values.sign() * HUGE / factor, X.values)) if bool(far.any()) else X
 
 
 def _through(carries: list[Carry], weights: list[Tensor]) -> list[Tensor]:

@@ -128,10 +128,11 @@ def _begun(
     start = list(network.weights)  # if they are written into, then by a sweep whose own weights() stay finite
     with progress.timed():
         sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
+    unit = error_unit(network, source, settings.real)
     if validation is not None and settings.early_stopping:
-        best = Best(settings.tol * error_unit(network), "val_error")
-    else:
-        best = Best(settings.tol, "objective")
+        best = Best(settings.tol * unit, "val_error")
+    else:  # objectives are of scaled targets
+        best = Best(settings.tol * (unit if network.targets is None else 1.0), "objective")
     training = Training(
         network, solver, source, validation, settings, progress, generator, sweep, best, start, min_rows
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nmfnet.data.scaling import target_scaling
 from nmfnet.data.source import Samples, Source
 from nmfnet.network import Network
 from nmfnet.training.records import EpochRecord
@@ -34,6 +35,12 @@ def summed(network: Network, settings: FitSettings, outputs: Tensor, batch: Samp
     return each.sum(1) if batch.weight is None else each @ batch.weight.double()
 
 
-def error_unit(network: Network) -> float:
+def error_unit(network: Network, source: Source, real: bool) -> float:
     """What 1 is in the unit of errors: those of real targets have the targets' unit, squared."""
-    return 1.0 if network.targets is None else float(network.targets.factor.double().pow(-2).mean())
+    if not real:
+        return 1.0
+    if network.targets is not None:
+        return float(network.targets.factor.double().pow(-2).mean())
+    Y, weights = zip(*((Y, weight) for _, Y, weight in source.blocks()), strict=True)
+    weight = None if weights[0] is None else torch.cat(weights)
+    return float(target_scaling(torch.cat(Y), network.intercept, weight).factor.double().pow(-2).mean())

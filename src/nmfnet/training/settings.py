@@ -28,6 +28,8 @@ class FitSettings:
         Whether the network has been trained before.
     score : callable, optional
         (outputs, targets, weights) of the validation set -> what is recorded of it.
+    real : bool
+        Whether targets are real: errors then have their unit, squared.
     """
 
     error: ErrorFunction
@@ -41,3 +43,4 @@ class FitSettings:
     early_stopping: bool = True
     trained: bool = False
     score: ScoreFunction | None = None
+    real: bool = False
