@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nmfnet.linalg.gram_solver import GramSolver, Penalty, Step
 from nmfnet.linalg.products import column_parts
+from nmfnet.linalg.recent_rows_solver import RecentRowsSolver
 from nmfnet.linalg.sample_solver import Samples, SampleSolver
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.linalg.statistics import Moments
@@ -16,10 +17,11 @@ from nmfnet.stateful import State
 
 
 class DampedLeastSquares:
-    """Damped least-squares steps on batches: by the Gram matrix of the inputs, or by the samples.
+    """Damped least-squares steps on batches, in one of three forms, of which the cheapest is taken.
 
-    Inputs wider than `primal_max_features` and than a batch take the dual form where that is cheaper; it knows the
-    batch at hand alone.
+    - "primal": by the inverse of the running Gram matrix of the inputs.
+    - "recent rows", for more than `gram_features` inputs: by the rows of recent batches.
+    - "dual", for inputs wider than `primal_max_features` and than a batch: by the samples of the batch alone.
 
     Parameters
     ----------
@@ -31,7 +33,8 @@ class DampedLeastSquares:
         Nesterov momentum.
     """
 
-    primal_max_features: ClassVar[int] = 4096
+    gram_features: ClassVar[int] = 1024  # inputs up to here take the primal form,
+    primal_max_features: ClassVar[int] = 4096  # and up to here never the dual one
     enough_samples: ClassVar[int] = 64  # in a batch: with fewer, twice as many begin the running means anew
     part_outputs: ClassVar[int] = 2048  # that are scaled together, at most,
     part_numbers: ClassVar[int] = 2**21  # and of very many inputs
@@ -39,29 +42,35 @@ class DampedLeastSquares:
 
     def __init__(self, damping: float, bias: bool, momentum: float = 0.0) -> None:
         self.primal = GramSolver(damping, bias, momentum)
+        self.recent = RecentRowsSolver(damping, bias, momentum)
         self.dual = SampleSolver(damping, bias, momentum)
         self.form = ""  # of the last batch
         self.samples = 0  # of the largest batch so far, up to `enough_samples`
 
     @property
+    def _solvers(self) -> dict[str, GramSolver | RecentRowsSolver | SampleSolver]:
+        return {"primal": self.primal, "recent rows": self.recent, "dual": self.dual}
+
+    @property
     def retries(self) -> int:
         """Factorizations that failed and were repeated with ten times the damping."""
-        return self.primal.retries + self.dual.retries
+        return self.primal.retries + self.recent.retries + self.dual.retries
 
     def forget(self) -> None:
         """Start all running means anew."""
-        self.primal.forget()
-        self.dual.forget()
+        for solver in self._solvers.values():
+            solver.forget()
 
     def state(self) -> State:
         """All that steps change."""
-        return {"form": self.form, "samples": self.samples, "primal": self.primal.state(), "dual": self.dual.state()}
+        solvers = {name: solver.state() for name, solver in self._solvers.items()}
+        return {"form": self.form, "samples": self.samples, **solvers}
 
     def restore(self, state: State) -> None:
         """Go on from a :meth:`state`."""
         self.form, self.samples = state["form"], state["samples"]
-        self.primal.restore(state["primal"])
-        self.dual.restore(state["dual"])
+        for name, solver in self._solvers.items():
+            solver.restore(state[name])
 
     def parts(self, n: int, k: int) -> list[slice]:
         """Of k outputs of n inputs, those whose step is scaled together: all of them, or about equally many."""
@@ -96,18 +105,19 @@ class DampedLeastSquares:
         if min(len(E), self.enough_samples) >= 2 * self.samples:  # what so few have told is not worth a running mean
             self.forget()
         self.samples = max(self.samples, min(len(E), self.enough_samples))
-        self.primal.momentum.share = self.dual.momentum.share = share
-        (m, n), k = Z.shape, E.shape[1]
-        sparse = isinstance(Z, SparseRows)
-        dual = n > self.primal_max_features if sparse else self._dual_is_cheaper(m, n, k)
-        form = "dual" if dual else "primal"
+        form = self._form(Z, E.shape[1])
         if form != self.form:  # what was averaged is something else
-            self.primal.momentum.forget()
-            self.dual.momentum.forget()
+            for solver in self._solvers.values():
+                solver.momentum.forget()
             self.form = form
-        if dual:
+        self._solvers[form].momentum.share = share
+        if form == "dual":
             return self.dual.collect(Z, E, weight)
-        return self.primal.collect(Z.dense() if isinstance(Z, SparseRows) else Z, E, weight, update, input_rms)
+        if isinstance(Z, SparseRows):
+            Z = Z.dense()
+        if form == "recent rows":
+            return self.recent.collect_samples(Z, E, weight, update, input_rms)
+        return self.primal.collect(Z, E, weight, update, input_rms)
 
     def steps(
         self, statistics: Moments | Samples, parts: Sequence[slice], penalty: Penalty | None = None
@@ -116,10 +126,32 @@ class DampedLeastSquares:
 
         That of a wide layer at once would be a set of weights more.
         """
-        if isinstance(statistics, Samples):
+        if not isinstance(statistics, Samples):
+            return self.primal.steps(statistics, parts, penalty)
+        if self.form == "dual":
             return self.dual.steps(statistics, parts, penalty)
-        return self.primal.steps(statistics, parts, penalty)
+        return self.recent.steps_from_samples(statistics, parts, penalty)
+
+    def _form(self, Z: Tensor | SparseRows, k: int) -> str:
+        """The cheapest form for inputs Z (m, n) and k outputs."""
+        m, n = Z.shape
+        if isinstance(Z, SparseRows) and n > self.primal_max_features:
+            return "dual"
+        if self._dual_is_cheaper(m, n, k):
+            return "dual"
+        return "recent rows" if self._recent_rows_are_cheaper(m, n, k) else "primal"
 
     def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
-        primal = n * n * k + (m * n * n + n**3) / self.primal.refresh_interval(m)
-        return n > max(m, self.primal_max_features) and m * m * (n + k) + m**3 / 6 < primal
+        cheaper = m * m * (n + k) + m**3 / 6 < self._primal_cost(m, n, k)
+        return n > max(m, self.primal_max_features) and cheaper
+
+    def _recent_rows_are_cheaper(self, m: int, n: int, k: int) -> bool:
+        # Subtracting from I loses as many digits as d has fewer than G.
+        possible = n > self.gram_features and self.primal.damping >= self.primal.exact_damping
+        r = self.recent.remembered(m, n)
+        cost = 2 * r * n * k + r * r * k + m * n * k + (r * m * n + r**3) / self.primal.refresh_interval(m)
+        return possible and cost < self._primal_cost(m, n, k)
+
+    def _primal_cost(self, m: int, n: int, k: int) -> float:
+        """Multiplications for m samples of n inputs and k outputs, but for those that all forms make."""
+        return n * n * k + (m * n * n + n**3) / self.primal.refresh_interval(m)

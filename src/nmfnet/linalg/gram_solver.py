@@ -75,7 +75,7 @@ class GramSolver(Stateful):
     exact_damping: ClassVar[float] = 1e-2  # below it the inverse may be too inexact to tell the length of a step
     growth: ClassVar[float] = 4.0  # of the inputs since the last factorization, after which G begins anew
 
-    fields = ("gram", "inverse", "ridge", "input_rms", "retries")
+    fields: ClassVar[tuple[str, ...]] = ("gram", "inverse", "ridge", "input_rms", "retries")
 
     def __init__(self, damping: float, bias: bool, momentum: float = 0.0) -> None:
         self.damping, self.bias, self.momentum = damping, bias, Momentum(momentum)
@@ -96,8 +96,12 @@ class GramSolver(Stateful):
 
     def forget(self) -> None:
         """Start the running means anew."""
-        self.gram = self.inverse = None
+        self.forget_matrices()
         self.momentum.forget()
+
+    def forget_matrices(self) -> None:
+        """Forget what was seen of the inputs."""
+        self.gram = self.inverse = None
 
     def refresh_interval(self, m: int) -> int:
         """Batches of m samples between two factorizations."""
@@ -109,7 +113,7 @@ class GramSolver(Stateful):
         `update` is the number of the update that begins with it; None where it goes on with one.
         """
         if input_rms > self.growth * self.input_rms:
-            self.gram = self.inverse = None
+            self.forget_matrices()
         if update is None:
             return self.inverse is None
         early = update < self.early_updates and update % 2 == 0

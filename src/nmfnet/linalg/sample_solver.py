@@ -31,6 +31,8 @@ class Samples:
         Sum of the weights.
     inputs, residuals : Tensor of shape (n,) and (k,), or None
         Means, where there is a bias.
+    refresh : bool
+        Whether a solver that remembers samples is to take these in.
     """
 
     Z: Tensor | CentredRows
@@ -38,6 +40,26 @@ class Samples:
     n: Tensor
     inputs: Tensor | None = None
     residuals: Tensor | None = None
+    refresh: bool = False
+
+    @classmethod
+    def of(
+        cls, Z: Tensor | SparseRows, E: Tensor, weight: Tensor | None, bias: bool, refresh: bool = False
+    ) -> Samples:
+        """Of inputs Z (m, n) and residuals E (m, k) with weights (m,)."""
+        n = total_weight(E, weight)
+        weight = None if weight is None else (weight / weight.double().mean()).to(E.dtype)
+        if not bias:
+            rows = CentredRows(Z, None, weight) if isinstance(Z, SparseRows) else weighted(Z, weight, 0.5)
+            return cls(rows, weighted(E, weight, 0.5), n, refresh=refresh)
+        mean = Z.mean(weight) if isinstance(Z, SparseRows) else weighted_mean(Z, weight)
+        of_residuals = weighted_mean(E, weight)
+        centre = torch.zeros_like(mean) if len(E) == 1 else mean  # one sample has nothing left beside its mean
+        if isinstance(Z, SparseRows):
+            rows = CentredRows(Z, centre, weight)
+        else:
+            rows = weighted(Z - centre, weight, 0.5)
+        return cls(rows, weighted(E - of_residuals, weight, 0.5), n, mean, of_residuals, refresh)
 
     def reduced(self, reduce: Reducer) -> Samples:
         """Of one process, which has all samples.
@@ -93,19 +115,7 @@ class SampleSolver(Stateful):
 
     def collect(self, Z: Tensor | SparseRows, E: Tensor, weight: Tensor | None) -> Samples:
         """The samples of a batch, centred and weighted."""
-        n = total_weight(E, weight)
-        weight = None if weight is None else (weight / weight.double().mean()).to(E.dtype)
-        if not self.bias:
-            rows = CentredRows(Z, None, weight) if isinstance(Z, SparseRows) else weighted(Z, weight, 0.5)
-            return Samples(rows, weighted(E, weight, 0.5), n)
-        mean = Z.mean(weight) if isinstance(Z, SparseRows) else weighted_mean(Z, weight)
-        bias = weighted_mean(E, weight)
-        centre = torch.zeros_like(mean) if len(E) == 1 else mean  # one sample has nothing left beside its mean
-        if isinstance(Z, SparseRows):
-            rows = CentredRows(Z, centre, weight)
-        else:
-            rows = weighted(Z - centre, weight, 0.5)
-        return Samples(rows, weighted(E - bias, weight, 0.5), n, mean, bias)
+        return Samples.of(Z, E, weight, self.bias)
 
     def steps(self, samples: Samples, parts: Sequence[slice], penalty: Penalty | None = None) -> Iterator[Step]:
         """Steps from the samples of a batch, for one part of the outputs after another."""
