@@ -4,6 +4,7 @@ They are trained by alternating nonnegative matrix factorizations, layer by laye
 """
 
 from nmfnet import callbacks, datasets, plotting
+from nmfnet._forking import compute_alone_after_fork
 from nmfnet.decomposition import NMF, NMFAutoencoder, NonlinearSemiNMF, SemiNMF
 from nmfnet.errors import (
     CheckpointError,
@@ -27,6 +28,8 @@ from nmfnet.storage import SKOPS_TYPES, Checkpoint, load
 from nmfnet.training import Callback, NMFPretraining, Pinv, Relaxed
 
 __version__ = "0.1.0"
+
+compute_alone_after_fork()
 
 __all__ = [
     "NMF",
