@@ -4,6 +4,7 @@ They are trained by alternating nonnegative matrix factorizations, layer by laye
 """
 
 from nmfnet import callbacks, datasets, plotting
+from nmfnet._forking import compute_alone_after_fork
 from nmfnet._moved import register
 from nmfnet._version import __version__
 from nmfnet.errors import (
@@ -31,6 +32,8 @@ from nmfnet.training import Callback
 from nmfnet.transformers import NMF, NMFAutoencoder, NonlinearSemiNMF, SemiNMF
 
 register()
+
+compute_alone_after_fork()
 
 __all__ = [
     "NMF",

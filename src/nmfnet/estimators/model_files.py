@@ -5,7 +5,6 @@ docs/model-files.md describes the format, and docs/security.md what loading may 
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -78,14 +77,14 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.absolute().parent} to save the model in.")
     tensors = tensors_of(estimator.network_)
-    text = json.dumps(header, allow_nan=False)
+    text = container.unparse(header)
     size = len(text) + sum(t.nbytes for t in tensors.values())
     try:
         container.check_cost(text, size, 2 * len(text))  # as a part of a larger text, where it counts itself
         _rebuild(container.parse(text), tensors, size)
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"This model could not be loaded again: {error}") from error
-    container.write(path, KEY, header, tensors)
+    container.write(path, KEY, text, tensors)
 
 
 def tensors_of(network: Network) -> dict[str, torch.Tensor]:

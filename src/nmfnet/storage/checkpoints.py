@@ -155,7 +155,7 @@ def write(path: Path, content: State) -> None:
     tensors: dict[str, Tensor] = {}
     plain = _flatten(content, tensors, {})
     header = {"format": "nmfnet-checkpoint", "format_version": FORMAT_VERSION, **plain}
-    container.write(path, KEY, header, tensors)
+    container.write(path, KEY, container.unparse(header), tensors)
 
 
 def read(path: Path) -> State:

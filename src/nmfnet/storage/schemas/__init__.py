@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ TYPES = {
     "null": (type(None),), "boolean": (bool,), "integer": (int,), "number": (int, float), "string": (str,),
     "array": (list,), "object": (dict,),
 }  # fmt: skip
+LOOSE = {"type", "description"}  # keywords that see no more of a value than its type
 
 
 def check_schema(header: Any, name: str) -> None:
@@ -61,13 +63,24 @@ def _check(value: Any, schema: Schema, definitions: Schema, at: str) -> None:
                 _check(each, properties.get(name, others), definitions, f"{at}.{name:.50}")
     elif isinstance(value, list) and "items" in schema:
         items = _resolved(schema["items"], definitions)
-        simple = set(items) <= {"type", "description"}  # one value of each type stands for all
-        for number, each in {type(v): (i, v) for i, v in enumerate(value)}.values() if simple else enumerate(value):
+        kind = _kind(items, definitions)  # one value of each stands for all
+        for number, each in {kind(v): (i, v) for i, v in enumerate(value)}.values() if kind else enumerate(value):
             _check(each, items, definitions, f"{at}[{number}]")
     for part in schema.get("allOf", ()):
         _check(value, part, definitions, at)
     if "if" in schema and _fits(value, schema["if"], definitions):
         _check(value, schema["then"], definitions, at)
+
+
+def _kind(schema: Schema, definitions: Schema) -> Callable[[Any], Any] | None:
+    """Function from a value to what the schema sees of it: its type, or those in an object; None if it sees more."""
+    keywords, others = set(schema), schema.get("additionalProperties")
+    if keywords <= LOOSE:
+        return type
+    loose = isinstance(others, dict) and set(_resolved(others, definitions)) <= LOOSE
+    if loose and keywords <= {*LOOSE, "additionalProperties"}:
+        return lambda value: frozenset(map(type, value.values())) if isinstance(value, dict) else type(value)
+    return None
 
 
 def _check_alone(value: Any, schema: Schema, at: str) -> None:
