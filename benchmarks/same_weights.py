@@ -96,7 +96,7 @@ FITS: dict[str, Callable[[], Weights]] = {
     "classes, adversary": partial(classes, solver=Relaxed(adversarial=0.1), batch_size=200),
     "classes, noise and momentum": partial(classes, solver=Relaxed(noise=0.1, momentum=0.5, dropout=0.3)),
     "classes, long steps": partial(classes, solver=Relaxed(delta=0.9, damping=1e-3), batch_size=100),
-    "classes, early stopping": partial(classes, early_stopping=True, max_iter=15, n_iter_no_change=3),
+    "classes, early stopping": partial(classes, early_stopping=True, max_iter=4),
     "classes, linear": partial(classes, hidden=()),
     "classes, wide outputs": partial(classes, hidden=(2500,), max_iter=2),
     "classes, batches of 8": partial(classes, batch_size=8, max_iter=2, load=load_wine),

@@ -42,7 +42,9 @@ def random_weights(rng, sizes, bias):
     return [rng.standard_normal((a + bias, b)) / a**0.5 for a, b in itertools.pairwise(sizes)]
 
 
-def assert_same_course(problem, hidden, n_batches, delta=None, sizes=(40, 33), seed=0, shift=0.0, spoilt=()):
+def assert_same_course(
+    problem, hidden, n_batches, delta=None, sizes=(40, 33), seed=0, shift=0.0, spoilt=(), shares=()
+):
     """Both go through some batches; weights and averages agree after each.  Returns the final states.
 
     The averages by a copy: to ask for them lets the newest weights in.  Before `spoilt` batches these are 10 times
@@ -66,9 +68,10 @@ def assert_same_course(problem, hidden, n_batches, delta=None, sizes=(40, 33), s
             state = dataclasses.replace(state, fast=[10 * W for W in state.fast])
             network.weights[:] = [torch.tensor(W) for W in state.working]
         expected = reference.forward(problem, state.working, X)[1][-1]
-        outputs = sweep(torch.tensor(X), torch.tensor(Y))
+        share = shares[number % len(shares)] if shares else 1.0
+        outputs = sweep(torch.tensor(X), torch.tensor(Y), share=share)
         np.testing.assert_allclose(outputs.numpy(), expected, rtol=0, atol=1e-9)
-        state = reference.update(problem, state, X, Y)
+        state = reference.update(problem, state, X, Y, share)
         for found, known in ((network.weights, state.working), (copy.deepcopy(sweep).weights(), state.average)):
             for ours, theirs in zip(found, known, strict=True):
                 np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=1e-10 * max(1, np.abs(theirs).max()))
@@ -107,6 +110,15 @@ def test_momentum(output, bias):
         "relu", output, bias, SMOOTHING[output], delta=0.02, momentum=0.9, alpha=0.3, n_samples=50
     )
     assert_same_course(problem, (8, 5), 30)
+
+
+@both_biases
+@pytest.mark.parametrize("n_updates", [None, 20])
+def test_shares_of_updates(bias, n_updates):
+    problem = reference.Problem("relu", "softmax", bias, 0.2, delta=0.03, momentum=0.6, n_updates=n_updates)
+    growing = (2, 3, 3, 10, 20, 40, 64, 70)
+    sweep, state = assert_same_course(problem, (8, 5), 24, sizes=growing, shares=(0.1, 0.25, 0.5, 1.0))
+    assert sweep.schedule.updates == pytest.approx(state.updates)
 
 
 def test_auto_delta_is_that_of_the_plan():

@@ -12,8 +12,12 @@ import numpy as np
 
 from references.paper import ACTIVATIONS, Array, inputs, split
 
-MEMORY, SAMPLES, BATCHES, EARLY = 0.9, 10_000, 10, 20  # of the running Gram matrix
-ENOUGH, FIRST = 64, 100  # samples; updates of a stream in which parts of updates are longer
+MEMORY, SAMPLES, BATCHES, EARLY, PART = 0.9, 10_000, 10, 20, 0.25  # of the running Gram matrix
+ENOUGH, MORE, FIRST = (
+    64,
+    1.25,
+    100,
+)  # samples; how many times more begin anew; updates of a stream in which parts of updates are longer
 STEADY, LOOK = 0.05, 4  # the largest step without an anchor; updates between two looks at the running loss
 
 
@@ -51,7 +55,8 @@ class State:
     ]  # running averages of the right-hand sides, with the mean of E below where there is a bias
     updates: float = 0
     begun: int = -1  # whole updates
-    samples: int = 0  # of the largest batch, up to ENOUGH
+    samples: int = 0  # with which running means began, up to ENOUGH
+    fresh: float = 0.0  # updates since a factorization, where batches are parts of one
     first: float | None = None
     mean: float = 0.0
     lowest: float = 0.0
@@ -171,10 +176,16 @@ def update(problem: Problem, state: State, X: Array, Y: Array, share: float = 1.
         mean = 0.75 * state.mean + 0.25 * now
         state = replace(state, mean=mean, lowest=min(state.lowest, mean))
     fall = 1.0 if problem.n_updates is None else max(0.0, 1 - state.updates / problem.n_updates)
-    if min(len(X), ENOUGH) >= 2 * state.samples:  # twice as many tell more
+    if min(len(X), ENOUGH) >= MORE * state.samples:  # more samples tell more
         empty = [None] * len(state.fast)
-        state = replace(state, grams=empty, factorized=empty, heads=empty)
-    state = replace(state, samples=max(state.samples, min(len(X), ENOUGH)))
+        state = replace(state, grams=empty, factorized=empty, heads=empty, samples=min(len(X), ENOUGH))
+    fresh = state.fresh + share
+    if share < 1:
+        refreshed = fresh >= (PART if state.updates < EARLY else 1)
+    else:
+        refreshed = is_refreshed(number, len(X))
+    refreshed = refreshed or state.factorized[0] is None
+    state = replace(state, fresh=0.0 if refreshed else fresh)
     grams, factorized, heads = list(state.grams), list(state.factorized), list(state.heads)
     fast, proven = list(state.fast), state.average
     c = (problem.averaging + 1) * share / (state.updates + (problem.averaging + 1) * share)
@@ -182,7 +193,7 @@ def update(problem: Problem, state: State, X: Array, Y: Array, share: float = 1.
     target_minus_output = problem.tau * (Y - g(problem.output, A[last]))
     for layer in range(last, -1, -1):
         E = target_minus_output
-        if (begins and is_refreshed(number, len(X))) or factorized[layer] is None:
+        if refreshed:
             new, old = covariance(Z[layer], problem.bias), grams[layer]
             G = new if old is None else MEMORY * old + (1 - MEMORY) * new
             grams[layer] = G

@@ -41,6 +41,7 @@ def share_of(window: Window, min_rows: int, sample_weight: Tensor | None) -> flo
     rows, new = len(window.rows), window.n_new
     if new >= min_rows:
         return 1.0
+    full = rows / min_rows  # fewer rows say less, and less well
     if sample_weight is None:
-        return new / min_rows
-    return rows / min_rows * float(sample_weight[rows - new :].double().sum() / sample_weight.double().sum())
+        return full * (new / min_rows)
+    return full * full * float(sample_weight[rows - new :].double().sum() / sample_weight.double().sum())

@@ -99,12 +99,15 @@ def nndsvd(data: Data, k: int, generator: torch.Generator, *, signed: bool = Fal
     return Z, H
 
 
-def fill_zeros(F: Tensor, mean: float, variant: str, generator: torch.Generator) -> Tensor:
-    """Zeros become the mean of X (nndsvda), small random numbers (nndsvdar), or stay (nndsvd)."""
+def fill_zeros(F: Tensor, size: float, variant: str, generator: torch.Generator) -> Tensor:
+    """Zeros become what the mean of X is to a factor (nndsvda), small random numbers (nndsvdar), or stay (nndsvd).
+
+    scikit-learn takes the mean itself, which is small or large next to the other entries by the unit of X.
+    """
     if variant == "nndsvda":
-        return torch.where(F == 0, F.new_tensor(mean), F)
+        return torch.where(F == 0, F.new_tensor(size), F)
     if variant == "nndsvdar":
-        return torch.where(F == 0, uniform(len(F), F.shape[1], F, generator) * (mean / 100), F)
+        return torch.where(F == 0, uniform(len(F), F.shape[1], F, generator) * (size / 100), F)
     return F
 
 
@@ -119,16 +122,16 @@ def starting_factors(
         "random": half-normal numbers whose product has the mean of X.
     """
     m, n = data.shape
-    mean = abs(data.mean())
+    size = (abs(data.mean()) / k) ** 0.5  # of entries of factors whose product has the mean of X
     if init == "random":
-        size = (mean / k) ** 0.5 if not signed else (data.squares(None) / (m * n) / k) ** 0.25
+        size = (data.squares(None) / (m * n) / k) ** 0.25 if signed else size
         Z, H = (normal(k, side, data.like, generator).mul_(size) for side in (m, n))
         return Z.abs(), H if signed else H.abs()
     Z, H = nndsvd(data, k, generator, signed=signed)
     if signed:
         return Z, H
-    Z = data.laid_out(fill_zeros(Z, mean, init, generator))
-    return Z, data.laid_out(fill_zeros(H, mean, init, generator))
+    Z = data.laid_out(fill_zeros(Z, size, init, generator))
+    return Z, data.laid_out(fill_zeros(H, size, init, generator))
 
 
 class MeanFilled(DenseData):

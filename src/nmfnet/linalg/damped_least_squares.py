@@ -35,7 +35,8 @@ class DampedLeastSquares:
 
     gram_features: ClassVar[int] = 1024  # inputs up to here take the primal form,
     primal_max_features: ClassVar[int] = 4096  # and up to here never the dual one
-    enough_samples: ClassVar[int] = 64  # in a batch: with fewer, twice as many begin the running means anew
+    enough_samples: ClassVar[int] = 64  # in a batch: while there are fewer,
+    more_samples: ClassVar[float] = 1.25  # so many times more begin the running means anew
     part_outputs: ClassVar[int] = 2048  # that are scaled together, at most,
     part_numbers: ClassVar[int] = 2**21  # and of very many inputs
     part_min_outputs: ClassVar[int] = 64
@@ -45,7 +46,7 @@ class DampedLeastSquares:
         self.recent = RecentRowsSolver(damping, bias, momentum)
         self.dual = SampleSolver(damping, bias, momentum)
         self.form = ""  # of the last batch
-        self.samples = 0  # of the largest batch so far, up to `enough_samples`
+        self.samples = 0  # with which the running means began, up to `enough_samples`
 
     @property
     def _solvers(self) -> dict[str, GramSolver | RecentRowsSolver | SampleSolver]:
@@ -82,7 +83,7 @@ class DampedLeastSquares:
         Z: Tensor | SparseRows,
         E: Tensor,
         weight: Tensor | None,
-        update: int | None,
+        updates: float,
         input_rms: float,
         share: float = 1.0,
     ) -> Moments | Samples:
@@ -95,16 +96,16 @@ class DampedLeastSquares:
         E : Tensor of shape (m, k)
         weight : Tensor of shape (m,) or None
             Positive weights of the samples.
-        update : int or None
-            Number of the update, from 0; None where it goes on with one.
+        updates : float
+            Made so far.
         input_rms : float
             Root mean square of the inputs.
         share : float, default=1
-            Of an update.
+            Of an update that the batch is.
         """
-        if min(len(E), self.enough_samples) >= 2 * self.samples:  # what so few have told is not worth a running mean
-            self.forget()
-        self.samples = max(self.samples, min(len(E), self.enough_samples))
+        if min(len(E), self.enough_samples) >= self.more_samples * self.samples:
+            self.forget()  # what fewer have told is not worth a running mean
+            self.samples = min(len(E), self.enough_samples)
         form = self._form(Z, E.shape[1])
         if form != self.form:  # what was averaged is something else
             for solver in self._solvers.values():
@@ -116,8 +117,8 @@ class DampedLeastSquares:
         if isinstance(Z, SparseRows):
             Z = Z.dense()
         if form == "recent rows":
-            return self.recent.collect_samples(Z, E, weight, update, input_rms)
-        return self.primal.collect(Z, E, weight, update, input_rms)
+            return self.recent.collect_samples(Z, E, weight, updates, input_rms, share)
+        return self.primal.collect(Z, E, weight, updates, input_rms, share)
 
     def steps(
         self, statistics: Moments | Samples, parts: Sequence[slice], penalty: Penalty | None = None

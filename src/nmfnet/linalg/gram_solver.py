@@ -72,10 +72,11 @@ class GramSolver(Stateful):
     refresh_samples: ClassVar[int] = 10_000  # between two factorizations, about,
     refresh_batches: ClassVar[int] = 10  # but at most so many batches
     early_updates: ClassVar[int] = 20  # in which every other one factorizes
+    early_share: ClassVar[float] = 0.25  # of an update, after which these do where batches are shares of one
     exact_damping: ClassVar[float] = 1e-2  # below it the inverse may be too inexact to tell the length of a step
     growth: ClassVar[float] = 4.0  # of the inputs since the last factorization, after which G begins anew
 
-    fields: ClassVar[tuple[str, ...]] = ("gram", "inverse", "ridge", "input_rms", "retries")
+    fields: ClassVar[tuple[str, ...]] = ("gram", "inverse", "ridge", "input_rms", "since", "retries")
 
     def __init__(self, damping: float, bias: bool, momentum: float = 0.0) -> None:
         self.damping, self.bias, self.momentum = damping, bias, Momentum(momentum)
@@ -83,6 +84,7 @@ class GramSolver(Stateful):
         self.inverse: Tensor | None = None
         self.ridge: Tensor | None = None
         self.input_rms = 0.0  # at the last factorization
+        self.since = 0.0  # updates since then
         self.retries = 0
 
     def state(self) -> State:
@@ -107,23 +109,29 @@ class GramSolver(Stateful):
         """Batches of m samples between two factorizations."""
         return min(self.refresh_batches, max(1, self.refresh_samples // m))
 
-    def due(self, m: int, update: int | None, input_rms: float) -> bool:
+    def due(self, m: int, updates: float, input_rms: float, share: float) -> bool:
         """Whether G is to take up a batch of m samples, whose inputs have such a root mean square.
 
-        `update` is the number of the update that begins with it; None where it goes on with one.
+        `updates` have been made so far, and the batch is a `share` of one.
         """
         if input_rms > self.growth * self.input_rms:
             self.forget_matrices()
-        if update is None:
-            return self.inverse is None
-        early = update < self.early_updates and update % 2 == 0
-        return early or update % self.refresh_interval(m) == 0 or self.inverse is None
-
-    def collect(self, Z: Tensor, E: Tensor, weight: Tensor | None, update: int | None, input_rms: float) -> Moments:
-        """Statistics of a batch, to be reduced and given to :meth:`steps`."""
-        due = self.due(len(Z), update, input_rms)
+        self.since += share
+        if share < 1:  # of batches that overlap each has something new
+            due = self.since >= (self.early_share if updates < self.early_updates else 1.0)
+        else:
+            early = updates < self.early_updates and int(updates) % 2 == 0
+            due = early or int(updates) % self.refresh_interval(m) == 0
+        due = due or self.inverse is None
+        self.since = 0.0 if due else self.since
         self.input_rms = input_rms if due else self.input_rms
-        return Moments.of(Z, E, weight, self.bias, due)
+        return due
+
+    def collect(
+        self, Z: Tensor, E: Tensor, weight: Tensor | None, updates: float, input_rms: float, share: float = 1.0
+    ) -> Moments:
+        """Statistics of a batch, to be reduced and given to :meth:`steps`."""
+        return Moments.of(Z, E, weight, self.bias, self.due(len(Z), updates, input_rms, share))
 
     def steps(self, sums: Moments, parts: Sequence[slice], penalty: Penalty | None = None) -> Iterator[Step]:
         """Steps from the reduced statistics of a batch, for one part of the outputs after another.

@@ -12,7 +12,7 @@ from torch import Tensor
 from nmfnet.linalg.cholesky import damped_cholesky, damping_term
 from nmfnet.linalg.gram_solver import GramSolver, Penalty, Step
 from nmfnet.linalg.sample_solver import Samples
-from nmfnet.linalg.sparse import CentredRows, SparseRows
+from nmfnet.linalg.sparse import CentredRows
 
 
 class RecentRowsSolver(GramSolver):
@@ -45,12 +45,10 @@ class RecentRowsSolver(GramSolver):
         return m * math.ceil(self.share * n / m)
 
     def collect_samples(
-        self, Z: Tensor | SparseRows, E: Tensor, weight: Tensor | None, update: int | None, input_rms: float
+        self, Z: Tensor, E: Tensor, weight: Tensor | None, updates: float, input_rms: float, share: float = 1.0
     ) -> Samples:
         """The samples of a batch, centred and weighted; they are remembered where that is due."""
-        due = self.due(len(E), update, input_rms)
-        self.input_rms = input_rms if due else self.input_rms
-        return Samples.of(Z, E, weight, self.bias, refresh=due)
+        return Samples.of(Z, E, weight, self.bias, refresh=self.due(len(E), updates, input_rms, share))
 
     def steps_from_samples(
         self, samples: Samples, parts: Sequence[slice], penalty: Penalty | None = None

@@ -120,7 +120,7 @@ class RelaxedSweep:
         lengths, lowest = self._lengths(Z, A, sample_weight), network.lowest_trained
         for layer in reversed(range(lowest, len(network.layers))):  # targets are of weights from before the update
             below = self._difference_below(layer, E, Z, A, M) if layer > lowest else E
-            self._step(layer, Z.pop(), E, lengths[layer], sample_weight, begins)
+            self._step(layer, Z.pop(), E, lengths[layer], sample_weight)
             A.pop()
             E = below
         self._finish()
@@ -239,21 +239,13 @@ class RelaxedSweep:
             lengths.append(Lengths(input_rms, outputs))
         return lengths
 
-    def _step(
-        self,
-        layer: int,
-        Z: Tensor,
-        E: Tensor,
-        lengths: Lengths,
-        sample_weight: Tensor | None,
-        update: int | None,
-    ) -> None:
+    def _step(self, layer: int, Z: Tensor, E: Tensor, lengths: Lengths, sample_weight: Tensor | None) -> None:
         """Move weights by a damped least-squares step D on E, so that Z D is a share delta of the size of A."""
         if layer in self.network.frozen:
             return
         this, W, solver = self.network.layers[layer], self.network.weights[layer], self.solvers[layer]
         rows, columns, share = this.rows(Z), this.columns(E), self.schedule.share
-        statistics = solver.collect(rows, columns, sample_weight, update, lengths.input_rms, share)
+        statistics = solver.collect(rows, columns, sample_weight, self.schedule.updates, lengths.input_rms, share)
         statistics = statistics.reduced(self.reduce)
         parts = solver.parts(this.n_in, this.n_out)
         # Of delta, STEADY at most at once: the rest is for the average to bring.
@@ -272,7 +264,7 @@ class RelaxedSweep:
         if not strength:
             return None
         l1 = self.plan.l1_ratio
-        return Penalty(strength * ((1 - l1) * W + l1 * W.sign()), strength * (1 - l1))
+        return Penalty(strength * ((1 - l1) * W + l1 * W.sign() if l1 else W), strength * (1 - l1))
 
     def _finish(self) -> None:
         """Accept the update if its weights are finite, else roll it back: all layers or none."""
