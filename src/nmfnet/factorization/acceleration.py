@@ -32,6 +32,7 @@ class Problem(Protocol):
     signed: bool
     multiplicative: bool  # steps, which are not extrapolated
     kept: float  # share of an entry that extrapolation leaves of it at least, where it must not be negative
+    unique: bool  # whether Z has one solution for given components, if these are independent
     rounds: int  # of steps on both factors with a mini-batch
     single_first: bool  # whether it pays to begin in single precision
     by_objective: bool  # whether the objective tells when to stop, instead of the projected gradients

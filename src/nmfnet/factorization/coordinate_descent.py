@@ -136,15 +136,19 @@ class CoordinateDescent:
 
 
 def pivoting(G: Tensor, P: Tensor, positive: Tensor, rounds: int = 40) -> tuple[Tensor, Tensor]:
-    """Nonnegative least squares by exchanging sets: the solution (k, c), and a mask (c,) of where it is one."""
+    """Nonnegative least squares by exchanging sets: the solution (k, c), and a mask (c,) of where it is one.
+
+    The Gram matrix G (k, k) is that of all columns, or G (c, k, k) has one for each.
+    """
     X, solved = torch.zeros_like(P), torch.zeros(P.shape[1], dtype=torch.bool, device=P.device)
     positive, todo = positive.clone(), torch.arange(P.shape[1], device=P.device)
     for step in range(rounds):
         within, p = positive[:, todo].T, P[:, todo].T
-        A = G * within[:, :, None] * within[:, None, :]
+        own = G if G.ndim == 2 else G[todo]
+        A = own * within[:, :, None] * within[:, None, :]
         A.diagonal(dim1=1, dim2=2).add_((~within).to(G.dtype))
         x = torch.linalg.solve_ex(A, (p * within)[:, :, None]).result[:, :, 0]
-        y = x @ G - p
+        y = (x @ own if G.ndim == 2 else (x[:, None] @ own)[:, 0]) - p
         rounding = 1e-12 * p.abs().amax(1, keepdim=True)
         wrong = (within & ~(x >= 0)) | (~within & (y < -rounding))
         done = ~wrong.any(1)

@@ -36,6 +36,7 @@ class KullbackLeibler:
     signed = False
     multiplicative = False
     rounds = 2
+    unique = True
     kept = 0.1  # where all sources of an entry were left out at once, it would take long to come back
     by_objective = True
 

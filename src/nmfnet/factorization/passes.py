@@ -66,6 +66,7 @@ class LeastSquares(SweepThenStep):
 
     kept = 0.0
     rounds = 1
+    unique = True
     single_first = False
     settled = True  # the linear term of the step on Z does not depend on Z
 
@@ -163,17 +164,13 @@ class LeastSquares(SweepThenStep):
         self, rows: slice, kernel: CoordinateDescent, coordinates: Coordinates, H: Tensor, until: float
     ) -> None:
         for done in range(ROUNDS):
-            if not self.settled:
-                self._pull(rows, kernel, H)
             unsolved, inexact = kernel.unsolved(coordinates, until, until / MARGIN)
             if not len(unsolved):
                 return
-            if self.settled and done == PATIENCE and self.k <= FEW and not self.intercept:
+            if done == PATIENCE and self.k <= FEW and not self.intercept:
                 return kernel.pivot(coordinates, unsolved)
-            if not self.settled:
-                kernel.sweep(coordinates, self.z_sweeps)
-            else:  # most columns are soon solved, and a few take many rounds
-                kernel.sweep_some(coordinates, inexact, 10)
+            # Most columns are soon solved, and a few take many rounds.
+            kernel.sweep_some(coordinates, inexact, 10)
 
     def _pull(self, rows: slice, kernel: CoordinateDescent, H: Tensor) -> None:
         """Fill the linear term of the step on Z: H Xt - l1, shape (k, c)."""

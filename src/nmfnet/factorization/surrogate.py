@@ -5,10 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nmfnet.factorization.coordinate_descent import CoordinateDescent
+from nmfnet.factorization.coordinate_descent import CoordinateDescent, Coordinates, pivoting, project_gradient_
 from nmfnet.factorization.data import DenseData
-from nmfnet.factorization.passes import LeastSquares, Penalties
+from nmfnet.factorization.passes import PATIENCE, ROUNDS, LeastSquares, Penalties
 from nmfnet.layers.activations import Activation
+
+MANY = 128  # components up to which rows that are slow to solve are solved by steps of Newton's
+CHUNK = 2**22  # numbers that they take at a time
+STEPS, HALVINGS = 30, 10  # most of them, and of one of them
+RIDGE = 1e-12  # share of the largest curvature that is added to all, as some may be 0
 
 
 class Surrogate(LeastSquares):
@@ -30,6 +35,7 @@ class Surrogate(LeastSquares):
     """
 
     settled = False
+    unique = False  # few entries may be there, or f may be flat
 
     def __init__(
         self,
@@ -45,9 +51,13 @@ class Surrogate(LeastSquares):
         super().__init__(data, k, penalties, signed=signed, row_weights=row_weights)
         self.weights, self.activation, self.dense = weights, activation, data
 
-    def _differences(self, rows: slice, A: Tensor) -> Tensor:
+    def _block(self, rows: slice | Tensor) -> Tensor:
+        """X[rows]."""
+        return self.dense.X[rows]
+
+    def _differences(self, rows: slice | Tensor, A: Tensor) -> Tensor:
         """V o (X - f(A)), zero where an entry is missing."""
-        X = self.dense.block(rows)
+        X = self._block(rows)
         D = X - A if self.activation is None else X - self.activation(A)
         D.nan_to_num_(0.0)
         return D if self.weights is None else D.mul_(self.weights[rows])
@@ -57,6 +67,73 @@ class Surrogate(LeastSquares):
         torch.mm(H, A.add_(self._differences(rows, A)).T, out=kernel.P)
         if self.penalties.l1_z:
             kernel.P.sub_(self.penalties.l1_z)
+
+    def _solve(
+        self, rows: slice, kernel: CoordinateDescent, coordinates: Coordinates, H: Tensor, until: float
+    ) -> None:
+        for done in range(ROUNDS):
+            self._pull(rows, kernel, H)
+            unsolved = kernel.unsolved(coordinates, until)[0]
+            if not len(unsolved):
+                return
+            if done == PATIENCE and self.k <= MANY:
+                break
+            kernel.sweep(coordinates, self.z_sweeps)
+        for some in unsolved.split(max(1, CHUNK // H.numel())):
+            kernel.F[:, some] = self._newton(some + rows.start, kernel.F[:, some], H, until)
+
+    def _newton(self, rows: Tensor, F: Tensor, H: Tensor, until: float) -> Tensor:
+        """The coefficients F (k, c) of some rows, given by their indices, after steps of Newton's to the tolerance.
+
+        Each minimizes the quadratic model ``gt (f' - f) + (f' - f)t H V Ht (f' - f) / 2`` over f' >= 0, by pivoting in
+        float64, and is halved until the loss falls: surrogates creep where most entries are missing, or H is
+        ill-conditioned.
+        """
+        F, l1, l2 = F.clone(), self.penalties.l1_z, self.penalties.l2_z
+        todo = torch.arange(len(rows), device=F.device)
+        for _ in range(STEPS):
+            f, part = F[:, todo], rows[todo]
+            A = f.T @ H
+            D = self._differences(part, A)
+            gradient, loss = l1 + l2 * f - H @ D.T, self._row_losses(part, f, A, D)
+            P = H @ A.add_(D).T - l1
+            descent = project_gradient_(gradient.clone(), f)
+            left = torch.linalg.vector_norm(descent, dim=0) > until * torch.linalg.vector_norm(P, dim=0)
+            todo, part, f, gradient, loss = todo[left], part[left], f[:, left], gradient[:, left], loss[left]
+            if not len(todo):
+                break
+            A = f.T @ H
+            V = self._curvatures(part, A)
+            G = ((V[:, None] * H) @ H.T).double()
+            size = G.diagonal(dim1=1, dim2=2).amax(1).clamp_(min=1e-300)
+            G.diagonal(dim1=1, dim2=2).add_(l2 + RIDGE * size[:, None])
+            linear = (G @ f.T.double()[:, :, None])[:, :, 0].T - gradient
+            best, _ = pivoting(G, linear, f > 0)
+            F[:, todo] = self._shortened(part, f, best.to(f), loss, H)
+        return F
+
+    def _shortened(self, rows: Tensor, F: Tensor, best: Tensor, loss: Tensor, H: Tensor) -> Tensor:
+        """Where on the way from F (k, c) to the minimum of the model the loss (c,) is lower: at 1, 1/2, 1/4 ..."""
+        step = torch.ones_like(loss)
+        for _ in range(HALVINGS):
+            moved = torch.lerp(F, best, step.to(F))
+            A = moved.T @ H
+            worse = self._row_losses(rows, moved, A, self._differences(rows, A)) > loss
+            if not bool(worse.any()):
+                return moved
+            step = torch.where(worse, step / 2, step)
+        return torch.where(worse, F, moved)
+
+    def _row_losses(self, rows: Tensor, F: Tensor, A: Tensor, D: Tensor) -> Tensor:
+        """Loss and penalties of each row, shape (c,)."""
+        return self._losses(rows, A, D) + self.penalties.l1_z * F.sum(0) + self.penalties.l2_z / 2 * F.square().sum(0)
+
+    def _curvatures(self, rows: Tensor, A: Tensor) -> Tensor:
+        """Second derivatives of the losses of entries, shape (c, n)."""
+        slope = None if self.activation is None else self.activation.slope
+        V = torch.ones_like(A) if slope is None else slope(A)
+        V.masked_fill_(self._block(rows).isnan(), 0)
+        return V if self.weights is None else V.mul_(self.weights[rows])
 
     def _collect(self, rows: slice, kernel: CoordinateDescent, H: Tensor, Q: Tensor, S: Tensor) -> float:
         A = kernel.F.T @ H
@@ -68,13 +145,13 @@ class Surrogate(LeastSquares):
         total = float((loss if self.row_weights is None else loss * self.row_weights[rows]).sum())
         return total + (self.penalties.l1_z * float(F.sum()) if self.penalties.l1_z else 0.0)
 
-    def _losses(self, rows: slice, A: Tensor, D: Tensor) -> Tensor:
+    def _losses(self, rows: slice | Tensor, A: Tensor, D: Tensor) -> Tensor:
         """Loss of each row, shape (c,)."""
         if self.activation is None or self.activation.matching_loss is None:
-            X = self.dense.block(rows)
+            X = self._block(rows)
             loss = (X - A).nan_to_num_(0.0).mul_(D) if self.weights is not None else D.square()
             return loss.sum(1, dtype=torch.float64) / 2
-        loss = self.activation.matching_loss(self.dense.block(rows), A).nan_to_num_(0.0)
+        loss = self.activation.matching_loss(self._block(rows), A).nan_to_num_(0.0)
         return (loss if self.weights is None else loss.mul_(self.weights[rows])).sum(1, dtype=torch.float64)
 
     def _finish(self, Z: Tensor, H: Tensor, Q: Tensor, S: Tensor) -> float:

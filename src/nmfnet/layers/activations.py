@@ -34,6 +34,8 @@ class Activation:
     matching_loss : callable, optional
         ``F(a) - x a + F*(x)`` with F' = f and F* its conjugate, elementwise in x and a: convex in a, at least
         ``(x - f(a))^2 / 2``, and 0 where x = f(a) (Auer, Herbster and Warmuth, 1995).
+    slope : callable, optional
+        f', elementwise.
     f : callable, optional
         The same as `f_` into new memory, which takes one pass instead of a copy and another.
     """
@@ -43,6 +45,7 @@ class Activation:
     low: float | None = None
     high: float | None = None
     matching_loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    slope: Callable[[Tensor], Tensor] | None = None
     f: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, A: Tensor) -> Tensor:
@@ -93,19 +96,36 @@ def _tanh_loss(X: Tensor, A: Tensor) -> Tensor:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "relu": Activation("relu", torch.relu_, low=0.0, matching_loss=_relu_loss, f=torch.relu),
+    "relu": Activation(
+        "relu", torch.relu_, low=0.0, matching_loss=_relu_loss, slope=lambda A: (A > 0).to(A.dtype), f=torch.relu
+    ),
     "leaky_relu": Activation(
         "leaky_relu",
         lambda A: leaky_relu(A, LEAKY_SLOPE, inplace=True),
         matching_loss=_leaky_relu_loss,
+        slope=lambda A: (A > 0).to(A.dtype).clamp_(min=LEAKY_SLOPE),
         f=lambda A: leaky_relu(A, LEAKY_SLOPE),
     ),
     "logistic": Activation(
-        "logistic", torch.sigmoid_, low=0.0, high=1.0, matching_loss=_logistic_loss, f=torch.sigmoid
+        "logistic",
+        torch.sigmoid_,
+        low=0.0,
+        high=1.0,
+        matching_loss=_logistic_loss,
+        slope=lambda A: torch.sigmoid(A) * torch.sigmoid(-A),
+        f=torch.sigmoid,
     ),
-    "tanh": Activation("tanh", torch.tanh_, low=-1.0, high=1.0, matching_loss=_tanh_loss, f=torch.tanh),
-    "softplus": Activation("softplus", lambda A: A.copy_(softplus(A)), low=0.0, f=softplus),
-    "identity": Activation("identity", lambda A: A, matching_loss=_half_square),
+    "tanh": Activation(
+        "tanh",
+        torch.tanh_,
+        low=-1.0,
+        high=1.0,
+        matching_loss=_tanh_loss,
+        slope=lambda A: 1 - torch.tanh(A).square(),
+        f=torch.tanh,
+    ),
+    "softplus": Activation("softplus", lambda A: A.copy_(softplus(A)), low=0.0, slope=torch.sigmoid, f=softplus),
+    "identity": Activation("identity", lambda A: A, matching_loss=_half_square, slope=torch.ones_like),
 }
 ACTIVATIONS["sigmoid"] = ACTIVATIONS["logistic"]  # PyTorch's name for it
 

@@ -130,6 +130,8 @@ class BaseFactorization(
                 f"max_iter={self.max_iter} passes did not meet the criterion of tol={self.tol}.",
                 ConvergenceWarning, stacklevel=4,
             )  # fmt: skip
+        if not problem.unique or k > data.shape[1]:
+            Z = self._zero_start(data, k)  # as `transform` does, which then finds the same of many solutions
         last = check_finite(problem.sweep(Z, components, Z, until=problem.tolerance(components)))
         self._keep(components, data.scale)
         self._statistics = Statistics(last.Q, last.S, float(data.shape[0]))

@@ -161,6 +161,8 @@ class NonlinearSemiNMF(SemiNMF):
         return activation_named(self.activation)
 
     def _problem(self, data: Input, k: int) -> Problem:
+        if self.activation == "identity":
+            return super()._problem(data, k)
         return Surrogate(
             data.dense, k, self._penalties(data), signed=True, row_weights=data.row_weights, weights=data.weights,
             activation=self._f,
