@@ -24,7 +24,7 @@ from nmfnet.transformers import input as given
 from nmfnet.transformers.export_mixin import PortableFactorization
 from nmfnet.transformers.initialization import Starts
 from nmfnet.transformers.input import Input
-from nmfnet.transformers.minibatch import Online, Statistics
+from nmfnet.transformers.minibatch import STEP_ROWS, Online, Statistics
 from nmfnet.transformers.precision import alternate_in_turn
 
 Array = NDArray[Any]
@@ -206,7 +206,7 @@ class BaseFactorization(
         *,
         weights: ArrayLike | None = None,
     ) -> Self:
-        """Go on with another batch of samples: one online step.
+        """Go on with another batch of samples: one online step, or of fewer than 64 samples a part of one.
 
         Parameters
         ----------
@@ -220,17 +220,22 @@ class BaseFactorization(
         self
         """
         self._check_parameters()
-        first = not hasattr(self, "components_")
-        data = self._input(X, weights, reset=first)
+        known = hasattr(self, "components_")
+        data = self._input(X, weights, reset=not known)
+        first = not (known and self.components_.any())  # of zeros there is nothing to go on from
         if first:
             self._warn_of_ignored(W, H)
             self._statistics, self.n_iter_ = None, 0
             components = self._start(data, self._rank(data, H), W, H, self._generator())[1]
         else:
             components = self._components(data)
+            if self._statistics is not None:
+                Q, S, rows_before = self._statistics
+                self._statistics = Statistics(Q * (data.scale / self._scale), S, rows_before)
         online = Online(components, float(self.forget_factor), self._statistics)
         k, rows = len(components), data.shape[0]
-        online.step(self._problem(data, k), self._zero_start(data, k), rows / (self.batch_size or rows))
+        share = rows / (self.batch_size or max(rows, STEP_ROWS))
+        online.step(self._problem(data, k), self._zero_start(data, k), share)
         self._statistics = online.statistics
         self._keep(online.H, data.scale)
         self.n_iter_ += 1
@@ -289,8 +294,8 @@ class BaseFactorization(
                 "Input X contains NaN in a sparse matrix. Missing entries need a dense X: X.toarray(), with NaN also "
                 "where nothing is known."
             )
-        scale = None if reset else self._scale
-        data = given.prepare_input(checked, given.check_weights(weights, checked), torch.device(self.device), scale)
+        most = None if reset else self._scale
+        data = given.prepare_input(checked, given.check_weights(weights, checked), torch.device(self.device), most)
         self._check_data(data)
         return data
 

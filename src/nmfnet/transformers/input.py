@@ -86,7 +86,7 @@ class Input:
         return replace(self, data=data, X=X, row_weights=row_weights, weights=weights)
 
 
-def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, scale: float | None) -> Input:
+def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, most: float | None) -> Input:
     """Look X over, and scale it where its squares would leave the range of its dtype.
 
     Parameters
@@ -95,14 +95,14 @@ def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, sc
         Checked but for NaN.
     weights : array of shape (m,) or (m, n), optional
     device : torch.device
-    scale : float, optional
-        The scale to use, else found from X.
+    most : float, optional
+        Scale of earlier data, which this one's must not exceed: what is tiny there need not be tiny here.
     """
     low, high, missing = extremes(X.data[None] if is_sparse(X) else X)
     if is_sparse(X) and X.nnz < X.shape[0] * X.shape[1]:
         low, high = min(low, 0.0), max(high, 0.0)
-    if scale is None:
-        scale = safe_scale(max(-low, high), X.dtype)
+    scale = safe_scale(max(-low, high), X.dtype)
+    scale = scale if most is None else min(scale, most)
     X = scaled(X, scale)
     data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
     row_weights = entry_weights = None
