@@ -147,7 +147,7 @@ def test_verbose_prints_each_pass(capsys):
 
 
 def test_partial_fit_from_the_same_start_is_a_fit_by_batches():
-    """With one batch an epoch, nothing is forgotten differently; but fit begins each Z where the epoch before ended."""
+    """With one batch an epoch, nothing is forgotten differently; but fit begins each Z where the last epoch ended."""
     X = gaussian(100, 5)
     W, H = gaussian(100, 3, seed=1), gaussian(3, 5, seed=2)
     settings = {"n_components": 3, "init": "custom", "batch_size": 100, "random_state": 0, "max_iter": 12, "tol": 0}

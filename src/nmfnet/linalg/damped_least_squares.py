@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from torch import Tensor
 
+from nmfnet.linalg.earlier_batch_solver import EarlierBatchSolver
 from nmfnet.linalg.gram_solver import GramSolver, Penalty, Step
 from nmfnet.linalg.products import column_parts
-from nmfnet.linalg.recent_rows_solver import RecentRowsSolver
 from nmfnet.linalg.sample_solver import Samples, SampleSolver
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.linalg.statistics import Moments
@@ -20,7 +21,7 @@ class DampedLeastSquares:
     """Damped least-squares steps on batches, in one of three forms, of which the cheapest is taken.
 
     - "primal": by the inverse of the running Gram matrix of the inputs.
-    - "recent rows", for more than `gram_features` inputs: by the rows of recent batches.
+    - "earlier batch", for more than `gram_features` inputs: by the rows of an earlier batch.
     - "dual", for inputs wider than `primal_max_features` and than a batch: by the samples of the batch alone.
 
     Parameters
@@ -31,6 +32,8 @@ class DampedLeastSquares:
         Whether steps have a bias row, which is fitted exactly and not damped.
     momentum : float, default=0
         Nesterov momentum.
+    n_samples : float, default=inf
+        In all batches together, where that is known.
     """
 
     gram_features: ClassVar[int] = 1024  # inputs up to here take the primal form,
@@ -41,21 +44,21 @@ class DampedLeastSquares:
     part_numbers: ClassVar[int] = 2**21  # and of very many inputs
     part_min_outputs: ClassVar[int] = 64
 
-    def __init__(self, damping: float, bias: bool, momentum: float = 0.0) -> None:
+    def __init__(self, damping: float, bias: bool, momentum: float = 0.0, n_samples: float = math.inf) -> None:
         self.primal = GramSolver(damping, bias, momentum)
-        self.recent = RecentRowsSolver(damping, bias, momentum)
+        self.earlier = EarlierBatchSolver(damping, bias, momentum, n_samples)
         self.dual = SampleSolver(damping, bias, momentum)
         self.form = ""  # of the last batch
         self.samples = 0  # with which the running means began, up to `enough_samples`
 
     @property
-    def _solvers(self) -> dict[str, GramSolver | RecentRowsSolver | SampleSolver]:
-        return {"primal": self.primal, "recent rows": self.recent, "dual": self.dual}
+    def _solvers(self) -> dict[str, GramSolver | EarlierBatchSolver | SampleSolver]:
+        return {"primal": self.primal, "earlier batch": self.earlier, "dual": self.dual}
 
     @property
     def retries(self) -> int:
         """Factorizations that failed and were repeated with ten times the damping."""
-        return self.primal.retries + self.recent.retries + self.dual.retries
+        return self.primal.retries + self.earlier.retries + self.dual.retries
 
     def forget(self) -> None:
         """Start all running means anew."""
@@ -116,8 +119,8 @@ class DampedLeastSquares:
             return self.dual.collect(Z, E, weight)
         if isinstance(Z, SparseRows):
             Z = Z.dense()
-        if form == "recent rows":
-            return self.recent.collect_samples(Z, E, weight, updates, input_rms, share)
+        if form == "earlier batch":
+            return self.earlier.collect_samples(Z, E, weight, updates, input_rms, share)
         return self.primal.collect(Z, E, weight, updates, input_rms, share)
 
     def steps(
@@ -131,7 +134,7 @@ class DampedLeastSquares:
             return self.primal.steps(statistics, parts, penalty)
         if self.form == "dual":
             return self.dual.steps(statistics, parts, penalty)
-        return self.recent.steps_from_samples(statistics, parts, penalty)
+        return self.earlier.steps_from_samples(statistics, parts, penalty)
 
     def _form(self, Z: Tensor | SparseRows, k: int) -> str:
         """The cheapest form for inputs Z (m, n) and k outputs."""
@@ -140,17 +143,16 @@ class DampedLeastSquares:
             return "dual"
         if self._dual_is_cheaper(m, n, k):
             return "dual"
-        return "recent rows" if self._recent_rows_are_cheaper(m, n, k) else "primal"
+        return "earlier batch" if self._earlier_batch_is_cheaper(m, n, k) else "primal"
 
     def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
         cheaper = m * m * (n + k) + m**3 / 6 < self._primal_cost(m, n, k)
         return n > max(m, self.primal_max_features) and cheaper
 
-    def _recent_rows_are_cheaper(self, m: int, n: int, k: int) -> bool:
+    def _earlier_batch_is_cheaper(self, m: int, n: int, k: int) -> bool:
         # Subtracting from I loses as many digits as d has fewer than G.
         possible = n > self.gram_features and self.primal.damping >= self.primal.exact_damping
-        r = self.recent.remembered(m, n)
-        cost = 2 * r * n * k + r * r * k + m * n * k + (r * m * n + r**3) / self.primal.refresh_interval(m)
+        cost = 3 * m * n * k + m * m * k + (m * m * n + m**3) / self.primal.refresh_interval(m)
         return possible and cost < self._primal_cost(m, n, k)
 
     def _primal_cost(self, m: int, n: int, k: int) -> float:

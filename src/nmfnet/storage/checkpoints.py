@@ -181,6 +181,8 @@ def _flatten(value: Any, tensors: dict[str, Tensor], names: dict[int, str]) -> A
 
     The order decides on the kernels of products, and these on the last digits.
     """
+    if type(value) in (int, str) or (type(value) is float and math.isfinite(value)):  # most, in long histories
+        return value
     if isinstance(value, Tensor):
         turned = value.ndim == 2 and not value.is_contiguous() and value.T.is_contiguous()
         name = names.setdefault(id(value), f"tensor.{len(names)}")

@@ -80,8 +80,9 @@ class RelaxedSweep:
         self.settings, self.network, self.plan, self.reduce = settings, network, plan, reduce
         # Masking to 0 is the usual case, and takes fewer passes over X.
         self.masking_value = masking_value if masking_value is not None and bool(masking_value.any()) else None
+        n = math.inf if plan.n_updates is None else plan.n_samples
         self.solvers = [
-            DampedLeastSquares(settings.damping, layer.bias, settings.momentum) for layer in network.layers
+            DampedLeastSquares(settings.damping, layer.bias, settings.momentum, n) for layer in network.layers
         ]
         self.schedule = Schedule(settings.delta, plan.n_updates, plan.trained)
         self.averaging = Averaging(network.weights, settings.averaging, self.schedule)
