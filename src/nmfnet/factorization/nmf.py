@@ -16,8 +16,8 @@ from nmfnet.factorization._common import (
     rank_of,
     uniform,
 )
-from nmfnet.factorization.acceleration import factorize
 from nmfnet.factorization.data import DenseData
+from nmfnet.factorization.factorize import factorize
 from nmfnet.factorization.passes import LeastSquares, Penalties
 
 

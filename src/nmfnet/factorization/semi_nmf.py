@@ -16,7 +16,7 @@ from nmfnet.factorization._common import (
     rank_of,
     uniform,
 )
-from nmfnet.factorization.acceleration import factorize
+from nmfnet.factorization.factorize import factorize
 from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.factorization.multiplicative import multiply_root_, signs
 from nmfnet.factorization.passes import Penalties
