@@ -5,19 +5,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from numbers import Integral
 from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from nmfnet._parameters import at_least
-from nmfnet.factorization._common import Factorization, finite
-from nmfnet.factorization.data import Data, DenseData
-from nmfnet.factorization.passes import LeastSquares, Penalties
+from nmfnet.factorization._common import finite
+from nmfnet.factorization.data import Data
 from nmfnet.factorization.steps import Pass, Step
-from nmfnet.linalg import affine, with_ones
-from nmfnet.linalg.penalties import cost
 
 DELAY, MOST = 5, 0.97  # of the extrapolation: beta = (t - 1) / (t + DELAY), at most MOST
 CHECK_EVERY = 10  # passes whose progress is compared with the tolerance where the objective tells when to stop
@@ -32,6 +27,7 @@ class Problem(Protocol):
     signed: bool
     multiplicative: bool  # steps, which are not extrapolated
     kept: float  # share of an entry that extrapolation leaves of it at least, where it must not be negative
+    settled: bool  # whether steps on Z need the data once, as their linear term does not depend on Z
     unique: bool  # whether Z has one solution for given components, if these are independent
     rounds: int  # of steps on both factors with a mini-batch
     single_first: bool  # whether it pays to begin in single precision
@@ -162,35 +158,3 @@ def check_finite(done: T) -> T:
     """Refuse an objective that overflowed."""
     finite(done.objective)
     return done
-
-
-def factorize(
-    X: Tensor,
-    Z: Tensor,
-    W: Tensor,
-    strengths: Penalties,
-    solver: str,
-    n_iter: int,
-    tol: float,
-    *,
-    signed: bool = False,
-    intercept: bool = False,
-    delta: float = 0.0,
-) -> Factorization:
-    """Alternate from the factors Z (m, r) and W (r, n), or (r + 1, n) with `intercept`; see :func:`semi_nmf`."""
-    if solver not in ("cd", "mu"):
-        raise ValueError(f"solver must be 'cd' or 'mu'; got {solver!r}.")
-    at_least("n_iter", n_iter, 0, Integral)
-    done, W = 0, W.clone()
-    F = with_ones(Z, intercept).T.clone(memory_format=torch.contiguous_format)  # steps write into it
-    if n_iter:
-        problem = LeastSquares(
-            DenseData(X), len(W), strengths, signed=signed, multiplicative=solver == "mu", intercept=intercept,
-            delta=delta,
-        )  # fmt: skip
-        found = alternate(problem, F, W, n_iter, tol)
-        F, W, done = found.Z, found.H, found.n_iter
-    Z = F[: len(F) - intercept].T.contiguous()
-    l1_z, l2_z, l1_w, l2_w = strengths
-    loss = (X - affine(Z, W, intercept)).square().sum() / 2
-    return Factorization(Z, W, finite(loss + cost(Z, l1_z, l2_z) + cost(W, l1_w, l2_w, intercept)), done)

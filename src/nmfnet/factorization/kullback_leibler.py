@@ -36,6 +36,7 @@ class KullbackLeibler:
     signed = False
     multiplicative = False
     rounds = 2
+    settled = False
     unique = True
     kept = 0.1  # where all sources of an entry were left out at once, it would take long to come back
     by_objective = True
@@ -100,7 +101,7 @@ class KullbackLeibler:
         return 1e-4 if H.dtype == torch.float32 else 1e-6
 
     def reachable(self, H: Tensor) -> Tensor:
-        """H with next to nothing in place of zeros, which would stay: features that earlier rows did not have."""
+        """H with next to nothing in place of zeros, which would stay: earlier rows may not have had a feature."""
         return H + 100 * torch.finfo(H.dtype).eps * H.mean(1, keepdim=True)
 
     def h_step(self, H: Tensor, done: Pass) -> Tensor:

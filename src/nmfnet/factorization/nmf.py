@@ -9,8 +9,8 @@ from torch import Tensor
 
 from nmfnet._parameters import check_settings
 from nmfnet.factorization._common import Factorization, check_matrix, check_nonnegative, rank_of, widened
-from nmfnet.factorization.acceleration import factorize
 from nmfnet.factorization.data import DenseData
+from nmfnet.factorization.factorize import factorize
 from nmfnet.factorization.passes import LeastSquares, Penalties
 from nmfnet.linalg.draws import uniform
 from nmfnet.linalg.penalties import penalties

@@ -68,7 +68,7 @@ class LeastSquares(SweepThenStep):
     rounds = 1
     unique = True
     single_first = False
-    settled = True  # the linear term of the step on Z does not depend on Z
+    settled = True
 
     def __init__(
         self,

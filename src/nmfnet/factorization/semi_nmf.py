@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nmfnet._parameters import check_settings
 from nmfnet.factorization._common import Factorization, check_matrix, check_nonnegative, rank_of, widened
-from nmfnet.factorization.acceleration import factorize
+from nmfnet.factorization.factorize import factorize
 from nmfnet.factorization.least_squares import nonlinear_least_squares
 from nmfnet.factorization.multiplicative import multiply_root_, signs
 from nmfnet.factorization.passes import Penalties

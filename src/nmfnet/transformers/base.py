@@ -19,6 +19,7 @@ from nmfnet.data.containers import plain, validated
 from nmfnet.factorization.acceleration import Alternation, Problem, check_finite
 from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.passes import Penalties
+from nmfnet.factorization.restart import alternate_alive, revived
 from nmfnet.factorization.steps import Pass
 from nmfnet.transformers import input as given
 from nmfnet.transformers.export_mixin import PortableFactorization
@@ -145,8 +146,21 @@ class BaseFactorization(
         if problem.single_first and data.data.like.dtype == torch.float64:
             part = data.rows(slice(None), single=True)
             single = self._problem(part, k) if part.data.like.dtype == torch.float32 else None
-        callback = self._announce if self.verbose else None
-        return alternate_in_turn(problem, single, Z, H, int(self.max_iter), float(self.tol), callback)
+        lowest = math.inf
+
+        def announce(n_iter: int, objective: float) -> None:
+            nonlocal lowest
+            if self.verbose and objective <= lowest:  # which it is not while a component that has begun anew grows
+                lowest = objective
+                self._announce(n_iter, objective)
+
+        def run(Z: Tensor, H: Tensor, done: int, most: int) -> Alternation:
+            return alternate_in_turn(problem, single, Z, H, most, float(self.tol), lambda n, o: announce(done + n, o))
+
+        def revive(Z: Tensor, H: Tensor) -> tuple[Tensor, Tensor] | None:
+            return revived(data.data, self._decode, Z, H, self._penalties(data), self.signed)
+
+        return alternate_alive(run, revive, (Z, H), int(self.max_iter), self.alpha_W > 0 and self.l1_ratio > 0)
 
     def _error(self, data: Input, Z: Tensor, H: Tensor, last: Pass) -> float:
         """Root of twice the loss without penalties."""
@@ -244,7 +258,7 @@ class BaseFactorization(
     def _fit_batches(self, data: Input, Z: Tensor, H: Tensor) -> tuple[Tensor, int, bool]:
         """Epochs of online steps on blocks of rows in random order, until an epoch lowers the objective little.
 
-        Each finds its rows' Z (k, m) as the epoch before has left it.
+        Z (k, m) is where each batch starts, and is overwritten, where a step on it needs the data again.
         """
         m, k = data.shape[0], len(H)
         size = min(m, int(self.batch_size or m))
@@ -256,7 +270,8 @@ class BaseFactorization(
                 rows = slice(int(start), min(int(start) + size, m))
                 batch = data.rows(rows)
                 share = batch.shape[0] / m * len(starts) ** 0.5
-                total += online.step(self._problem(batch, k), Z[:, rows], share)
+                problem = self._problem(batch, k)
+                total += online.step(problem, self._zero_start(batch, k) if problem.settled else Z[:, rows], share)
             if self.verbose:
                 self._announce(epoch, total)
             if self.tol > 0 and before - total < self.tol * total:

@@ -19,7 +19,7 @@ def alternate_in_turn(
     H: Tensor,
     max_iter: int,
     tol: float,
-    callback: Callable[[int, float], bool | None] | None = None,
+    callback: Callable[[int, float], bool | None],
 ) -> Alternation:
     """Alternate, first on the same problem in single precision where there is one; see :func:`alternate`.
 
@@ -33,9 +33,6 @@ def alternate_in_turn(
     m, n = problem.data.shape
     noise = torch.finfo(torch.float32).eps * problem.data.mean() * m * n
     reached = first.converged and 2 * tol * first.last.objective > noise
-
-    def announce(n_iter: int, objective: float) -> bool | None:
-        return None if callback is None else callback(done + n_iter, objective)
-
-    last = alternate(problem, Z, H, 1 if reached else max_iter - done, 0.0 if reached else tol, announce)
+    most, tol = (1, 0.0) if reached else (max_iter - done, tol)
+    last = alternate(problem, Z, H, most, tol, lambda n_iter, objective: callback(done + n_iter, objective))
     return last._replace(n_iter=done + last.n_iter, converged=reached or last.converged)

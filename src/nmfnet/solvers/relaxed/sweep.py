@@ -6,6 +6,7 @@ and no derivative of f anywhere.  docs/relaxed.md explains each part and what is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
