@@ -9,7 +9,7 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression
 from torch import nn
 
-from nmfnet import Callback, DivergenceError, Pinv, Relaxed, fit_module
+from nmfnet import Callback, DivergenceError, NMFNetRegressor, Pinv, Relaxed, fit_module
 from nmfnet.export.sequential import layers_of
 from nmfnet.torch_training import _checked, _network
 
@@ -178,3 +178,16 @@ def test_dropout_layers_must_agree():
     assert fit_module(module, X, y, solver=Relaxed(dropout=0.1), max_iter=1)
     with pytest.raises(ValueError, match="ends with softmax, which does not fit y: its targets are real"):
         fit_module(nn.Sequential(nn.Linear(4, 3), nn.Softmax(1)), X, X[:, :3])
+
+
+def test_the_objective_is_that_of_the_estimators():
+    """A network of the same weights, trained by the same batches: the same objective in the history, biases or not."""
+    rng = np.random.default_rng(0)
+    X, y = rng.random((60, 4)), rng.standard_normal(60)
+    options = {"solver": Pinv(n_w=2), "alpha": 30.0, "max_iter": 3, "batch_size": 60, "random_state": 0, "tol": 0}
+    start = NMFNetRegressor((5,), **{**options, "max_iter": 1}).fit(X, y).to_torch().train()
+    model = NMFNetRegressor.from_torch(start, warm_start=True, **options)
+    history = fit_module(start, X, y, **options)
+    assert [record["objective"] for record in model.fit(X, y).history_] == pytest.approx(
+        [record["objective"] for record in history], rel=1e-6
+    )
