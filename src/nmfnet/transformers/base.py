@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from nmfnet.data.containers import plain, validated
+from nmfnet.errors import DivergenceError
 from nmfnet.factorization.acceleration import Alternation, Problem, check_finite
 from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.passes import Penalties
@@ -315,7 +316,10 @@ class BaseFactorization(
         return data
 
     def _keep(self, H: Tensor, scale: float) -> None:
-        self.components_ = given.scaled(H.cpu().numpy(), 1 / scale)
+        components = given.scaled(H.cpu().numpy(), 1 / scale)
+        if not np.isfinite(components).all():
+            raise DivergenceError(f"components_ do not fit into {components.dtype}. Scale the data.")
+        self.components_ = components
         self.n_components_ = len(self.components_)
         self._scale = scale
 
