@@ -16,6 +16,7 @@ from nmfnet.estimators.inputs import to_tensor
 from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
 from nmfnet.network.drift import followed, tamed
+from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 from solving import he_weights
 
 sizes = pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
@@ -348,3 +349,33 @@ def test_factorizations_after_a_first_batch_that_tells_little(model, first):
         model.partial_fit(part).partial_fit(part)
     error = np.linalg.norm(X - model.inverse_transform(model.transform(X))) / np.linalg.norm(X)
     assert error < 0.2
+
+
+def test_single_samples_count_by_their_weights(digits):
+    """Against the others of the window: false labels of next to no weight are not learned."""
+    X, X_test, y, y_test = digits
+    rng = np.random.default_rng(0)
+    false = np.arange(300) % 2 == 1
+    labels = np.where(false, rng.integers(0, 10, 300), y[600:900])
+    model = NMFNetClassifier((20,), random_state=0).fit(X[:600], y[:600])
+    before = model.score(X_test, y_test)
+    for row, (label, weight) in enumerate(zip(labels, np.where(false, 1e-6, 1.0), strict=True), 600):
+        model.partial_fit(X[row : row + 1], [label], sample_weight=[weight])
+    assert model.score(X_test, y_test) > before - 0.02
+
+
+@pytest.mark.parametrize(("batch_size", "rows"), [(64, 50), (63, 64)])
+def test_batches_count_as_small_by_the_size_that_was_asked_for(batch_size, rows, monkeypatch):
+    """64 samples make a whole update, even where 150 rows are divided into three times 50."""
+    seen, call = [], RelaxedSweep.__call__
+
+    def recorded(self, X, *args, **kwargs):
+        seen.append((len(X), kwargs.get("share", 1.0)))
+        return call(self, X, *args, **kwargs)
+
+    monkeypatch.setattr(RelaxedSweep, "__call__", recorded)
+    rng = np.random.default_rng(0)
+    X, y = rng.random((150, 4)), np.arange(150) % 2
+    model = NMFNetClassifier((5,), batch_size=batch_size, max_iter=1, random_state=0).fit(X, y)
+    model.partial_fit(X, y)
+    assert seen == [(rows, 50 / 64 if batch_size < 64 else 1.0)] * 6

@@ -138,7 +138,8 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
     ) -> Self:
         """Train on one pass over some samples, and go on where the last call ended.
 
-        The inputs are scaled by the first call's samples.
+        A call may have any number of samples: few come with the last ones of the calls before, and are a share of an
+        update.  Scalings are by the first 64 samples, and follow columns that change.
 
         Parameters
         ----------

@@ -124,7 +124,7 @@ def _begun(
     callbacks: Sequence[Callback],
 ) -> Training:
     """A training before its first epoch, or where a callback has restored it to."""
-    min_rows = min(solver.min_batch_samples, source.n_rows)
+    min_rows = min(whole_update(solver, settings), source.n_rows)
     start = list(network.weights)  # if they are written into, then by a sweep whose own weights() stay finite
     with progress.timed():
         sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
@@ -209,7 +209,7 @@ def update_network(
         If it ends with numbers that are not finite.
     """
     progress = Progress() if progress is None else progress
-    min_rows = solver.min_batch_samples
+    min_rows = whole_update(solver, settings)
     plan = planned(settings, source, generator, min_rows, endless=True)
     if sweep is None:
         network = network if rescaled is None else rescaled.network
@@ -237,6 +237,11 @@ def undone_on_failure(sweep: Sweep, generator: torch.Generator) -> Iterator[None
         sweep.restore(state)
         generator.set_state(drawn)
         raise
+
+
+def whole_update(solver: Solver, settings: FitSettings) -> int:
+    """Fewest samples of a whole update; 1 where the asked batches have enough, however the rows are divided."""
+    return solver.min_batch_samples if settings.batch_size < solver.min_batch_samples else 1
 
 
 def planned(

@@ -10,6 +10,7 @@ from nmfnet.solvers.relaxed.schedule import Schedule
 from nmfnet.stateful import Stateful
 
 MIN_NEWEST_WEIGHT = 0.02  # of the newest iterate without a plan, so that the average follows changes
+TRAINED_UPDATES = 20  # that trained weights count for in the average, where small batches go on from them
 
 
 class Averaging(Stateful):
@@ -41,9 +42,10 @@ class Averaging(Stateful):
     @property
     def newest_weight(self) -> float:
         """Weight c of the newest iterate in the average."""
-        share = self.schedule.share
-        newest = (self.power + 1) * share / (self.schedule.updates + (self.power + 1) * share)
-        return max(newest, MIN_NEWEST_WEIGHT * share) if self.schedule.endless else newest
+        schedule, share = self.schedule, self.schedule.share
+        earlier = TRAINED_UPDATES if share < 1 and schedule.trained and schedule.endless else 0
+        newest = (self.power + 1) * share / (schedule.updates + earlier + (self.power + 1) * share)
+        return max(newest, MIN_NEWEST_WEIGHT * share) if schedule.endless else newest
 
     @property
     def anchor(self) -> float:
