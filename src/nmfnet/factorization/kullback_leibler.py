@@ -105,10 +105,14 @@ class KullbackLeibler:
         return H + 100 * torch.finfo(H.dtype).eps * H.mean(1, keepdim=True)
 
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
-        """The minimum over H (k, n) of ``sum(S H) - sum(Q log H)`` plus penalties, the bound that the passes left."""
+        """The minimum over H (k, n) of ``sum(S H) - sum(Q log H)`` plus penalties, the bound that the passes left.
+
+        A component that no row has used is not in it, and stays.
+        """
         linear = done.S + self.penalties.l1_h
         roots = (linear.square() + 4 * self.penalties.l2_h * done.Q).sqrt_()
-        return torch.where(done.Q > 0, 2 * done.Q / (linear + roots), 0.0)
+        unused = torch.where(linear + self.penalties.l2_h > 0, 0.0, H)
+        return torch.where(done.Q > 0, 2 * done.Q / (linear + roots), unused)
 
     def _z_step(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0) -> float:
         """Improve Z for H; return the objective."""
