@@ -82,8 +82,10 @@ class RelaxedSweep:
         # Masking to 0 is the usual case, and takes fewer passes over X.
         self.masking_value = masking_value if masking_value is not None and bool(masking_value.any()) else None
         n = math.inf if plan.n_updates is None else plan.n_samples
+        low_rank = network.output.name != "identity"  # real targets need the directions that one batch does not know
         self.solvers = [
-            DampedLeastSquares(settings.damping, layer.bias, settings.momentum, n) for layer in network.layers
+            DampedLeastSquares(settings.damping, layer.bias, settings.momentum, n, low_rank)
+            for layer in network.layers
         ]
         self.schedule = Schedule(settings.delta, plan.n_updates, plan.trained)
         self.averaging = Averaging(network.weights, settings.averaging, self.schedule)
