@@ -25,7 +25,8 @@ from nmfnet.storage import container
 from nmfnet.storage.schemas import check_schema
 
 T = TypeVar("T", bound=type)
-FORMAT_VERSION = 3  # version 1 had neither output functions nor scalings, version 2 no sparse targets
+# Version 1 had neither output functions nor scalings, version 2 no sparse targets, version 3 no encoding of inputs.
+FORMAT_VERSION = 4
 ESTIMATORS: dict[str, type] = {}  # by the name that is in the file
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
 RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier versions
