@@ -10,9 +10,9 @@ from nmfnet.network.outputs import Output
 from nmfnet.solvers import Relaxed
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.defaults import (
-    LARGEST,
-    STEADY,
-    UNPLANNED,
+    MAX_DELTA,
+    STREAM_DROPOUT,
+    UNANCHORED_DELTA,
     auto_alpha,
     auto_delta,
     auto_dropout,
@@ -60,12 +60,12 @@ def test_dropout_follows_weights_for_each_target_value():
         network = network_of([3, 4, 2], output)  # 20 weights
         shares = [auto_dropout(network, Plan(n_samples=n, n_updates=9)) / most for n in (1, 10, 10**6)]
         assert shares == pytest.approx([20 / 22, 0.5, 0])
-        assert auto_dropout(network, Plan(n_samples=10**6)) == UNPLANNED
+        assert auto_dropout(network, Plan(n_samples=10**6)) == STREAM_DROPOUT
 
 
 def test_delta_lies_between_limits():
-    assert auto_delta(None, 0.0) == auto_delta(10**6, 0.0) == STEADY
-    assert auto_delta(1, 0.0) == LARGEST
+    assert auto_delta(None, 0.0) == auto_delta(10**6, 0.0) == UNANCHORED_DELTA
+    assert auto_delta(1, 0.0) == MAX_DELTA
     deltas = [auto_delta(n, 0.0) for n in range(1, 1000, 10)]
     assert deltas == sorted(deltas, reverse=True)
 

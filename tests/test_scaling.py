@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmfnet.data.scaling import FEWEST, Scaling, input_scaling, target_scaling
+from nmfnet.data.scaling import MIN_COMPONENTS, Scaling, input_scaling, target_scaling
 
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
@@ -77,12 +77,12 @@ def test_compressible_columns_are_projected(dtype, share):
     scaling = input_scaling(X, share)
     assert scaling.projects
     r = scaling.n_out
-    assert FEWEST <= r <= 128 and scaling.compression == r / 256
+    assert MIN_COMPONENTS <= r <= 128 and scaling.compression == r / 256
     scaled = scaling(X)
     assert scaled.shape == (400, r) and scaled.dtype == dtype
     eigenvalues = torch.linalg.eigvalsh(torch.cov(X.double().T, correction=0)).flip(0)
     assert eigenvalues[:r].sum() >= share * eigenvalues.sum()
-    if r > FEWEST:  # and no more than that
+    if r > MIN_COMPONENTS:  # and no more than that
         assert eigenvalues[: r - 1].sum() < share * eigenvalues.sum()
     # Uncorrelated, in proportion to the components, of mean square 1.
     covariance = torch.cov(scaled.double().T, correction=0)

@@ -18,7 +18,7 @@ ENOUGH, MORE, FIRST = (
     1.25,
     100,
 )  # samples; how many times more begin anew; updates of a stream in which parts of updates are longer
-STEADY, LOOK = 0.05, 4  # the largest step without an anchor; updates between two looks at the running loss
+UNANCHORED_DELTA, LOOK = 0.05, 4  # the largest step without an anchor; updates between two looks at the running loss
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class State:
     @property
     def working(self) -> list[Array]:
         """Weights that a batch goes through."""
-        anchor = max(0.0, 1 - STEADY / self.delta)
+        anchor = max(0.0, 1 - UNANCHORED_DELTA / self.delta)
         return [anchor * mean + (1 - anchor) * new for mean, new in zip(self.average, self.fast, strict=True)]
 
 

@@ -14,10 +14,12 @@ from nmfnet.linalg.sparse import SparseRows
 
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column.
 SAME_UNIT = 2.0
-NEAR = 0.5  # in units of the common scale: pixels and counts have means farther from 0
-# Directions that are always kept, and the widest input whose covariance matrix is formed.
-FEWEST, WIDEST = 64, 8192
-ENOUGH = 10_000  # samples for a covariance matrix; four times the width where that is more
+# Columns of one scale were standardized before if the root mean square of their means, in units of that scale, is less
+# than this.  Pixels and counts have means farther from 0.
+MAX_STANDARDIZED_MEAN = 0.5
+MIN_COMPONENTS = 64  # principal components that are always kept
+MAX_COVARIANCE_COLUMNS = 8192  # of the widest input whose covariance matrix is formed
+COVARIANCE_ROWS = 10_000  # that a covariance matrix is formed of; four times the number of columns if that is more
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Scaling:
             return False
         factor, shift = self.factor[varies], self.shift[varies]
         same_unit = bool((factor == factor[0]).all())
-        return not same_unit or float((shift * factor).square().mean().sqrt()) < NEAR
+        return not same_unit or float((shift * factor).square().mean().sqrt()) < MAX_STANDARDIZED_MEAN
 
     def on(self, device: torch.device | str) -> Scaling:
         """The same on a device."""
@@ -225,16 +227,16 @@ def _inverse_scale(deviation: Tensor, varies: Tensor, same_unit: bool) -> Tensor
 def _principal(X: Tensor, mean: Tensor, deviation: Tensor, share: float, weight: Tensor | None) -> Tensor | None:
     """Principal directions (n_0, r) with the common scale, or None where X is not compressible."""
     n = X.shape[1]
-    if share >= 1 or n < 2 * FEWEST or n > WIDEST or len(X) < 2 * FEWEST:
+    if share >= 1 or n < 2 * MIN_COMPONENTS or n > MAX_COVARIANCE_COLUMNS or len(X) < 2 * MIN_COMPONENTS:
         return None
     unit = float(deviation.max())  # keeps the squares of huge and tiny numbers in range
-    step = max(1, len(X) // max(ENOUGH, 4 * n))
+    step = max(1, len(X) // max(COVARIANCE_ROWS, 4 * n))
     V = _covariance(X[::step], mean, unit, None if weight is None else weight[::step])
     eigenvalues = V.new_empty(n)
     torch.linalg.eigh(V, out=(eigenvalues, V))  # a matrix less
     eigenvalues, V = eigenvalues.flip(0).clamp(min=0), V.flip(1)
     cumulated = eigenvalues.cumsum(0) / eigenvalues.sum()
-    r = max(FEWEST, 1 + int((cumulated < share).sum()))
+    r = max(MIN_COMPONENTS, 1 + int((cumulated < share).sum()))
     if 2 * r > n:
         return None
     return V[:, :r] / (unit * eigenvalues[:r].mean().sqrt())

@@ -14,16 +14,18 @@ from nmfnet.data.source import InMemory
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network.network import Network
 
-# A column that is scaled well has a root mean square of 1.  It is scaled anew where that is above the first, and where
-# no value is farther from the mean than the second; of a few rows that tells nothing.
-HUGE, TINY, ENOUGH = 8.0, 1 / 64, 64
-FEW = 2  # rows that tell where all columns are tiny
-YOUNG = 1 / 8  # instead of TINY for scalings of a mixture of old and new values
-OFF_LEVEL, LEVEL_ROWS = (
-    5.0,
-    16,
-)  # standard errors of the mean residual, of so many rows, after which targets have moved
-LOST, SOME = 0.5, 1024  # share of the variance of SOME rows, beside principal components, that gives these up
+# A column that is scaled well has a root mean square of 1.  It is huge, and scaled anew, if its root mean square is
+# larger than the first of these.  It is tiny, and scaled anew, if no scaled value is farther from the mean than the
+# second.
+MAX_COLUMN_RMS, MIN_SPREAD = 8.0, 1 / 64
+MIN_MIXED_SPREAD = 1 / 8  # instead of MIN_SPREAD, right after a column was scaled by a mixture of old and new values
+MIN_SPREAD_ROWS = 64  # fewer do not show that a column is tiny
+MIN_SPREAD_ROWS_ALL = 2  # instead, where all columns are tiny
+# Targets have moved if their mean residual is more standard errors from 0 than this.
+OFF_LEVEL = 5.0
+LEVEL_ROWS, MAX_LEVEL_ROWS = 16, 64  # fewer do not show it; more count as so many
+# Principal components are given up if they miss more than this share of the variance, in about so many rows.
+MAX_LOST_VARIANCE, LOST_VARIANCE_ROWS = 0.5, 1024
 SCALINGS = ("inputs", "targets")  # of a network
 
 Carry = Callable[[list[Tensor]], list[Tensor]]
@@ -87,7 +89,7 @@ def followed(
     """
     X, Y, sample_weight = source.samples
     carries: list[Carry] = []
-    tiny = YOUNG if young else TINY
+    tiny = MIN_MIXED_SPREAD if young else MIN_SPREAD
     for name in names:
         if name == "inputs":
             change = _change_of_inputs(network, X, sample_weight, tiny)
@@ -115,14 +117,16 @@ def tamed(network: Network, source: InMemory) -> InMemory:
 
 
 def _tamed(scaling: Scaling, X: Any) -> Any:
-    bound = HUGE * len(X) ** 0.5  # of a value that is huge in the mean of the rows
+    bound = MAX_COLUMN_RMS * len(X) ** 0.5  # of a value that is huge in the mean of the rows
     if not isinstance(X, SparseRows):
         Z = scaling(X)
         far = Z.abs() > bound
-        return torch.where(far, scaling.shift + Z.sign() * HUGE / scaling.factor, X) if bool(far.any()) else X
+        nearer = scaling.shift + Z.sign() * MAX_COLUMN_RMS / scaling.factor
+        return torch.where(far, nearer, X) if bool(far.any()) else X
     factor = scaling.factor.cpu()[X.columns]
     far = (X.values * factor).abs() > bound
-    return X.with_values(torch.where(far, X.values.sign() * HUGE / factor, X.values)) if bool(far.any()) else X
+    nearer = X.values.sign() * MAX_COLUMN_RMS / factor
+    return X.with_values(torch.where(far, nearer, X.values)) if bool(far.any()) else X
 
 
 def _through(carries: list[Carry], weights: list[Tensor]) -> list[Tensor]:
@@ -143,7 +147,7 @@ def _change_of_inputs(network: Network, X: Any, sample_weight: Tensor | None, ti
     plain = _without_components(old) if old.projects else old
     columns = columns_of(X, intercept, sample_weight)
     found = _scaled_anew(plain, columns, X, tiny, _invisible(old), old.projects)
-    if found is None and not (old.projects and _lost(old, plain, X) > LOST):
+    if found is None and not (old.projects and _lost(old, plain, X) > MAX_LOST_VARIANCE):
         return None
     new, rows = found or (plain, torch.ones(len(X), dtype=torch.bool))
     before, after = plain.factor.double(), new.factor.double()
@@ -197,7 +201,7 @@ def _moved(network: Network, old: Scaling, X: Any, Y: Tensor) -> tuple[Scaling, 
         return None
     residual = Y.double() - network.predict(X).double()
     mean = residual.mean(0)
-    rows = min(len(Y), ENOUGH)  # of many every mean is off, by next to nothing
+    rows = min(len(Y), MAX_LEVEL_ROWS)  # of many rows every mean is significantly off, by next to nothing
     off = mean.abs() * rows**0.5 > OFF_LEVEL * residual.std(0) + 4 * torch.finfo(Y.dtype).eps * Y.abs().amax(0)
     if not bool(off.any()):
         return None
@@ -215,13 +219,13 @@ def _scaled_anew(
     shift, factor = old.shift.double(), old.factor.double()
     varies = columns.vary(X.dtype)
     distance = torch.maximum(columns.highest - shift, shift - columns.lowest)
-    far = factor * (columns.deviation.square() + (columns.mean - shift).square()).sqrt() > HUGE
+    far = factor * (columns.deviation.square() + (columns.mean - shift).square()).sqrt() > MAX_COLUMN_RMS
     rows = _far(old, X, far)
     if int(rows.sum()) < 2:  # an outlier, until there are more of it
         far = torch.zeros_like(far)
     near = (factor * columns.spread < tiny) & varies & ~hidden
     all_far, all_near = (bool((each | ~varies).all()) for each in (far, near))
-    if columns.rows < (FEW if all_near else ENOUGH) or (uneven and not all_near):
+    if columns.rows < (MIN_SPREAD_ROWS_ALL if all_near else MIN_SPREAD_ROWS) or (uneven and not all_near):
         near = torch.zeros_like(near)
     shown = hidden & (distance > 4 * torch.finfo(X.dtype).eps * torch.maximum(shift.abs(), distance))
     if not bool((far | near | shown).any()):
@@ -243,9 +247,10 @@ def _far(scaling: Scaling, X: Any, columns: Tensor) -> Tensor:
     if not bool(columns.any()):
         return torch.zeros(len(X), dtype=torch.bool, device=columns.device)
     if isinstance(X, SparseRows):
-        return X.any_row(columns.cpu()[X.columns] & ((X.values * scaling.factor.cpu()[X.columns]).abs() > HUGE))
+        huge = (X.values * scaling.factor.cpu()[X.columns]).abs() > MAX_COLUMN_RMS
+        return X.any_row(columns.cpu()[X.columns] & huge)
     X = X[:, columns]
-    return (((X - scaling.shift[columns]) * scaling.factor[columns]).abs() > HUGE).any(1)
+    return (((X - scaling.shift[columns]) * scaling.factor[columns]).abs() > MAX_COLUMN_RMS).any(1)
 
 
 def _invisible(scaling: Scaling) -> Tensor:
@@ -265,7 +270,7 @@ def _without_components(scaling: Scaling) -> Scaling:
 
 def _lost(scaling: Scaling, plain: Scaling, X: Any) -> float:
     """Share of the mean square of the rows that is not in the principal components."""
-    Z = plain(X[:: max(1, len(X) // SOME)]).double()
+    Z = plain(X[:: max(1, len(X) // LOST_VARIANCE_ROWS)]).double()
     V = scaling.factor.double()
     V = V / torch.linalg.vector_norm(V[:, 0])
     total = float(Z.square().sum())

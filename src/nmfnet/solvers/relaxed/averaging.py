@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nmfnet.solvers.relaxed.defaults import STEADY
+from nmfnet.solvers.relaxed.defaults import UNANCHORED_DELTA
 from nmfnet.solvers.relaxed.schedule import Schedule
 from nmfnet.stateful import Stateful
 
@@ -49,8 +49,8 @@ class Averaging(Stateful):
 
     @property
     def anchor(self) -> float:
-        """Share a of the average in the working weights: so large that these move by at most STEADY at once."""
-        return max(0.0, 1 - STEADY / self.schedule.delta)
+        """Share a of the average in the working weights, which move by at most UNANCHORED_DELTA at once."""
+        return max(0.0, 1 - UNANCHORED_DELTA / self.schedule.delta)
 
     def update(self, working: list[Tensor]) -> None:
         """Let the newest working weights into the average: of all layers in one call, in which there is no Ctrl-C."""

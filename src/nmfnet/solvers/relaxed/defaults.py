@@ -9,13 +9,16 @@ from nmfnet.data.scaling import Scaling
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 
-PATH = 30.0  # relative steps are planned to add up to half of this, where their number is known
-LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they are anchored to the average
-UNPLANNED = 0.1  # dropout without a plan
-MOMENTUM, LARGE_MOMENTUM = 0.9, 0.7  # where residuals have little noise: real targets, and means of large batches
-LARGE = 10_000  # samples
-FAR, NEAR = 0.1, 0.01  # the targets of classes and labels, and real ones
-PRIOR = {"softmax": 0.07, "sigmoid": 0.07, "identity": 0.02}  # penalty, for each input that a unit has
+PLANNED_PATH = 15.0  # sum of the relative steps of a fit; they fall linearly, so delta is twice this over the updates
+MAX_DELTA = 0.3  # relative step that "auto" never exceeds
+UNANCHORED_DELTA = 0.05  # relative step that is taken at once; what delta is above it comes through the average
+STREAM_DROPOUT = 0.1  # dropout of `partial_fit`, which does not know how many samples will come
+# Momentum needs residuals with little noise: those of real targets, and means over large batches.
+REAL_TARGET_MOMENTUM, LARGE_BATCH_MOMENTUM = 0.9, 0.7
+LARGE_BATCH_SAMPLES = 10_000
+CLASS_TAU, REAL_TARGET_TAU = 0.1, 0.01  # classes and labels; real targets
+# Penalty `alpha` over the mean number of inputs of a unit, by the function of the outputs.
+ALPHA_PER_INPUT = {"softmax": 0.07, "sigmoid": 0.07, "identity": 0.02}
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,13 @@ def auto_alpha(network: Network) -> float:
     if inputs is None or not inputs.by_column:
         return 0.0
     mean_fan_in = sum(W.numel() for W in network.weights) / sum(W.shape[1] for W in network.weights)
-    return PRIOR[network.output.name] * mean_fan_in
+    return ALPHA_PER_INPUT[network.output.name] * mean_fan_in
 
 
 def auto_dropout(network: Network, plan: Plan) -> float:
     """More with more weights for each target value, less with depth, half for real targets; below 1 % none at all."""
     if plan.n_updates is None:  # nobody knows how much is to come
-        return UNPLANNED
+        return STREAM_DROPOUT
     weights = sum(W.numel() for W in network.weights)
     values = plan.n_samples * network.weights[-1].shape[1]  # an autoencoder has many more of them than weights
     most = (0.15 if network.output.name == "identity" else 0.3) / len(network.weights) ** 0.5
@@ -60,24 +63,25 @@ def auto_dropout(network: Network, plan: Plan) -> float:
 
 
 def auto_delta(n_updates: int | None, momentum: float) -> float:
-    """PATH / updates within limits; less where momentum lets the steps add up, by a factor that measures best."""
+    """2 PLANNED_PATH / updates within limits; less where momentum lets the steps add up, by a measured factor."""
     less = 1 - 2 / 3 * momentum
-    path = LARGEST if n_updates is None else PATH / max(1, n_updates)
-    return less * (STEADY if n_updates is None else min(LARGEST, max(STEADY, path)))
+    if n_updates is None:
+        return less * UNANCHORED_DELTA
+    return less * min(MAX_DELTA, max(UNANCHORED_DELTA, 2 * PLANNED_PATH / max(1, n_updates)))
 
 
 def auto_momentum(output: str, plan: Plan) -> float:
     """For real targets; for others where few updates of large batches have to go far.  Over a tenth of the updates."""
-    planned, most = plan.n_updates, MOMENTUM
+    planned, most = plan.n_updates, REAL_TARGET_MOMENTUM
     if output != "identity":
-        few = planned is not None and planned * STEADY < PATH
-        most = LARGE_MOMENTUM if few and plan.batch_size >= LARGE else 0.0
+        few = planned is not None and planned * UNANCHORED_DELTA < 2 * PLANNED_PATH
+        most = LARGE_BATCH_MOMENTUM if few and plan.batch_size >= LARGE_BATCH_SAMPLES else 0.0
     return most if planned is None else max(0.0, min(most, 1 - 10 / max(1, planned)))
 
 
 def auto_tau(output: str) -> float:
     """How far targets go: by default not as far for real ones."""
-    return NEAR if output == "identity" else FAR
+    return REAL_TARGET_TAU if output == "identity" else CLASS_TAU
 
 
 def auto_noise(inputs: Scaling | None) -> float:

@@ -25,7 +25,7 @@ from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import Adversary
 from nmfnet.solvers.relaxed.averaging import Averaging
-from nmfnet.solvers.relaxed.defaults import STEADY, Resolved
+from nmfnet.solvers.relaxed.defaults import UNANCHORED_DELTA, Resolved
 from nmfnet.solvers.relaxed.masks import Masks, masking_value
 from nmfnet.solvers.relaxed.safeguard import Safeguard
 from nmfnet.solvers.relaxed.schedule import Schedule
@@ -252,8 +252,8 @@ class RelaxedSweep:
         statistics = solver.collect(rows, columns, sample_weight, self.schedule.updates, lengths.input_rms, share)
         statistics = statistics.reduced(self.reduce)
         parts = solver.parts(this.n_in, this.n_out)
-        # Of delta, STEADY at most at once: the rest is for the average to bring.
-        delta = self.schedule.step * min(self.schedule.delta, STEADY)
+        # At most UNANCHORED_DELTA at once: the rest of delta comes through the average.
+        delta = self.schedule.step * min(self.schedule.delta, UNANCHORED_DELTA)
         steps = solver.steps(statistics, parts, self._penalty(kernel(W, this.bias)))
         for part, length, step in zip(parts, lengths.outputs, steps, strict=True):
             if layer == len(self.network.layers) - 1:
