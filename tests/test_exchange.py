@@ -1,4 +1,4 @@
-"""Exchanges of components on large sparse data, against dense references."""
+"""Exchanges of components, against dense references."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from nmfnet import NMF
 from nmfnet.factorization.acceleration import alternate
 from nmfnet.factorization.data import DenseData, SparseData
 from nmfnet.factorization.passes import LeastSquares, Penalties
-from nmfnet.transformers.component_replacement import exchanges, is_large_sparse, most_useful, residual_parts
+from nmfnet.transformers.component_replacement import exchanges, exchanges_pay, most_useful, residual_parts
 
 CPU = torch.device("cpu")
 
@@ -124,11 +124,15 @@ def test_what_costs_least_is_left_out():
     assert 3 not in most_useful(torch.tensor(Z), torch.tensor(H), 4)
 
 
-def test_only_large_sparse_data_are_worth_it():
+def test_only_large_sparse_data_and_more_than_a_few_components_are_worth_it():
     large = SparseData(scipy.sparse.random(600, 600, 0.01, format="csr"), CPU)
-    assert is_large_sparse(large, 10) and not is_large_sparse(large, 400)
-    assert not is_large_sparse(SparseData(scipy.sparse.random(600, 60, 0.1, format="csr"), CPU), 10)
-    assert not is_large_sparse(DenseData(torch.rand(600, 600)), 10)
+    assert exchanges_pay(large, 10, 1) and not exchanges_pay(large, 400, 200)
+    assert not exchanges_pay(SparseData(scipy.sparse.random(600, 60, 0.1, format="csr"), CPU), 10, 200)
+    dense = DenseData(torch.rand(60, 40))
+    assert exchanges_pay(dense, 12, 200) and exchanges_pay(dense, 26, 200)
+    assert not exchanges_pay(dense, 10, 200)  # components
+    assert not exchanges_pay(dense, 28, 200)  # half as many more are more than there are columns
+    assert not exchanges_pay(dense, 12, 20)  # passes
 
 
 @pytest.mark.parametrize("scale", [1e-170, 1.0, 1e150])

@@ -26,7 +26,7 @@ from nmfnet.transformers import input as given
 from nmfnet.transformers.export_mixin import PortableFactorization
 from nmfnet.transformers.initialization import Starts
 from nmfnet.transformers.input import Input
-from nmfnet.transformers.minibatch import STEP_ROWS, Online, Statistics
+from nmfnet.transformers.minibatch import Online, Statistics
 from nmfnet.transformers.precision import alternate_in_turn
 
 Array = NDArray[Any]
@@ -144,9 +144,8 @@ class BaseFactorization(
     def _alternate(self, data: Input, problem: Problem, Z: Tensor, H: Tensor) -> Alternation:
         """Passes over the data until the tolerance, in single precision where and while that pays."""
         single, k = None, len(H)
-        if problem.single_first and data.data.like.dtype == torch.float64:
-            part = data.rows(slice(None), single=True)
-            single = self._problem(part, k) if part.data.like.dtype == torch.float32 else None
+        if problem.single_first and data.in_memory and data.data.like.dtype == torch.float64:
+            single = self._problem(data.single, k) if data.single.data.like.dtype == torch.float32 else None
         lowest = math.inf
 
         def announce(n_iter: int, objective: float) -> None:
@@ -221,7 +220,10 @@ class BaseFactorization(
         *,
         weights: ArrayLike | None = None,
     ) -> Self:
-        """Go on with another batch of samples: one online step, or of fewer than 64 samples a part of one.
+        """Go on with another batch of samples: one online step, or of few samples a part of one.
+
+        Fewer than 64 samples are a part, with ``beta_loss="kullback-leibler"`` fewer than 16, or than `batch_size`
+        where that is given.
 
         Parameters
         ----------
@@ -249,8 +251,9 @@ class BaseFactorization(
                 self._statistics = Statistics(Q * (data.scale / self._scale), S, rows_before)
         online = Online(components, float(self.forget_factor), self._statistics)
         k, rows = len(components), data.shape[0]
-        share = rows / (self.batch_size or max(rows, STEP_ROWS))
-        online.step(self._problem(data, k), self._zero_start(data, k), share)
+        problem = self._problem(data, k)
+        share = rows / (self.batch_size or max(rows, problem.step_rows))
+        online.step(problem, self._zero_start(data, k), share)
         self._statistics = online.statistics
         self._keep(online.H, data.scale)
         self.n_iter_ += 1
