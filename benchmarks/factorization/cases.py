@@ -56,7 +56,7 @@ def faces(side=64):
 
 
 def counts():
-    """Poisson counts of 20 planted programs in 1,000 cells of 400 genes, of very different sizes, as of single cells."""
+    """Poisson counts of 20 planted programs in 1,000 cells of 400 genes of very different sizes."""
     rng = np.random.default_rng(0)
     genes = rng.gamma(0.3, 1, (20, 400)) * rng.lognormal(0, 1, 400)
     cells = rng.dirichlet(np.full(20, 0.2), 1000) * rng.lognormal(7, 0.5, (1000, 1))

@@ -1,13 +1,13 @@
 """Objective against time over many data sets, ranks and seeds: nmfnet's NMF and scikit-learn's, both as they come.
 
-    python benchmarks/factorization/curves.py                    all cases, about an hour; goes on where it was stopped
-    python benchmarks/factorization/curves.py digits counts      those of some data sets;  --loss, --seeds, --dtypes: a part
-    python benchmarks/factorization/report.py                    writes docs/results/factorization.md
+    python benchmarks/factorization/curves.py                  all cases, about an hour; goes on where it was stopped
+    python benchmarks/factorization/curves.py digits counts    of some data sets; --loss, --seeds, --dtypes: a part
+    python benchmarks/factorization/report.py                  writes docs/results/factorization.md
 
 Each case is fitted twice by each package: with its default `tol` and `max_iter`, and without a tolerance for twice
-as long as the slower one took, at least half a second.  The longer fits give the curves.  One thread; processor seconds, with
-the clock stopped while an objective is found.  The packages take turns.  A case is made again only if the code or its
-settings changed since, or with `--again`.
+as long as the slower one took, at least half a second.  The longer fits give the curves.  The packages take turns, on
+one thread.  Processor seconds count, with the clock stopped while an objective is found.  A case is made again only if
+the code or its settings changed since, or with `--again`.
 """
 
 import argparse

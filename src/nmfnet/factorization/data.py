@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmfnet.linalg.arrays import as_tensor, canonical
+from nmfnet.linalg.threads import threads_for
 
 
 class Data(Protocol):
@@ -68,11 +69,13 @@ class DenseData:
 
     def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
         """``out <- H X[rows]t``."""
-        torch.mm(H, self.block(rows).T, out=out)
+        with threads_for(2 * len(H) * self.shape[1] * out.shape[1]):
+            torch.mm(H, self.block(rows).T, out=out)
 
     def add_products(self, rows: slice, F: Tensor, Q: Tensor) -> None:
         """``Q <- Q + F X[rows]``."""
-        Q.addmm_(F, self.block(rows))
+        with threads_for(2 * len(F) * self.shape[1] * F.shape[1]):
+            Q.addmm_(F, self.block(rows))
 
     def finish_products(self, F: Tensor, Q: Tensor) -> None:
         """Nothing is left to do."""

@@ -22,18 +22,20 @@ from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.passes import Penalties
 from nmfnet.factorization.restart import alternate_alive, revived
 from nmfnet.factorization.steps import Pass
+from nmfnet.linalg.threads import one_thread
 from nmfnet.transformers import input as given
 from nmfnet.transformers.export_mixin import PortableFactorization
 from nmfnet.transformers.initialization import Starts
 from nmfnet.transformers.input import Input
 from nmfnet.transformers.minibatch import Online, Statistics
 from nmfnet.transformers.precision import alternate_in_turn
+from nmfnet.transformers.routing import SharedRouting
 
 Array = NDArray[Any]
 
 
 class BaseFactorization(
-    Starts, PortableFactorization, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    Starts, PortableFactorization, SharedRouting, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
     """Base class of the transformers; use :class:`NMF`, :class:`SemiNMF` or :class:`NonlinearSemiNMF`."""
 
@@ -114,6 +116,7 @@ class BaseFactorization(
         return self._fit(X, W, H, weights)
 
     @torch.no_grad()
+    @one_thread()
     def _fit(self, X: ArrayLike, W: ArrayLike | None, H: ArrayLike | None, weights: ArrayLike | None) -> Array:
         self._check_parameters()
         data = self._input(X, weights, reset=True)
@@ -171,6 +174,7 @@ class BaseFactorization(
         return math.sqrt(max(2 * loss, 0.0)) / data.scale
 
     @torch.no_grad()
+    @one_thread()
     def transform(self, X: ArrayLike, *, weights: ArrayLike | None = None) -> Array:
         """Factor Z of X for the fitted components: least squares with Z >= 0, solved to tolerance.
 
@@ -211,6 +215,7 @@ class BaseFactorization(
         return self._decode(torch.as_tensor(Z @ self.components_)).numpy()
 
     @torch.no_grad()
+    @one_thread()
     def partial_fit(
         self,
         X: ArrayLike,
@@ -332,21 +337,6 @@ class BaseFactorization(
     @property
     def _n_features_out(self) -> int:
         return len(self.components_)
-
-    def get_metadata_routing(self) -> Any:
-        """Return who takes which metadata; `fit_transform` takes what `fit` and `transform` take.
-
-        `transform` asks for `weights` where `fit` does, unless it has a request of its own: scikit-learn refuses
-        to compose the two for `fit_transform`, as in a pipeline, where they differ.
-
-        Returns
-        -------
-        sklearn.utils.metadata_routing.MetadataRequest
-        """
-        routing = super().get_metadata_routing()
-        if routing.transform.requests.get("weights", False) is None:
-            routing.transform.add_request(param="weights", alias=routing.fit.requests.get("weights"))
-        return routing
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
