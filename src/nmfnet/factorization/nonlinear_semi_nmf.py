@@ -18,7 +18,6 @@ from nmfnet.layers.activations import Activation, get_activation
 from nmfnet.linalg import affine, pseudo_inverse
 from nmfnet.linalg.draws import uniform
 from nmfnet.linalg.penalties import penalty
-from nmfnet.linalg.threads import one_thread
 
 CHECK_EVERY = 10  # iterations between two looks at the objective, as in scikit-learn's NMF
 
@@ -86,7 +85,6 @@ def nonlinear_z_step(
 
 
 @torch.no_grad()
-@one_thread()
 def nonlinear_semi_nmf(
     T: Tensor,
     n_components: int | None = None,
