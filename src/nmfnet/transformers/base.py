@@ -83,7 +83,7 @@ class BaseFactorization(
         W : array-like of shape (n_samples, n_components), H : array-like of shape (n_components, n_features)
             Starting factors for ``init="custom"``.
         weights : array-like of shape (n_samples,) or (n_samples, n_features), optional
-            What each sample, or each entry of a dense X, counts; nonnegative.  A mask is weights of 0 and 1.  A request
+            What each sample, or each entry of a dense X, counts; nonnegative.  A mask: 0 and 1.  A request
             for them on `fit` (``set_fit_request(weights=True)``) is one on `transform`, too, unless that has its own.
 
         Returns
