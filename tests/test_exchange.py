@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from sklearn.datasets import load_digits
 
 from nmfnet import NMF
 from nmfnet.factorization.acceleration import alternate
@@ -153,6 +154,16 @@ def test_estimator(dtype, scale):
     left = X.toarray().astype(float) / scale - (Z.astype(float) / scale) @ model.components_.astype(float)
     assert np.square(left).sum() / 2 <= 1.01 * best
     np.testing.assert_array_equal(Z, NMF(6, random_state=0, max_iter=50).fit_transform(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dense_data_of_many_components_end_lower_for_it(dtype, monkeypatch):
+    X = load_digits().data.astype(dtype)
+    model = NMF(15, random_state=0)
+    Z = model.fit_transform(X)
+    assert Z.dtype == dtype
+    monkeypatch.setattr("nmfnet.transformers.initialization.exchanges_pay", lambda *given: False)
+    assert model.objective_ < 0.995 * NMF(15, random_state=0).fit(X).objective_
 
 
 def test_weights_of_samples_and_a_start_of_ones_own_go_without():

@@ -36,10 +36,11 @@ nimfa 1.4.0 does not run with NumPy 2, and so is not in the tables.
 EARLIER = """
 ## Time to scikit-learn's own final objective
 
-Larger data, one seed. A run marked *shared* was made while other work ran on the machine: there the times are processor
-seconds. *Earlier code*: the factorizations have changed since; [../research.md](../research.md) says what the change
-brought. *fashion-200* is compared with scikit-learn's first 40 iterations; *transform* is of 2,000 rows with the same
-components. How high scikit-learn's end is depends on luck, and so does the time to it: the curves above say more.
+Larger data, one seed. A run marked *shared* was made while other work ran on the machine: there the times are
+processor seconds. *Earlier code*: the factorizations have changed since; [../research.md](../research.md) says what
+the change brought. *fashion-200* is compared with scikit-learn's first 40 iterations; *transform* is of 2,000 rows
+with the same components. How high scikit-learn's end is depends on luck, and so does the time to it: the curves above
+say more.
 """
 
 MINIBATCHES = """
