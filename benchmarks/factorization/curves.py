@@ -1,6 +1,6 @@
 """Objective against time over many data sets, ranks and seeds: nmfnet's NMF and scikit-learn's, both as they come.
 
-    python benchmarks/factorization/curves.py                  all cases, about an hour; goes on where it was stopped
+    python benchmarks/factorization/curves.py                  all cases, 40 minutes; goes on where it was stopped
     python benchmarks/factorization/curves.py digits counts    of some data sets; --loss, --seeds, --dtypes: a part
     python benchmarks/factorization/report.py                  writes docs/results/factorization.md
 
