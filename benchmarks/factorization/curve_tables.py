@@ -47,8 +47,8 @@ def ratio(record, bound):
 
 
 def to_their_end(record):
-    """Our time until their final objective at default settings, or until the first point kept, over their time."""
-    ours = reached(record, "ours", record["theirs"]["final"])
+    """Our time until their final objective at default settings, over the time of that fit."""
+    ours = record["to_theirs"]
     return math.inf if ours is None else ours / record["theirs"]["seconds"]
 
 

@@ -52,7 +52,7 @@ def fit(which, X, case, loss, limit=float("inf"), **settings):
     seconds = trace.end()
     if factors is not None:
         trace.points.append((seconds, loss(*factors)))
-    return {"seconds": round(seconds, 4), "objective": trace.points[-1][1], "curve": trace.near_the_end()}
+    return {"seconds": round(seconds, 4), "objective": trace.points[-1][1], "trace": trace}
 
 
 def compare(X, case):
@@ -65,7 +65,10 @@ def compare(X, case):
     longest = max(result[which]["seconds"] for which in order)
     limit = min(max(LONGER * longest, SHORTEST), LONGEST)
     for which in order:
-        result[which]["curve"] = fit(which, X, case, loss, limit, tol=0, max_iter=10**6)["curve"]
+        trace = fit(which, X, case, loss, limit, tol=0, max_iter=10**6)["trace"]
+        result[which]["curve"] = trace.near_the_end()
+        if which == "ours":
+            result["to_theirs"] = trace.reached(result["theirs"]["final"])
     return {**result, "limit": limit}
 
 

@@ -19,9 +19,10 @@ import scipy.sparse
 import torch
 import torchnmf.nmf
 from cases import add, load, stored
-from curves import GRIDS, SEEDS
+from curves import GRIDS
 from traces import Loss
 
+SEEDS = range(2)
 VERSION = importlib.metadata.version("torchnmf")
 
 

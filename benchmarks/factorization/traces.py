@@ -83,6 +83,10 @@ class Trace:
         """The time of the fit."""
         return self.seconds()
 
+    def reached(self, bound):
+        """Seconds until the objective was at most `bound`; None where it never was."""
+        return next((round(seconds, 4) for seconds, value in self.points if value <= bound), None)
+
     def near_the_end(self):
         """The points that lowered the objective, when it was near its lowest value already."""
         lowest, kept = np.inf, []
