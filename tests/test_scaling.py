@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmfnet.data.scaling import MIN_COMPONENTS, Scaling, input_scaling, target_scaling
+from nmfnet.data.scaling import MIN_COMPONENTS, Scaling
+from solving import input_scaling, target_scaling
 
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -13,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmfnet.linalg.arrays import as_tensor, canonical
+from nmfnet.linalg.sparse import SparseRows, some_rows
+from nmfnet.linalg.threads import threads_for
 
 
 class Data(Protocol):
@@ -32,6 +33,15 @@ class Data(Protocol):
 
     def finish_products(self, F: Tensor, Q: Tensor) -> None:
         """Complete Q, given all of F (k, m), both laid out, where :meth:`add_products` left it to the end."""
+
+    def times(self, V: Tensor) -> Tensor:
+        """``X V``, shape (m, c), for V (n, c)."""
+
+    def transposed_times(self, U: Tensor) -> Tensor:
+        """``Xt U``, shape (n, c), for U (m, c)."""
+
+    def column_squares(self) -> Tensor:
+        """Sum of the squares of each column, shape (n,)."""
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of the squares of X, row by row with weights (m,)."""
@@ -59,14 +69,28 @@ class DenseData:
 
     def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
         """``out <- H X[rows]t``."""
-        torch.mm(H, self.block(rows).T, out=out)
+        with threads_for(2 * len(H) * self.shape[1] * out.shape[1]):
+            torch.mm(H, self.block(rows).T, out=out)
 
     def add_products(self, rows: slice, F: Tensor, Q: Tensor) -> None:
         """``Q <- Q + F X[rows]``."""
-        Q.addmm_(F, self.block(rows))
+        with threads_for(2 * len(F) * self.shape[1] * F.shape[1]):
+            Q.addmm_(F, self.block(rows))
 
     def finish_products(self, F: Tensor, Q: Tensor) -> None:
         """Nothing is left to do."""
+
+    def times(self, V: Tensor) -> Tensor:
+        """``X V``."""
+        return self.X @ V
+
+    def transposed_times(self, U: Tensor) -> Tensor:
+        """``Xt U``."""
+        return self.X.T @ U
+
+    def column_squares(self) -> Tensor:
+        """Sum of the squares of each column."""
+        return torch.stack([block.square().sum(0) for block in self.X.split(4096)]).sum(0)
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of squares, rows weighted."""
@@ -84,18 +108,18 @@ class DenseData:
 
 
 class SparseData:
-    """A sparse matrix, and its transpose as soon as that is asked for, both by rows.  It is never made dense."""
+    """Sparse rows, and their transpose as soon as that is asked for, as sparse tensors.  It is never made dense."""
 
     def __init__(self, X: Any, device: torch.device) -> None:
-        self.X = canonical(scipy.sparse.csr_array(X))
-        self.shape = self.X.shape
-        self.rows = as_csr(self.X, device)
-        self.like = torch.empty(0, dtype=self.rows.dtype, device=device)
+        self.sparse = SparseRows(canonical(scipy.sparse.csr_array(X)), device)
+        self.shape = self.sparse.shape
+        self.rows = self.sparse.tensor()
+        self.like = torch.empty(0, dtype=self.sparse.dtype, device=device)
 
     @cached_property
     def columns(self) -> Tensor:
         """The transpose, by rows."""
-        return as_csr(scipy.sparse.csr_array(self.X.T.tocsr()), self.like.device)
+        return self.sparse.transposed().tensor()
 
     def laid_out(self, F: Tensor) -> Tensor:
         """By samples, or features: a sparse product goes through the components of one after the other."""
@@ -116,6 +140,19 @@ class SparseData:
         """Complete Q."""
         torch.addmm(Q.T, self.columns, F.T, beta=0, out=Q.T)
 
+    def times(self, V: Tensor) -> Tensor:
+        """``X V``."""
+        return self.rows @ V
+
+    def transposed_times(self, U: Tensor) -> Tensor:
+        """``Xt U``."""
+        return self.columns @ U
+
+    def column_squares(self) -> Tensor:
+        """Sum of the squares of each column."""
+        X = self.rows
+        return self.like.new_zeros(self.shape[1]).index_add_(0, X.col_indices(), X.values().square())
+
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of squares, rows weighted."""
         values = self.rows.values().double()
@@ -127,24 +164,3 @@ class SparseData:
     def mean(self) -> float:
         """Mean of the entries."""
         return float(self.rows.values().double().sum()) / max(self.shape[0] * self.shape[1], 1)
-
-
-def as_csr(X: Any, device: torch.device) -> Tensor:
-    """A SciPy CSR matrix as a tensor."""
-    crow, col, values = (as_tensor(part).to(device) for part in (X.indptr, X.indices, X.data))
-    return csr(crow, col, values, X.shape[1])
-
-
-def some_rows(X: Tensor, rows: slice) -> Tensor:
-    """X[rows] of a sparse tensor, whose values are not copied."""
-    crow = X.crow_indices()
-    first, last = int(crow[rows.start]), int(crow[rows.stop])
-    parts = crow[rows.start : rows.stop + 1] - first, X.col_indices()[first:last], X.values()[first:last]
-    return csr(*parts, X.shape[1])
-
-
-def csr(crow: Tensor, col: Tensor, values: Tensor, n: int) -> Tensor:
-    """A sparse tensor of the given parts, which are known to be sound."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(crow, col, values, (len(crow) - 1, n), check_invariants=False)

@@ -11,11 +11,9 @@ from torch import Tensor
 from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.data import Data, SparseData
 from nmfnet.factorization.entries import Entries, Side
-from nmfnet.factorization.passes import Penalties
+from nmfnet.factorization.passes import SINGLE, Penalties
 from nmfnet.factorization.poisson import Regressors, descend_, solve_
 from nmfnet.factorization.steps import Pass, Step
-
-SINGLE = 2**19  # entries times components from which on single precision is faster by more than the two switches take
 
 
 class KullbackLeibler:
@@ -36,6 +34,7 @@ class KullbackLeibler:
     signed = False
     multiplicative = False
     rounds = 2
+    step_rows = 16  # remembered numerators are of older components, and for as many rows as of 64 too old
     settled = False
     unique = True
     kept = 0.1  # where all sources of an entry were left out at once, it would take long to come back
