@@ -127,7 +127,7 @@ def fit_module(
     if kind == "labels" and network.output.name == "identity":
         Y = 2 * Y - 1  # least squares: outputs that are logits change their sign from one label to the other
     generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
-    network, history = fit_network(
+    fitted = fit_network(
         network,
         chosen,
         InMemory(X_checked, Y),
@@ -135,8 +135,8 @@ def fit_module(
         generator,
         callbacks=[*(callbacks or ()), *([PrintLog()] if verbose else [])],
     )
-    _write(layers, network)
-    return history
+    _write(layers, fitted.network)
+    return fitted.history
 
 
 ERRORS: dict[Kind, Any] = {
@@ -221,7 +221,7 @@ def _network(layers: Layers, solver: Solver, X: Tensor, Y: Tensor, kind: Kind) -
     """The module as a network on scaled inputs and targets, which predicts the same."""
     network = layers.network().on(X.device)
     network.frozen = layers.frozen
-    network.output = solver.output(kind)
+    network.output = replace(solver.output(kind), temperature=1.0)  # losses are those of the module's own outputs
     if network.inputs is None:
         # As for real targets: no principal components, which would lose a part of the weights there are; and as for
         # a part of the samples: the weights of columns that are constant here stay.

@@ -45,6 +45,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
 
     network_: Network
     n_features_in_: int
+    best_epoch_: int | None
     _stream_: Stream | None
     _sparse_targets: bool = False  # whether y was a SciPy sparse matrix in the fit
 
@@ -182,7 +183,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
             elif self.early_stopping:
                 data, validation = split(self, data)
             data, *others = self._weighted(data, *([] if validation is None else [validation]))
-            self.network_, self.history_ = self._train(hidden, data, others[0] if others else None, tasks)
+            fitted = self._train(hidden, data, others[0] if others else None, tasks)
+            self.network_, self.history_, self.best_epoch_ = fitted
             self._stream_ = None  # the next partial_fit starts its averages anew
         return self
 
@@ -232,6 +234,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
             stream=self.__dict__.get("_stream_"),
         )
         self.network_, self.history_, self._stream_ = updated.network, updated.history, stream
+        self.best_epoch_ = None
         if self.verbose:
             PrintLog().on_epoch_end(self.network_, self.history_[-1])
 
@@ -315,7 +318,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
     def _get_state(self) -> dict[str, Any]:
         """What `fit` learned besides the weights, for a model file."""
         names = getattr(self, "feature_names_in_", None)
-        return {"feature_names_in_": None if names is None else list(names), "history_": self.history_}
+        names = None if names is None else list(names)
+        return {"feature_names_in_": names, "history_": self.history_, "best_epoch_": self.best_epoch_}
 
     def _set_state(self, state: dict[str, Any]) -> None:
         """Inverse of :meth:`_get_state`, for an estimator that has its network already."""
@@ -326,6 +330,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
                 raise ValueError(f"feature_names_in_ are not {self.n_features_in_} names.")
             self.feature_names_in_ = np.array(names, dtype=object)
         self.history_ = cast("list[EpochRecord]", state["history_"])
+        self.best_epoch_ = state.get("best_epoch_")
 
     def _html_repr(self) -> str:
         """scikit-learn's page of the parameters, with a picture of the network above it."""

@@ -178,7 +178,7 @@ class PortableClassifier(Portable):
             raise ValueError(f"classes must be {k} different labels, one for each output of module; got {classes!r}.")
         network.output = LINEAR
         if kind == "softmax" or kind == "sigmoid":
-            network.output = Output(kind, 0.0 if head is None else head.smoothing)
+            network.output = Output(kind) if head is None else Output(kind, head.smoothing, head.temperature)
         order = np.argsort(labels)
         values = {"dtype": labels.dtype.str, "values": labels[order].tolist()}
         return order, {"classes_": values, "multilabel": multilabel}
@@ -186,7 +186,7 @@ class PortableClassifier(Portable):
     def _probabilities(self) -> Probabilities:
         output = self.network_.output
         if output.name != "identity":
-            return Probabilities(output.name, output.smoothing)
+            return Probabilities(output.name, output.smoothing, output.temperature)
         return Probabilities("clip" if self._multilabel else "simplex")
 
     def _labels(self) -> Labels:
@@ -209,7 +209,7 @@ def plain_network(network: Network) -> dict[str, Any]:
     tensors = {name: tensor.cpu().numpy() for name, tensor in tensors_of(network).items()}
     return {
         "activation": network.activation_names, "intercept": network.intercept, "output": network.output.name,
-        "label_smoothing": network.output.smoothing, "tensors": tensors,
+        "label_smoothing": network.output.smoothing, "temperature": network.output.temperature, "tensors": tensors,
     }  # fmt: skip
 
 

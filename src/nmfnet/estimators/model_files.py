@@ -25,7 +25,7 @@ from nmfnet.storage import container
 from nmfnet.storage.schemas import check_schema
 
 T = TypeVar("T", bound=type)
-FORMAT_VERSION = 3  # version 1 had neither output functions nor scalings, version 2 no sparse targets
+FORMAT_VERSION = 4  # 1 had neither output functions nor scalings, 2 no sparse targets, 3 no temperature and no stream
 ESTIMATORS: dict[str, type] = {}  # by the name that is in the file
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
 RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier versions
@@ -70,6 +70,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
             "intercept": estimator.network_.intercept,
             "output": estimator.network_.output.name,
             "label_smoothing": estimator.network_.output.smoothing,
+            "temperature": estimator.network_.output.temperature,
         },
         "state": _plain(estimator._get_state()),
     }
@@ -207,7 +208,7 @@ def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -
         weights,
         activations_named(header["activation"], len(tensors) - 1),
         bool(header["intercept"]),
-        Output(header.get("output", "identity"), float(header.get("label_smoothing", 0.0))),
+        output_of(header),
         inputs=scalings.get("inputs"),
         targets=scalings.get("targets"),
     )
@@ -215,6 +216,16 @@ def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -
         raise ValueError("it has weights that are not finite.")
     _check_scalings(network)
     return network
+
+
+def output_of(header: Mapping[str, Any]) -> Output:
+    """The function over the outputs."""
+    temperature = header.get("temperature")
+    return Output(
+        header.get("output", "identity"),
+        float(header.get("label_smoothing", 0.0)),
+        None if temperature is None else float(temperature),
+    )
 
 
 def _settings(value: Any) -> Any:

@@ -43,14 +43,16 @@ class Probabilities(nn.Module):
     Parameters
     ----------
     kind : {"softmax", "sigmoid", "simplex", "clip"}
-        The first two take the smoothing of the labels back.  The others are for least-squares fits of 0/1
-        targets: the nearest point of the probability simplex, and of the cube.
+        The first two are of outputs over the temperature, or without one take the smoothing of the labels back.
+        The others are for least-squares fits of 0/1 targets: the nearest point of the probability simplex, and of
+        the cube.
     smoothing : float, default=0
+    temperature : float, optional
     """
 
-    def __init__(self, kind: Kind, smoothing: float = 0.0) -> None:
+    def __init__(self, kind: Kind, smoothing: float = 0.0, temperature: float | None = None) -> None:
         super().__init__()
-        self.kind, self.smoothing = kind, smoothing
+        self.kind, self.smoothing, self.temperature = kind, smoothing, temperature
 
     def forward(self, A: Tensor) -> Tensor:
         """From (m, k) to (m, k)."""
@@ -61,11 +63,12 @@ class Probabilities(nn.Module):
                 eps = torch.finfo(A.dtype).eps
                 return A.clamp(eps, 1 - eps)
             case _:
-                return Output(self.kind, self.smoothing).probabilities(A)
+                return Output(self.kind, self.smoothing, self.temperature).probabilities(A)
 
     def extra_repr(self) -> str:
         """What `print` shows."""
-        return f"{self.kind!r}, smoothing={self.smoothing}"
+        how = f"smoothing={self.smoothing}" if self.temperature is None else f"temperature={self.temperature:.4g}"
+        return f"{self.kind!r}, {how}"
 
 
 def project_onto_simplex(A: Tensor) -> Tensor:

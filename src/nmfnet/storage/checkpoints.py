@@ -19,7 +19,7 @@ from nmfnet.stateful import State
 from nmfnet.storage import container
 from nmfnet.training import Callback, Training
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 KEY = "nmfnet-checkpoint"
 NAME = "checkpoint-{:010d}.safetensors"  # by the number of batches done
 ALL = "checkpoint-*.safetensors"

@@ -83,7 +83,7 @@ class Relaxed(BaseEstimator):
         replaced by their principal components only if few of these are needed, and if targets are classes or labels.
     label_smoothing : float, default=0.2
         Smoothing of classes and labels.  It leaves a residual in nearly every sample.  Without it the steps would
-        follow the few samples that are still wrong.  `predict_proba` undoes it.
+        follow the few samples that are still wrong.  `predict_proba` is calibrated after it.
     """
 
     delta: float | Literal["auto"] = "auto"
