@@ -281,7 +281,7 @@ def test_weights_that_do_not_fit(saved, change, message):
 
 @pytest.mark.parametrize(
     ("version", "solver", "output"),
-    [(1, "pinv", "identity"), (2, "relaxed", "softmax"), (3, "relaxed", "sigmoid")],
+    [(1, "pinv", "identity"), (2, "relaxed", "softmax"), (3, "relaxed", "sigmoid"), (4, "relaxed", "softmax")],
 )
 def test_files_of_earlier_formats_load(version, solver, output):
     """And predict what they did, whatever the defaults are now."""
@@ -289,10 +289,11 @@ def test_files_of_earlier_formats_load(version, solver, output):
     X, y = load_iris(return_X_y=True)
     assert model.solver == solver and model.network_.output.name == output
     assert (model.network_.inputs is None) == (version == 1)
-    labels = {1: y, 2: load_iris().target_names[y], 3: csr_array(np.eye(3, dtype=int)[y])}[version]
+    labels = {1: y, 2: load_iris().target_names[y], 3: csr_array(np.eye(3, dtype=int)[y]), 4: y}[version]
     assert model.score(X.astype(np.float32), labels) > 0.9
     assert issparse(model.predict(X)) == (version == 3)
     assert model.n_iter_no_change == (math.inf if version == 3 else 10)
+    assert (model.temperature_ is None) == (model._stream_ is None) == (version < 4)
 
 
 def test_every_format_has_a_schema_and_a_file(saved):

@@ -15,23 +15,28 @@ from torch import nn
 from nmfnet._version import __version__
 from nmfnet.data.labels import label_array
 from nmfnet.errors import VersionWarning
+from nmfnet.estimators import model_files
 from nmfnet.estimators.model_files import network_of, tensors_of
+from nmfnet.estimators.streaming import Stream
 from nmfnet.export import onnx
 from nmfnet.export.modules import Probabilities
 from nmfnet.export.onnx import Labels
 from nmfnet.export.sequential import layers_of, to_sequential
+from nmfnet.layers import Dense
 from nmfnet.network import Network
 from nmfnet.network.outputs import LINEAR, Output
+from nmfnet.storage.states import flat
 
 Array = NDArray[Any]
 VERSION = "_nmfnet_version"
-UNPICKLED = ("_stream_",)  # large and not needed: training goes on from the averaged weights
+STREAM = "_stream_"
 
 
 class Portable:
     """What :class:`BaseNMFNet` can be turned into, and made from."""
 
     network_: Network
+    _stream_: Stream | None
 
     def to_torch(self) -> nn.Sequential:
         """Return the network as a PyTorch module.
@@ -133,10 +138,11 @@ class Portable:
     def __getstate__(self) -> dict[str, Any]:
         """Arrays, numbers and text, which pickles of any version and skops hold."""
         state = dict(cast(dict[str, Any], super().__getstate__()))
-        for name in UNPICKLED:
-            state.pop(name, None)
         if "network_" in state:  # to be read where there is no GPU
             state["network_"] = plain_network(state["network_"])
+        if state.get(STREAM) is not None:
+            plain, tensors = flat(state[STREAM].state(), model_files.STREAM)
+            state[STREAM] = {"plain": plain, "tensors": {name: each.cpu().numpy() for name, each in tensors.items()}}
         return {**state, VERSION: __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -150,7 +156,13 @@ class Portable:
             )  # fmt: skip
         if isinstance(state.get("network_"), dict):
             state["network_"] = network_from_plain(state["network_"])
+        stream = state.pop(STREAM, None)
         super().__setstate__(state)  # type: ignore[misc]
+        if "network_" in state:
+            self._stream_ = None
+        if isinstance(stream, dict) and version == __version__:
+            tensors = {name: torch.from_numpy(array.copy()) for name, array in stream["tensors"].items()}
+            self._stream_ = model_files.stream_of(stream["plain"], tensors, self)
 
 
 class PortableClassifier(Portable):
@@ -166,6 +178,7 @@ class PortableClassifier(Portable):
         kind = "softmax" if head is None else head.kind
         if k == 1 and kind == "sigmoid":  # the logit of the second of two classes; that of the first is 0
             network.weights[-1] = torch.cat([torch.zeros_like(network.weights[-1]), network.weights[-1]], 1)
+            network.layers = [*network.layers[:-1], Dense.like(network.weights[-1], network.intercept)]
             k, kind = 2, "softmax"
         multilabel = kind in ("sigmoid", "clip")
         if not multilabel and k < 2:

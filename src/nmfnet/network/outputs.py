@@ -96,7 +96,8 @@ class Output:
         ``e / k`` is less than no probability; it is taken for a small one, a hundredth of the floor.
         """
         if self.temperature is not None:
-            return self(A / self.temperature)
+            P, eps = self(A / self.temperature), torch.finfo(A.dtype).eps
+            return P.clamp(eps, 1 - eps) if self.name == "sigmoid" else P  # a label is never certain
         P = self(A)
         if not self.smoothing or self.name == "identity":
             return P

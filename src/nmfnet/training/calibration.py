@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from nmfnet.data.source import InMemory, Source, picked_rows
+from nmfnet.data.source import InMemory, Source, n_batches, picked_rows
 from nmfnet.errors import DivergenceError
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
@@ -17,11 +19,13 @@ from nmfnet.solvers.base import Solver
 from nmfnet.training.loop import plain_fit
 from nmfnet.training.settings import FitSettings
 
-SHARE = 5  # one epoch of a small network for so many of the fit, at most MOST_EPOCHS
-MOST_EPOCHS = 10
+HeldOut: TypeAlias = tuple[Tensor, Tensor, Tensor | None]  # outputs and targets (m, k), weights (m,)
+
+SHARE = 5  # one epoch of a small network for so many of the fit,
+ENOUGH_UPDATES, MOST_EPOCHS = 10, 10  # or more, for so many updates
 FEWEST_ROWS = 10  # below, there is nothing to measure
 ONE_HALF = 1000  # rows, from which on one half of them is enough to measure on
-MOST_TRAINED, MOST_HELD_OUT = 10_000, 5000  # rows of a small network
+MOST_TRAINED, MOST_HELD_OUT, BLOCK = 10_000, 5000, 1000  # rows of a small network
 
 
 def relative_temperature(
@@ -51,10 +55,8 @@ def relative_temperature(
         found = [_held_out(network, solver, source, settings, generator, pair, deadline) for pair in pairs]
     except DivergenceError:
         return None
-    outputs, Y, weights = zip(*found, strict=True)
-    weight = None if weights[0] is None else torch.cat(weights)
-    A = torch.cat(outputs)
-    return fitted_temperature(output, A, torch.cat(Y), weight) if bool(A.isfinite().all()) else None
+    A, Y, weight = _joined(found)
+    return fitted_temperature(output, A, Y, weight) if bool(A.isfinite().all()) else None
 
 
 def halves(Y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -72,22 +74,26 @@ def _held_out(
     generator: torch.Generator,
     pair: tuple[Tensor, Tensor],
     deadline: float | None,
-) -> tuple[Tensor, Tensor, Tensor | None]:
+) -> HeldOut:
     """Outputs (m, k) for the second half by a network trained on the first, their targets and weights."""
     trained, held_out = (_some(rows, most) for rows, most in zip(pair, (MOST_TRAINED, MOST_HELD_OUT), strict=True))
     part = InMemory(*picked_rows(source, trained)).normalized()[0]
     weights = solver.initial_weights(network.layers, generator, network.dtype)
     network = network.with_weights([W.to(part.Y.device) for W in weights])
-    few = replace(
-        settings,
-        max_iter=min(MOST_EPOCHS, math.ceil(settings.max_iter / SHARE)),
-        batch_size=min(settings.batch_size, solver.default_batch_size(part.n_rows)),
-        trained=False,
-    )
+    size = min(settings.batch_size, solver.default_batch_size(part.n_rows))
+    wanted = max(settings.max_iter / SHARE, ENOUGH_UPDATES / n_batches(part.n_rows, size))
+    epochs = min(settings.max_iter, MOST_EPOCHS, math.ceil(wanted))
+    few = replace(settings, max_iter=epochs, batch_size=size, trained=False)
     network = plain_fit(network, solver, part, few, generator, deadline)
-    X, Y, weight = picked_rows(source, held_out)
-    size = output_rms(network.output, network.predict(part.X), part.weight)
-    return network.predict(X).double() / size, Y, weight
+    unit = output_rms(network.output, network.predict(part.X), part.weight)
+    blocks = (picked_rows(source, rows) for rows in held_out.split(BLOCK))  # one at a time in memory
+    found = [(network.predict(block.X).double() / unit, block.Y, block.weight) for block in blocks]
+    return _joined(found)
+
+
+def _joined(parts: Sequence[HeldOut]) -> HeldOut:
+    outputs, Y, weights = zip(*parts, strict=True)
+    return torch.cat(outputs), torch.cat(Y), None if weights[0] is None else torch.cat(weights)
 
 
 def _some(rows: Tensor, most: int) -> Tensor:

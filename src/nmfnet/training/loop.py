@@ -225,11 +225,15 @@ def plain_fit(
 
 
 class Updated(NamedTuple):
-    """What `partial_fit` returns: the network with weights of its own, all epochs, and the sweep to go on with."""
+    """What `partial_fit` returns: the network with weights of its own, all epochs, and the sweep to go on with.
+
+    The plan is the one that a solver would prepare such a sweep with.
+    """
 
     network: Network
     history: list[EpochRecord]
     sweep: Sweep
+    plan: Plan
 
 
 def update_network(
@@ -274,7 +278,7 @@ def update_network(
     )
     if record is None:
         raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
-    return Updated(sweep.network.with_weights(copied(sweep.weights())), [*progress.history, record], sweep)
+    return Updated(sweep.network.with_weights(copied(sweep.weights())), [*progress.history, record], sweep, plan)
 
 
 @contextmanager
