@@ -108,10 +108,16 @@ class Portable:
         """Last module of :meth:`to_torch`."""
         return None
 
-    def to_onnx(self, path: str | os.PathLike[str], method: Literal["predict", "transform"] = "predict") -> None:
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str],
+        method: Literal["predict", "transform"] = "predict",
+        *,
+        dtype: Literal["float32", "float64"] | None = None,
+    ) -> None:
         """Write the model as an ONNX file; needs ``pip install 'nmfnet[onnx]'``.
 
-        The input is `X` of shape (n_samples, n_features) and the dtype of the weights.  The outputs are named as
+        The input is `X` of shape (n_samples, n_features) and of `dtype`.  The outputs are named as
         skl2onnx does: `label` and `probabilities` (an array, as with its ``zipmap=False``) of a classifier, `variable`
         of shape (n_samples, n_outputs) of a regressor.
 
@@ -121,15 +127,23 @@ class Portable:
         method : {"predict", "transform"}, default="predict"
             What the graph computes: predictions, or the code of the last hidden layer, `variable` of shape
             (n_samples, hidden_layer_sizes[-1]).
+        dtype : {"float32", "float64"}, optional
+            Of the input, the weights and the real outputs; by default that of the model, float64 unless it was
+            trained on float32.
         """
         check_is_fitted(self)
         if method not in ("predict", "transform"):
             raise ValueError(f"method must be 'predict' or 'transform'; got {method!r}.")
+        if dtype not in (None, "float32", "float64"):
+            raise ValueError(f"dtype must be 'float32', 'float64' or None; got {dtype!r}.")
         name = type(self).__name__
+        network = self.network_ if dtype is None else self.network_.to(getattr(torch, dtype))
+        if not network.is_finite():
+            raise ValueError(f"The weights overflow in {dtype}: leave dtype out.")
         if method == "predict":
-            onnx.write(path, name, self.network_, self._labels())
+            onnx.write(path, name, network, self._labels())
         else:
-            onnx.write_code(path, name, self.network_)
+            onnx.write_code(path, name, network)
 
     def _labels(self) -> Labels | None:
         """What the graph of a classifier has besides the network."""

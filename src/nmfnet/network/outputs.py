@@ -95,18 +95,30 @@ class Output:
         A network that fits smoothed targets estimates ``(1 - e) p + e / k``.  What lies below the floor
         ``e / k`` is less than no probability; it is taken for a small one, a hundredth of the floor.
         """
-        if self.temperature is not None:
-            P, eps = self(A / self.temperature), torch.finfo(A.dtype).eps
-            return P.clamp(eps, 1 - eps) if self.name == "sigmoid" else P  # a label is never certain
-        P = self(A)
-        if not self.smoothing or self.name == "identity":
-            return P
-        floor = self.smoothing * self._uniform(A.shape[1])
-        P = ((P - floor) / (1 - self.smoothing)).clamp(floor / 100, 1)
-        return P / P.sum(1, keepdim=True) if self.name == "softmax" else P.clamp(max=1 - floor / 100)
+        return probabilities(A, self.name == "softmax", self.smoothing, self.temperature) if self.has_classes else A
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether outputs stand for probabilities, of classes or labels."""
+        return self.name != "identity"
 
     def _uniform(self, k: int) -> float:
         return 1 / k if self.name == "softmax" else 0.5
+
+
+def probabilities(A: Tensor, softmax: bool, smoothing: float, temperature: float | None) -> Tensor:
+    """What :meth:`Output.probabilities` says of a softmax, or of logistic functions, in words that TorchScript has."""
+    eps = 1.1920929e-07 if A.dtype == torch.float32 else 2.220446049250313e-16
+    if temperature is not None:
+        A = A / temperature
+    P = A.softmax(1) if softmax else A.sigmoid()
+    if temperature is not None:
+        return P if softmax else P.clamp(eps, 1 - eps)  # a label is never certain
+    if smoothing == 0:
+        return P
+    floor = smoothing / A.shape[1] if softmax else smoothing / 2
+    P = ((P - floor) / (1 - smoothing)).clamp(floor / 100, 1)
+    return P / P.sum(1, keepdim=True) if softmax else P.clamp(max=1 - floor / 100)
 
 
 LINEAR = Output()
