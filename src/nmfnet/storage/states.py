@@ -54,8 +54,10 @@ def whole(plain: Any, tensors: dict[str, Tensor]) -> Any:
     """Inverse of :func:`flat`."""
     if isinstance(plain, dict):
         if "$tensor" in plain:
-            tensor = tensors[plain["$tensor"]]
-            return tensor.T if plain["turned"] else tensor
+            tensor, turned = tensors[plain["$tensor"]], plain["turned"]
+            if turned and tensor.ndim != 2:
+                raise ValueError("a tensor of its state is turned that is no matrix.")
+            return tensor.T if turned else tensor
         if "$float" in plain:
             return float(plain["$float"])
         return {name: whole(each, tensors) for name, each in plain.items()}
