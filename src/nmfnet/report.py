@@ -132,7 +132,7 @@ def _draw_parts(
 
 def _draw_line(panel: Axes, x: Sequence[float], y: Sequence[float], label: str, colour: str, marker: str) -> None:
     small: dict[str, Any] = {"marker": marker, "markersize": 4} if len(x) <= MOST_MARKERS else {}
-    panel.plot(x, y, color=colour, linewidth=1.6, label=label, **small)
+    panel.plot(x, y, color=colour, linewidth=1.6, label=label, clip_on=False, **small)  # markers at the edge are whole
 
 
 def _time(seconds: Sequence[float]) -> tuple[list[float], str]:
