@@ -173,5 +173,5 @@ class Network:
     def _with(self, change: Callable[[Tensor], Tensor]) -> Network:
         """The network with other tensors."""
         scalings = (self.inputs, self.targets)
-        inputs, targets = (s and Scaling(change(s.shift), change(s.factor)) for s in scalings)
+        inputs, targets = (s and replace(s, shift=change(s.shift), factor=change(s.factor)) for s in scalings)
         return replace(self, weights=[change(W) for W in self.weights], inputs=inputs, targets=targets)

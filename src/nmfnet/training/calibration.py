@@ -21,8 +21,8 @@ from nmfnet.training.settings import FitSettings
 
 HeldOut: TypeAlias = tuple[Tensor, Tensor, Tensor | None]  # outputs and targets (m, k), weights (m,)
 
-SHARE = 5  # one epoch of a small network for so many of the fit,
-ENOUGH_UPDATES, MOST_EPOCHS = 10, 10  # or more, for so many updates
+SHARE, MOST_EPOCHS = 5, 10  # one epoch of a small network for so many of the fit, at most so many,
+ENOUGH_UPDATES, ENOUGH_SPARSE_UPDATES = 10, 50  # or more, for so many updates
 FEWEST_ROWS = 10  # below, there is nothing to measure
 ONE_HALF = 1000  # rows, from which on one half of them is enough to measure on
 MOST_TRAINED, MOST_HELD_OUT, BLOCK = 10_000, 5000, 1000  # rows of a small network
@@ -81,9 +81,12 @@ def _held_out(
     weights = solver.initial_weights(network.layers, generator, network.dtype)
     network = network.with_weights([W.to(part.Y.device) for W in weights])
     size = min(settings.batch_size, solver.default_batch_size(part.n_rows))
-    wanted = max(settings.max_iter / SHARE, ENOUGH_UPDATES / n_batches(part.n_rows, size))
-    epochs = min(settings.max_iter, MOST_EPOCHS, math.ceil(wanted))
-    few = replace(settings, max_iter=epochs, batch_size=size, trained=False)
+    updates = ENOUGH_SPARSE_UPDATES if source.is_sparse else ENOUGH_UPDATES
+    wanted = max(min(settings.max_iter / SHARE, MOST_EPOCHS), updates / n_batches(part.n_rows, size))
+    epochs = min(settings.max_iter, math.ceil(wanted))
+    alpha = solver.default_alpha(network) if settings.alpha == "auto" else settings.alpha
+    alpha *= part.total_weight / source.total_weight  # as strong for a sample as in the fit
+    few = replace(settings, max_iter=epochs, batch_size=size, alpha=alpha, trained=False)
     network = plain_fit(network, solver, part, few, generator, deadline)
     unit = output_rms(network.output, network.predict(part.X), part.weight)
     blocks = (picked_rows(source, rows) for rows in held_out.split(BLOCK))  # one at a time in memory
