@@ -3,6 +3,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from jsonschema import Draft202012Validator
@@ -289,11 +290,17 @@ def test_files_of_earlier_formats_load(version, solver, output):
     X, y = load_iris(return_X_y=True)
     assert model.solver == solver and model.network_.output.name == output
     assert (model.network_.inputs is None) == (version == 1)
-    labels = {1: y, 2: load_iris().target_names[y], 3: csr_array(np.eye(3, dtype=int)[y]), 4: y}[version]
+    assert (model.temperature_ is None) == (model._stream_ is None) == (version < 4)
+    if version == 4:
+        X = pd.DataFrame(X, columns=["a", "b", "c", "width"]).assign(c=np.where(X[:, 2] > 4.9, "long", "short"))
+        X.loc[::10, "b"] = np.nan
+        assert model.input_encoder_.get_feature_names_out() == ["a", "b", "c_long", "c_short", "width", "b_missing"]
+        assert model.score(X, y) > 0.9
+        return
+    labels = {1: y, 2: load_iris().target_names[y], 3: csr_array(np.eye(3, dtype=int)[y])}[version]
     assert model.score(X.astype(np.float32), labels) > 0.9
     assert issparse(model.predict(X)) == (version == 3)
     assert model.n_iter_no_change == (math.inf if version == 3 else 10)
-    assert (model.temperature_ is None) == (model._stream_ is None) == (version < 4)
 
 
 def test_every_format_has_a_schema_and_a_file(saved):

@@ -148,7 +148,8 @@ class WeightsDisplay:
         check_is_fitted(estimator)
         parts, meaning = _parts_of(estimator)
         largest = np.argsort(-np.linalg.norm(parts, axis=1), kind="stable")[:n_parts]
-        names = getattr(estimator, "feature_names_in_", None)
+        encoded = getattr(estimator, "_encoded_names", None)
+        names = getattr(estimator, "feature_names_in_", None) if encoded is None else encoded()
         return cls(parts[largest], image_shape, names, meaning).plot(ax=ax, **image)
 
     def plot(self, *, ax: Axes | None = None, **image: Any) -> Self:

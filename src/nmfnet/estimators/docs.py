@@ -53,7 +53,10 @@ TEMPLATE = """{what}
     validation_fraction : float, default=0.1
         Share of the samples held out.
     fit_intercept : bool, default=True
-        Whether layers have biases.{parameters}
+        Whether layers have biases.
+    categorical_features : "from_dtype" or array-like, default="from_dtype"
+        Columns that are categories.  "from_dtype": those of text, and of pandas', polars' and Arrow's types of
+        categories.  Names, positions or a mask of columns add others, as of numbers that are codes.{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional
@@ -93,6 +96,10 @@ TEMPLATE = """{what}
     n_iter_ : int
         Epochs done, over all warm starts.
     n_features_in_ : int
+        Columns of X, however many numbers the network is given for them.
+    input_encoder_ : object
+        What became of categories, dates and missing values: ``transform`` gives what the network is given, and
+        ``get_feature_names_out`` its names, which are those of the rows of ``coefs_[0]``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only where X has feature names that are all strings.
     n_layers_ : int

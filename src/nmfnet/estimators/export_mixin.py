@@ -14,8 +14,11 @@ from torch import nn
 
 from nmfnet._version import __version__
 from nmfnet.data.labels import label_array
+from nmfnet.data.missing import MissingValues
+from nmfnet.data.table_encoder import listed
 from nmfnet.errors import VersionWarning
 from nmfnet.estimators import model_files
+from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.model_files import network_of, tensors_of
 from nmfnet.estimators.streaming import Stream
 from nmfnet.export import onnx
@@ -37,9 +40,18 @@ class Portable:
 
     network_: Network
     _stream_: Stream | None
+    input_encoder_: InputEncoder
 
-    def to_torch(self) -> nn.Sequential:
-        """Return the network as a PyTorch module.
+    def to_torch(self, encoded: bool = False) -> nn.Sequential:
+        """Return the model as a PyTorch module.
+
+        Where columns had missing values in the fit, the module takes NaN as the model does.
+
+        Parameters
+        ----------
+        encoded : bool, default=False
+            Whether the module takes what ``input_encoder_.transform`` returns, and not X itself: the only module that
+            there is of a model of categories or dates, which no tensor holds.
 
         Returns
         -------
@@ -61,7 +73,19 @@ class Portable:
         True
         """
         check_is_fitted(self)
-        return to_sequential(self.network_, self._probabilities())
+        return to_sequential(self.network_, self._probabilities(), None if encoded else self._missing("to_torch"))
+
+    def _missing(self, method: str) -> MissingValues | None:
+        """What takes the place of NaN, if anything did in the fit; refuses a model of columns that are no numbers."""
+        encoder = self.input_encoder_
+        if encoder.table is not None and encoder.table.not_numbers:
+            raise ValueError(
+                f"{method}: the model encodes columns that are not numbers, which stays outside: "
+                f"{listed(encoder.table.not_numbers)}. Pass encoded=True, and give what comes of it the result of "
+                "input_encoder_.transform(X)."
+            )
+        missing = encoder.missing
+        return None if missing is None or not len(missing.indicated) else missing
 
     @classmethod
     def from_torch(cls, module: nn.Sequential, classes: ArrayLike | None = None, **parameters: Any) -> Self:
@@ -112,6 +136,7 @@ class Portable:
         self,
         path: str | os.PathLike[str],
         method: Literal["predict", "transform"] = "predict",
+        encoded: bool = False,
         *,
         dtype: Literal["float32", "float64"] | None = None,
     ) -> None:
@@ -127,6 +152,8 @@ class Portable:
         method : {"predict", "transform"}, default="predict"
             What the graph computes: predictions, or the code of the last hidden layer, `variable` of shape
             (n_samples, hidden_layer_sizes[-1]).
+        encoded : bool, default=False
+            As in :meth:`to_torch`.
         dtype : {"float32", "float64"}, optional
             Of the input, the weights and the real outputs; by default that of the model, float64 unless it was
             trained on float32.
@@ -136,14 +163,17 @@ class Portable:
             raise ValueError(f"method must be 'predict' or 'transform'; got {method!r}.")
         if dtype not in (None, "float32", "float64"):
             raise ValueError(f"dtype must be 'float32', 'float64' or None; got {dtype!r}.")
-        name = type(self).__name__
-        network = self.network_ if dtype is None else self.network_.to(getattr(torch, dtype))
+        name, missing = type(self).__name__, None if encoded else self._missing("to_onnx")
+        network = self.network_
+        if dtype is not None:
+            network = network.to(getattr(torch, dtype))
+            missing = None if missing is None else missing.to(getattr(torch, dtype))
         if not network.is_finite():
             raise ValueError(f"The weights overflow in {dtype}: leave dtype out.")
         if method == "predict":
-            onnx.write(path, name, network, self._labels())
+            onnx.write(path, name, network, self._labels(), missing)
         else:
-            onnx.write_code(path, name, network)
+            onnx.write_code(path, name, network, missing)
 
     def _labels(self) -> Labels | None:
         """What the graph of a classifier has besides the network."""
@@ -157,6 +187,9 @@ class Portable:
         if state.get(STREAM) is not None:
             plain, tensors = flat(state[STREAM].state(), model_files.STREAM)
             state[STREAM] = {"plain": plain, "tensors": {name: each.cpu().numpy() for name, each in tensors.items()}}
+        encoder = state.pop("input_encoder_", None)
+        if encoder is not None and "network_" in state:  # without, a fit is under way
+            state["input_encoder_"] = encoder.state()
         return {**state, VERSION: __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -169,7 +202,10 @@ class Portable:
                 VersionWarning, stacklevel=2,
             )  # fmt: skip
         if isinstance(state.get("network_"), dict):
-            state["network_"] = network_from_plain(state["network_"])
+            state["network_"] = network = network_from_plain(state["network_"])
+            if "input_encoder_" in state:
+                encoder = InputEncoder.from_state(state["input_encoder_"], network.dtype, network.sizes[0])
+                state["input_encoder_"] = encoder
         stream = state.pop(STREAM, None)
         super().__setstate__(state)  # type: ignore[misc]
         if "network_" in state:

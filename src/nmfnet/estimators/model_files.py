@@ -29,7 +29,9 @@ from nmfnet.storage.states import flat, names_in, whole
 from nmfnet.torch_modes import plain_tensors
 
 T = TypeVar("T", bound=type)
-FORMAT_VERSION = 4  # 1 had neither output functions nor scalings, 2 no sparse targets, 3 no temperature and no stream
+# Version 1 had neither output functions nor scalings, version 2 no sparse targets, version 3 no encoding of inputs, no
+# temperature and no stream.
+FORMAT_VERSION = 4
 ESTIMATORS: dict[str, type] = {}  # by the name that is in the file
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
 RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier versions

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nmfnet._version import __version__
 from nmfnet.data.labels import check_stored
+from nmfnet.data.missing import MissingValues
 from nmfnet.data.scaling import Scaling
 from nmfnet.export.modules import Probabilities
 from nmfnet.layers.activations import LEAKY_SLOPE
@@ -45,7 +46,13 @@ class Labels:
     multilabel: bool
 
 
-def write(path: str | os.PathLike[str], name: str, network: Network, labels: Labels | None = None) -> None:
+def write(
+    path: str | os.PathLike[str],
+    name: str,
+    network: Network,
+    labels: Labels | None = None,
+    missing: MissingValues | None = None,
+) -> None:
     """Write what a network predicts to an ONNX file.
 
     Parameters
@@ -56,6 +63,8 @@ def write(path: str | os.PathLike[str], name: str, network: Network, labels: Lab
     network : Network
     labels : Labels, optional
         Of a classifier; without them the graph gives real values.
+    missing : MissingValues, optional
+        What takes the place of NaN.
 
     Raises
     ------
@@ -68,22 +77,24 @@ def write(path: str | os.PathLike[str], name: str, network: Network, labels: Lab
     """
     network = network.on("cpu")
     graph, k = Graph(network.dtype), network.sizes[-1]
-    A = outputs(graph, network)
+    A = outputs(graph, network, missing)
     if labels is None:
         graph.output("variable", A, graph.dtype, k)
     else:
         add_labels(graph, A, labels, network)
         graph.output("probabilities", probabilities(graph, A, labels.head, k), graph.dtype, k)
-    graph.write(path, name, network.sizes[0])
+    graph.write(path, name, network.sizes[0] if missing is None else len(missing.fill))
 
 
-def write_code(path: str | os.PathLike[str], name: str, network: Network) -> None:
+def write_code(
+    path: str | os.PathLike[str], name: str, network: Network, missing: MissingValues | None = None
+) -> None:
     """Write the activations of the last hidden layer."""
     network = network.on("cpu")
     names = [f.name for f in network.activations]
     if not names:
         raise ValueError("method='transform' needs a hidden layer; hidden_layer_sizes is ().")
-    write_layers(path, f"{name}.transform", network.weights[:-1], names, network.intercept, network.inputs)
+    write_layers(path, f"{name}.transform", network.weights[:-1], names, network.intercept, network.inputs, missing)
 
 
 def write_layers(
@@ -93,6 +104,7 @@ def write_layers(
     activations: Sequence[str],
     intercept: bool = False,
     inputs: Scaling | None = None,
+    missing: MissingValues | None = None,
 ) -> None:
     """Write layers, each a matrix and an activation, as a graph from `X` to `variable`.
 
@@ -108,6 +120,8 @@ def write_layers(
     intercept : bool, default=False
     inputs : Scaling, optional
         Of X.
+    missing : MissingValues, optional
+        What takes the place of NaN in X.
 
     Raises
     ------
@@ -115,9 +129,10 @@ def write_layers(
         As in :func:`write`.
     """
     graph = Graph(weights[0].dtype)
-    Z = layers(graph, "X" if inputs is None else scaled(graph, "X", inputs), weights, activations, intercept)
+    Z = layers(graph, network_inputs(graph, inputs, missing), weights, activations, intercept)
     graph.output("variable", Z, graph.dtype, weights[-1].shape[1])
-    graph.write(path, name, len(weights[0]) - intercept if inputs is None else len(inputs.shift))
+    n_inputs = len(weights[0]) - intercept if inputs is None else len(inputs.shift)
+    graph.write(path, name, n_inputs if missing is None else len(missing.fill))
 
 
 class Graph:
@@ -173,9 +188,24 @@ class Graph:
         replace(Path(path), proto.SerializeToString())
 
 
-def outputs(graph: Graph, network: Network) -> str:
+def network_inputs(graph: Graph, inputs: Scaling | None, missing: MissingValues | None) -> str:
+    """What the first layer is given for X."""
+    X = "X" if missing is None else filled(graph, "X", missing)
+    return X if inputs is None else scaled(graph, X, inputs)
+
+
+def filled(graph: Graph, X: str, missing: MissingValues) -> str:
+    """Inputs without NaN, and where it was."""
+    absent = graph.node("IsNaN", X)
+    X = graph.node("Where", absent, missing.fill.numpy(), X)
+    told = graph.node("Gather", absent, missing.indicated.numpy(), axis=1)
+    kind = 1 if graph.dtype == np.float32 else 11  # of ONNX
+    return graph.node("Concat", X, graph.node("Cast", told, to=kind), axis=1)
+
+
+def outputs(graph: Graph, network: Network, missing: MissingValues | None = None) -> str:
     """What the network predicts for X, on the scale of the targets."""
-    Z = "X" if network.inputs is None else scaled(graph, "X", network.inputs)
+    Z = network_inputs(graph, network.inputs, missing)
     names = [*(f.name for f in network.activations), "identity"]
     Z = layers(graph, Z, network.weights, names, network.intercept)
     if network.targets is not None:

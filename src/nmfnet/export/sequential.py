@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from nmfnet.data.missing import MissingValues
 from nmfnet.data.scaling import Scaling
 from nmfnet.export.conventions import check_forward, check_is_sequential, share_memory
-from nmfnet.export.modules import Probabilities, Standardize
+from nmfnet.export.modules import FillMissing, Probabilities, Standardize
 from nmfnet.layers.activations import LEAKY_SLOPE, activations_named
 from nmfnet.linalg import all_finite
 from nmfnet.network import Network
@@ -27,9 +28,14 @@ NAMES = {nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu", nn.Sigmoid: "logistic", nn
 KNOWN = (nn.Linear, nn.Dropout, nn.Flatten, nn.Identity, *NAMES)
 
 
-def to_sequential(network: Network, head: Probabilities | None) -> nn.Sequential:
-    """Modules that compute what the network predicts: scaling, layers, probabilities; copies, in evaluation mode."""
+def to_sequential(network: Network, head: Probabilities | None, missing: MissingValues | None = None) -> nn.Sequential:
+    """Modules that compute what the network predicts: missing values filled, scaling, layers, probabilities.
+
+    They are copies, in evaluation mode.
+    """
     layers: list[nn.Module] = []
+    if missing is not None:
+        layers.append(FillMissing(missing.fill.clone(), missing.indicated.clone()))
     if network.inputs is not None:
         layers.append(Standardize(network.inputs.shift.clone(), network.inputs.factor.clone()))
     pairs: list[tuple[Tensor, Tensor | None]] = [
