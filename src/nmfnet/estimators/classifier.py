@@ -144,8 +144,9 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
     ) -> Self:
         """Train on one pass over some samples, and go on where the last call ended.
 
-        A call may have any number of samples: few come with the last ones of the calls before, and are a share of an
-        update.  Scalings are by the first 64 samples, and follow columns that change.
+        A call may have any number of samples.  Fewer than 64 are filled up with the last samples of earlier calls, and
+        count as a fraction of an update.  Inputs and real targets are scaled by the first 64 samples; scalings follow
+        columns that change.
 
         Parameters
         ----------
@@ -207,7 +208,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         return self.classes_[best.cpu().numpy()]
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Share of the samples whose label, or whose whole set of labels, is predicted.
+        """Accuracy: the fraction of samples whose label, or whose whole set of labels, is predicted correctly.
 
         Parameters
         ----------

@@ -9,44 +9,45 @@ C = TypeVar("C", bound=type)
 
 TEMPLATE = """{what}
 
-    Trained without backpropagation and without a learning rate (after Sakurai, Imakura, Inoue and Futamura, 2016):
-    batch by batch, from the output layer down, each layer's weights are fitted by (nonlinear) least
-    squares and its input by a nonnegative factor, the target of the layer below.
+    It is trained without backpropagation, and there is no learning rate to tune (after Sakurai, Imakura, Inoue and
+    Futamura, 2016).  For each batch, from the output layer down, the weights of a layer are fitted by (nonlinear)
+    least squares.  The input of the layer is fitted by a nonnegative factor, the target of the layer below.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Widths of the hidden layers; ``()`` is a linear model.
     activation : {{"relu", "leaky_relu", "logistic", "sigmoid", "tanh", "softplus", "identity"}}, default="relu"
-        Of the hidden layers, or a sequence with a name for each.  With relu, logistic and softplus their
-        activations are nonnegative factors; with the others the nonnegativity falls away.
+        Of the hidden layers, or a sequence with a name for each.  With relu, logistic and softplus the activations
+        are nonnegative factors; with the others they can be negative.
     solver : {{"relaxed", "pinv"}} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
-        The sweep over a batch: small steps on both factors, or the paper's.  An instance carries its own
-        settings, as in ``Relaxed(dropout=0.2)``.
+        How a batch updates the weights: "relaxed" by small steps on both factors, "pinv" by the paper's full steps.
+        An instance has its own settings, as in ``Relaxed(dropout=0.2)``.
     pretrain : {{"nmf", None}} or nmfnet.NMFPretraining, default=None
-        "nmf" starts from a stacked autoencoder of nonnegative matrix factorizations, which needs X >= 0 and leaves the
-        inputs unscaled; None starts from random weights (He et al., 2015).
+        "nmf" starts from a stacked autoencoder of nonnegative matrix factorizations.  It needs X >= 0, and inputs are
+        then not scaled.  None starts from random weights (He et al., 2015).
     alpha : float or "auto", default="auto"
         Strength of the penalty ``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` on the weights of
-        every layer, against the loss summed over all samples.  With "pinv" the L2 part includes the biases.
-        "auto", where the columns of X are scaled one by one as those of tables are, is 0.07 times the mean number of
-        inputs of a unit for classes and labels, and 0.02 times it for real targets; 0 for images and
-        counts, whose columns share a unit, for "pinv", for `pretrain` and in `partial_fit`.
+        every layer, relative to the loss summed over all samples.  With "pinv" the L2 part includes the biases.
+        "auto" is for tables, whose columns are scaled one by one: 0.07 times the mean number of inputs of a unit for
+        classes and labels, and 0.02 times it for real targets.  It is 0 for images and counts, whose columns share a
+        unit, for "pinv", for `pretrain` and in `partial_fit`.
     l1_ratio : float, default=0
         Share of L1 in the penalty, between 0 and 1; L1 makes weights sparse, exactly so with "pinv".
     batch_size : int or "auto", default="auto"
         Most samples in a batch; "auto" is a twentieth of the samples within [200, 1000], and 5000 with "pinv".
-        Batches are of about equal size.  Those of fewer than 64 are shares of an update, made with the samples before
-        them, and take longer.  With "pinv" a batch should hold several times as many samples as a layer has units.
+        Batches are of about equal size.  A batch of fewer than 64 samples is filled up with the samples before it, and
+        counts as a fraction of an update; an epoch then takes longer.  With "pinv" a batch should hold several times as
+        many samples as a layer has units.
     max_iter : int, default=20
-        Most epochs.
+        Maximum number of epochs.  Step sizes are scheduled over so many.
     max_time : float, optional
-        Most seconds of training in one call of `fit`; the batch under way is finished.
+        Maximum number of seconds of training in one call of `fit`; the current batch is finished.
     tol : float, default=1e-4
         An epoch that does not improve the objective (with early stopping: the validation loss) by more
         than `tol` is one without progress.
     n_iter_no_change : int or np.inf, default=10
-        Epochs in a row without progress that end the training; with infinity none do.
+        Training ends after so many epochs in a row without progress; with infinity it does not.
     early_stopping : bool, default=False
         End with the weights of the epoch with the least loss, and of these with the least error, on a validation set:
         the one passed to `fit`, or one held out.
@@ -55,19 +56,19 @@ TEMPLATE = """{what}
     fit_intercept : bool, default=True
         Whether layers have biases.
     categorical_features : "from_dtype" or array-like, default="from_dtype"
-        Columns that are categories.  "from_dtype": those of text, and of pandas', polars' and Arrow's types of
-        categories.  Names, positions or a mask of columns add others, as of numbers that are codes.{parameters}
+        Columns that are categories.  "from_dtype": those of text, and those with a categorical dtype of pandas, polars
+        or Arrow.  Names, positions or a mask of columns add others, such as columns of numeric codes.{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional
-        Where to train; by default where X is, a tensor's device or the CPU.  "auto" is a GPU where there is one.
+        Where to train; by default the device of the tensor X, or the CPU.  "auto" is a GPU if there is one.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last fit's weights.
+        Whether `fit` continues from the weights of the last fit.
     verbose : bool, default=False
         Whether to print a line per epoch.
     callbacks : sequence of nmfnet.Callback, optional
-        Hooks into `fit`; `partial_fit` calls none.  `clone`, and so a grid search, copies them, except those that
-        collect from all fits, as :class:`nmfnet.callbacks.History` does.
+        Hooks into `fit`; `partial_fit` calls none.  `clone`, and so a grid search, copies them, but not those that
+        collect from all fits, as :class:`nmfnet.callbacks.History`.
 
     Attributes
     ----------{fitted}

@@ -77,8 +77,9 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train on one pass over some samples, and go on where the last call ended.
 
-        A call may have any number of samples: few come with the last ones of the calls before, and are a share of an
-        update.  Scalings are by the first 64 samples, and follow columns that change.
+        A call may have any number of samples.  Fewer than 64 are filled up with the last samples of earlier calls, and
+        count as a fraction of an update.  Inputs and real targets are scaled by the first 64 samples; scalings follow
+        columns that change.
 
         Parameters
         ----------

@@ -18,11 +18,11 @@ _FIT: ContextVar[dict[int, SimpleNamespace]] = ContextVar("nmfnet_fit")
 class Callback:
     """Base class: override the hooks you need.
 
-    The networks that hooks are given, and their weights, may be kept.
+    A hook may keep the network that it is given, and the weights: later epochs do not change them.
 
-    ``clone``, and so a grid search, copies a callback with all that it holds (`copy.deepcopy`), and the copies see the
-    fits.  One that is to see them itself, as :class:`nmfnet.callbacks.History` is, returns itself from
-    ``__sklearn_clone__``; threads then call it at the same time.
+    ``clone``, and so a grid search, makes a deep copy of a callback (`copy.deepcopy`), and the fit calls the copy.  A
+    callback that needs to see the fits of all clones, as :class:`nmfnet.callbacks.History`, returns itself from
+    ``__sklearn_clone__``.  Threads may then call it at the same time.
     """
 
     @property
@@ -45,10 +45,10 @@ class Callback:
         return False
 
     def on_train_begin(self, training: Training) -> None:
-        """Called before the first batch with all that the training is made of."""
+        """Called before the first batch; `training` holds the state of the training."""
 
     def on_train_end(self) -> None:
-        """Called when the training ends, be it by an error."""
+        """Called when the training ends, also after an error."""
 
     def on_batch_end(self, batch: int, n_batches: int) -> None:
         """Called after each batch, from 1, of an epoch of `n_batches`."""
@@ -60,7 +60,7 @@ class Callback:
         """Called after each epoch with its entry in ``history_``; True ends the training."""
 
     def on_fit_end(self, network: Network) -> None:
-        """Called once, also where the training failed; weights put into `network` are those of the fitted model."""
+        """Called once, also after a failed training; weights that are put into `network` become those of the model."""
 
 
 @contextmanager
