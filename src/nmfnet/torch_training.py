@@ -53,9 +53,9 @@ def fit_module(
     """Train a PyTorch module in place, from the weights it has, without autograd.
 
     Inputs and real targets are scaled inside, and the scaling is folded into the weights at the end.  A training that
-    fails leaves the module as it was.  Layers with ``requires_grad=False`` keep their weights, and those below are
-    trained through them.  Parameters stay the same tensors; their `grad` and the flags `training` are left alone, and
-    Dropout layers count in evaluation mode, too.
+    fails leaves the module as it was.  Layers with ``requires_grad=False`` keep their weights, and the layers below
+    them are trained.  Parameters stay the same tensors.  Their `grad` and the flags `training` do not change.  Dropout
+    layers are used in evaluation mode, too.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def fit_module(
         Dropout and Flatten; nested ones, too.  It gives logits of classes, or Softmax, LogSoftmax or Sigmoid of them.
         Hooks, parametrizations, a `forward` of its own and weights that are shared are refused.
     X : array-like or Tensor of shape (n_samples, ...), or DataLoader, or iterable of batches
-        What the module takes; converted to its dtype.  A loader, or whatever gives batches of (inputs, targets), is
-        gone through once, without `y`; all samples are then in memory.
+        What the module takes; converted to its dtype.  A loader, or another iterable of batches (inputs, targets), is
+        read once, without `y`; all samples are then in memory.
     y : array-like or Tensor, optional
         In the conventions of PyTorch's losses:
 
@@ -75,7 +75,7 @@ def fit_module(
         - whole numbers 0 and 1 where there is one output: its label (BCEWithLogitsLoss);
         - other floating-point numbers, (n_samples,) or (n_samples, n_outputs): real targets (MSELoss).
     task : {"auto", "classification", "multilabel", "regression"}, default="auto"
-        What `y` is, where that does not say it, as floating-point 0 and 1 for a single output.
+        The kind of `y`, if the values leave it open, as floating-point 0 and 1 for a single output do.
     X_val, y_val : like X and y, optional
         A validation set, whose loss and error are recorded.
     early_stopping : bool, default=False

@@ -37,8 +37,8 @@ TEMPLATE = """{what}
     batch_size : int or "auto", default="auto"
         Most samples in a batch; "auto" is a twentieth of the samples within [200, 1000], and 5000 with "pinv".
         Batches are of about equal size.  A batch of fewer than 64 samples is filled up with the samples before it, and
-        counts as a fraction of an update; an epoch then takes longer.  With "pinv" a batch should hold several times as
-        many samples as a layer has units.
+        counts as a fraction of an update; an epoch then takes longer.  With "pinv" a batch should hold several times
+        as many samples as a layer has units.
     max_iter : int, default=20
         Maximum number of epochs.  Step sizes are scheduled over so many.
     max_time : float, optional

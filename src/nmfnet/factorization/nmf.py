@@ -74,7 +74,7 @@ def nmf(
     solver : {"cd", "mu"}, default="cd"
         Coordinate descent, extrapolated, or multiplicative updates (Lee and Seung, 2001), as in the pre-training.
     n_iter : int, default=200
-        Most iterations, each a step on Z and one on H.
+        Maximum number of iterations, each a step on Z and one on H.
     tol : float, default=1e-4
         With "cd": stop where the relative projected gradient is at most `tol`; with "mu": where ten updates reduce the
         objective by less than `tol` times its first value; 0: never.

@@ -107,7 +107,7 @@ def nonlinear_semi_nmf(
     """Factorize through an activation function, T ~ f(Z W), with Z in the range of f.
 
     For ReLU, logistic and softplus the range is nonnegative and so is Z, exactly.  For tanh,
-    leaky ReLU and the identity Z may be negative: the nonnegativity falls away.  Unlike NMF and
+    leaky ReLU and the identity Z may be negative.  Unlike NMF and
     semi-NMF the alternation is a heuristic: the W steps never increase their matching loss, but
     nothing is proved of ``||T - f(Z W)||^2``: it is the end of its fall that stops the iteration.
 
@@ -124,7 +124,7 @@ def nonlinear_semi_nmf(
     W : Tensor of shape (r, k), or (r + 1, k) with `intercept`, optional
         Starting factor; zero where not given.
     n_iter : int, default=100
-        Most iterations, each of `n_w` steps on W and `n_z` steps on Z.
+        Maximum number of iterations, each of `n_w` steps on W and `n_z` steps on Z.
     n_w, n_z : int
         Inner steps.
     omega : float, default=1

@@ -84,7 +84,7 @@ def semi_nmf(
         The step on Z: coordinate descent, extrapolated, or the multiplicative step of Ding, Li and
         Jordan (2010), which the network's output layer takes.
     n_iter : int, default=200
-        Most iterations, each a step on Z and one on W; 0: only W is fitted, where it is not given.
+        Maximum number of iterations, each a step on Z and one on W; 0: only W is fitted, where it is not given.
     tol : float, default=1e-4
         With "cd": stop where the relative projected gradient is at most `tol`; with "mu": where ten iterations reduce
         the objective by less than `tol` times its first value; 0: never.

@@ -22,26 +22,26 @@ ALL = "checkpoint-*.safetensors"
 
 
 class Checkpoint(Callback):
-    """Store a training while it runs, and go on with it where it ended.
+    """Store a training while it runs, so that it can continue where it ended.
 
     A checkpoint holds all that the training needs: weights, averages, Gram matrices, random states, the position in
-    the epoch and the history.  On the same machine, with the same number of threads on the CPU, a training that goes
-    on from one ends with the same weights, bit for bit, as one that was never interrupted.  Each is written under
-    another name, forced to the disk and renamed; one that cannot be written, as on a full disk, is a warning,
-    and the training goes on.
+    the epoch and the history.  On the same machine, with the same number of threads on the CPU, a training that
+    continues from one ends with the same weights, bit for bit, as one that was never interrupted.  Each is written
+    under another name, forced to the disk and renamed.  If one cannot be written, as on a full disk, there is a
+    warning, and the training continues.
 
     Parameters
     ----------
     folder : path-like
-        Made if it is not there.  It is for one training: the fits of a search would take one another's place, or,
-        with `resume`, be refused.
+        Created if it does not exist.  It is for one training: the fits of a search would overwrite each other's
+        checkpoints or, with `resume`, raise an error.
     every : int, optional
         Batches between two checkpoints; left out, one is written at the end of each epoch.
     keep : int, default=2
         Checkpoints to keep, the last ones.
     resume : bool, default=False
-        Whether to go on from the newest checkpoint that can be read; without one the training starts from the
-        beginning.  If False, the first new checkpoint replaces those that are there.
+        Whether to continue from the newest checkpoint that can be read.  If there is none, the training starts from
+        the beginning.  If False, the first new checkpoint replaces those in the folder.
 
     Warns
     -----

@@ -39,11 +39,11 @@ SWEEPS = 50  # of coordinate descent on a decoder, whose products are at hand
 class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Autoencoder that is built of nonnegative matrix factorizations, layer by layer, and then fine-tuned.
 
-    The encoder is a network, ``Z = f(... f(X W[1]) ...)``.  Each of its layers comes from an NMF of its input,
-    A ~ Z H, whose factor Z the layer learns to compute by nonlinear least squares, in turns (Sakurai et al., 2016,
-    section 3.3); H, refitted to the codes, decodes it.  Fine-tuning trains encoder and decoder
-    together as one network with the data as its own target, by the package's solvers, without
-    backpropagation.  A fine-tuning that ends with a larger error than it started from is dropped.
+    The encoder is a network, ``Z = f(... f(X W[1]) ...)``.  Each of its layers comes from an NMF of its input, A ~ Z
+    H.  The layer learns by nonlinear least squares to compute Z; NMF and least squares alternate (Sakurai et al.,
+    2016, section 3.3).  H is refitted to the codes, and decodes them.  Fine-tuning trains encoder and decoder together
+    as one network with the data as its own target, by the package's solvers, without backpropagation.  A fine-tuning
+    that ends with a larger error than it started from is dropped.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
     activation : {"relu", "logistic", "tanh", "leaky_relu", "softplus", "identity"}, default="relu"
         The function f.  With "relu" the layer-wise decoder is linear and nonnegative, made of parts.
     pretrain : "nmf" or nmfnet.NMFPretraining, default="nmf"
-        The layer-wise stage; an instance carries its own settings.
+        The layer-wise stage; an instance has its own settings.
     solver : {"relaxed", "pinv"} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
         The sweep of the fine-tuning.
     max_iter : int, default=10
@@ -68,7 +68,7 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
     Attributes
     ----------
     components_ : array of shape (n_components, n_features)
-        What each unit of the code alone decodes to: with ``max_iter=0`` and "relu" the product of the H.
+        What each unit of the code decodes to if all others are 0: with ``max_iter=0`` and "relu" the product of the H.
     reconstruction_err_, layerwise_reconstruction_err_ : float
         ``||X - decode(encode(X))||_F`` at the end and before the fine-tuning.
     network_ : Network

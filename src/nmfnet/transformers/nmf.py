@@ -36,8 +36,8 @@ class NMF(BaseFactorization):
     init : {None, "random", "nndsvd", "nndsvda", "nndsvdar", "custom"}, default=None
         Start (Boutsidis and Gallopoulos, 2008); None: "nndsvda" where the rank allows it, else "random".
     solver : {"cd", "mu"}, default="cd"
-        Coordinate descent on Gram products (HALS; Cichocki and Phan, 2009) with several sweeps for each product with X
-        (Gillis and Glineur, 2012), extrapolated (Ang and Gillis, 2019), or multiplicative updates (Lee and
+        "cd": coordinate descent on Gram products (HALS; Cichocki and Phan, 2009), several cycles for each product with
+        X (Gillis and Glineur, 2012), with extrapolation (Ang and Gillis, 2019).  "mu": multiplicative updates (Lee and
         Seung, 2001).
     beta_loss : {"frobenius", "kullback-leibler"}, default="frobenius"
         "kullback-leibler" needs ``solver="mu"``.
@@ -46,7 +46,7 @@ class NMF(BaseFactorization):
         ``||P grad_Z|| <= tol ||X Ht||`` and ``||P grad_H|| <= tol ||Zt X||``.  With "mu": where ten passes
         lower the root of the objective by less than `tol` of its first value.  0: never.
     max_iter : int, default=200
-        Most passes over the data.
+        Maximum number of passes over the data.
     random_state : int, RandomState or None, default=None
     alpha_W : float, default=0
         Strength of the penalty on Z.
@@ -55,10 +55,10 @@ class NMF(BaseFactorization):
     l1_ratio : float, default=0
         Share of L1 (sparse factors) in the penalties.
     batch_size : int, optional
-        Where given, `fit` takes online steps on blocks of this many rows: for data that does not fit in memory
-        (a `numpy.memmap` is read block by block) or when an approximate result is soon wanted.
+        If given, `fit` makes online steps on blocks of this many rows.  This is for data that do not fit in memory (a
+        `numpy.memmap` is read block by block), and for a quick approximate result.
     forget_factor : float, default=0.7
-        What earlier batches count after one batch, as in scikit-learn's MiniBatchNMF.
+        Factor by which each batch multiplies the weight of earlier batches, as in scikit-learn's MiniBatchNMF.
     device : str or torch.device, default="cpu"
     verbose : int, default=0
 
@@ -68,7 +68,7 @@ class NMF(BaseFactorization):
         The factor H.
     n_components_ : int
     reconstruction_err_ : float
-        ``||X - Z H||_F`` over the entries that are there, or the root of twice the divergence.
+        ``||X - Z H||_F`` over the entries that are not missing, or the root of twice the divergence.
     objective_ : float
         The loss plus the penalties.
     n_iter_ : int

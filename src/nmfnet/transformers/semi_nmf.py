@@ -20,9 +20,9 @@ from nmfnet.transformers.input import Input
 class SemiNMF(BaseFactorization):
     """Semi-nonnegative matrix factorization, X ~ Z H with Z >= 0; X and H may have any sign.
 
-    Of Ding, Li and Jordan (2010): the nonnegative factor says how much of each component a sample has,
-    like the memberships of a soft clustering.  Minimizes the objective of :class:`NMF` without ``H >= 0``,
-    and it never increases: coordinate descent on Z, the exact minimum in H, extrapolated.
+    From Ding, Li and Jordan (2010).  The nonnegative factor says how much of each component a sample has, like the
+    memberships of a soft clustering.  Minimizes the objective of :class:`NMF` without ``H >= 0``, by coordinate
+    descent on Z and the exact minimum in H, with extrapolation.  The objective never increases.
 
     Parameters
     ----------
@@ -98,11 +98,11 @@ class SemiNMF(BaseFactorization):
 class NonlinearSemiNMF(SemiNMF):
     """Nonlinear semi-nonnegative matrix factorization, X ~ f(Z H) with Z >= 0.
 
-    Minimizes the matching loss of the activation function, ``sum F(a) - x a + F*(x)`` with A = Z H and F' = f,
-    plus the penalties of :class:`NMF`.  It is 0 where X = f(Z H), at least ``||X - f(Z H)||^2 / 2``
-    as f has a slope of at most 1, and convex in each factor: for the logistic function it is the cross-entropy.
-    Each step lowers a quadratic bound of it, the same that carries the paper's step on the weights, so that it
-    never increases.
+    Minimizes the matching loss of the activation function, ``sum F(a) - x a + F*(x)`` with A = Z H and F' = f, plus
+    the penalties of :class:`NMF`.  The loss is 0 where X = f(Z H), and at least ``||X - f(Z H)||^2 / 2``, because f
+    has a slope of at most 1.  It is convex in each factor.  For the logistic function it is the cross-entropy.  Each
+    step lowers a quadratic upper bound of the loss, which is equal to it before the step; the paper's step on the
+    weights rests on the same bound.  So the objective never increases.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class NonlinearSemiNMF(SemiNMF):
     components_ : array of shape (n_components, n_features)
         The factor H.
     reconstruction_err_ : float
-        ``||X - f(Z H)||_F`` over the entries that are there.
+        ``||X - f(Z H)||_F`` over the entries that are not missing.
     n_components_, objective_, n_iter_, n_features_in_, feature_names_in_
         As in :class:`NMF`.
 

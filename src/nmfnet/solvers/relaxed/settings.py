@@ -46,38 +46,39 @@ class Relaxed(BaseEstimator):
     ----------
     delta : float or "auto", default="auto"
         Relative step of the first update: the fraction of their size by which the pre-activations of each layer move.
-        It falls linearly to 0 over the planned updates.  `partial_fit` has no plan, and the step stays.  If `delta`
-        is above 0.05, the weights move at once by 0.05 only, and by the rest through averaging.  "auto" is 30 over
-        the number of updates, within [0.05, 0.3], times ``1 - 2/3 momentum``.
+        It falls linearly to 0 over the planned updates.  `partial_fit` has no plan, and its step is constant.  If
+        `delta` is above 0.05, an update moves the weights by 0.05 at once; the rest follows through the average.
+        "auto" is 30 over the number of updates, within [0.05, 0.3], times ``1 - 2/3 momentum``.
         In `partial_fit` it is 0.05 times the same factor.
     tau : float or "auto", default="auto"
-        How far targets are from the outputs: the target of the top layer is ``A + tau (Y - g(A))``.  "auto" is 0.1 for
-        classes and labels, and 0.01 for real targets.  Distant targets can only raise inactive units, which end up
+        Distance of targets from outputs.  The target of the output layer is ``A + tau (Y - g(A))``, for its
+        pre-activations A, the true targets Y and the function g of the outputs (softmax for classes).  "auto" is 0.1
+        for classes and labels, and 0.01 for real targets.  Distant targets can only raise inactive units, which end up
         always active.
     damping : float or "auto", default="auto"
-        Tikhonov term of the least-squares steps, over the mean of the diagonal of the Gram matrix.  "auto" is 1, and
-        for classes or labels by sparse inputs a quarter of the number of these, at most 700: rare words have too few
-        samples in a batch for a least-squares fit.
+        Tikhonov term of the least-squares steps, divided by the mean of the diagonal of the Gram matrix.  "auto" is 1.
+        For sparse inputs and classes or labels it is a quarter of the number of inputs, at most 700: rare words have
+        too few samples in a batch for a least-squares fit.
     noise : float or "auto", default="auto"
         Probability that an input is masked during training.  A masked input is set to 0, or to the value nearest to 0
         that its column has.  The others move away from that value by the factor ``1 / (1 - noise)``.  "auto" is
-        ``0.3 (1 - 2 r / n_0)`` where r principal components stand for n_0 inputs, as in images, and otherwise 0.
+        ``0.3 (1 - 2 r / n_0)`` where r principal components replace n_0 inputs, as in images, and otherwise 0.
     dropout : float or "auto", default="auto"
         Probability that the activation of a hidden unit is set to 0 during training.  The others are multiplied by
         ``1 / (1 - dropout)``.  "auto" is ``0.3 / sqrt(L) w / (w + v)`` for w weights in L layers and v target values,
         and half of that for real targets: 0.17 for two hidden layers and few data, nothing for an autoencoder.  In
         `partial_fit` it is 0.1.
     adversarial : float or "auto", default="auto"
-        Radius of adversarial inputs: before each update inputs are moved away from their own targets by this length,
-        in root mean squares of the lengths of inputs.  An update then takes half as long again.  "auto" is 0.1 where
-        inputs share a unit, as pixels do, and classes turn out to be easy to tell apart; otherwise it is 0.  Sparse
-        inputs are never moved.
+        Radius of adversarial inputs.  Before each update every sample is moved in a direction in which the network
+        fits it worse.  The length of this move is the radius times the root mean square of the Euclidean lengths of
+        the samples.  An update then takes half as long again.  "auto" is 0.1 where columns share a unit, as pixels do,
+        and classes turn out to hardly overlap; otherwise it is 0.  Sparse inputs are never moved.
     momentum : float or "auto", default="auto"
         Nesterov momentum of the right-hand sides of the least-squares steps.  "auto" is 0.9 for real targets, whose
         residuals have less noise.  For classes and labels it is 0.7 if there are fewer than 600 updates, from
         batches of 10,000 samples or more, and otherwise 0.  It is less if fewer than 100 updates are planned.
     averaging : float, default=8
-        Predictions use an average of the weights, over about the last ``1 / (averaging + 1)`` of the updates.  So
+        Predictions use an average of the weights over about the last ``1 / (averaging + 1)`` of the updates, so that
         training can end at any time.
     standardize : bool, default=True
         Whether inputs are scaled; see :func:`nmfnet.data.scaling.input_scaling`.
@@ -86,7 +87,7 @@ class Relaxed(BaseEstimator):
         replaced by their principal components only if few of these are needed, and if targets are classes or labels.
     label_smoothing : float, default=0.2
         Smoothing of classes and labels.  It leaves a residual in nearly every sample.  Without it the steps would
-        follow the few samples that are still wrong.  `predict_proba` is calibrated after it.
+        follow the few samples that are still wrong.  `predict_proba` corrects for it.
     """
 
     delta: float | Literal["auto"] = "auto"
@@ -101,8 +102,7 @@ class Relaxed(BaseEstimator):
     explained_variance: float = 0.96
     label_smoothing: float = 0.2
 
-    # A step is relative to its batch: in smaller ones, samples that are fitted already move as far as the others.
-    # The length of a step is relative to its batch: over fewer, what samples want does not cancel.
+    # The length of a step does not depend on the residuals: over fewer samples their noise does not cancel.
     min_batch_samples: ClassVar[int] = 64
     takes_sparse: ClassVar[bool] = True
     penalizes_bias: ClassVar[bool] = False
