@@ -27,6 +27,15 @@ VERBATIM: dict[str, Any] = {"parse_math": False, "usetex": False}
 LONGEST = 40  # characters of a tick's label
 
 
+def pyplot() -> Any:
+    """Matplotlib, or an error that names the extra."""
+    try:
+        from matplotlib import pyplot as plt
+    except ImportError as error:
+        raise ImportError("plots need matplotlib: pip install 'nmfnet[cli]'") from error
+    return plt
+
+
 class HistoryDisplay:
     """Loss or error of the training and validation samples over the epochs.
 
@@ -157,7 +166,7 @@ class WeightsDisplay:
             return self
         if ax is not None:
             raise ValueError("ax is for the heat map; images need axes of their own: leave it out.")
-        from matplotlib import pyplot as plt
+        plt = pyplot()
 
         columns = math.ceil(math.sqrt(len(self.parts)))
         rows = math.ceil(len(self.parts) / columns)
@@ -241,7 +250,7 @@ class LayerCodesDisplay:
 def _axes(ax: Axes | None) -> tuple[Any, Any]:
     """Axes to draw in, new ones if there are none, and their figure."""
     if ax is None:
-        from matplotlib import pyplot as plt
+        plt = pyplot()
 
         _, ax = plt.subplots()
     return ax, ax.figure
