@@ -116,6 +116,7 @@ def text():
 
 DATA = {
     "fashion": fashion,
+    "fashion-20000": lambda: fashion(20_000),
     "fashion-2000": lambda: fashion(2000),
     "mnist-2000": lambda: mnist(2000),
     "digits": digits,

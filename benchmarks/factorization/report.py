@@ -18,8 +18,8 @@ machine has two cores of an AMD EPYC (Zen 4, with AVX-512), which other work sha
 ## How to read the curves
 
 Both packages fit each data set as they come: `NMF(rank, random_state=seed)`, and for the divergence `solver="mu"` and
-`beta_loss="kullback-leibler"`. There are three ranks, five seeds, float64 and float32. A seed changes little: both
-start from NNDSVD, whose random part is small.
+`beta_loss="kullback-leibler"`. There are three ranks, five seeds (three for some cases of the divergence), float64
+and float32. A seed changes little: both start from NNDSVD, whose random part is small.
 
 - *Best*: the lowest objective that any fit of nmfnet, scikit-learn or torchnmf reached on this data set and rank, over
   all seeds and dtypes, with all the time it had. It is that of a local minimum; nobody knows the global one.
@@ -46,7 +46,7 @@ say more.
 MINIBATCHES = """
 ## Mini-batches
 
-`partial_fit` on the same batches, five epochs, five seeds, from the same random start. Errors are nmfnet's over those
+`partial_fit` on the same batches, five epochs, three seeds, from the same random start. Errors are nmfnet's over those
 of scikit-learn's MiniBatchNMF: the root of twice the loss of the best coefficients for the components. *Time to
 theirs*: seconds until nmfnet's error is no larger than scikit-learn's after five epochs, over the time of these five.
 """
@@ -103,10 +103,10 @@ def curves():
         yield from summary(loss, best)
         yield "Medians over the seeds: nmfnet / scikit-learn.\n"
         yield from cases(loss, best)
-    yield MINIBATCHES
-    yield from streams()
-    yield COMPANY
-    yield from company()
+    for task, title, lines in (("streams", MINIBATCHES, streams), ("company", COMPANY, company)):
+        if RUNS.records(task):
+            yield title
+            yield from lines()
 
 
 def head():
