@@ -224,14 +224,14 @@ def _network(layers: Layers, solver: Solver, X: Tensor, Y: Tensor, kind: Kind) -
     if network.inputs is None:
         # As for real targets: no principal components, which would lose a part of the weights there are; and as for
         # a part of the samples: the weights of columns that are constant here stay.
-        network.inputs = solver.input_scaling(X, "real", network.intercept, partial=True)
+        network.inputs = solver.input_scaling(InMemory(X, Y), "real", network.intercept, partial=True)
         if network.inputs is not None:
             shift, factor = network.inputs.shift.double(), network.inputs.factor.double()
             W = network.weights[0].double()
             scaled = W[: len(shift)] / factor[:, None]
             rows = [W[-1:] + shift @ W[:-1]] if network.intercept else []
             network.weights[0] = torch.cat([scaled, *rows]).to(X.dtype)
-    network.targets = solver.target_scaling(Y, kind, network.intercept)
+    network.targets = solver.target_scaling(InMemory(X, Y), kind, network.intercept)
     if network.targets is not None:
         W = network.weights[-1].clone()
         if network.intercept:

@@ -58,9 +58,9 @@ class Architecture:
         self, solver: Solver, data: InMemory, generator: torch.Generator, partial: bool = False
     ) -> Network:
         """A network with random weights, where the data are; `partial` where they are the first of a stream."""
-        X, Y, weight = data.X, data.Y, data.weight
-        inputs = solver.input_scaling(X, self.kind, self.intercept, partial, weight) if self.scaled else None
-        targets = solver.target_scaling(Y, self.kind, self.intercept, weight)
+        X = data.X
+        inputs = solver.input_scaling(data, self.kind, self.intercept, partial) if self.scaled else None
+        targets = solver.target_scaling(data, self.kind, self.intercept)
         sizes = [data.n_features if inputs is None else inputs.n_out, *self.hidden, data.n_outputs]
         layers = [Dense(a, b, self.intercept) for a, b in pairwise(sizes)]
         weights = [W.to(X.device) for W in solver.initial_weights(layers, generator, X.dtype)]

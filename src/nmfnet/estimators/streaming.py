@@ -109,11 +109,12 @@ def rescaled(
     None where the scalings are the same.
     """
     unsettled = frozenset[str]() if stream is None else stream.unsettled
+    rows = replace(source, before=0)  # the earlier ones, too
     found, carry = network, cast("Carry | None", list if unsettled else None)
     if "inputs" in unsettled and network.inputs is not None:
-        found = replace(found, inputs=input_scaling(source.X, 1.0, network.intercept, 1.0, source.weight))
+        found = replace(found, inputs=input_scaling(rows, 1.0, network.intercept, 1.0))
     if "targets" in unsettled and network.targets is not None:
-        found = replace(found, targets=target_scaling(source.Y, network.intercept, source.weight))
+        found = replace(found, targets=target_scaling(rows, network.intercept))
     young = stream is not None and stream.age < 2 * min_rows
     others = [name for name in SCALINGS if name not in unsettled]
     changed = followed(found, source, names=others, young=young)
