@@ -18,9 +18,9 @@ machine has two cores of an AMD EPYC (Zen 4, with AVX-512), which other work sha
 ## How to read the curves
 
 Both packages fit each data set as they come: `NMF(rank, random_state=seed)`, and for the divergence `solver="mu"` and
-`beta_loss="kullback-leibler"`. There are three ranks, float64 and float32, and five seeds. The machine's time
-ran out for some: spectra and tfidf have float64 alone, tfidf and the divergence of most data one to three seeds. A seed
-changes little: both start from NNDSVD, whose random part is small.
+`beta_loss="kullback-leibler"`. There are three ranks, float64 and float32, and five seeds. For some the
+machine's time ran out: spectra and tfidf have float64 alone, tfidf and most of the divergence one to three seeds. A
+seed changes little: both start from NNDSVD, whose random part is small.
 
 - *Best*: the lowest objective that any fit of nmfnet, scikit-learn or torchnmf reached on this data set and rank, over
   all seeds and dtypes, with all the time it had. It is that of a local minimum; nobody knows the global one.
@@ -48,7 +48,7 @@ say more.
 MINIBATCHES = """
 ## Mini-batches
 
-`partial_fit` on the same batches, five epochs, three seeds at most, from the same random start. Errors are nmfnet's over those
+`partial_fit` on the same batches, five epochs, from the same random start. Errors are nmfnet's over those
 of scikit-learn's MiniBatchNMF: the root of twice the loss of the best coefficients for the components. *Time to
 theirs*: seconds until nmfnet's error is no larger than scikit-learn's after five epochs, over the time of these five.
 """
