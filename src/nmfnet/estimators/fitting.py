@@ -24,6 +24,7 @@ from nmfnet.training import (
     Fitted,
     Progress,
     fit_network,
+    relative_temperature,
 )
 
 
@@ -133,6 +134,7 @@ def train(
         Y = network.scaled_targets(data.Y)
         pretraining(network, data.X, Y, generator, announce, data.weight, feature_names)
 
+    seed = generator.initial_seed()
     return fit_network(
         network,
         solver,
@@ -143,4 +145,5 @@ def train(
         progress=progress,
         callbacks=callbacks,
         pretrain=None if pretraining is None else pretrain,
+        calibrate=lambda: relative_temperature(network, solver, data, settings, seed),
     )
