@@ -80,8 +80,8 @@ class Pinv(BaseEstimator):
         Examples
         --------
         >>> from nmfnet import Pinv
-        >>> Pinv.paper()
-        Pinv(delta=1e-14)
+        >>> Pinv.paper().delta
+        1e-14
         """
         return cls(delta=1e-14)
 
