@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 def check_parameters(estimator: BaseNMFNet) -> list[int]:
     """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
-    sizes = estimator.hidden_layer_sizes
+    sizes: Any = estimator.hidden_layer_sizes
+    if isinstance(sizes, str):
+        raise ValueError(f"hidden_layer_sizes must be an integer or several, as (100,); got the text {sizes!r}.")
     hidden = list(sizes) if isinstance(sizes, Iterable) else [sizes]
     for size in hidden:
         at_least("hidden_layer_sizes", size, 1, Integral)

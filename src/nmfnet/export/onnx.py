@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +47,12 @@ class Labels:
     multilabel: bool
 
 
+def check_onnx() -> None:
+    """Name the extra where onnx is missing."""
+    if importlib.util.find_spec("onnx") is None:
+        raise ImportError("ONNX files need onnx: pip install 'nmfnet[onnx]'")
+
+
 def write(
     path: str | os.PathLike[str],
     name: str,
@@ -75,6 +82,7 @@ def write(
     OSError
         If it cannot be written.
     """
+    check_onnx()
     network = network.on("cpu")
     graph, k = Graph(network.dtype), network.sizes[-1]
     A = outputs(graph, network, missing)
@@ -90,6 +98,7 @@ def write_code(
     path: str | os.PathLike[str], name: str, network: Network, missing: MissingValues | None = None
 ) -> None:
     """Write the activations of the last hidden layer."""
+    check_onnx()
     network = network.on("cpu")
     names = [f.name for f in network.activations]
     if not names:
