@@ -20,6 +20,7 @@ from nmfnet.data.containers import plain, refuse_missing, to_array
 from nmfnet.data.labels import label_array
 from nmfnet.data.source import InMemory
 from nmfnet.errors import DivergenceError
+from nmfnet.estimators.images import image_scaling
 from nmfnet.estimators.parameters import check_training
 from nmfnet.export.conventions import check_trainable
 from nmfnet.export.sequential import Layers, layers_of, tensors_of
@@ -62,8 +63,9 @@ def fit_module(
     Parameters
     ----------
     module : torch.nn.Sequential
-        Of Linear, activations (ReLU, LeakyReLU, Sigmoid, Tanh, Softplus, Identity, one between two Linear),
-        Dropout and Flatten; nested ones, too.  It gives logits of classes, or Softmax, LogSoftmax or Sigmoid of them.
+        Of Linear, Conv1d, Conv2d, activations (ReLU, LeakyReLU, Sigmoid, Tanh, Softplus, Identity, one between two
+        layers with weights), MaxPool, AvgPool and AdaptiveAvgPool(1) of 1 or 2 dimensions, Dropout and Flatten;
+        nested ones, too.  It gives logits of classes, or Softmax, LogSoftmax or Sigmoid of them.
         Hooks, parametrizations, a `forward` of its own and weights that are shared are refused.
     X : array-like or Tensor of shape (n_samples, ...)
         What the module takes; converted to its dtype.
@@ -74,7 +76,7 @@ def fit_module(
         Sigmoid at the end probabilities of labels.
     solver : {"relaxed", "pinv"} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
         "relaxed" takes its masking noise and its dropout from the module's Dropout layers: in front of the first
-        Linear, and behind the hidden activations, all of one probability.  An instance has its own.
+        layer, and behind the hidden activations.  An instance has its own.
     alpha, l1_ratio, batch_size, max_iter, max_time, tol, n_iter_no_change, random_state, verbose, callbacks
         As in :class:`nmfnet.NMFNetClassifier`.
 
@@ -110,6 +112,8 @@ def fit_module(
     check_trainable(module, layers.trained)
     chosen = _with_dropout(layers) if solver == "relaxed" else resolve(solver, SOLVERS)
     X_checked, Y, kind = _checked(layers, X, y)
+    input_shape = None if layers.ndim is None else tuple(X_checked.shape[1:])
+    X_checked = X_checked.flatten(1)
     n, values = len(X_checked), Y.shape[1] if kind == "real" else 0
     settings = FitSettings(
         error=ERRORS[kind],
@@ -123,7 +127,7 @@ def fit_module(
         trained=True,  # nobody knows
         real=kind == "real",
     )
-    network = _network(layers, chosen, X_checked, Y, kind)
+    network = _network(layers, chosen, X_checked, Y, kind, input_shape)
     if kind == "labels" and network.output.name == "identity":
         Y = 2 * Y - 1  # least squares: outputs that are logits change their sign from one label to the other
     generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
@@ -149,24 +153,17 @@ ERRORS: dict[Kind, Any] = {
 def _with_dropout(layers: Layers) -> Relaxed:
     """The relaxed solver with the module's own dropout."""
     noise, hidden = layers.dropout[0], layers.dropout[1:]
-    if len(set(hidden)) > 1:
-        raise ValueError(
-            f"module has Dropout of {', '.join(map(str, hidden))} behind its hidden layers: there must be one "
-            "probability for all; or choose it with solver=Relaxed(dropout=...)."
-        )
-    return Relaxed(noise=noise, dropout=hidden[0] if hidden else 0.0)
+    return Relaxed(noise=noise, dropout=hidden[0] if len(set(hidden)) == 1 else hidden or 0.0)
 
 
 def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
     """Inputs (n, n_0) and targets (n, k) where the module is, and what the targets are."""
     weight = layers.linear[0].weight
-    k = layers.linear[-1].out_features
+    k = int(layers.linear[-1].weight.shape[0])
     X_checked = _tensor(X, "X").to(weight.device, weight.dtype)
-    if layers.flatten and X_checked.ndim > 2:
+    if layers.flatten and X_checked.ndim > 2 and layers.ndim is None:
         X_checked = X_checked.flatten(1)
-    n_0 = layers.linear[0].in_features if layers.inputs is None else len(layers.inputs.shift)
-    if X_checked.ndim != 2 or X_checked.shape[1] != n_0 or not len(X_checked):
-        raise ValueError(f"X has shape {tuple(X_checked.shape)}, but module takes (n_samples, {n_0}).")
+    _check_shape(layers, X_checked)
     if not all_finite(X_checked):
         raise ValueError(f"X has values that are not finite in {weight.dtype}.")
     targets = _tensor(y if isinstance(y, Tensor) else label_array(refuse_missing(y, "y")), "y").to(weight.device)
@@ -177,6 +174,21 @@ def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
     if layers.head is not None and layers.head.kind != wanted:
         raise ValueError(f"module ends with {layers.head.kind}, which does not fit y: its targets are {kind}.")
     return X_checked, Y, kind
+
+
+def _check_shape(layers: Layers, X: Tensor) -> None:
+    """Refuse inputs that the module does not take."""
+    first = layers.linear[0]
+    if layers.ndim is None:
+        assert isinstance(first, nn.Linear)
+        wanted: list[Any] = [first.in_features if layers.inputs is None else len(layers.inputs.shift)]
+        fits = X.ndim == 2 and X.shape[1] == wanted[0]
+    else:
+        channels = X.shape[1] if isinstance(first, nn.Linear) or X.ndim < 2 else first.in_channels
+        wanted = [channels, *(["height", "width"] if layers.ndim == 2 else ["length"])]
+        fits = X.ndim == len(wanted) + 1 and X.shape[1] == channels
+    if not fits or not len(X):
+        raise ValueError(f"X has shape {tuple(X.shape)}, but module takes (n_samples, {', '.join(map(str, wanted))}).")
 
 
 def _tensor(data: Any, name: str) -> Tensor:
@@ -217,21 +229,26 @@ def _targets(y: Tensor, k: int, dtype: torch.dtype, sigmoid: bool) -> tuple[Tens
     return y.to(dtype), "labels"
 
 
-def _network(layers: Layers, solver: Solver, X: Tensor, Y: Tensor, kind: Kind) -> Network:
+def _network(
+    layers: Layers, solver: Solver, X: Tensor, Y: Tensor, kind: Kind, input_shape: tuple[int, ...] | None = None
+) -> Network:
     """The module as a network on scaled inputs and targets, which predicts the same."""
-    network = layers.network().on(X.device)
+    network = layers.network(input_shape).on(X.device)
     network.frozen = layers.frozen
     network.output = solver.output(kind)
     if network.inputs is None:
         # As for real targets: no principal components, which would lose a part of the weights there are; and as for
         # a part of the samples: the weights of columns that are constant here stay.
-        network.inputs = solver.input_scaling(X, "real", network.intercept, partial=True)
+        if input_shape is None:
+            network.inputs = solver.input_scaling(X, "real", network.intercept, partial=True)
+        else:  # a shift could not be folded into weights, where images are padded with zeros
+            network.inputs = image_scaling(
+                InMemory(X, Y),
+                input_shape,
+                lambda pixels, _: solver.input_scaling(pixels, "real", False, True),
+            )
         if network.inputs is not None:
-            shift, factor = network.inputs.shift.double(), network.inputs.factor.double()
-            W = network.weights[0].double()
-            scaled = W[: len(shift)] / factor[:, None]
-            rows = [W[-1:] + shift @ W[:-1]] if network.intercept else []
-            network.weights[0] = torch.cat([scaled, *rows]).to(X.dtype)
+            network.weights[0] = network.unfolded()
     network.targets = solver.target_scaling(Y, kind, network.intercept)
     if network.targets is not None:
         W = network.weights[-1].clone()
@@ -250,7 +267,8 @@ def _write(layers: Layers, network: Network) -> None:
     for number, (layer, (W, b)) in enumerate(zip(layers.linear, wide.folded(), strict=True)):
         if number not in network.frozen:
             old += tensors_of(layer)
-            new += [tensor.to(network.dtype) for tensor in (W.T, b)[: len(tensors_of(layer))]]
+            shaped = (W.T.reshape(layer.weight.shape), b)[: len(tensors_of(layer))]
+            new += [tensor.to(network.dtype) for tensor in shaped]
     if not all(map(all_finite, new)):
         raise DivergenceError("With the scaling of X and y in them the weights overflow. Scale X and y before.")
     with torch.no_grad():

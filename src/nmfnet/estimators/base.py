@@ -30,6 +30,7 @@ from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
 from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for
 from nmfnet.estimators.streaming import Stream, update
+from nmfnet.layers import Spec
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import PRETRAININGS, SOLVERS
@@ -45,12 +46,13 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
 
     network_: Network
     n_features_in_: int
+    input_shape_: tuple[int, ...] | None  # of a sample, where hidden layers are of images or sequences
     _stream_: Stream | None
     _sparse_targets: bool = False  # whether y was a SciPy sparse matrix in the fit
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (100,),
+        hidden_layer_sizes: int | Spec | Sequence[int | Spec] = (100,),
         activation: str | Sequence[str] = "relu",
         *,
         solver: str | Any = "relaxed",
@@ -65,6 +67,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
+        input_shape: Sequence[int] | None = None,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
         warm_start: bool = False,
@@ -85,14 +88,15 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.fit_intercept = fit_intercept
+        self.input_shape = input_shape
         self.random_state = random_state
         self.device = device
         self.warm_start = warm_start
         self.verbose = verbose
         self.callbacks = callbacks
 
-    def _check_parameters(self) -> list[int]:
-        """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
+    def _check_parameters(self) -> list[int | Spec]:
+        """Refuse unfit parameters, naming them; return the hidden layers."""
         return check_parameters(self)
 
     # What the two subclasses answer differently.
@@ -186,7 +190,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
             self._stream_ = None  # the next partial_fit starts its averages anew
         return self
 
-    def _train(self, hidden: list[int], data: Data, validation: Data | None, tasks: Callback) -> Fitted:
+    def _train(self, hidden: list[int | Spec], data: Data, validation: Data | None, tasks: Callback) -> Fitted:
         device, generator = device_for(self.device, data.X), generator_for(self.random_state)
         solver = resolve(self.solver, SOLVERS)
         source, mean_weight = self._source(solver, data, device).normalized()
@@ -218,7 +222,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
             self._update(hidden, self._weighted(data)[0])
         return self
 
-    def _update(self, hidden: list[int], data: Data) -> None:
+    def _update(self, hidden: list[int | Spec], data: Data) -> None:
         device, solver = device_for(self.device, data.X), resolve(self.solver, SOLVERS)
         source, first = self._source(solver, data, device), not hasattr(self, "network_")
         updated, stream = update(
@@ -237,12 +241,13 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
 
     def _source(self, solver: Solver, data: Data, device: torch.device) -> InMemory:
         """Checked data as a source; sparse inputs stay sparse for a solver that takes them, but not to pre-train."""
-        if issparse(data.X) and not (solver.takes_sparse and self.pretrain is None):
+        if issparse(data.X) and not (solver.takes_sparse and self.pretrain is None and self.input_shape_ is None):
             data = data._replace(X=data.X.toarray())
         return InMemory(*data.on(device))
 
-    def _architecture(self, hidden: list[int]) -> Architecture:
-        return Architecture(hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None)
+    def _architecture(self, hidden: list[int | Spec]) -> Architecture:
+        scaled = self.pretrain is None
+        return Architecture(hidden, self.activation, bool(self.fit_intercept), self._kind(), scaled, self.input_shape_)
 
     def _settings(self, solver: Solver, source: InMemory, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
@@ -319,7 +324,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
 
     def _set_state(self, state: dict[str, Any]) -> None:
         """Inverse of :meth:`_get_state`, for an estimator that has its network already."""
-        self.n_features_in_ = self.network_.sizes[0]
+        self.n_features_in_, self.input_shape_ = self.network_.sizes[0], self.network_.input_shape
         names = state["feature_names_in_"]
         if names is not None:
             if len(names) != self.n_features_in_ or not all(isinstance(name, str) for name in names):

@@ -31,6 +31,7 @@ from nmfnet.estimators.docs import document
 from nmfnet.estimators.export_mixin import PortableClassifier
 from nmfnet.estimators.inputs import like_input, to_tensor
 from nmfnet.estimators.model_files import loadable
+from nmfnet.layers import Spec
 from nmfnet.network.outputs import Output
 from nmfnet.training import Callback
 
@@ -64,7 +65,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (100,),
+        hidden_layer_sizes: int | Spec | Sequence[int | Spec] = (100,),
         activation: str | Sequence[str] = "relu",
         *,
         solver: str | Any = "relaxed",
@@ -79,6 +80,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
+        input_shape: Sequence[int] | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
@@ -90,11 +92,12 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             hidden_layer_sizes, activation, solver=solver, pretrain=pretrain, alpha=alpha, l1_ratio=l1_ratio,
             batch_size=batch_size, max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
             early_stopping=early_stopping, validation_fraction=validation_fraction, fit_intercept=fit_intercept,
+            input_shape=input_shape,
             random_state=random_state, device=device, warm_start=warm_start, verbose=verbose, callbacks=callbacks,
         )  # fmt: skip
         self.class_weight = class_weight
 
-    def _check_parameters(self) -> list[int]:
+    def _check_parameters(self) -> list[int | Spec]:
         given = self.class_weight
         if given is not None and not isinstance(given, Mapping) and given != "balanced":
             raise ValueError(f"class_weight must be a dict, 'balanced' or None; got {given!r}.")

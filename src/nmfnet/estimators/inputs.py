@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from nmfnet.data.containers import Array, validated
+from nmfnet.estimators.images import rows_of_images
 from nmfnet.linalg import all_finite
 from nmfnet.linalg.arrays import as_tensor, canonical
 from nmfnet.linalg.sparse import SparseRows
@@ -37,6 +38,7 @@ def checked_inputs(
     y : ndarray of shape (n,) or (n, k)
     """
     settings: dict[str, Any] = {"multi_output": True, "y_numeric": estimator._numeric_y, "reset": reset}
+    X = rows_of_images(estimator, X, reset)
     if isinstance(X, Tensor):
         y = validate_data(estimator, y=y, **settings)
         X = _checked_tensor(estimator, X, reset, dtype)
@@ -48,7 +50,7 @@ def checked_inputs(
 
 def checked_rows(estimator: BaseNMFNet, X: Any) -> Tensor | SparseRows:
     """Inputs to predict from, of the fitted network's dtype."""
-    wanted = estimator.network_.dtype
+    wanted, X = estimator.network_.dtype, rows_of_images(estimator, X, reset=False)
     if isinstance(X, Tensor):
         return _checked_tensor(estimator, X, reset=False, dtype=wanted)
     return to_tensor(validated(estimator, X, dtype=_numpy_dtypes(wanted), accept_sparse="csr", reset=False))

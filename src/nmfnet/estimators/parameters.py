@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ import torch
 from sklearn.utils import check_random_state
 
 from nmfnet._parameters import Choice, at_least, between, boolean
+from nmfnet.estimators.images import hidden_layers
+from nmfnet.layers import Spec, n_weighted, takes_images
 from nmfnet.layers.activations import activations_named
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.solvers.registry import SOLVER_METHODS
@@ -22,12 +24,12 @@ if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
 
 
-def check_parameters(estimator: BaseNMFNet) -> list[int]:
-    """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
-    sizes = estimator.hidden_layer_sizes
-    hidden = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
+    """Refuse unfit parameters, naming them; return the hidden layers."""
+    hidden = hidden_layers(estimator.hidden_layer_sizes)
     for size in hidden:
-        at_least("hidden_layer_sizes", size, 1, Integral)
+        if not isinstance(size, Spec):
+            at_least("hidden_layer_sizes", size, 1, Integral, otherwise="a layer of nmfnet.layers")
     check_training(**{name: getattr(estimator, name) for name in TRAINING})
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         boolean(name, getattr(estimator, name))
@@ -35,9 +37,11 @@ def check_parameters(estimator: BaseNMFNet) -> list[int]:
         between("validation_fraction", estimator.validation_fraction, 0, 1, open_low=True, open_high=True)
     if estimator.alpha != "auto":
         at_least("alpha", estimator.alpha, 0, Real, otherwise="'auto'")
-    activations_named(estimator.activation, len(hidden))
+    activations_named(estimator.activation, n_weighted(hidden))
     Choice("pretrain", PRETRAININGS, optional=True).check(estimator.pretrain)
-    return [int(size) for size in hidden]
+    if estimator.pretrain is not None and takes_images(hidden):
+        raise ValueError("pretrain is for fully-connected layers: with layers of images use pretrain=None.")
+    return [size if isinstance(size, Spec) else int(size) for size in hidden]
 
 
 TRAINING = ("solver", "l1_ratio", "batch_size", "max_iter", "max_time", "tol", "n_iter_no_change", "callbacks")

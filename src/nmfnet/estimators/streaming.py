@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
-from nmfnet.data.source import InMemory, Samples, joined, newest
+from nmfnet.data.source import InMemory, Rows, Samples, joined, newest
 from nmfnet.estimators.fitting import Architecture
+from nmfnet.estimators.images import image_scaling
 from nmfnet.network import Network
 from nmfnet.network.drift import SCALINGS, Carry, Rescaled, followed, tamed
 from nmfnet.solvers.base import Solver, Sweep
@@ -111,7 +113,7 @@ def rescaled(
     unsettled = frozenset[str]() if stream is None else stream.unsettled
     found, carry = network, cast("Carry | None", list if unsettled else None)
     if "inputs" in unsettled and network.inputs is not None:
-        found = replace(found, inputs=input_scaling(source.X, 1.0, network.intercept, 1.0, source.weight))
+        found = replace(found, inputs=_input_scaling(network, source))
     if "targets" in unsettled and network.targets is not None:
         found = replace(found, targets=target_scaling(source.Y, network.intercept, source.weight))
     young = stream is not None and stream.age < 2 * min_rows
@@ -121,6 +123,17 @@ def rescaled(
         found, carry = changed
     unsettled |= {name for name in others if is_all_new(getattr(network, name), getattr(found, name))}
     return (None if carry is None else Rescaled(found, carry)), unsettled
+
+
+def _input_scaling(network: Network, source: InMemory) -> Scaling | None:
+    """Scaling of the inputs by the first rows of a stream."""
+
+    def scaling_of(X: Rows, weight: Tensor | None) -> Scaling:
+        return input_scaling(X, 1.0, network.intercept, 1.0, weight)
+
+    if network.input_shape is not None:
+        return image_scaling(source, network.input_shape, scaling_of)
+    return scaling_of(source.X, source.weight)
 
 
 def is_all_new(old: Scaling | None, new: Scaling | None) -> bool:

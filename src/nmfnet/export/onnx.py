@@ -17,8 +17,10 @@ from nmfnet._version import __version__
 from nmfnet.data.labels import check_stored
 from nmfnet.data.scaling import Scaling
 from nmfnet.export.modules import Probabilities
+from nmfnet.layers import AvgPool1d, AvgPool2d, Conv1d, Conv2d, Flatten, GlobalAvgPool, MaxPool1d, MaxPool2d
 from nmfnet.layers.activations import LEAKY_SLOPE
 from nmfnet.linalg.arrays import as_tensor
+from nmfnet.linalg.patches import Window
 from nmfnet.network import Network
 from nmfnet.storage.container import replace
 
@@ -67,6 +69,7 @@ def write(path: str | os.PathLike[str], name: str, network: Network, labels: Lab
         If it cannot be written.
     """
     network = network.on("cpu")
+    check_images(network)
     graph, k = Graph(network.dtype), network.sizes[-1]
     A = outputs(graph, network)
     if labels is None:
@@ -74,7 +77,7 @@ def write(path: str | os.PathLike[str], name: str, network: Network, labels: Lab
     else:
         add_labels(graph, A, labels, network)
         graph.output("probabilities", probabilities(graph, A, labels.head, k), graph.dtype, k)
-    graph.write(path, name, network.sizes[0])
+    graph.write(path, name, *(network.input_shape or network.sizes[:1]))
 
 
 def write_code(path: str | os.PathLike[str], name: str, network: Network) -> None:
@@ -83,7 +86,13 @@ def write_code(path: str | os.PathLike[str], name: str, network: Network) -> Non
     names = [f.name for f in network.activations]
     if not names:
         raise ValueError("method='transform' needs a hidden layer; hidden_layer_sizes is ().")
-    write_layers(path, f"{name}.transform", network.weights[:-1], names, network.intercept, network.inputs)
+    if network.input_shape is None:
+        write_layers(path, f"{name}.transform", network.weights[:-1], names, network.intercept, network.inputs)
+        return
+    check_images(network)
+    graph = Graph(network.dtype)
+    graph.output("variable", flat(graph, image_layers(graph, network)), graph.dtype, network.sizes[-2])
+    graph.write(path, f"{name}.transform", *network.input_shape)
 
 
 def write_layers(
@@ -155,13 +164,13 @@ class Graph:
         kind = helper.np_dtype_to_tensor_dtype(dtype)
         self.outputs.append(helper.make_tensor_value_info(name, kind, [None, *columns]))
 
-    def write(self, path: str | os.PathLike[str], name: str, n_features: int) -> None:
-        """Write the graph, with the input X, to a file."""
+    def write(self, path: str | os.PathLike[str], name: str, *shape: int) -> None:
+        """Write the graph, with the input X of samples of such a shape, to a file."""
         from onnx import checker, helper
 
         if sum(len(each.raw_data) for each in self.constants) > MOST_BYTES:
             raise ValueError("The weights take more than the 2 GiB that an ONNX file holds.")
-        X = helper.make_tensor_value_info("X", helper.np_dtype_to_tensor_dtype(self.dtype), [None, n_features])
+        X = helper.make_tensor_value_info("X", helper.np_dtype_to_tensor_dtype(self.dtype), [None, *shape])
         proto = helper.make_model(
             helper.make_graph(self.nodes, name, [X], self.outputs, self.constants),
             opset_imports=[helper.make_opsetid("", OPSET)],
@@ -175,9 +184,13 @@ class Graph:
 
 def outputs(graph: Graph, network: Network) -> str:
     """What the network predicts for X, on the scale of the targets."""
-    Z = "X" if network.inputs is None else scaled(graph, "X", network.inputs)
-    names = [*(f.name for f in network.activations), "identity"]
-    Z = layers(graph, Z, network.weights, names, network.intercept)
+    if network.input_shape is not None:
+        Z = flat(graph, image_layers(graph, network))
+        Z = layers(graph, Z, network.weights[-1:], ["identity"], network.intercept)
+    else:
+        Z = "X" if network.inputs is None else scaled(graph, "X", network.inputs)
+        names = [*(f.name for f in network.activations), "identity"]
+        Z = layers(graph, Z, network.weights, names, network.intercept)
     if network.targets is not None:
         Z = graph.node("Div", Z, network.targets.factor.numpy())
         Z = graph.node("Add", Z, network.targets.shift.numpy())
@@ -197,6 +210,62 @@ def layers(graph: Graph, Z: str, weights: Sequence[Tensor], activations: Sequenc
         Z = graph.node("Gemm", Z, rows[:-1], rows[-1]) if intercept else graph.node("MatMul", Z, rows)
         Z = activation(graph, Z, name)
     return Z
+
+
+def check_images(network: Network) -> None:
+    """Refuse what runtimes do not compute."""
+    if network.input_shape is not None and network.dtype != torch.float32:
+        raise ValueError(
+            "ONNX runtimes have convolutions for float32 alone: fit on X in float32, as with X.astype(np.float32)."
+        )
+
+
+def image_layers(graph: Graph, network: Network) -> str:
+    """The hidden layers of a network on images or sequences (n_samples, channels, ...)."""
+    assert network.input_shape is not None
+    Z, ndim = "X", len(network.input_shape) - 1
+    if network.inputs is not None:
+        shift, factor = network.inputs.shift.numpy(), network.inputs.factor.numpy()
+        Z = graph.node("Sub", Z, shift.reshape(network.input_shape))
+        Z = graph.node("Mul", Z, factor.reshape(network.input_shape))
+    weighted, images = iter(zip(network.weights, [f.name for f in network.activations], strict=False)), True
+    for spec in network.hidden:
+        if isinstance(spec, (int, Flatten)):
+            Z, images = flat(graph, Z) if images else Z, False
+        if isinstance(spec, int):
+            W, name = next(weighted)
+            Z = layers(graph, Z, [W], [name], network.intercept)
+        elif isinstance(spec, (Conv1d, Conv2d)):
+            W, name = next(weighted)
+            kernel, biases = (W[:-1], [W[-1].numpy()]) if network.intercept else (W, [])
+            window = Axes(spec.window, ndim)
+            filters = kernel.T.reshape(spec.channels, -1, *window.kernel).contiguous().numpy()
+            Z = graph.node("Conv", Z, filters, *biases, **window.attributes(), dilations=window.dilation)
+            Z = activation(graph, Z, name)
+        elif isinstance(spec, GlobalAvgPool):
+            Z = graph.node("GlobalAveragePool", Z)
+        elif isinstance(spec, (MaxPool1d, MaxPool2d)):
+            Z = graph.node("MaxPool", Z, **Axes(spec.window, ndim).attributes())
+        elif isinstance(spec, (AvgPool1d, AvgPool2d)):
+            Z = graph.node("AveragePool", Z, **Axes(spec.window, ndim).attributes(), count_include_pad=1)
+    return Z
+
+
+class Axes:
+    """A window by the axes of an image, or of a sequence, whose rows it has alone."""
+
+    def __init__(self, window: Window, ndim: int) -> None:
+        names = ("kernel", "stride", "padding", "dilation")
+        self.kernel, self.stride, self.padding, self.dilation = (getattr(window, name)[-ndim:] for name in names)
+
+    def attributes(self) -> dict[str, Any]:
+        """As ONNX has them."""
+        return {"kernel_shape": self.kernel, "strides": self.stride, "pads": self.padding * 2}
+
+
+def flat(graph: Graph, Z: str) -> str:
+    """Images as rows of numbers; rows stay."""
+    return graph.node("Flatten", Z, axis=1)
 
 
 def activation(graph: Graph, A: str, name: str) -> str:

@@ -125,6 +125,10 @@ class Pinv(BaseEstimator):
             ``sweep(X_batch, Y_batch, sample_weight)``; returns the outputs (b, n_L) from before the update.
         """
         self.check()
+        if network.input_shape is not None:
+            raise ValueError(
+                "solver='pinv' trains fully-connected layers: for layers of images or sequences use solver='relaxed'."
+            )
         first_layer = None if 0 in network.frozen else self._first_layer_basis(network, source, plan)
         return PinvSweep(self, network, plan, first_layer)
 
@@ -134,14 +138,14 @@ class Pinv(BaseEstimator):
 
     def _first_layer_basis(self, network: Network, source: Source, plan: Plan) -> FirstLayer:
         """From a batch to its rows of the decomposition of the data, and its share of the samples."""
-        first, bias = network.layers[0], network.layers[0].bias
+        bias = network.intercept
 
         def weighted_rows(Z: Any, weight: Tensor | None) -> Tensor:
             return weighted(with_ones(Z, bias), weight, 0.5)
 
         if self.first_layer == "batch":
             return lambda Z, weight: (truncated_svd(weighted_rows(Z, weight), self.delta_x), 1.0)
-        blocks = [weighted_rows(first.rows(network.scaled_inputs(X)), weight) for X, _, weight in source.blocks()]
+        blocks = [weighted_rows(network.scaled_inputs(X), weight) for X, _, weight in source.blocks()]
         s, V = singular_basis(blocks, self.delta_x)
         inverse, s, V = ((V / s).to(network.dtype), s.to(network.dtype), V.to(network.dtype))
 
@@ -218,7 +222,7 @@ class PinvSweep:
                     omega=settings.omega, delta=settings.delta, intercept=intercept, A=fitted,
                 )  # fmt: skip
         assert self.first_layer is not None
-        rows: Any = network.layers[0].rows(Z[0])
+        rows: Any = Z[0]
         basis, fraction = self.first_layer(rows, sample_weight)
         penalty["alpha"] = share / fraction  # of which a fraction is against this batch
         W[0], _ = nonlinear_least_squares(

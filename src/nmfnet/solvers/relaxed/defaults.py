@@ -22,14 +22,15 @@ PRIOR = {"softmax": 0.07, "sigmoid": 0.07, "identity": 0.02}  # penalty, for eac
 class Resolved:
     """Settings of the relaxed solver with a number for each "auto"; see :class:`nmfnet.Relaxed`.
 
-    `adversarial` stays "auto" where the training itself is to find out.
+    `dropout` is that of all hidden layers, or has one for each.  `adversarial` stays "auto" where the training itself
+    is to find out.
     """
 
     delta: float
     tau: float
     damping: float
     noise: float
-    dropout: float
+    dropout: float | tuple[float, ...]
     adversarial: float | Literal["auto"]
     momentum: float
     averaging: float
@@ -41,8 +42,7 @@ def auto_alpha(network: Network) -> float:
     A penalty is the inverse of a variance that weights are expected to have.  He's is 2 / n for n inputs of a unit;
     that of a trained network is larger, by a factor that was measured with 256 units a layer.
     """
-    inputs = network.inputs
-    if inputs is None or not inputs.by_column:
+    if not network.by_column:
         return 0.0
     mean_fan_in = sum(W.numel() for W in network.weights) / sum(W.shape[1] for W in network.weights)
     return PRIOR[network.output.name] * mean_fan_in
