@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from store import RESULTS, Store
+from store import REPORTS, RESULTS, Store
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,6 +32,7 @@ WIDTHS = {"mnist": (32, 64), "cifar10": (32, 64, 128)}
 UNITS = 128
 EPOCHS = {"mnist": 5, "cifar10": 6}
 FIELDS = ("method", "rows", "epochs", "seed", "batch", "score", "settings")
+BEGIN, END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
 STORE = Store(RESULTS / "convolution", *FIELDS)
 Record = Callable[[Callable[[Tensor], Tensor]], None]
 
@@ -126,6 +127,9 @@ def adamw(
 
 
 def value(text: str) -> Any:
+    """A number, several with commas between them, or text."""
+    if "," in text:
+        return tuple(map(value, text.split(",")))
     try:
         return float(text) if "." in text or ("e" in text and text != "auto") else int(text)
     except ValueError:
@@ -148,6 +152,35 @@ def run(task: str, method: str, given: dict[str, Any]) -> None:
     STORE.add(task, {"task": task, **dict(zip(FIELDS, name, strict=True)), **measured})
 
 
+def report() -> None:
+    """Rewrite the tables between the two marks of docs/results/convolution.md."""
+    path = REPORTS / "convolution.md"
+    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
+    lines = []
+    for task in WIDTHS:
+        runs: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for record in STORE.records(task):
+            key = (record["score"], record["rows"], record["epochs"], record["method"], record["batch"])
+            runs.setdefault((*key, record["settings"]), []).append(record)
+        for score, rows, epochs in sorted({key[:3] for key in runs}):
+            lines += ["", f"### {task}, {rows:,} rows, {epochs} epochs, {score} rows", ""]
+            lines += ["| method | batch | settings | seeds | error after each epoch, % | seconds an epoch |"]
+            lines += ["| --- | --- | --- | ---: | --- | ---: |"]
+            for key, records in sorted(runs.items(), key=lambda each: np.mean([r["errors"][-1] for r in each[1]])):
+                if key[:3] != (score, rows, epochs):
+                    continue
+                errors = np.mean([record["errors"] for record in records], 0)
+                last = [record["errors"][-1] for record in records]
+                spread = f" ± {np.std(last, ddof=1):.2f}" if len(last) > 1 else ""
+                seconds = np.mean([record["seconds"][-1] for record in records]) / epochs
+                shown = " ".join(f"{error:.2f}" for error in errors) + spread
+                lines += [f"| {key[3]} | {key[4]} | {key[5] or '-'} | {len(records)} | {shown} | {seconds:.1f} |"]
+    path.write_text(f"{before}{BEGIN}\n{chr(10).join(lines).strip()}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    task, method, *pairs = sys.argv[1:]
-    run(task, method, {key: value(text) for key, text in (pair.split("=") for pair in pairs)})
+    if sys.argv[1:] == ["report"]:
+        report()
+    else:
+        task, method, *pairs = sys.argv[1:]
+        run(task, method, {key: value(text) for key, text in (pair.split("=") for pair in pairs)})

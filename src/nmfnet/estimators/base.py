@@ -143,6 +143,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         Parameters
         ----------
         X : array-like, data frame, SciPy sparse matrix or Tensor of shape (n_samples, n_features)
+            Or (n_samples, channels, height, width) or (n_samples, channels, length), for layers of images or
+            sequences.
             float32 input is trained in float32, anything else in float64; a network that goes on keeps its dtype.
             Sparse input stays sparse with
             ``solver="relaxed"``; a tensor is trained on where it is, and what is predicted from one is a tensor.

@@ -40,7 +40,7 @@ Array = NDArray[Any]
 
 @loadable
 @document(
-    what="Classifier: a fully-connected network trained by alternating nonnegative matrix factorizations.",
+    what="Classifier: a neural network trained by alternating nonnegative matrix factorizations.",
     fitted="""
     classes_ : ndarray of shape (n_classes,)
         Class labels.""",

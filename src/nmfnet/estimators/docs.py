@@ -15,10 +15,11 @@ TEMPLATE = """{what}
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default=(100,)
-        Widths of the hidden layers; ``()`` is a linear model.
+    hidden_layer_sizes : int or sequence of int and layers, default=(100,)
+        Widths of the hidden layers; ``()`` is a linear model.  Of images and sequences also the layers of
+        `nmfnet.layers`: Conv2d, MaxPool2d, AvgPool2d, Conv1d, MaxPool1d, AvgPool1d, GlobalAvgPool, Flatten.
     activation : {{"relu", "leaky_relu", "logistic", "sigmoid", "tanh", "softplus", "identity"}}, default="relu"
-        Of the hidden layers, or a sequence with a name for each.  With relu, logistic and softplus their
+        Of the hidden layers with weights, or a sequence with a name for each.  With relu, logistic and softplus their
         activations are nonnegative factors; with the others the nonnegativity falls away.
     solver : {{"relaxed", "pinv"}} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
         The sweep over a batch: small steps on both factors, or the paper's.  An instance carries its own
@@ -52,7 +53,10 @@ TEMPLATE = """{what}
     validation_fraction : float, default=0.1
         Share of the samples held out.
     fit_intercept : bool, default=True
-        Whether layers have biases.{parameters}
+        Whether layers have biases.
+    input_shape : (channels, height, width) or (channels, length), optional
+        Of images or sequences that X has as rows of numbers; X of shape (n_samples, channels, ...) says so itself.
+        Only for the layers of `nmfnet.layers`.{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional
@@ -68,7 +72,8 @@ TEMPLATE = """{what}
     Attributes
     ----------{fitted}
     coefs_ : list of ndarray
-        Weight matrices, the l-th of shape (n_{{l-1}}, n_l).
+        Weight matrices, the l-th of shape (n_{{l-1}}, n_l); of a convolution (channels times kernel, channels).  The
+        scaling of inputs is folded in, but for images.
     intercepts_ : list of ndarray
         Biases, the l-th of shape (n_l,); zeros with ``fit_intercept=False``.
     history_ : list of dict
@@ -88,6 +93,8 @@ TEMPLATE = """{what}
     n_iter_ : int
         Epochs done, over all warm starts.
     n_features_in_ : int
+    input_shape_ : tuple of int or None
+        Of a sample, where hidden layers are of images or sequences.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only where X has feature names that are all strings.
     n_layers_ : int

@@ -29,7 +29,8 @@ def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
     hidden = hidden_layers(estimator.hidden_layer_sizes)
     for size in hidden:
         if not isinstance(size, Spec):
-            at_least("hidden_layer_sizes", size, 1, Integral, otherwise="a layer of nmfnet.layers")
+            other = None if isinstance(size, Integral) else "a layer of nmfnet.layers"
+            at_least("hidden_layer_sizes", size, 1, Integral, otherwise=other)
     check_training(**{name: getattr(estimator, name) for name in TRAINING})
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         boolean(name, getattr(estimator, name))

@@ -12,8 +12,8 @@ from torch.nn.grad import conv2d_weight
 
 Pair = tuple[int, int]  # of rows and columns of an image
 
-GRAM_ROWS = 8192  # patches that a Gram matrix is made of, at least,
-GRAM_ROWS_PER_FEATURE = 8  # or so many for each of its columns
+GRAM_ROWS = 4096  # patches that a Gram matrix is made of, at least,
+GRAM_ROWS_PER_FEATURE = 4  # or so many for each of its columns
 
 
 class Sums(NamedTuple):
