@@ -7,6 +7,7 @@ from nmfnet import callbacks, datasets, plotting
 from nmfnet._forking import compute_alone_after_fork
 from nmfnet._moved import register
 from nmfnet._version import __version__
+from nmfnet.data.augmentation import Augmentation
 from nmfnet.errors import (
     CheckpointError,
     DataError,
@@ -38,6 +39,7 @@ compute_alone_after_fork()
 __all__ = [
     "NMF",
     "SKOPS_TYPES",
+    "Augmentation",
     "Callback",
     "Checkpoint",
     "CheckpointError",

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from nmfnet._parameters import resolve
+from nmfnet.data.augmentation import Augmentation, Augmented
 from nmfnet.data.source import InMemory
 from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.estimators.codes import HiddenCodesMixin
@@ -68,6 +69,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
         input_shape: Sequence[int] | None = None,
+        augmentation: Augmentation | None = None,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
         warm_start: bool = False,
@@ -89,6 +91,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.fit_intercept = fit_intercept
         self.input_shape = input_shape
+        self.augmentation = augmentation
         self.random_state = random_state
         self.device = device
         self.warm_start = warm_start
@@ -196,6 +199,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         device, generator = device_for(self.device, data.X), generator_for(self.random_state)
         solver = resolve(self.solver, SOLVERS)
         source, mean_weight = self._source(solver, data, device).normalized()
+        if self.augmentation is not None:
+            source = Augmented.of(source, self.augmentation, self.input_shape_ or ())
         held_out = None if validation is None else self._source(solver, validation, device).normalized()[0]
         continued = self.warm_start and hasattr(self, "network_")
         return train(
@@ -219,6 +224,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
                 raise ValueError("partial_fit does not support early_stopping=True: it has no epochs to choose from.")
             if first and self.pretrain is not None:
                 raise ValueError("pretrain needs all samples, which partial_fit has not: fit first, or pretrain=None.")
+            if self.augmentation is not None:
+                raise ValueError("partial_fit does not augment images: use fit, or augmentation=None.")
             dtype = None if first else self.network_.dtype
             data = checked_data(self, X, y, sample_weight, reset=first, dtype=dtype, **encoding)
             self._update(hidden, self._weighted(data)[0])

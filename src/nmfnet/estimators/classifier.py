@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
+from nmfnet.data.augmentation import Augmentation
 from nmfnet.data.containers import refuse_missing, to_array
 from nmfnet.data.labels import check_stored, class_array, label_array
 from nmfnet.estimators.base import BaseNMFNet
@@ -81,6 +82,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
         input_shape: Sequence[int] | None = None,
+        augmentation: Augmentation | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
@@ -92,7 +94,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             hidden_layer_sizes, activation, solver=solver, pretrain=pretrain, alpha=alpha, l1_ratio=l1_ratio,
             batch_size=batch_size, max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
             early_stopping=early_stopping, validation_fraction=validation_fraction, fit_intercept=fit_intercept,
-            input_shape=input_shape,
+            input_shape=input_shape, augmentation=augmentation,
             random_state=random_state, device=device, warm_start=warm_start, verbose=verbose, callbacks=callbacks,
         )  # fmt: skip
         self.class_weight = class_weight

@@ -56,7 +56,9 @@ TEMPLATE = """{what}
         Whether layers have biases.
     input_shape : (channels, height, width) or (channels, length), optional
         Of images or sequences that X has as rows of numbers; X of shape (n_samples, channels, ...) says so itself.
-        Only for the layers of `nmfnet.layers`.{parameters}
+        Only for the layers of `nmfnet.layers`.
+    augmentation : nmfnet.Augmentation, optional
+        Random shifts, mirror images and hidden squares in the batches of `fit`.{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional

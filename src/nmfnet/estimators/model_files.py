@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from nmfnet.data.augmentation import Augmentation
 from nmfnet.data.scaling import Scaling
 from nmfnet.errors import ModelFileError
 from nmfnet.layers import SPECS, Spec
@@ -28,7 +29,7 @@ from nmfnet.storage.schemas import check_schema
 T = TypeVar("T", bound=type)
 FORMAT_VERSION = 4  # 1 had neither output functions nor scalings, 2 no sparse targets, 3 only fully-connected layers
 ESTIMATORS: dict[str, type] = {}  # by the name that is in the file
-SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
+SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values(), Augmentation)}
 RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier versions
 NOT_SAVED = ("callbacks",)
 NULL = {"n_iter_no_change": math.inf}  # what null stands for, where it is not None

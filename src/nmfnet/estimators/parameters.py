@@ -13,6 +13,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from nmfnet._parameters import Choice, at_least, between, boolean
+from nmfnet.data.augmentation import Augmentation
 from nmfnet.estimators.images import hidden_layers
 from nmfnet.layers import Spec, n_weighted, takes_images
 from nmfnet.layers.activations import activations_named
@@ -39,6 +40,8 @@ def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
     if estimator.alpha != "auto":
         at_least("alpha", estimator.alpha, 0, Real, otherwise="'auto'")
     activations_named(estimator.activation, n_weighted(hidden))
+    if estimator.augmentation is not None and not isinstance(estimator.augmentation, Augmentation):
+        raise ValueError(f"augmentation must be None or nmfnet.Augmentation(...); got {estimator.augmentation!r}.")
     Choice("pretrain", PRETRAININGS, optional=True).check(estimator.pretrain)
     if estimator.pretrain is not None and takes_images(hidden):
         raise ValueError("pretrain is for fully-connected layers: with layers of images use pretrain=None.")

@@ -55,6 +55,10 @@ class Layer(Protocol):
     def bias(self) -> bool:
         """Whether the last row of W are the biases."""
 
+    @property
+    def shares_weights(self) -> bool:
+        """Whether the same weights are used at many positions."""
+
     def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Of a sample's dropout mask for inputs of such a shape: by number, or (1, 1, c) by channel."""
 

@@ -45,6 +45,11 @@ class Convolution:
         """Height, width and channels of the outputs."""
         return (*self.window.places(self.in_shape[:2]), self.n_out)
 
+    @property
+    def shares_weights(self) -> bool:
+        """True: by all positions."""
+        return True
+
     def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Channels are masked as a whole: a number alone could be told from its neighbours."""
         return (1, 1, in_shape[-1])

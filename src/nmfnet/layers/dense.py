@@ -38,6 +38,11 @@ class Dense:
         """``(n_out,)``."""
         return (self.n_out,)
 
+    @property
+    def shares_weights(self) -> bool:
+        """False: every input has weights of its own."""
+        return False
+
     def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Every input has a value of its own."""
         return in_shape

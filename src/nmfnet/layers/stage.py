@@ -53,6 +53,11 @@ class Stage:
         """Whether the last row of W are the biases."""
         return self.layer.bias
 
+    @property
+    def shares_weights(self) -> bool:
+        """Whether the layer does."""
+        return self.layer.shares_weights
+
     def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         """By number where the layer sees each number on its own, else by channel: means over a mask would undo it."""
         if len(in_shape) == 1 or (isinstance(self.layer, Dense) and len(self.before) == 1):

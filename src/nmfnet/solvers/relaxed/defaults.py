@@ -48,13 +48,20 @@ def auto_alpha(network: Network) -> float:
     return PRIOR[network.output.name] * mean_fan_in
 
 
-def auto_dropout(network: Network, plan: Plan) -> float:
+def auto_dropout(network: Network, plan: Plan) -> float | tuple[float, ...]:
+    """Of all hidden layers; or of each, with none in front of convolutions, whose weights many positions share."""
+    own = [not layer.shares_weights for layer in network.layers]
+    share = _dropout(network, plan, sum(own))
+    return share if all(own) else tuple(share * each for each in own[1:])
+
+
+def _dropout(network: Network, plan: Plan, depth: int) -> float:
     """More with more weights for each target value, less with depth, half for real targets; below 1 % none at all."""
     if plan.n_updates is None:  # nobody knows how much is to come
         return UNPLANNED
     weights = sum(W.numel() for W in network.weights)
     values = plan.n_samples * network.weights[-1].shape[1]  # an autoencoder has many more of them than weights
-    most = (0.15 if network.output.name == "identity" else 0.3) / len(network.weights) ** 0.5
+    most = (0.15 if network.output.name == "identity" else 0.3) / depth**0.5
     share = most * weights / (weights + values)
     return share if share >= 0.01 else 0.0
 
