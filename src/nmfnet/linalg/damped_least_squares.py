@@ -22,7 +22,7 @@ class DampedLeastSquares:
     """Damped least-squares steps on batches, in one of three forms, of which the cheapest is taken.
 
     - "primal": by the inverse of the running Gram matrix of the inputs.
-    - "earlier batch", for more than `gram_features` inputs: by the rows of an earlier batch.
+    - "earlier batch", for more than `gram_features` inputs, if `low_rank`: by the rows of an earlier batch.
     - "dual", for inputs wider than `primal_max_features` and than a batch: by the samples of the batch alone.
 
     Parameters
@@ -35,6 +35,8 @@ class DampedLeastSquares:
         Nesterov momentum.
     n_samples : float, default=inf
         In all batches together, where that is known.
+    low_rank : bool, default=True
+        Whether the rows of one earlier batch may stand for all.
     """
 
     gram_features: ClassVar[int] = 1024  # inputs up to here take the primal form,
@@ -45,7 +47,10 @@ class DampedLeastSquares:
     part_numbers: ClassVar[int] = 2**21  # and of very many inputs
     part_min_outputs: ClassVar[int] = 64
 
-    def __init__(self, damping: float, bias: bool, momentum: float = 0.0, n_samples: float = math.inf) -> None:
+    def __init__(
+        self, damping: float, bias: bool, momentum: float = 0.0, n_samples: float = math.inf, low_rank: bool = True
+    ) -> None:
+        self.low_rank = low_rank
         self.primal = GramSolver(damping, bias, momentum)
         self.earlier = EarlierBatchSolver(damping, bias, momentum, n_samples)
         self.dual = SampleSolver(damping, bias, momentum)
@@ -157,7 +162,7 @@ class DampedLeastSquares:
 
     def _earlier_batch_is_cheaper(self, m: int, n: int, k: int) -> bool:
         # Subtracting from I loses as many digits as d has fewer than G.
-        possible = n > self.gram_features and self.primal.damping >= self.primal.exact_damping
+        possible = self.low_rank and n > self.gram_features and self.primal.damping >= self.primal.exact_damping
         cost = 3 * m * n * k + m * m * k + (m * m * n + m**3) / self.primal.refresh_interval(m)
         return possible and cost < self._primal_cost(m, n, k)
 

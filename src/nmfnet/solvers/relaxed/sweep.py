@@ -83,8 +83,10 @@ class RelaxedSweep:
         # Masking to 0 is the usual case, and takes fewer passes over X.
         self.masking_value = masking_value if masking_value is not None and bool(masking_value.any()) else None
         n = math.inf if plan.n_updates is None else plan.n_samples
+        low_rank = network.output.name != "identity"  # real targets need the directions that one batch does not know
         self.solvers = [
-            DampedLeastSquares(settings.damping, layer.bias, settings.momentum, n) for layer in network.layers
+            DampedLeastSquares(settings.damping, layer.bias, settings.momentum, n, low_rank)
+            for layer in network.layers
         ]
         of_all, n_hidden = settings.dropout, len(network.layers) - 1
         self.dropout = of_all if isinstance(of_all, tuple) else (of_all,) * n_hidden

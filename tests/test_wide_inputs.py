@@ -1,0 +1,118 @@
+"""Inputs wider than a batch: steps by the rows of an earlier batch, and which networks take them."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import make_regression
+from sklearn.model_selection import train_test_split
+
+from nmfnet import NMFNetClassifier, NMFNetRegressor, Relaxed
+from nmfnet.layers.activations import get_activation
+from nmfnet.linalg.damped_least_squares import DampedLeastSquares
+from nmfnet.network import Network
+from nmfnet.network.outputs import Output
+from solving import he_weights, prepared, solved
+
+N = 1100  # more than `gram_features`
+
+
+def batch(m, k=3, seed=0, dtype=torch.float64):
+    rng = np.random.default_rng(seed)
+    Z, E = rng.standard_normal((m, N)) * rng.exponential(size=N) + 1, rng.standard_normal((m, k)) + 1
+    return torch.tensor(Z, dtype=dtype), torch.tensor(E, dtype=dtype)
+
+
+def centred_and_weighted(Z, E, weight, bias):
+    weight = np.ones(len(Z)) if weight is None else weight.numpy() / weight.numpy().mean()
+    Z, E = Z.numpy(), E.numpy()
+    if bias:
+        Z, E = Z - np.average(Z, 0, weight), E - np.average(E, 0, weight)
+    return Z * np.sqrt(weight)[:, None], E * np.sqrt(weight)[:, None]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_step_is_that_of_the_gram_matrix_of_the_earlier_batch(bias, weighted):
+    """Against an explicit inverse: the rows are of the first batch, the right-hand side of the second."""
+    solver = DampedLeastSquares(0.5, bias)
+    weight = torch.linspace(0.5, 2, 40, dtype=torch.float64) if weighted else None
+    first, second = batch(40), batch(40, seed=1)
+    solved(solver, *first, 0, sample_weight=weight)
+    assert solver.form == "earlier batch"
+    D, length = solved(solver, *second, 1, sample_weight=weight)  # every other update factorizes again
+    S, _ = centred_and_weighted(*first, weight, bias)
+    Z, E = centred_and_weighted(*second, weight, bias)
+    G = S.T @ S / len(S)
+    expected = np.linalg.solve(G + 0.5 * np.trace(G) / N * np.eye(N), Z.T @ E / len(Z))
+    np.testing.assert_allclose(D[:N], expected, rtol=1e-8, atol=1e-12)
+    total = np.ones(len(E)) if weight is None else weight.numpy()
+    moved = second[0].numpy() @ D[:N].numpy() + (D[N].numpy() if bias else 0)
+    np.testing.assert_allclose(length, np.sqrt(np.average((moved**2).sum(1), weights=total)), rtol=1e-8)
+    if bias:
+        means = [np.average(each, 0, total) for each in (*second, moved)]
+        np.testing.assert_allclose(means[2], means[1], rtol=1e-8)
+
+
+def test_the_penalty_of_unknown_directions_counts_with_their_variance():
+    solver = DampedLeastSquares(0.5, False, n_samples=400)
+    Z, E = batch(40)
+    gradient = torch.ones(N, 3, dtype=torch.float64)
+    D, _ = solved(solver, Z, torch.zeros_like(E), 0, -gradient)
+    G = (Z.T @ Z / 40).numpy()
+    d = 0.5 * np.trace(G) / N
+    expected = np.linalg.solve(G + d * np.eye(N), -gradient.numpy()) * d / (d + np.trace(G) / 400)
+    np.testing.assert_allclose(D, expected, rtol=1e-8)
+
+
+def test_single_precision_is_double_precision_to_rounding():
+    steps = []
+    for dtype in (torch.float64, torch.float32):
+        solver = DampedLeastSquares(0.5, True)
+        for seed in range(3):
+            D, _ = solved(solver, *batch(40, seed=seed, dtype=dtype), seed)
+        steps.append(D.double().numpy())
+    np.testing.assert_allclose(steps[1], steps[0], rtol=1e-3, atol=1e-5 * np.abs(steps[0]).max())
+
+
+def test_a_restored_solver_goes_on_as_the_other():
+    solver, other = DampedLeastSquares(0.5, True, 0.9), DampedLeastSquares(0.5, True, 0.9)
+    for seed in range(3):
+        solved(solver, *batch(40, seed=seed), seed)
+    other.restore(solver.state())
+    steps = [solved(each, *batch(40, seed=3), 3)[0] for each in (solver, other)]
+    assert other.form == "earlier batch"
+    assert torch.equal(*steps)
+
+
+@pytest.mark.parametrize(
+    ("output", "form"), [("softmax", "earlier batch"), ("sigmoid", "earlier batch"), ("identity", "primal")]
+)
+def test_real_targets_keep_the_gram_matrix_of_all_batches(output, form):
+    weights = he_weights((N, 5, 2), True, torch.Generator().manual_seed(0), torch.float64)
+    network = Network(weights, get_activation("relu"), output=Output(output))
+    sweep = prepared(Relaxed(), network)
+    X, _ = batch(40)
+    sweep(X, torch.eye(2, dtype=torch.float64)[torch.arange(40) % 2])
+    assert [solver.form for solver in sweep.solvers] == [form, "primal"]
+
+
+def test_an_exact_inverse_is_asked_for_by_a_small_damping():
+    solver = DampedLeastSquares(1e-6, True)
+    solved(solver, *batch(40), 0)
+    assert solver.form == "primal"
+
+
+@pytest.mark.parametrize("alpha", [0, "auto"])
+def test_a_wide_regression_is_learned(alpha):
+    """30 of 90 rows in a batch: steps along what a batch does not know were too long, R2 was -1.6."""
+    X, y = make_regression(90, N, n_informative=20, noise=1.0, random_state=0)
+    model = NMFNetRegressor((20,), batch_size=30, alpha=alpha, random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.9
+
+
+def test_wide_classes_are_learned():
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 4
+    X = rng.standard_normal((400, N)) + (rng.standard_normal((4, N)) * (rng.random(N) < 0.1))[y]
+    X, X_test, y, y_test = train_test_split(X, y, test_size=200, random_state=0)
+    assert NMFNetClassifier((20,), random_state=0).fit(X, y).score(X_test, y_test) > 0.9
