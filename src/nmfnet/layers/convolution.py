@@ -85,6 +85,10 @@ class ConvolutionAt:
         """E itself, (m, h, w, n_out), in which a position is a row."""
         return E
 
+    def moved(self, rows: Tensor) -> Tensor:
+        """To the means of the patches where they overlap."""
+        return self.rows.put_back(rows) - self.rows.images
+
     def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
         """``E Wt`` on the patches, added up where they overlap: (m, *in_shape); added to `onto`, in place."""
         w = self.layer.window

@@ -71,6 +71,11 @@ class DenseAt:
         """E itself."""
         return E
 
+    def moved(self, rows: Tensor) -> Tensor:
+        """``rows - Z``."""
+        assert isinstance(self.rows, Tensor)
+        return rows - self.rows
+
     def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
         """``E Wt``, of shape (m, n_in), without the biases, for E (m, n_out); added to `onto`, in place."""
         V = kernel(W, self.bias).T

@@ -27,12 +27,21 @@ class Map(Protocol):
     def transposed(self, E: Tensor, chosen: Any) -> Tensor:
         """Carry a difference E of results back, by the transposed map."""
 
+    @property
+    def gain(self) -> float:
+        """What the transposed map is to be multiplied by to be a right inverse, where windows do not overlap."""
+
 
 @dataclass(frozen=True)
 class ToImages:
     """From rows of numbers (m, n_0), channel by channel, to images (m, h, w, c)."""
 
     out_shape: Shape
+
+    @property
+    def gain(self) -> float:
+        """1: nothing is lost."""
+        return 1.0
 
     def __call__(self, Z: Tensor | SparseRows) -> tuple[Tensor, None]:
         """The images."""
@@ -56,6 +65,11 @@ class ToRows:
         """The number of numbers."""
         return (math.prod(self.in_shape),)
 
+    @property
+    def gain(self) -> float:
+        """1: nothing is lost."""
+        return 1.0
+
     def __call__(self, Z: Tensor) -> tuple[Tensor, None]:
         """The rows."""
         return channels_first(Z).reshape(len(Z), -1), None
@@ -77,6 +91,11 @@ class MaxPooling:
     def out_shape(self) -> Shape:
         """Positions of the window, and the channels."""
         return (*self.window.places(self.in_shape[:2]), self.in_shape[2])
+
+    @property
+    def gain(self) -> float:
+        """1: the largest numbers move alone."""
+        return 1.0
 
     def __call__(self, Z: Tensor) -> tuple[Tensor, Tensor]:
         """The largest numbers, and where they are."""
@@ -106,6 +125,11 @@ class AveragePooling:
     def out_shape(self) -> Shape:
         """Positions of the window, and the channels."""
         return (*self.window.places(self.in_shape[:2]), self.in_shape[2])
+
+    @property
+    def gain(self) -> float:
+        """All numbers of a window move as their mean does."""
+        return math.prod(self.window.kernel)
 
     def __call__(self, Z: Tensor) -> tuple[Tensor, None]:
         """The means."""

@@ -110,6 +110,14 @@ class StageAt:
             E = each.transposed(E, choice)
         return self.inner.columns(E)
 
+    def moved(self, rows: Tensor) -> Tensor:
+        """Difference of the inputs of the first map."""
+        D = self.inner.moved(rows)
+        chosen = self.chosen[: len(self.stage.before)]
+        for each, choice in reversed(list(zip(self.stage.before, chosen, strict=True))):
+            D = each.gain * each.transposed(D, choice)
+        return D
+
     def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
         """Carry columns down to the inputs of the first map; added to `onto`, in place."""
         if not self.stage.before:

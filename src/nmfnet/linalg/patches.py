@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import unfold
+from torch.nn.functional import fold, unfold
 from torch.nn.grad import conv2d_weight
 
 Pair = tuple[int, int]  # of rows and columns of an image
@@ -112,6 +112,14 @@ class Patches:
         w = self.window
         columns = unfold(channels_first(self.images), w.kernel, w.dilation, w.padding, w.stride)  # (m, n, places)
         return columns.transpose(1, 2).reshape(-1, self.n_columns)
+
+    def put_back(self, rows: Tensor) -> Tensor:
+        """Images (m, h, w, c) of the means of these patches (r, n) where they overlap; other numbers stay."""
+        w, size = self.window, (self.images.shape[1], self.images.shape[2])
+        columns = rows.reshape(len(self.images), -1, self.n_columns).transpose(1, 2)
+        sums = fold(columns, size, w.kernel, w.dilation, w.padding, w.stride)
+        ones = fold(torch.ones_like(columns[:1]), size, w.kernel, w.dilation, w.padding, w.stride)
+        return torch.where(channels_last(ones) > 0, channels_last(sums / ones.clamp(min=1)), self.images)
 
     def transposed_product(self, E: Tensor) -> Tensor:
         """``Pt E``, of shape (n, k), for E (m, h', w', k): what PyTorch calls the gradient of the weights."""

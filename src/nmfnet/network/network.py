@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.scaling import Scaling
-from nmfnet.layers import Layer, Spec, build_layers
+from nmfnet.layers import Layer, Linearization, Spec, build_layers
 from nmfnet.layers.activations import Activation
 from nmfnet.linalg import all_finite
 from nmfnet.linalg.penalties import penalty
@@ -124,6 +124,17 @@ class Network:
             if f is not None:
                 Z.append(f(A[-1]))
         return Z, A
+
+    def linearize(self, X: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor], list[Linearization]]:
+        """Forward pass, with every layer at its inputs."""
+        Z, A, at = [self.scaled_inputs(X)], [], []
+        for layer, W, f in zip(self.layers, self.weights, [*self.activations, None], strict=True):
+            outputs, linearization = layer.linearize(Z[-1], W)
+            A.append(outputs)
+            at.append(linearization)
+            if f is not None:
+                Z.append(f(A[-1]))
+        return Z, A, at
 
     def predict(self, X: Tensor | SparseRows) -> Tensor:
         """Outputs (m, n_L) for inputs (m, n_0), computed some rows at a time."""
