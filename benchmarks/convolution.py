@@ -4,15 +4,16 @@
     python benchmarks/convolution.py report                            docs/results/convolution.md
 
 TASK is mnist or cifar10 and METHOD nmfnet or adamw.  Names: rows (10000), epochs, seed (0), batch, score (validation
-or test); those of `nmfnet.Relaxed` for nmfnet; rate, decay, smoothing, dropout for adamw.  Settings are chosen on the
-5000 training rows behind those that are trained on; test rows are for the runs that are reported.  Data:
-FOLDER/TASK.npz, where FOLDER is $NMFNET_DATA.  One thread, and seconds are those of the processor, so that runs may
-share a machine.
+or test); those of `nmfnet.Relaxed`, and gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing,
+dropout for adamw.  Settings are chosen on the 5000 training rows behind those that are trained on; test rows are for
+the runs that are reported.  Data: FOLDER/TASK.npz, where FOLDER is $NMFNET_DATA.  One thread, and seconds are those of
+the processor, so that runs may share a machine.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from torch.nn import functional as F
 
 from nmfnet import Callback, NMFNetClassifier, Relaxed
 from nmfnet.layers import Conv2d, MaxPool2d
+from nmfnet.linalg import patches
 
 WIDTHS = {"mnist": (32, 64), "cifar10": (32, 64, 128)}
 UNITS = 128
@@ -88,6 +90,7 @@ class Watch(Callback):
 
 
 def nmfnet(task: str, X: np.ndarray, y: np.ndarray, clock: Clock, epochs: int, seed: int, batch: Any, **settings: Any):
+    patches.GRAM_ROWS = settings.pop("gram_rows", patches.GRAM_ROWS)
     hidden = [layer for width in WIDTHS[task] for layer in (Conv2d(width, 3, padding="same"), MaxPool2d(2))]
     model = NMFNetClassifier(
         (*hidden, UNITS), solver=Relaxed(**settings), max_iter=epochs, random_state=seed, batch_size=batch,
@@ -148,7 +151,8 @@ def run(task: str, method: str, given: dict[str, Any]) -> None:
     X, y, T, t = load(task, rows, score)
     clock = Clock(torch.from_numpy(T), torch.from_numpy(t))
     {"nmfnet": nmfnet, "adamw": adamw}[method](task, X, y, clock, epochs, seed, batch, **given)
-    measured = {"errors": clock.errors, "seconds": clock.seconds}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # MB, data and libraries included
+    measured = {"errors": clock.errors, "seconds": clock.seconds, "peak": peak}
     STORE.add(task, {"task": task, **dict(zip(FIELDS, name, strict=True)), **measured})
 
 
