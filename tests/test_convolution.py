@@ -1,10 +1,13 @@
 """Convolutional networks in the estimators, in files and in PyTorch."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.model_selection import cross_val_score
 from torch import nn
 
 import nmfnet
@@ -302,3 +305,38 @@ def test_a_resumed_training_ends_bit_by_bit_like_one_that_was_not_stopped(digits
 def test_the_picture_names_the_layers(fitted):
     for model in (fitted, clone(fitted)):
         assert "Conv2d(8, 3, padding=" in model._repr_html_()
+
+
+def test_sparse_rows_frames_and_validation_sets(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    rows = X.reshape(len(X), -1)
+    settings = {"max_iter": 2, "random_state": 0}
+    expected = NMFNetClassifier(HIDDEN, **settings).fit(X[:150], y[:150], X_val=X[150:], y_val=y[150:])
+    assert len(expected.history_) == 2 and "val_error" in expected.history_[0]
+    model = NMFNetClassifier(HIDDEN, input_shape=(1, 8, 8), **settings)
+    for each in (csr_array(rows), pd.DataFrame(rows)):
+        part = each[:150]
+        assert clone(model).fit(part, y[:150]).predict(each).tolist() == expected.predict(X).tolist()
+    with pytest.raises(ValueError, match=r"X_val, y_val: X has shape \(50, 1, 4, 16\), but the network takes"):
+        NMFNetClassifier(HIDDEN, **settings).fit(X, y, X_val=X[150:].reshape(50, 1, 4, 16), y_val=y[150:])
+    scores = cross_val_score(NMFNetClassifier(HIDDEN, max_iter=1), X, y, cv=2, error_score="raise")
+    assert scores.shape == (2,)
+
+
+def test_a_regressor_of_sequences_as_a_module():
+    rng = np.random.default_rng(0)
+    X = rng.random((100, 2, 32), dtype=np.float32)
+    y = np.stack([100 * X.mean((1, 2)), X.max((1, 2))], 1)
+    model = NMFNetRegressor(SEQUENCE, "tanh", max_iter=3, random_state=0).fit(X, y)
+    found = model.to_torch()(torch.tensor(X)).detach().numpy()
+    np.testing.assert_allclose(found, model.predict(X), rtol=1e-4, atol=1e-4)
+    again = NMFNetRegressor.from_torch(model.to_torch())
+    np.testing.assert_allclose(again.predict(X), model.predict(X), rtol=1e-4, atol=1e-4)
+    assert again.hidden_layer_sizes == SEQUENCE
+
+
+def test_without_biases_and_with_one_activation_for_each_layer(digits):
+    X, y = digits[0][:300], digits[1][:300]
+    model = NMFNetClassifier(HIDDEN, ["tanh", "softplus", "relu"], fit_intercept=False, max_iter=3).fit(X, y)
+    assert [W.shape for W in model.coefs_] == [(9, 8), (72, 8), (8, 16), (16, 10)]
+    np.testing.assert_allclose(model.to_torch()(torch.tensor(X)).detach(), model.predict_proba(X), atol=1e-5)

@@ -195,7 +195,7 @@ class _Reader:
         elif type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
             found.flatten = found.flatten or (first and not self.between)  # behind a Linear it changes nothing
             self.between += [Flatten()] if self.between or found.has_images else []
-        elif type(layer) is nn.Unflatten and first and layer.dim == 1:
+        elif type(layer) is nn.Unflatten and first and layer.dim == 1 and min(layer.unflattened_size) > 0:
             found.input_shape = tuple(map(int, layer.unflattened_size))
         elif isinstance(layer, Standardize) and first and found.inputs is None and not self.pending:
             found.inputs = layer
