@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
@@ -115,6 +116,7 @@ def fit_module(
     input_shape = None if layers.ndim is None else tuple(X_checked.shape[1:])
     X_checked = X_checked.flatten(1)
     n, values = len(X_checked), Y.shape[1] if kind == "real" else 0
+    values = max(values, math.prod(input_shape[1:]) if input_shape else 0)
     settings = FitSettings(
         error=ERRORS[kind],
         batch_size=chosen.default_batch_size(n, values) if isinstance(batch_size, str) else min(n, int(batch_size)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -260,8 +261,10 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
 
     def _settings(self, solver: Solver, source: InMemory, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
-        real_values = source.n_outputs if self._kind() == "real" else 0
-        default = solver.default_batch_size(source.n_rows, real_values)
+        values = source.n_outputs if self._kind() == "real" else 0
+        if self.input_shape_ is not None:
+            values = max(values, math.prod(self.input_shape_[1:]))
+        default = solver.default_batch_size(source.n_rows, values)
         output = solver.output(self._kind())
         return FitSettings(
             error=partial(self._error, output=output),

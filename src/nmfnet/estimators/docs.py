@@ -36,7 +36,8 @@ TEMPLATE = """{what}
     l1_ratio : float, default=0
         Share of L1 in the penalty, between 0 and 1; L1 makes weights sparse, exactly so with "pinv".
     batch_size : int or "auto", default="auto"
-        Most samples in a batch; "auto" is a twentieth of the samples within [200, 1000], and 5000 with "pinv".
+        Most samples in a batch; "auto" is a twentieth of the samples within [200, 1000], half of that for images
+        and for 64 real targets or more, and 5000 with "pinv".
         Batches are of about equal size.  Those of fewer than 64 are shares of an update, made with the samples before
         them, and take longer.  With "pinv" a batch should hold several times as many samples as a layer has units.
     max_iter : int, default=20

@@ -51,8 +51,10 @@ def auto_alpha(network: Network) -> float:
 def auto_dropout(network: Network, plan: Plan) -> float | tuple[float, ...]:
     """Of all hidden layers; or of each, with none in front of convolutions, whose weights many positions share."""
     own = [not layer.shares_weights for layer in network.layers]
-    share = _dropout(network, plan, sum(own))
-    return share if all(own) else tuple(share * each for each in own[1:])
+    if all(own):
+        return _dropout(network, plan, len(own))
+    share = _dropout(network, plan, max(1, sum(own) - 1))
+    return tuple(share * each for each in own[1:])
 
 
 def _dropout(network: Network, plan: Plan, depth: int) -> float:

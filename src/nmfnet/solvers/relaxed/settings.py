@@ -31,7 +31,7 @@ from nmfnet.solvers.relaxed.defaults import (
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
-MANY = 64  # real target values a sample from which on batches have half the size
+MANY = 64  # real target values a sample, or positions in an image, from which on batches have half the size
 
 
 @dataclass
@@ -63,7 +63,8 @@ class Relaxed(BaseEstimator):
         Probability that the activation of a hidden unit is set to 0 during training: of all hidden layers, or of each.
         In front of a convolution whole channels are.  The others are multiplied by ``1 / (1 - dropout)``.  "auto" is
         ``0.3 / sqrt(L) w / (w + v)`` for w weights in L layers and v target values, and half of that for real targets:
-        0.17 for two hidden layers and few data, nothing for an autoencoder.  In `partial_fit` it is 0.1.
+        0.17 for two hidden layers and few data, nothing for an autoencoder.  In `partial_fit` it is 0.1.  In front of
+        convolutions there is none, and L counts the fully-connected hidden layers alone.
     adversarial : float or "auto", default="auto"
         Radius of adversarial inputs: before each update inputs are moved away from their own targets by this length,
         in root mean squares of the lengths of inputs.  An update then takes half as long again.  "auto" is 0.1 where
@@ -125,7 +126,7 @@ class Relaxed(BaseEstimator):
 
     @staticmethod
     def default_batch_size(n: int, real_values: int = 0) -> int:
-        """A twentieth of the samples, within [200, 1000]; half of that for many real values, as of an autoencoder."""
+        """A twentieth of the samples, within [200, 1000]; half of that for many real values or positions a sample."""
         size = max(200, min(1000, n // 20))
         return min(n, size // 2 if real_values >= MANY else size)
 
