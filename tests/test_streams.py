@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_diabetes, load_iris, make_regression
 
 from nmfnet import NMF, NMFNetClassifier, NMFNetRegressor, NonlinearSemiNMF, SemiNMF, fit_module
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
@@ -379,3 +379,30 @@ def test_batches_count_as_small_by_the_size_that_was_asked_for(batch_size, rows,
     model = NMFNetClassifier((5,), batch_size=batch_size, max_iter=1, random_state=0).fit(X, y)
     model.partial_fit(X, y)
     assert seen == [(rows, 50 / 64 if batch_size < 64 else 1.0)] * 6
+
+
+@pytest.mark.parametrize("rows", [1, 100])
+def test_targets_that_were_constant(rows):
+    """The outputs of a network that has learned a constant are next to nothing: steps relative to them are, too."""
+    rng = np.random.default_rng(0)
+    model = NMFNetRegressor((20,), random_state=0).fit(rng.standard_normal((rows, 3)), np.full(rows, 4.0))
+    X = rng.standard_normal((100, 3))
+    for row in range(100):
+        model.partial_fit(X[row : row + 1], [1.0])
+    np.testing.assert_allclose(model.predict(X), 1, atol=0.05)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("moved", [1.0, -3.0, 6.0])
+def test_targets_whose_level_changes(several, moved):
+    """Single rows of targets some standard deviations higher or lower; one column of two, if several."""
+    X, y = make_regression(900, 5, noise=10.0, random_state=0)
+    y = y / y.std()
+    y = np.stack([y, -y], 1) if several else y
+    change = np.array([moved, 0.0]) if several else moved
+    model = NMFNetRegressor((20,), random_state=0).fit(X[:300], y[:300])
+    before = np.square(model.predict(X[600:]) - y[600:]).mean()
+    for row in range(300, 400):
+        model.partial_fit(X[row : row + 1], y[row : row + 1] + change)
+    after = np.square(model.predict(X[600:]) - y[600:] - change).mean()
+    assert after < 2 * before + 0.01

@@ -19,6 +19,10 @@ from nmfnet.network.network import Network
 HUGE, TINY, ENOUGH = 8.0, 1 / 64, 64
 FEW = 2  # rows that tell where all columns are tiny
 YOUNG = 1 / 8  # instead of TINY for scalings of a mixture of old and new values
+OFF_LEVEL, LEVEL_ROWS = (
+    5.0,
+    16,
+)  # standard errors of the mean residual, of so many rows, after which targets have moved
 LOST, SOME = 0.5, 1024  # share of the variance of SOME rows, beside principal components, that gives these up
 SCALINGS = ("inputs", "targets")  # of a network
 
@@ -62,9 +66,10 @@ def followed(
 ) -> Rescaled | None:
     """The network with scalings that fit the rows at hand, too; None where they do already.
 
-    Only columns that have become huge or tiny, and those that vary for the first time, are scaled anew.  Weights are
-    carried over so that predictions stay what they are, unless the weights as they are fit the rows in question
-    better: a column in another unit, or with another origin, mostly means what it meant.
+    Only columns that have become huge or tiny, those that vary for the first time, and real targets whose level has
+    changed are scaled anew.  Weights are carried over so that predictions stay what they are, unless the weights as
+    they are fit the rows in question better: a column in another unit, or with another origin, mostly means what it
+    meant.
 
     Parameters
     ----------
@@ -89,7 +94,7 @@ def followed(
         if name == "inputs":
             change = _change_of_inputs(network, X, sample_weight, tiny)
         else:
-            change = _change_of_targets(network, Y, sample_weight, tiny, whole)
+            change = _change_of_targets(network, X, Y, sample_weight, tiny, whole)
         if change is None:
             continue
         ways = (change.same_outputs, change.same_weights)
@@ -161,7 +166,7 @@ def _change_of_inputs(network: Network, X: Any, sample_weight: Tensor | None, ti
 
 
 def _change_of_targets(
-    network: Network, Y: Tensor, sample_weight: Tensor | None, tiny: float, whole: bool
+    network: Network, X: Any, Y: Tensor, sample_weight: Tensor | None, tiny: float, whole: bool
 ) -> Change | None:
     old = network.targets
     if old is None:
@@ -172,6 +177,7 @@ def _change_of_targets(
             return None
     else:
         found = _scaled_anew(old, columns_of(Y, network.intercept, sample_weight), Y, tiny, old.factor == 0)
+        found = found or _moved(network, old, X, Y)
         if found is None:
             return None
         new, rows = found
@@ -185,6 +191,20 @@ def _change_of_targets(
         return [*weights[:-1], W.to(weights[-1].dtype)]
 
     return Change(new, same_outputs, list, rows)
+
+
+def _moved(network: Network, old: Scaling, X: Any, Y: Tensor) -> tuple[Scaling, Tensor] | None:
+    """A scaling of targets whose means are no longer those of the predictions, and the rows (m,) that tell."""
+    if not network.intercept or len(Y) < LEVEL_ROWS:
+        return None
+    residual = Y.double() - network.predict(X).double()
+    mean = residual.mean(0)
+    rows = min(len(Y), ENOUGH)  # of many every mean is off, by next to nothing
+    off = mean.abs() * rows**0.5 > OFF_LEVEL * residual.std(0) + 4 * torch.finfo(Y.dtype).eps * Y.abs().amax(0)
+    if not bool(off.any()):
+        return None
+    shift = old.shift.double() + torch.where(off, mean, 0.0)
+    return Scaling(shift.to(Y.dtype), old.factor), torch.ones(len(Y), dtype=torch.bool, device=Y.device)
 
 
 def _scaled_anew(
