@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 import nmfnet
 from nmfnet import Augmentation, Checkpoint, NMFNetClassifier
-from nmfnet.data.augmentation import Augmented, mirrored
+from nmfnet.data.augmentation import augmented, mirrored
 from nmfnet.data.source import InMemory
 from nmfnet.layers import Conv1d, Conv2d, MaxPool2d
 
@@ -59,7 +59,7 @@ def test_sequences():
 
 
 def test_changes_follow_from_the_seed_and_the_number_of_the_batch():
-    source = Augmented.of(InMemory(IMAGES, IMAGES[:, :1]), Augmentation(shift=1, flip=True), SHAPE)
+    source = augmented(InMemory(IMAGES, IMAGES[:, :1]), Augmentation(shift=1, flip=True), SHAPE)
     whole, rest, other = (
         [batch.X for batch in source.batches(50, torch.Generator().manual_seed(seed), start)]
         for seed, start in ((0, 0), (0, 2), (1, 0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
@@ -22,7 +21,7 @@ from nmfnet.data.labels import label_array
 from nmfnet.data.source import InMemory
 from nmfnet.errors import DivergenceError
 from nmfnet.estimators.images import image_scaling
-from nmfnet.estimators.parameters import check_training
+from nmfnet.estimators.parameters import check_training, values_of_a_sample
 from nmfnet.export.conventions import check_trainable
 from nmfnet.export.sequential import Layers, layers_of, tensors_of
 from nmfnet.linalg import all_finite
@@ -115,8 +114,7 @@ def fit_module(
     X_checked, Y, kind = _checked(layers, X, y)
     input_shape = None if layers.ndim is None else tuple(X_checked.shape[1:])
     X_checked = X_checked.flatten(1)
-    n, values = len(X_checked), Y.shape[1] if kind == "real" else 0
-    values = max(values, math.prod(input_shape[1:]) if input_shape else 0)
+    n, values = len(X_checked), values_of_a_sample(Y.shape[1] if kind == "real" else 0, input_shape)
     settings = FitSettings(
         error=ERRORS[kind],
         batch_size=chosen.default_batch_size(n, values) if isinstance(batch_size, str) else min(n, int(batch_size)),

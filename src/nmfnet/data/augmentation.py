@@ -46,9 +46,9 @@ class Augmentation(BaseEstimator):
         boolean("flip", self.flip)
         at_least("cutout", self.cutout, 0, int)
 
-    def check_shape(self, input_shape: Shape) -> None:
+    def check_shape(self, input_shape: Shape | None) -> None:
         """Refuse images that are too small, and rows of numbers, which have no shape."""
-        if not input_shape:
+        if input_shape is None:
             raise ValueError("augmentation is for images and sequences: it needs layers of nmfnet.layers.")
         for name in ("shift", "cutout"):
             if getattr(self, name) >= min(input_shape[1:]):
@@ -103,13 +103,6 @@ class Augmented(InMemory):
     augmentation: Augmentation | None = None
     input_shape: Shape = ()
 
-    @classmethod
-    def of(cls, source: InMemory, augmentation: Augmentation, input_shape: Shape) -> Augmented:
-        """The same samples, augmented."""
-        augmentation.check()
-        augmentation.check_shape(input_shape)
-        return cls(source.X, source.Y, source.weight, source.before, augmentation, input_shape)
-
     def batches(
         self, batch_size: int, generator: torch.Generator, start: int = 0, min_rows: int = 1
     ) -> Iterator[Batch]:
@@ -122,3 +115,13 @@ class Augmented(InMemory):
         assert self.augmentation is not None
         X = self.augmentation(batch.X, self.input_shape, torch.Generator().manual_seed(seed))
         return batch._replace(X=X)
+
+
+def augmented(source: InMemory, augmentation: Augmentation | None, input_shape: Shape | None) -> InMemory:
+    """The same samples, their batches augmented; as it is without an augmentation."""
+    if augmentation is None:
+        return source
+    augmentation.check()
+    augmentation.check_shape(input_shape)
+    assert input_shape is not None
+    return Augmented(source.X, source.Y, source.weight, source.before, augmentation, input_shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from nmfnet._parameters import resolve
-from nmfnet.data.augmentation import Augmentation, Augmented
+from nmfnet.data.augmentation import Augmentation, augmented
 from nmfnet.data.source import InMemory
 from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.estimators.codes import HiddenCodesMixin
@@ -30,7 +29,7 @@ from nmfnet.estimators.fitting import Architecture, train
 from nmfnet.estimators.html import picture
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
-from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for
+from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, values_of_a_sample
 from nmfnet.estimators.streaming import Stream, update
 from nmfnet.layers import Spec
 from nmfnet.network import Network
@@ -147,8 +146,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         Parameters
         ----------
         X : array-like, data frame, SciPy sparse matrix or Tensor of shape (n_samples, n_features)
-            Or (n_samples, channels, height, width) or (n_samples, channels, length), for layers of images or
-            sequences.
+            Or (n_samples, channels, height, width) or (n_samples, channels, length).
             float32 input is trained in float32, anything else in float64; a network that goes on keeps its dtype.
             Sparse input stays sparse with
             ``solver="relaxed"``; a tensor is trained on where it is, and what is predicted from one is a tensor.
@@ -200,8 +198,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         device, generator = device_for(self.device, data.X), generator_for(self.random_state)
         solver = resolve(self.solver, SOLVERS)
         source, mean_weight = self._source(solver, data, device).normalized()
-        if self.augmentation is not None:
-            source = Augmented.of(source, self.augmentation, self.input_shape_ or ())
+        source = augmented(source, self.augmentation, self.input_shape_)
         held_out = None if validation is None else self._source(solver, validation, device).normalized()[0]
         continued = self.warm_start and hasattr(self, "network_")
         return train(
@@ -256,16 +253,13 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         return InMemory(*data.on(device))
 
     def _architecture(self, hidden: list[int | Spec]) -> Architecture:
-        scaled = self.pretrain is None
-        return Architecture(hidden, self.activation, bool(self.fit_intercept), self._kind(), scaled, self.input_shape_)
+        asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
+        return Architecture(*asked, self.input_shape_)
 
     def _settings(self, solver: Solver, source: InMemory, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
-        values = source.n_outputs if self._kind() == "real" else 0
-        if self.input_shape_ is not None:
-            values = max(values, math.prod(self.input_shape_[1:]))
-        default = solver.default_batch_size(source.n_rows, values)
-        output = solver.output(self._kind())
+        real_values, output = source.n_outputs if self._kind() == "real" else 0, solver.output(self._kind())
+        default = solver.default_batch_size(source.n_rows, values_of_a_sample(real_values, self.input_shape_))
         return FitSettings(
             error=partial(self._error, output=output),
             score=partial(self._score, output=output) if self.early_stopping else None,
