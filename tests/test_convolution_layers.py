@@ -19,9 +19,14 @@ from nmfnet.layers import (
     MaxPool2d,
     build_layers,
 )
+from nmfnet.layers.activations import get_activation
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.patches import Patches, Window, channels_first, channels_last
 from nmfnet.linalg.statistics import Moments
+from nmfnet.network import Network
+from nmfnet.network.outputs import Output
+from nmfnet.solvers import Relaxed
+from solving import prepared
 
 WINDOWS = [
     Window((3, 3)),
@@ -234,3 +239,25 @@ def test_specs_name_what_is_wrong_with_them(make, message):
 def test_layers_that_do_not_fit_are_named(hidden, shape, message):
     with pytest.raises(ValueError, match=message):
         build_layers(hidden, math.prod(shape), 2, True, shape)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh"])
+def test_near_targets_carry_backpropagated_errors_through_convolutions_and_pooling(name):
+    """As tau goes to 0, E[l] becomes -tau times the gradient of the summed loss with regard to A[l]."""
+    hidden, shape = [Conv2d(4, 3, padding=1), MaxPool2d(2), Conv2d(5, 3), AvgPool2d(2), 6], (2, 8, 8)
+    layers = build_layers(hidden, 128, 3, True, shape)
+    weights = [normal(layer.n_in + 1, layer.n_out, seed=i) / layer.n_in**0.5 for i, layer in enumerate(layers)]
+    output = Output("softmax", 0.2)
+    network = Network(weights, get_activation(name), output=output, hidden=hidden, input_shape=shape)
+    X, Y = normal(7, 128, seed=8), torch.eye(3, dtype=torch.float64)[[0, 1, 2, 0, 1, 2, 0]]
+    tau = 1e-7
+    sweep = prepared(Relaxed(tau=tau, dropout=0.0, noise=0.0), network)
+    forward = sweep._forward(X, weights)
+    E = [tau * output.residual(Y, forward.A[-1])]
+    for layer in reversed(range(1, len(layers))):
+        E.insert(0, sweep._difference_below(layer, forward.at[layer].columns(E[0]), forward))
+    tracked = [W.clone().requires_grad_() for W in weights]
+    A = network.with_weights(tracked).forward(X)[1]
+    gradients = torch.autograd.grad(output.loss(A[-1], Y).sum(), A)
+    for found, gradient in zip(E, gradients, strict=True):
+        torch.testing.assert_close(found / tau, -gradient, rtol=1e-4, atol=1e-6)

@@ -70,12 +70,7 @@ class Stage:
 
     def forward(self, Z: Any, W: Tensor) -> Tensor:
         """Pre-activations, of shape (m, *out_shape)."""
-        for each in self.before:
-            Z, _ = each(Z)
-        A = self.layer.forward(Z, W)
-        for each in self.behind:
-            A, _ = each(A)
-        return A
+        return self.linearize(Z, W)[0]
 
     def linearize(self, Z: Any, W: Tensor) -> tuple[Tensor, StageAt]:
         """Pre-activations, and the layer at these inputs."""

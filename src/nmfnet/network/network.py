@@ -118,11 +118,7 @@ class Network:
             The pre-activations A[1], ..., A[L] of every layer; the last are the outputs, on the scale of
             the scaled targets.
         """
-        Z, A = [self.scaled_inputs(X)], []
-        for layer, W, f in zip(self.layers, self.weights, [*self.activations, None], strict=True):
-            A.append(layer.forward(Z[-1], W))
-            if f is not None:
-                Z.append(f(A[-1]))
+        Z, A, _ = self.linearize(X)
         return Z, A
 
     def linearize(self, X: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor], list[Linearization]]:
