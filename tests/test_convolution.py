@@ -1,5 +1,7 @@
 """Convolutional networks in the estimators, in files and in PyTorch."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,9 +95,9 @@ def test_a_copy_from_a_file_a_pickle_and_a_module_predict_the_same(fitted, digit
     loaded = nmfnet.load(tmp_path / "model.safetensors")
     assert loaded.get_params() == {**fitted.get_params(), "callbacks": None}
     assert clone(loaded).hidden_layer_sizes == HIDDEN and loaded.input_shape_ == (1, 8, 8)
-    for copy in (loaded, pickle.loads(pickle.dumps(fitted))):
-        np.testing.assert_array_equal(copy.predict_proba(X), expected)
-        np.testing.assert_array_equal(copy.predict_proba(X.reshape(len(X), -1)), expected)
+    for each in (loaded, pickle.loads(pickle.dumps(fitted))):
+        np.testing.assert_array_equal(each.predict_proba(X), expected)
+        np.testing.assert_array_equal(each.predict_proba(X.reshape(len(X), -1)), expected)
     module = fitted.to_torch()
     for images in (torch.tensor(X), torch.tensor(X).flatten(1)):
         np.testing.assert_allclose(module(images).detach().numpy(), expected, atol=1e-5)
@@ -224,6 +226,8 @@ def test_errors_name_what_to_change(hidden, shape, parameters, message):
 
 def test_images_that_the_fitted_network_does_not_take(fitted, digits):
     X, _ = digits
+    other = copy.deepcopy(fitted).set_params(hidden_layer_sizes=(5,), input_shape=None)
+    np.testing.assert_array_equal(other.predict(X), fitted.predict(X))  # parameters are for the next fit
     with pytest.raises(ValueError, match=r"takes images of \(1, 8, 8\)"):
         fitted.predict(X.reshape(-1, 1, 4, 16))
     with pytest.raises(ValueError, match="has 63 features"):

@@ -47,7 +47,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
 
     network_: Network
     n_features_in_: int
-    input_shape_: tuple[int, ...] | None  # of a sample, where hidden layers are of images or sequences
+    input_shape_: tuple[int, ...] | None = None  # of a sample, where hidden layers are of images or sequences
     _stream_: Stream | None
     _sparse_targets: bool = False  # whether y was a SciPy sparse matrix in the fit
 

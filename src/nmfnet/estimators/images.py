@@ -38,17 +38,15 @@ def rows_of_images(estimator: BaseNMFNet, X: Any, reset: bool) -> Any:
         If X has no shape that the layers take; says what to change.
     """
     hidden = hidden_layers(estimator.hidden_layer_sizes)
-    if not takes_images(hidden):
-        if reset:
-            estimator.input_shape_ = None
-        return X
-    if isinstance(X, (list, tuple)) and len(X) and not hasattr(X[0], "columns"):
+    images = takes_images(hidden) if reset else estimator.input_shape_ is not None
+    if images and isinstance(X, (list, tuple)) and len(X) and not hasattr(X[0], "columns"):
         X = np.asarray(X)
     ndim, shape = getattr(X, "ndim", 2), tuple(getattr(X, "shape", ()))
     if reset:
-        estimator.input_shape_ = _input_shape(estimator.input_shape, hidden, shape)
+        estimator.input_shape_ = _input_shape(estimator.input_shape, hidden, shape) if images else None
     wanted = estimator.input_shape_
-    assert wanted is not None
+    if wanted is None:
+        return X
     if ndim < 3 or not isinstance(X, (np.ndarray, Tensor)):
         n_features = shape[1] if len(shape) == 2 else math.prod(wanted)
         if reset and n_features != math.prod(wanted):
