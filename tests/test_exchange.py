@@ -1,4 +1,4 @@
-"""Exchanges of components on large sparse data, against dense references."""
+"""Exchanges of components, against dense references."""
 
 from functools import partial
 
@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from sklearn.datasets import load_digits
 
 from nmfnet import NMF
 from nmfnet.factorization.acceleration import alternate
 from nmfnet.factorization.data import DenseData, SparseData
 from nmfnet.factorization.passes import LeastSquares, Penalties
-from nmfnet.transformers.component_replacement import exchanges, is_large_sparse, most_useful, residual_parts
+from nmfnet.transformers.component_replacement import exchanges, exchanges_pay, most_useful, residual_parts
 
 CPU = torch.device("cpu")
 
@@ -124,11 +125,15 @@ def test_what_costs_least_is_left_out():
     assert 3 not in most_useful(torch.tensor(Z), torch.tensor(H), 4)
 
 
-def test_only_large_sparse_data_are_worth_it():
+def test_only_large_sparse_data_and_more_than_a_few_components_are_worth_it():
     large = SparseData(scipy.sparse.random(600, 600, 0.01, format="csr"), CPU)
-    assert is_large_sparse(large, 10) and not is_large_sparse(large, 400)
-    assert not is_large_sparse(SparseData(scipy.sparse.random(600, 60, 0.1, format="csr"), CPU), 10)
-    assert not is_large_sparse(DenseData(torch.rand(600, 600)), 10)
+    assert exchanges_pay(large, 10, 1) and not exchanges_pay(large, 400, 200)
+    assert not exchanges_pay(SparseData(scipy.sparse.random(600, 60, 0.1, format="csr"), CPU), 10, 200)
+    dense = DenseData(torch.rand(60, 40))
+    assert exchanges_pay(dense, 12, 200) and exchanges_pay(dense, 26, 200)
+    assert not exchanges_pay(dense, 10, 200)  # components
+    assert not exchanges_pay(dense, 28, 200)  # half as many more are more than there are columns
+    assert not exchanges_pay(dense, 12, 20)  # passes
 
 
 @pytest.mark.parametrize("scale", [1e-170, 1.0, 1e150])
@@ -149,6 +154,16 @@ def test_estimator(dtype, scale):
     left = X.toarray().astype(float) / scale - (Z.astype(float) / scale) @ model.components_.astype(float)
     assert np.square(left).sum() / 2 <= 1.01 * best
     np.testing.assert_array_equal(Z, NMF(6, random_state=0, max_iter=50).fit_transform(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dense_data_of_many_components_end_lower_for_it(dtype, monkeypatch):
+    X = load_digits().data.astype(dtype)
+    model = NMF(15, random_state=0)
+    Z = model.fit_transform(X)
+    assert Z.dtype == dtype
+    monkeypatch.setattr("nmfnet.transformers.initialization.exchanges_pay", lambda *given: False)
+    assert model.objective_ < 0.995 * NMF(15, random_state=0).fit(X).objective_
 
 
 def test_weights_of_samples_and_a_start_of_ones_own_go_without():

@@ -1,4 +1,4 @@
-"""Containers with missing entries: entries that the factorizations leave out, and that everything else refuses."""
+"""Containers with missing entries: the factorizations leave them out, networks learn from them, others refuse them."""
 
 import numpy as np
 import pytest
@@ -84,16 +84,25 @@ def test_factorizations_leave_out_what_is_missing(model, container):
 
 
 @containers
-@pytest.mark.parametrize(
-    "model",
-    [NMFNetClassifier((3,), max_iter=1), NMFNetRegressor((3,), max_iter=1), NMFAutoencoder(3, pretrain=SHORT)],
-    ids=lambda model: type(model).__name__,
-)
-def test_networks_refuse_what_is_missing_in_x(model, container):
+@pytest.mark.parametrize("Estimator", [NMFNetClassifier, NMFNetRegressor])
+def test_networks_take_what_is_missing_as_information(Estimator, container):
     given, y = CONTAINERS[container], np.arange(30) % 3
+    expected = Estimator((3,), max_iter=1, random_state=0).fit(NAN, y)
+    model = clone(expected).fit(given, y)
+    assert model.network_.sizes[0] == 5 + MASK.any(0).sum() and model.n_features_in_ == 5
+    np.testing.assert_allclose(model.transform(given), expected.transform(NAN), rtol=1e-2, atol=1e-2)
+    whole = clone(expected).fit(X, y)  # rows that had nothing missing: the mean takes its place
+    filled = np.where(MASK, X.mean(0), X)
+    np.testing.assert_allclose(whole.transform(given), whole.transform(filled), rtol=1e-2, atol=1e-2)
+
+
+@containers
+def test_autoencoders_refuse_what_is_missing(container):
+    given = CONTAINERS[container]
+    model = NMFAutoencoder(3, pretrain=SHORT)
     with pytest.raises(ValueError, match=r"X contains NaN"):
-        model.fit(given, y)
-    model = clone(model).fit(X, y)
+        model.fit(given)
+    model.fit(X)
     with pytest.raises(ValueError, match=r"X contains NaN"):
         model.transform(given)
 

@@ -3,6 +3,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from jsonschema import Draft202012Validator
@@ -282,7 +283,7 @@ def test_weights_that_do_not_fit(saved, change, message):
 
 @pytest.mark.parametrize(
     ("version", "solver", "output"),
-    [(1, "pinv", "identity"), (2, "relaxed", "softmax"), (3, "relaxed", "sigmoid")],
+    [(1, "pinv", "identity"), (2, "relaxed", "softmax"), (3, "relaxed", "sigmoid"), (4, "relaxed", "softmax")],
 )
 def test_files_of_earlier_formats_load(version, solver, output):
     """And predict what they did, whatever the defaults are now."""
@@ -290,14 +291,20 @@ def test_files_of_earlier_formats_load(version, solver, output):
     X, y = load_iris(return_X_y=True)
     assert model.solver == solver and model.network_.output.name == output
     assert (model.network_.inputs is None) == (version == 1)
+    if version == 4:
+        X = pd.DataFrame(X, columns=["a", "b", "c", "width"]).assign(c=np.where(X[:, 2] > 4.9, "long", "short"))
+        X.loc[::10, "b"] = np.nan
+        assert model.input_encoder_.get_feature_names_out() == ["a", "b", "c_long", "c_short", "width", "b_missing"]
+        assert model.score(X, y) > 0.9
+        return
     labels = {1: y, 2: load_iris().target_names[y], 3: csr_array(np.eye(3, dtype=int)[y])}[version]
     assert model.score(X.astype(np.float32), labels) > 0.9
     assert issparse(model.predict(X)) == (version == 3)
     assert model.n_iter_no_change == (math.inf if version == 3 else 10)
 
 
-def test_a_file_of_format_4_has_layers_of_sequences():
-    model = nmfnet.load(Path(__file__).parent / "models" / "format-4.safetensors")
+def test_a_file_of_format_5_has_layers_of_sequences():
+    model = nmfnet.load(Path(__file__).parent / "models" / "format-5.safetensors")
     X, y = load_iris(return_X_y=True)
     assert model.hidden_layer_sizes == (Conv1d(8, 2), MaxPool1d(2, stride=1), 8) and model.input_shape_ == (1, 4)
     assert model.score(X.astype(np.float32), y) == model.score(X.astype(np.float32)[:, None], y) > 0.9

@@ -4,23 +4,63 @@ python benchmarks/factorization/report.py
 """
 
 from cases import RUNS, version
+from curve_tables import best_known, cases, company, streams, summary
 from speed import CASES
 from store import REPORTS
 
 HEAD = """# The factorizations against scikit-learn
 
 Written by `python benchmarks/factorization/report.py` from
-[benchmarks/results/factorization](../../benchmarks/results/factorization). `speed.py` and `quality.py` in
-`benchmarks/factorization` make the results and say how. A run marked *shared* was made while
-other work ran on the machine: there the times are processor seconds. Make it again with `--idle`. *Earlier code*: the
-factorizations have changed since; [../research.md](../research.md) says what the change brought. *fashion-200* is
-compared with scikit-learn's first 40 iterations; *transform* is of 2,000 rows with the same components.
+[benchmarks/results/factorization](../../benchmarks/results/factorization). The scripts in `benchmarks/factorization`
+make the results, and say how in their first lines. scikit-learn is {sklearn}, PyTorch {torch}, NumPy {numpy}. The
+machine has two cores of an AMD EPYC (Zen 4, with AVX-512), which other work shared.
+
+## How to read the curves
+
+Both packages fit each data set as they come: `NMF(rank, random_state=seed)`, and for the divergence `solver="mu"` and
+`beta_loss="kullback-leibler"`. There are three ranks, five seeds, float64 and float32. A seed changes little: both
+start from NNDSVD, whose random part is small.
+
+- *Best*: the lowest objective that any fit of nmfnet, scikit-learn or torchnmf reached on this data set and rank, over
+  all seeds and dtypes, with all the time it had. It is that of a local minimum; nobody knows the global one.
+- *Time to 0.1 %*: processor seconds of one thread until the objective is at most 1.001 times the best. The objective
+  is ‖X − ZH‖²/2, or the divergence. *never*: not within twice the time of the slower default fit, or half a second.
+- *Ratio*: nmfnet's time over scikit-learn's. Where scikit-learn never arrived, the end of its fit counts, so that the
+  ratio is too large. Where scikit-learn alone arrived, the ratio is infinite. Where neither did, the fit is left out.
+- *Final*: at default `tol` and `max_iter`, in percent above the best: median of the seeds and, in brackets, the worst.
+  nmfnet and scikit-learn stop by different criteria.
+
+nimfa 1.4.0 does not run with NumPy 2, and so is not in the tables.
+"""
+
+EARLIER = """
+## Time to scikit-learn's own final objective
+
+Larger data, one seed. A run marked *shared* was made while other work ran on the machine: there the times are
+processor seconds. *Earlier code*: the factorizations have changed since; [../research.md](../research.md) says what
+the change brought. *fashion-200* is compared with scikit-learn's first 40 iterations; *transform* is of 2,000 rows
+with the same components. How high scikit-learn's end is depends on luck, and so does the time to it: the curves above
+say more.
+"""
+
+MINIBATCHES = """
+## Mini-batches
+
+`partial_fit` on the same batches, five epochs, five seeds, from the same random start. Errors are nmfnet's over those
+of scikit-learn's MiniBatchNMF: the root of twice the loss of the best coefficients for the components. *Time to
+theirs*: seconds until nmfnet's error is no larger than scikit-learn's after five epochs, over the time of these five.
+"""
+
+COMPANY = """
+## Beside a busy process
+
+Seconds of a fit with one thread / with two, on two cores: alone, and beside a process that keeps one core busy.
 """
 
 
 def speed():
     """Yield the lines of the table of times."""
-    yield "\n## Time to scikit-learn's own final objective\n"
+    yield EARLIER
     columns = (
         "case|shape|rank|tol|scikit-learn, s (iterations)|nmfnet, s (passes)|share|share until within 0.1 %|"
         "peak MiB, theirs / ours|machine"
@@ -55,7 +95,27 @@ def quality():
             yield f"\n![{result['title']}](factorization/{result['picture']})"
 
 
+def curves():
+    """Yield the tables of objective against time, of mini-batches and of threads."""
+    best = best_known()
+    for loss, name in (("frobenius", "Frobenius norm"), ("kullback-leibler", "Kullback-Leibler divergence")):
+        yield f"\n## {name}: time to near the best objective\n\nRatios over all fits.\n"
+        yield from summary(loss, best)
+        yield "Medians over the seeds: nmfnet / scikit-learn.\n"
+        yield from cases(loss, best)
+    yield MINIBATCHES
+    yield from streams()
+    yield COMPANY
+    yield from company()
+
+
+def head():
+    """The introduction, with the versions of the newest curve."""
+    versions = RUNS.records("curves")[-1]
+    return HEAD.format(**{name: versions[name] for name in ("sklearn", "torch", "numpy")})
+
+
 if __name__ == "__main__":
-    text = "\n".join([HEAD, *speed(), *quality()]) + "\n"
+    text = "\n".join([head(), *curves(), *speed(), *quality()]) + "\n"
     (REPORTS / "factorization.md").write_text(text)
     print(text)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
+from types import ModuleType
+from typing import Any
 
 # Of version 0.1.0 before it was released.
 MOVED = {
@@ -20,7 +25,20 @@ MOVED = {
 }
 
 
+class OldNames(MetaPathFinder, Loader):
+    """Imports the modules of today under the names of before; each module exists once."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Know the old names and no others."""
+        return spec_from_loader(name, self) if name in MOVED else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Put the module of today in the place of a new one."""
+        sys.modules[module.__name__] = import_module(MOVED[module.__name__])
+
+
 def register() -> None:
-    """Let the old names be imported, as far as the new ones are."""
-    for old, new in MOVED.items():
-        sys.modules.setdefault(old, import_module(new))
+    """Let the old names be imported."""
+    # Before the other finders: those would find the files of today in the folders, and load them a second time.
+    if not any(isinstance(finder, OldNames) for finder in sys.meta_path):
+        sys.meta_path.insert(0, OldNames())

@@ -143,7 +143,8 @@ class WeightsDisplay:
         if isinstance(first, Conv2d) and image_shape is None:
             filters = parts.reshape(len(parts), -1, *first.window.kernel)
             parts, image_shape = _filters(filters), (*first.window.kernel, *([3] if filters.shape[1] == 3 else []))
-        names = getattr(estimator, "feature_names_in_", None)
+        encoded = getattr(estimator, "_encoded_names", None)
+        names = getattr(estimator, "feature_names_in_", None) if encoded is None else encoded()
         return cls(parts[largest], image_shape, names).plot(ax=ax, **image)
 
     def plot(self, *, ax: Axes | None = None, **image: Any) -> Self:

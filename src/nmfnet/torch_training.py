@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from nmfnet._parameters import at_least, resolve
 from nmfnet.data.containers import plain, refuse_missing, to_array
@@ -220,7 +219,7 @@ def _targets(y: Tensor, k: int, dtype: torch.dtype, sigmoid: bool) -> tuple[Tens
                 f"y has whole numbers from {int(y.min())} to {int(y.max())}, which are classes; module has outputs "
                 f"for 0 to {k - 1}. Real targets are floating-point numbers."
             )
-        return one_hot(y, k).to(dtype), "classes"
+        return torch.zeros(len(y), k, dtype=dtype, device=y.device).scatter_(1, y[:, None], 1), "classes"
     if y.shape != (len(y), k) or not bool(((y == 0) | (y == 1)).all()):
         raise ValueError(
             f"y of shape {tuple(y.shape)} must have 0 and 1, a column for each of {k} outputs; real targets are "

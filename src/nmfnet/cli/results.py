@@ -19,7 +19,8 @@ import torch
 from rich.table import Table
 
 import nmfnet
-from nmfnet.cli.data import Task, run_name
+from nmfnet.cli.data import Task
+from nmfnet.cli.request import Request
 from nmfnet.cli.tables import Score, error_name, facts, in_words, temporary_name
 from nmfnet.datasets import Dataset
 from nmfnet.errors import NMFNetError
@@ -27,41 +28,6 @@ from nmfnet.estimators.base import BaseNMFNet
 
 MODEL, HISTORY, SETTINGS, CURVES = "model.safetensors", "history.json", "settings.json", "curves.png"
 CHECKPOINTS = "checkpoints"  # folder in the folder of a run
-LONGEST_NAME = 255  # bytes, on most file systems
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options of `nmfnet train`, as they were given."""
-
-    data: str
-    target: str | None
-    hidden: str
-    activation: str
-    solver: str
-    pretrain: str
-    epochs: int
-    batch_size: str
-    alpha: float | None
-    l1_ratio: float
-    delta_x: float | None
-    delta: float | None
-    bias: bool
-    validation: float
-    seed: int
-    device: str
-    task: str
-    out: str | None
-    checkpoint_every: int | None = None
-    resume: bool = False
-
-    @property
-    def folder(self) -> Path:
-        """Where the files go."""
-        name = f"nmfnet-{run_name(self.data)}"
-        while len(os.fsencode(name)) > LONGEST_NAME:
-            name = name[:-1]
-        return Path(self.out or name)
 
 
 @dataclass(frozen=True)

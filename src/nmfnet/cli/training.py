@@ -16,14 +16,14 @@ from nmfnet._text import printable
 from nmfnet.cli import data as cli_data
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import CtrlC, reporter
-from nmfnet.cli.results import CHECKPOINTS, Request, Run, run_folder, summary, write
+from nmfnet.cli.reporting import INTERRUPTED
+from nmfnet.cli.request import Request
+from nmfnet.cli.results import CHECKPOINTS, Run, run_folder, summary, write
 from nmfnet.cli.tables import Score, score
 from nmfnet.datasets import Dataset
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.training import Callback
-
-INTERRUPTED = 130  # exit status, as of a shell
 
 
 def train(request: Request, console: Console) -> int:

@@ -27,10 +27,12 @@ from nmfnet.estimators.curves import CurvesMixin
 from nmfnet.estimators.data import Data, checked_data, split
 from nmfnet.estimators.fitting import Architecture, train
 from nmfnet.estimators.html import picture
+from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
 from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, values_of_a_sample
 from nmfnet.estimators.streaming import Stream, update
+from nmfnet.estimators.weights import WeightsMixin
 from nmfnet.layers import Spec
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
@@ -42,12 +44,14 @@ from nmfnet.training import Callback, EpochRecord, FitSettings, Fitted, PrintLog
 Array = NDArray[Any]
 
 
-class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
+class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, BaseEstimator):
     """Base class of the estimators; use :class:`NMFNetClassifier` or :class:`NMFNetRegressor`."""
 
     network_: Network
     n_features_in_: int
     input_shape_: tuple[int, ...] | None = None  # of a sample, where hidden layers are of images or sequences
+    input_encoder_ = InputEncoder()  # of models of earlier versions, and of PyTorch modules
+    categorical_features: str | ArrayLike = "from_dtype"  # of estimators pickled by earlier versions
     _stream_: Stream | None
     _sparse_targets: bool = False  # whether y was a SciPy sparse matrix in the fit
 
@@ -70,6 +74,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         fit_intercept: bool = True,
         input_shape: Sequence[int] | None = None,
         augmentation: Augmentation | None = None,
+        categorical_features: str | ArrayLike = "from_dtype",
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
         warm_start: bool = False,
@@ -92,6 +97,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
         self.fit_intercept = fit_intercept
         self.input_shape = input_shape
         self.augmentation = augmentation
+        self.categorical_features = categorical_features
         self.random_state = random_state
         self.device = device
         self.warm_start = warm_start
@@ -212,7 +218,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
             history=self.history_ if continued else (),
             callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose else []), tasks],
             pretraining=None if self.pretrain is None else resolve(self.pretrain, PRETRAININGS),
-            feature_names=getattr(self, "feature_names_in_", None),
+            feature_names=self._encoded_names(),
         )
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
@@ -225,7 +231,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
             if self.augmentation is not None:
                 raise ValueError("partial_fit does not augment images: use fit, or augmentation=None.")
             dtype = None if first else self.network_.dtype
-            data = checked_data(self, X, y, sample_weight, reset=first, dtype=dtype, **encoding)
+            data = checked_data(self, X, y, sample_weight, reset=first, dtype=dtype, complete=False, **encoding)
             self._update(hidden, self._weighted(data)[0])
         return self
 
@@ -293,32 +299,6 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
             rows = checked_rows(self, X)
             return network_for(self.network_, X).predict(rows)
 
-    @property
-    def coefs_(self) -> list[Array]:
-        """Weight matrices, the l-th of shape (n_{l-1}, n_l), with the scaling of inputs and targets folded in."""
-        return [W.cpu().numpy() for W, _ in self.network_.folded()]
-
-    @property
-    def intercepts_(self) -> list[Array]:
-        """Bias vectors, the l-th of shape (n_l,), with the scaling folded in; zeros with ``fit_intercept=False``."""
-        return [b.cpu().numpy() for _, b in self.network_.folded()]
-
-    @property
-    def n_layers_(self) -> int:
-        """Layers, the input's and the output's included."""
-        return len(self.network_.weights) + 1
-
-    @property
-    def n_outputs_(self) -> int:
-        """Outputs of the network."""
-        return int(self.network_.weights[-1].shape[1])
-
-    @property
-    def out_activation_(self) -> str:
-        """Name of the function over the outputs: "identity", "softmax" or "logistic", as in scikit-learn."""
-        name = self.network_.output.name
-        return "logistic" if name == "sigmoid" else name
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a safetensors file, see :func:`nmfnet.load`."""
         save(self, path)
@@ -326,11 +306,17 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
     def _get_state(self) -> dict[str, Any]:
         """What `fit` learned besides the weights, for a model file."""
         names = getattr(self, "feature_names_in_", None)
-        return {"feature_names_in_": None if names is None else list(names), "history_": self.history_}
+        return {
+            "feature_names_in_": None if names is None else list(names),
+            "input_encoder_": self.input_encoder_.state(),
+            "history_": self.history_,
+        }
 
     def _set_state(self, state: dict[str, Any]) -> None:
         """Inverse of :meth:`_get_state`, for an estimator that has its network already."""
-        self.n_features_in_, self.input_shape_ = self.network_.sizes[0], self.network_.input_shape
+        self.input_shape_, n_inputs = self.network_.input_shape, self.network_.sizes[0]
+        self.input_encoder_ = InputEncoder.from_state(state.get("input_encoder_"), self.network_.dtype, n_inputs)
+        self.n_features_in_ = self.input_encoder_.n_features(n_inputs)
         names = state["feature_names_in_"]
         if names is not None:
             if len(names) != self.n_features_in_ or not all(isinstance(name, str) for name in names):
@@ -338,13 +324,19 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, CallbackSupport, BaseEstimator):
             self.feature_names_in_ = np.array(names, dtype=object)
         self.history_ = cast("list[EpochRecord]", state["history_"])
 
+    def _encoded_names(self) -> list[str] | None:
+        """Names of what the network is given, where the inputs have names."""
+        return self.input_encoder_.get_feature_names_out(getattr(self, "feature_names_in_", None))
+
     def _html_repr(self) -> str:
         """scikit-learn's page of the parameters, with a picture of the network above it."""
         return f"<div>{picture(self)}{estimator_html_repr(self)}</div>"
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = (
+            True
+        )
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -47,7 +47,7 @@ def class_weights(class_weight: Mapping[Any, float] | str, classes: Array, data:
         if not (np.isfinite(each).all() and (each >= 0).all() and each.any()):
             raise ValueError(f"class_weight must hold finite, nonnegative weights, not all 0; got {class_weight!r}.")
         return each
-    counts = data.Y.sum(0) if data.weight is None else data.weight @ data.Y
+    counts = np.bincount(data.Y.argmax(1), data.weight, len(classes))
     present = counts > 0
     return np.where(present, counts.sum() / (present.sum() * np.where(present, counts, 1)), 1.0)
 

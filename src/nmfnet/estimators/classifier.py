@@ -83,6 +83,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         fit_intercept: bool = True,
         input_shape: Sequence[int] | None = None,
         augmentation: Augmentation | None = None,
+        categorical_features: str | ArrayLike = "from_dtype",
         class_weight: Mapping[Any, float] | str | None = None,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
@@ -94,7 +95,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             hidden_layer_sizes, activation, solver=solver, pretrain=pretrain, alpha=alpha, l1_ratio=l1_ratio,
             batch_size=batch_size, max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
             early_stopping=early_stopping, validation_fraction=validation_fraction, fit_intercept=fit_intercept,
-            input_shape=input_shape, augmentation=augmentation,
+            input_shape=input_shape, augmentation=augmentation, categorical_features=categorical_features,
             random_state=random_state, device=device, warm_start=warm_start, verbose=verbose, callbacks=callbacks,
         )  # fmt: skip
         self.class_weight = class_weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,8 +13,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
+from nmfnet.data.columns import Table, ids_among, is_frame
 from nmfnet.data.containers import Array, refuse_missing, to_array
 from nmfnet.data.labels import label_array
+from nmfnet.data.table_encoder import listed
+from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_inputs, to_tensor
 
 if TYPE_CHECKING:
@@ -34,8 +38,7 @@ class Data(NamedTuple):
 
     def rows(self, rows: Array) -> Data:
         """Return some of the samples."""
-        picked = torch.from_numpy(rows).to(self.X.device) if isinstance(self.X, Tensor) else rows
-        return Data(self.X[picked], self.Y[rows], None if self.weight is None else self.weight[rows])
+        return Data(rows_of(self.X, rows), self.Y[rows], None if self.weight is None else self.weight[rows])
 
     def on(self, where: torch.device) -> tuple[Any, Tensor, Tensor | None]:
         """Tensors on a device, which share memory with the arrays where they can."""
@@ -44,9 +47,16 @@ class Data(NamedTuple):
         return X, to_tensor(self.Y).to(where), weight
 
 
+def rows_of(X: Any, rows: Array) -> Any:
+    """Some rows of an array, a sparse matrix, a tensor or a table."""
+    if isinstance(X, Table):
+        return X.rows(rows)
+    return X[torch.from_numpy(rows).to(X.device)] if isinstance(X, Tensor) else X[rows]
+
+
 def checked_data(
     estimator: BaseNMFNet, X: Any, y: Any, sample_weight: Any, reset: bool = True, suffix: str = "",
-    dtype: torch.dtype | None = None, **encoding: Any,
+    dtype: torch.dtype | None = None, complete: bool = True, **encoding: Any,
 ) -> Data:  # fmt: skip
     """Check inputs, targets and weights; leave out the samples of weight 0, and encode the targets.
 
@@ -60,7 +70,9 @@ def checked_data(
     suffix : str, default=""
         Of the names in messages: "_val" for the validation set.
     dtype : torch.dtype, optional
-        Of the network that there is already; by default that of X.
+        Of the network that there is already; by default that of X, and everything is learned anew.
+    complete : bool, default=True
+        Whether these rows are all that there will be.
     **encoding
         For the estimator's `_encode`.
     """
@@ -68,20 +80,38 @@ def checked_data(
         estimator._sparse_targets = issparse(y)
     y = refuse_missing(y, "y")
     y = to_array(y) if estimator._numeric_y else label_array(y)
+    first = reset and dtype is None
+    if first and complete:
+        warn_of_ids(X)
     X, y = checked_inputs(estimator, X, y, reset, dtype)
-    numbers = np.float32 if X.dtype in (np.float32, torch.float32) else np.float64
+    dtype = dtype or (torch.float32 if getattr(X, "dtype", None) in (np.float32, torch.float32) else torch.float64)
+    numbers = np.float32 if dtype == torch.float32 else np.float64
     weight = checked_weights(sample_weight, len(y), f"sample_weight{suffix}")
     if weight is not None:
         kept = np.flatnonzero(weight)
         if not len(kept):
             raise ValueError(f"sample_weight{suffix} must have a weight that is not zero.")
         if len(kept) < len(weight):
-            X, y, weight = Data(X, y, weight).rows(kept)
+            X, y, weight = rows_of(X, kept), y[kept], weight[kept]
+    if first:
+        estimator.input_encoder_, X = InputEncoder.of(X, dtype, weight, complete)
+    else:
+        X = estimator.input_encoder_(X, dtype)
     with np.errstate(over="ignore"):
         Y = estimator._encode(y, numbers, reset, **encoding)
     if estimator._numeric_y and not np.isfinite([Y.min(), Y.max()]).all():
         raise ValueError(f"y{suffix} has values too large for {numbers.__name__}: scale it, or pass X in float64.")
     return Data(X, Y, weight)
+
+
+def warn_of_ids(X: Any) -> None:
+    """Name the columns of a data frame that look like ids: a network would learn the order of the rows from them."""
+    names = ids_among(X) if is_frame(X) else []
+    if names:
+        warnings.warn(
+            f"X: {listed(names)} numbers the rows, as an id does: leave it out, unless it says something.",
+            UserWarning, stacklevel=5,
+        )  # fmt: skip
 
 
 def checked_weights(sample_weight: Any, n: int, name: str) -> Array | None:

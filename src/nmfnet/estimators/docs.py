@@ -59,7 +59,10 @@ TEMPLATE = """{what}
         Of images or sequences that X has as rows of numbers; X of shape (n_samples, channels, ...) says so itself.
         Only for the layers of `nmfnet.layers`.
     augmentation : nmfnet.Augmentation, optional
-        Random shifts, mirror images and hidden squares in the batches of `fit`.{parameters}
+        Random shifts, mirror images and hidden squares in the batches of `fit`.
+    categorical_features : "from_dtype" or array-like, default="from_dtype"
+        Columns that are categories.  "from_dtype": those of text, and of pandas', polars' and Arrow's types of
+        categories.  Names, positions or a mask of columns add others, as of numbers that are codes.{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional
@@ -96,6 +99,10 @@ TEMPLATE = """{what}
     n_iter_ : int
         Epochs done, over all warm starts.
     n_features_in_ : int
+        Columns of X, however many numbers the network is given for them.
+    input_encoder_ : object
+        What became of categories, dates and missing values: ``transform`` gives what the network is given, and
+        ``get_feature_names_out`` its names, which are those of the rows of ``coefs_[0]``.
     input_shape_ : tuple of int or None
         Of a sample, where hidden layers are of images or sequences.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -15,7 +15,10 @@ from torch import nn
 
 from nmfnet._version import __version__
 from nmfnet.data.labels import label_array
+from nmfnet.data.missing import MissingValues
+from nmfnet.data.table_encoder import listed
 from nmfnet.errors import VersionWarning
+from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.model_files import layers_of as stored_layers
 from nmfnet.estimators.model_files import network_of, tensors_of
 from nmfnet.export import onnx
@@ -35,9 +38,18 @@ class Portable:
     """What :class:`BaseNMFNet` can be turned into, and made from."""
 
     network_: Network
+    input_encoder_: InputEncoder
 
-    def to_torch(self) -> nn.Sequential:
-        """Return the network as a PyTorch module.
+    def to_torch(self, encoded: bool = False) -> nn.Sequential:
+        """Return the model as a PyTorch module.
+
+        Where columns had missing values in the fit, the module takes NaN as the model does.
+
+        Parameters
+        ----------
+        encoded : bool, default=False
+            Whether the module takes what ``input_encoder_.transform`` returns, and not X itself: the only module that
+            there is of a model of categories or dates, which no tensor holds.
 
         Returns
         -------
@@ -59,7 +71,19 @@ class Portable:
         True
         """
         check_is_fitted(self)
-        return to_sequential(self.network_, self._probabilities())
+        return to_sequential(self.network_, self._probabilities(), None if encoded else self._missing("to_torch"))
+
+    def _missing(self, method: str) -> MissingValues | None:
+        """What takes the place of NaN, if anything did in the fit; refuses a model of columns that are no numbers."""
+        encoder = self.input_encoder_
+        if encoder.table is not None and encoder.table.not_numbers:
+            raise ValueError(
+                f"{method}: the model encodes columns that are not numbers, which stays outside: "
+                f"{listed(encoder.table.not_numbers)}. Pass encoded=True, and give what comes of it the result of "
+                "input_encoder_.transform(X)."
+            )
+        missing = encoder.missing
+        return None if missing is None or not len(missing.indicated) else missing
 
     @classmethod
     def from_torch(cls, module: nn.Sequential, classes: ArrayLike | None = None, **parameters: Any) -> Self:
@@ -106,7 +130,12 @@ class Portable:
         """Last module of :meth:`to_torch`."""
         return None
 
-    def to_onnx(self, path: str | os.PathLike[str], method: Literal["predict", "transform"] = "predict") -> None:
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str],
+        method: Literal["predict", "transform"] = "predict",
+        encoded: bool = False,
+    ) -> None:
         """Write the model as an ONNX file; needs ``pip install 'nmfnet[onnx]'``.
 
         The input is `X` of shape (n_samples, n_features) and the dtype of the weights.  The outputs are named as
@@ -119,15 +148,17 @@ class Portable:
         method : {"predict", "transform"}, default="predict"
             What the graph computes: predictions, or the code of the last hidden layer, `variable` of shape
             (n_samples, hidden_layer_sizes[-1]).
+        encoded : bool, default=False
+            As in :meth:`to_torch`.
         """
         check_is_fitted(self)
         if method not in ("predict", "transform"):
             raise ValueError(f"method must be 'predict' or 'transform'; got {method!r}.")
-        name = type(self).__name__
+        name, missing = type(self).__name__, None if encoded else self._missing("to_onnx")
         if method == "predict":
-            onnx.write(path, name, self.network_, self._labels())
+            onnx.write(path, name, self.network_, self._labels(), missing)
         else:
-            onnx.write_code(path, name, self.network_)
+            onnx.write_code(path, name, self.network_, missing)
 
     def _labels(self) -> Labels | None:
         """What the graph of a classifier has besides the network."""
@@ -140,6 +171,9 @@ class Portable:
             state.pop(name, None)
         if "network_" in state:  # to be read where there is no GPU
             state["network_"] = plain_network(state["network_"])
+        encoder = state.pop("input_encoder_", None)
+        if encoder is not None and "network_" in state:  # without, a fit is under way
+            state["input_encoder_"] = encoder.state()
         return {**state, VERSION: __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -152,7 +186,10 @@ class Portable:
                 VersionWarning, stacklevel=2,
             )  # fmt: skip
         if isinstance(state.get("network_"), dict):
-            state["network_"] = network_from_plain(state["network_"])
+            state["network_"] = network = network_from_plain(state["network_"])
+            if "input_encoder_" in state:
+                encoder = InputEncoder.from_state(state["input_encoder_"], network.dtype, network.sizes[0])
+                state["input_encoder_"] = encoder
         super().__setstate__(state)  # type: ignore[misc]
 
 

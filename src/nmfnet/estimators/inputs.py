@@ -11,8 +11,10 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from nmfnet.data.columns import has_numbers_alone, table_of
 from nmfnet.data.containers import Array, validated
 from nmfnet.estimators.images import rows_of_images
+from nmfnet.estimators.input_encoder import categorical_positions
 from nmfnet.linalg import all_finite
 from nmfnet.linalg.arrays import as_tensor, canonical
 from nmfnet.linalg.sparse import SparseRows
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
 
 DTYPES = (np.float64, np.float32)
+ACCEPTED = {"accept_sparse": "csr", "ensure_all_finite": "allow-nan"}
 
 
 def checked_inputs(
@@ -33,8 +36,9 @@ def checked_inputs(
 
     Returns
     -------
-    X : ndarray, CSR matrix or Tensor of shape (n, n_0)
-        Of float32 or float64; tensors stay where they are.
+    X : Table, or ndarray, CSR matrix or Tensor of shape (n, n_0)
+        A table where columns are not all numbers; all else of float32 or float64, dense ones with NaN where something
+        is missing.  Tensors stay where they are.
     y : ndarray of shape (n,) or (n, k)
     """
     settings: dict[str, Any] = {"multi_output": True, "y_numeric": estimator._numeric_y, "reset": reset}
@@ -43,8 +47,15 @@ def checked_inputs(
         y = validate_data(estimator, y=y, **settings)
         X = _checked_tensor(estimator, X, reset, dtype)
         check_consistent_length(X, y)
+        refuse_missing_pixels(estimator, X)
+    elif is_table(estimator, X, first=reset and dtype is None):
+        y = validate_data(estimator, y=y, **settings)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        X = table_of(X, categorical_positions(estimator, X))
+        check_consistent_length(X, y)
     else:
-        X, y = validated(estimator, X, y, dtype=_numpy_dtypes(dtype), accept_sparse="csr", **settings)
+        X, y = validated(estimator, X, y, dtype=_numpy_dtypes(dtype), **ACCEPTED, **settings)
+        refuse_missing_pixels(estimator, X)
     return X, y.toarray() if hasattr(y, "toarray") else y
 
 
@@ -52,8 +63,31 @@ def checked_rows(estimator: BaseNMFNet, X: Any) -> Tensor | SparseRows:
     """Inputs to predict from, of the fitted network's dtype."""
     wanted, X = estimator.network_.dtype, rows_of_images(estimator, X, reset=False)
     if isinstance(X, Tensor):
-        return _checked_tensor(estimator, X, reset=False, dtype=wanted)
-    return to_tensor(validated(estimator, X, dtype=_numpy_dtypes(wanted), accept_sparse="csr", reset=False))
+        rows: Any = _checked_tensor(estimator, X, reset=False, dtype=wanted)
+    elif is_table(estimator, X):
+        validate_data(estimator, X, reset=False, skip_check_array=True)
+        rows = estimator.input_encoder_.read(X)
+    else:
+        rows = validated(estimator, X, dtype=_numpy_dtypes(wanted), reset=False, **ACCEPTED)
+    refuse_missing_pixels(estimator, rows)
+    return to_tensor(estimator.input_encoder_(rows, wanted))
+
+
+def refuse_missing_pixels(estimator: BaseNMFNet, X: Any) -> None:
+    """Refuse NaN in images and sequences: means of columns would not fit around it, and their layers take no more."""
+    if estimator.input_shape_ is None or issparse(X):
+        return
+    if bool((X if isinstance(X, Tensor) else as_tensor(X)).isnan().any()):
+        raise ValueError("Input X contains NaN, which layers of images and sequences cannot take: fill it in before.")
+
+
+def is_table(estimator: BaseNMFNet, X: Any, first: bool = False) -> bool:
+    """Whether columns are to be encoded: where the first inputs are not all numbers, or those of the fit were not."""
+    if issparse(X) or isinstance(X, Tensor) or estimator.input_shape_ is not None:
+        return False
+    if not first:
+        return estimator.input_encoder_.table is not None
+    return bool(categorical_positions(estimator, X)) or not has_numbers_alone(X)
 
 
 def _numpy_dtypes(wanted: torch.dtype | None) -> Any:
@@ -81,9 +115,8 @@ def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool, dtype: torch.
     if dtype is None and X.dtype not in (torch.float32, torch.float64):
         dtype = torch.float32 if X.is_floating_point() else torch.float64
     X = X if dtype is None else X.to(dtype)
-    if not all_finite(X):
-        what = "NaN" if bool(X.isnan().any()) else f"infinity or a value too large for {X.dtype}"
-        raise ValueError(f"Input X contains {what}.")
+    if not all_finite(X) and bool(X.isinf().any()):
+        raise ValueError(f"Input X contains infinity or a value too large for {X.dtype}.")
     # Number and names of features, by scikit-learn's own words: from a view of one row without its numbers.
     validate_data(estimator, np.broadcast_to(np.float32(0), (1, X.shape[1])), reset=reset, skip_check_array=True)
     return X

@@ -27,7 +27,9 @@ from nmfnet.storage import container
 from nmfnet.storage.schemas import check_schema
 
 T = TypeVar("T", bound=type)
-FORMAT_VERSION = 4  # 1 had neither output functions nor scalings, 2 no sparse targets, 3 only fully-connected layers
+# Version 1 had neither output functions nor scalings, version 2 no sparse targets, version 3 no encoding of inputs,
+# version 4 only fully-connected layers.
+FORMAT_VERSION = 5
 ESTIMATORS: dict[str, type] = {}  # by the name that is in the file
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values(), Augmentation)}
 RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier versions

@@ -1,4 +1,4 @@
-"""The two layers of our networks that PyTorch does not have."""
+"""The layers of our networks that PyTorch does not have."""
 
 from __future__ import annotations
 
@@ -10,6 +10,30 @@ from torch import Tensor, nn
 from nmfnet.network.outputs import Output
 
 Kind = Literal["softmax", "sigmoid", "simplex", "clip"]
+
+
+class FillMissing(nn.Module):
+    """NaN becomes the mean of its column; columns behind all others say where values were missing.
+
+    Parameters
+    ----------
+    fill : Tensor of shape (n,)
+    indicated : Tensor of shape (k,)
+        Columns that have such a column, in its order.
+    """
+
+    fill: Tensor
+    indicated: Tensor
+
+    def __init__(self, fill: Tensor, indicated: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("fill", fill)
+        self.register_buffer("indicated", indicated)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """From (m, n) to (m, n + k)."""
+        absent = X.isnan()
+        return torch.cat([torch.where(absent, self.fill, X), absent[:, self.indicated].to(X.dtype)], 1)
 
 
 class Standardize(nn.Module):

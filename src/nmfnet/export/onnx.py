@@ -5,28 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nmfnet._version import __version__
 from nmfnet.data.labels import check_stored
+from nmfnet.data.missing import MissingValues
 from nmfnet.data.scaling import Scaling
 from nmfnet.export.modules import Probabilities
-from nmfnet.layers import AvgPool1d, AvgPool2d, Conv1d, Conv2d, Flatten, GlobalAvgPool, MaxPool1d, MaxPool2d
-from nmfnet.layers.activations import LEAKY_SLOPE
+from nmfnet.export.onnx_graph import Graph, flat, layers, network_inputs
+from nmfnet.export.onnx_images import check_images, image_layers
 from nmfnet.linalg.arrays import as_tensor
-from nmfnet.linalg.patches import Window
 from nmfnet.network import Network
-from nmfnet.storage.container import replace
 
 Array = NDArray[Any]
-OPSET, IR_VERSION = 17, 8  # which runtimes from 2022 on read
-MOST_BYTES = 2**31 - 2**20  # of a protocol buffer
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,13 @@ class Labels:
     multilabel: bool
 
 
-def write(path: str | os.PathLike[str], name: str, network: Network, labels: Labels | None = None) -> None:
+def write(
+    path: str | os.PathLike[str],
+    name: str,
+    network: Network,
+    labels: Labels | None = None,
+    missing: MissingValues | None = None,
+) -> None:
     """Write what a network predicts to an ONNX file.
 
     Parameters
@@ -58,6 +58,8 @@ def write(path: str | os.PathLike[str], name: str, network: Network, labels: Lab
     network : Network
     labels : Labels, optional
         Of a classifier; without them the graph gives real values.
+    missing : MissingValues, optional
+        What takes the place of NaN.
 
     Raises
     ------
@@ -71,23 +73,28 @@ def write(path: str | os.PathLike[str], name: str, network: Network, labels: Lab
     network = network.on("cpu")
     check_images(network)
     graph, k = Graph(network.dtype), network.sizes[-1]
-    A = outputs(graph, network)
+    A = outputs(graph, network, missing)
     if labels is None:
         graph.output("variable", A, graph.dtype, k)
     else:
         add_labels(graph, A, labels, network)
         graph.output("probabilities", probabilities(graph, A, labels.head, k), graph.dtype, k)
-    graph.write(path, name, *(network.input_shape or network.sizes[:1]))
+    shape = network.input_shape or (network.sizes[0] if missing is None else len(missing.fill),)
+    graph.write(path, name, *shape)
 
 
-def write_code(path: str | os.PathLike[str], name: str, network: Network) -> None:
+def write_code(
+    path: str | os.PathLike[str], name: str, network: Network, missing: MissingValues | None = None
+) -> None:
     """Write the activations of the last hidden layer."""
     network = network.on("cpu")
     names = [f.name for f in network.activations]
     if not names:
         raise ValueError("method='transform' needs a hidden layer; hidden_layer_sizes is ().")
     if network.input_shape is None:
-        write_layers(path, f"{name}.transform", network.weights[:-1], names, network.intercept, network.inputs)
+        write_layers(
+            path, f"{name}.transform", network.weights[:-1], names, network.intercept, network.inputs, missing
+        )
         return
     check_images(network)
     graph = Graph(network.dtype)
@@ -102,6 +109,7 @@ def write_layers(
     activations: Sequence[str],
     intercept: bool = False,
     inputs: Scaling | None = None,
+    missing: MissingValues | None = None,
 ) -> None:
     """Write layers, each a matrix and an activation, as a graph from `X` to `variable`.
 
@@ -117,6 +125,8 @@ def write_layers(
     intercept : bool, default=False
     inputs : Scaling, optional
         Of X.
+    missing : MissingValues, optional
+        What takes the place of NaN in X.
 
     Raises
     ------
@@ -124,169 +134,25 @@ def write_layers(
         As in :func:`write`.
     """
     graph = Graph(weights[0].dtype)
-    Z = layers(graph, "X" if inputs is None else scaled(graph, "X", inputs), weights, activations, intercept)
+    Z = layers(graph, network_inputs(graph, inputs, missing), weights, activations, intercept)
     graph.output("variable", Z, graph.dtype, weights[-1].shape[1])
-    graph.write(path, name, len(weights[0]) - intercept if inputs is None else len(inputs.shift))
+    n_inputs = len(weights[0]) - intercept if inputs is None else len(inputs.shift)
+    graph.write(path, name, n_inputs if missing is None else len(missing.fill))
 
 
-class Graph:
-    """An ONNX graph under construction; values go by their names."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype: np.dtype[Any] = np.dtype(str(dtype).removeprefix("torch."))
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self.outputs: list[Any] = []
-
-    def node(self, operator: str, *inputs: str | float | Array, **attributes: Any) -> str:
-        """Add an operation, and return the name of its result; numbers and arrays become constants."""
-        from onnx import helper
-
-        names = [each if isinstance(each, str) else self.constant(each) for each in inputs]
-        name = f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, names, [name], name=name, **attributes))
-        return name
-
-    def constant(self, value: float | Array) -> str:
-        """Add a constant; a Python number has the dtype of the model."""
-        from onnx import numpy_helper
-
-        array = value if isinstance(value, np.ndarray) else np.array(value, self.dtype)
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
-        return name
-
-    def output(self, name: str, value: str, dtype: np.dtype[Any], *columns: int) -> None:
-        """Name a value as an output, with a row for each sample."""
-        from onnx import helper
-
-        self.nodes.append(helper.make_node("Identity", [value], [name], name=name))
-        kind = helper.np_dtype_to_tensor_dtype(dtype)
-        self.outputs.append(helper.make_tensor_value_info(name, kind, [None, *columns]))
-
-    def write(self, path: str | os.PathLike[str], name: str, *shape: int) -> None:
-        """Write the graph, with the input X of samples of such a shape, to a file."""
-        from onnx import checker, helper
-
-        if sum(len(each.raw_data) for each in self.constants) > MOST_BYTES:
-            raise ValueError("The weights take more than the 2 GiB that an ONNX file holds.")
-        X = helper.make_tensor_value_info("X", helper.np_dtype_to_tensor_dtype(self.dtype), [None, *shape])
-        proto = helper.make_model(
-            helper.make_graph(self.nodes, name, [X], self.outputs, self.constants),
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-            producer_name="nmfnet",
-            producer_version=__version__,
-        )
-        checker.check_model(proto, full_check=True)
-        replace(Path(path), proto.SerializeToString())
-
-
-def outputs(graph: Graph, network: Network) -> str:
+def outputs(graph: Graph, network: Network, missing: MissingValues | None = None) -> str:
     """What the network predicts for X, on the scale of the targets."""
     if network.input_shape is not None:
         Z = flat(graph, image_layers(graph, network))
         Z = layers(graph, Z, network.weights[-1:], ["identity"], network.intercept)
     else:
-        Z = "X" if network.inputs is None else scaled(graph, "X", network.inputs)
+        Z = network_inputs(graph, network.inputs, missing)
         names = [*(f.name for f in network.activations), "identity"]
         Z = layers(graph, Z, network.weights, names, network.intercept)
     if network.targets is not None:
         Z = graph.node("Div", Z, network.targets.factor.numpy())
         Z = graph.node("Add", Z, network.targets.shift.numpy())
     return Z
-
-
-def scaled(graph: Graph, X: str, inputs: Scaling) -> str:
-    """Inputs as the network takes them."""
-    X = graph.node("Sub", X, inputs.shift.numpy())
-    return graph.node("MatMul" if inputs.projects else "Mul", X, inputs.factor.numpy())
-
-
-def layers(graph: Graph, Z: str, weights: Sequence[Tensor], activations: Sequence[str], intercept: bool) -> str:
-    """One layer after the other, each with its activation."""
-    for W, name in zip(weights, activations, strict=True):
-        rows = W.numpy()
-        Z = graph.node("Gemm", Z, rows[:-1], rows[-1]) if intercept else graph.node("MatMul", Z, rows)
-        Z = activation(graph, Z, name)
-    return Z
-
-
-def check_images(network: Network) -> None:
-    """Refuse what runtimes do not compute."""
-    if network.input_shape is not None and network.dtype != torch.float32:
-        raise ValueError(
-            "ONNX runtimes have convolutions for float32 alone: fit on X in float32, as with X.astype(np.float32)."
-        )
-
-
-def image_layers(graph: Graph, network: Network) -> str:
-    """The hidden layers of a network on images or sequences (n_samples, channels, ...)."""
-    assert network.input_shape is not None
-    Z, ndim = "X", len(network.input_shape) - 1
-    if network.inputs is not None:
-        shift, factor = network.inputs.shift.numpy(), network.inputs.factor.numpy()
-        Z = graph.node("Sub", Z, shift.reshape(network.input_shape))
-        Z = graph.node("Mul", Z, factor.reshape(network.input_shape))
-    weighted, images = iter(zip(network.weights, [f.name for f in network.activations], strict=False)), True
-    for spec in network.hidden:
-        if isinstance(spec, (int, Flatten)):
-            Z, images = flat(graph, Z) if images else Z, False
-        if isinstance(spec, int):
-            W, name = next(weighted)
-            Z = layers(graph, Z, [W], [name], network.intercept)
-        elif isinstance(spec, (Conv1d, Conv2d)):
-            W, name = next(weighted)
-            kernel, biases = (W[:-1], [W[-1].numpy()]) if network.intercept else (W, [])
-            window = Axes(spec.window, ndim)
-            filters = kernel.T.reshape(spec.channels, -1, *window.kernel).contiguous().numpy()
-            Z = graph.node("Conv", Z, filters, *biases, **window.attributes(), dilations=window.dilation)
-            Z = activation(graph, Z, name)
-        elif isinstance(spec, GlobalAvgPool):
-            Z = graph.node("GlobalAveragePool", Z)
-        elif isinstance(spec, (MaxPool1d, MaxPool2d)):
-            Z = graph.node("MaxPool", Z, **Axes(spec.window, ndim).attributes())
-        elif isinstance(spec, (AvgPool1d, AvgPool2d)):
-            Z = graph.node("AveragePool", Z, **Axes(spec.window, ndim).attributes(), count_include_pad=1)
-    return Z
-
-
-class Axes:
-    """A window by the axes of an image, or of a sequence, whose rows it has alone."""
-
-    def __init__(self, window: Window, ndim: int) -> None:
-        names = ("kernel", "stride", "padding", "dilation")
-        self.kernel, self.stride, self.padding, self.dilation = (getattr(window, name)[-ndim:] for name in names)
-
-    def attributes(self) -> dict[str, Any]:
-        """As ONNX has them."""
-        return {"kernel_shape": self.kernel, "strides": self.stride, "pads": self.padding * 2}
-
-
-def flat(graph: Graph, Z: str) -> str:
-    """Images as rows of numbers; rows stay."""
-    return graph.node("Flatten", Z, axis=1)
-
-
-def activation(graph: Graph, A: str, name: str) -> str:
-    """f(A) by operations that runtimes have for float64, too."""
-    match name:
-        case "relu":
-            return graph.node("Relu", A)
-        case "leaky_relu":
-            return graph.node("Max", A, graph.node("Mul", A, LEAKY_SLOPE))
-        case "logistic":
-            # Runtimes' own Sigmoid is off by 1e-8 where it should be almost 0, which large weights may enlarge.
-            return graph.node("Reciprocal", graph.node("Add", graph.node("Exp", graph.node("Neg", A)), 1.0))
-        case "tanh":
-            return graph.node("Tanh", A)
-        case "softplus":  # max(A, 0) + log(1 + exp(-|A|)), which cannot overflow
-            power = graph.node("Exp", graph.node("Neg", graph.node("Abs", A)))
-            return graph.node("Add", graph.node("Relu", A), graph.node("Log", graph.node("Add", power, 1.0)))
-        case "identity":
-            return A
-        case _:
-            raise ValueError(f"There is no graph for the activation {name!r}.")
 
 
 def add_labels(graph: Graph, A: str, labels: Labels, network: Network) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmfnet.export.modules import Probabilities, Standardize
+from nmfnet.data.missing import MissingValues
+from nmfnet.export.modules import FillMissing, Probabilities, Standardize
 from nmfnet.layers import Conv1d, Conv2d, Flatten, GlobalAvgPool, Spec
 from nmfnet.layers.activations import LEAKY_SLOPE
 from nmfnet.network import Network
@@ -24,9 +25,14 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def to_sequential(network: Network, head: Probabilities | None) -> nn.Sequential:
-    """Modules that compute what the network predicts: scaling, layers, probabilities; copies, in evaluation mode."""
+def to_sequential(network: Network, head: Probabilities | None, missing: MissingValues | None = None) -> nn.Sequential:
+    """Modules that compute what the network predicts: missing values filled, scaling, layers, probabilities.
+
+    They are copies, in evaluation mode.
+    """
     modules: list[nn.Module] = []
+    if missing is not None:
+        modules.append(FillMissing(missing.fill.clone(), missing.indicated.clone()))
     if network.inputs is not None:
         scaling = Standardize(network.inputs.shift.clone(), network.inputs.factor.clone())
         modules += [scaling] if network.input_shape is None else [nn.Flatten(), scaling]

@@ -30,6 +30,7 @@ class Problem(Protocol):
     settled: bool  # whether steps on Z need the data once, as their linear term does not depend on Z
     unique: bool  # whether Z has one solution for given components, if these are independent
     rounds: int  # of steps on both factors with a mini-batch
+    step_rows: int  # of a whole online step, unless a batch size is given
     single_first: bool  # whether it pays to begin in single precision
     by_objective: bool  # whether the objective tells when to stop, instead of the projected gradients
 

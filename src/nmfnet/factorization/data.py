@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmfnet.linalg.arrays import as_tensor, canonical
+from nmfnet.linalg.threads import threads_for
 
 
 class Data(Protocol):
@@ -32,6 +33,15 @@ class Data(Protocol):
 
     def finish_products(self, F: Tensor, Q: Tensor) -> None:
         """Complete Q, given all of F (k, m), both laid out, where :meth:`add_products` left it to the end."""
+
+    def times(self, V: Tensor) -> Tensor:
+        """``X V``, shape (m, c), for V (n, c)."""
+
+    def transposed_times(self, U: Tensor) -> Tensor:
+        """``Xt U``, shape (n, c), for U (m, c)."""
+
+    def column_squares(self) -> Tensor:
+        """Sum of the squares of each column, shape (n,)."""
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of the squares of X, row by row with weights (m,)."""
@@ -59,14 +69,28 @@ class DenseData:
 
     def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
         """``out <- H X[rows]t``."""
-        torch.mm(H, self.block(rows).T, out=out)
+        with threads_for(2 * len(H) * self.shape[1] * out.shape[1]):
+            torch.mm(H, self.block(rows).T, out=out)
 
     def add_products(self, rows: slice, F: Tensor, Q: Tensor) -> None:
         """``Q <- Q + F X[rows]``."""
-        Q.addmm_(F, self.block(rows))
+        with threads_for(2 * len(F) * self.shape[1] * F.shape[1]):
+            Q.addmm_(F, self.block(rows))
 
     def finish_products(self, F: Tensor, Q: Tensor) -> None:
         """Nothing is left to do."""
+
+    def times(self, V: Tensor) -> Tensor:
+        """``X V``."""
+        return self.X @ V
+
+    def transposed_times(self, U: Tensor) -> Tensor:
+        """``Xt U``."""
+        return self.X.T @ U
+
+    def column_squares(self) -> Tensor:
+        """Sum of the squares of each column."""
+        return torch.stack([block.square().sum(0) for block in self.X.split(4096)]).sum(0)
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of squares, rows weighted."""
@@ -115,6 +139,19 @@ class SparseData:
     def finish_products(self, F: Tensor, Q: Tensor) -> None:
         """Complete Q."""
         torch.addmm(Q.T, self.columns, F.T, beta=0, out=Q.T)
+
+    def times(self, V: Tensor) -> Tensor:
+        """``X V``."""
+        return self.rows @ V
+
+    def transposed_times(self, U: Tensor) -> Tensor:
+        """``Xt U``."""
+        return self.columns @ U
+
+    def column_squares(self) -> Tensor:
+        """Sum of the squares of each column."""
+        X = self.rows
+        return self.like.new_zeros(self.shape[1]).index_add_(0, X.col_indices(), X.values().square())
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of squares, rows weighted."""

@@ -15,8 +15,10 @@ from nmfnet.factorization.passes import LeastSquares, Penalties
 from nmfnet.factorization.restart import alternate_alive, revived
 from nmfnet.linalg import affine, with_ones
 from nmfnet.linalg.penalties import cost
+from nmfnet.linalg.threads import one_thread
 
 
+@one_thread()
 def factorize(
     X: Tensor,
     Z: Tensor,

@@ -11,11 +11,9 @@ from torch import Tensor
 from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.data import Data, SparseData
 from nmfnet.factorization.entries import Entries, Side
-from nmfnet.factorization.passes import Penalties
+from nmfnet.factorization.passes import SINGLE, Penalties
 from nmfnet.factorization.poisson import Regressors, descend_, solve_
 from nmfnet.factorization.steps import Pass, Step
-
-SINGLE = 2**19  # entries times components from which on single precision is faster by more than the two switches take
 
 
 class KullbackLeibler:
@@ -36,6 +34,7 @@ class KullbackLeibler:
     signed = False
     multiplicative = False
     rounds = 2
+    step_rows = 16  # remembered numerators are of older components, and for as many rows as of 64 too old
     settled = False
     unique = True
     kept = 0.1  # where all sources of an entry were left out at once, it would take long to come back
@@ -105,10 +104,14 @@ class KullbackLeibler:
         return H + 100 * torch.finfo(H.dtype).eps * H.mean(1, keepdim=True)
 
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
-        """The minimum over H (k, n) of ``sum(S H) - sum(Q log H)`` plus penalties, the bound that the passes left."""
+        """The minimum over H (k, n) of ``sum(S H) - sum(Q log H)`` plus penalties, the bound that the passes left.
+
+        A component that no row has used is not in it, and stays.
+        """
         linear = done.S + self.penalties.l1_h
         roots = (linear.square() + 4 * self.penalties.l2_h * done.Q).sqrt_()
-        return torch.where(done.Q > 0, 2 * done.Q / (linear + roots), 0.0)
+        unused = torch.where(linear + self.penalties.l2_h > 0, 0.0, H)
+        return torch.where(done.Q > 0, 2 * done.Q / (linear + roots), unused)
 
     def _z_step(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0) -> float:
         """Improve Z for H; return the objective."""

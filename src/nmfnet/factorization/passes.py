@@ -29,6 +29,7 @@ ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 PATIENCE = 20  # rounds before pivoting takes over
 MARGIN = 10  # by which columns are solved better than asked for while others are not yet
 SOLVED = 1e-4  # relative projected gradient to which new data are solved for at least
+SINGLE = 2**19  # entries times components from which on single precision is faster by more than the two switches take
 FEW = 32  # components up to which it pays to pivot: above, a system for every sample costs more than sweeps
 
 
@@ -66,8 +67,8 @@ class LeastSquares(SweepThenStep):
 
     kept = 0.0
     rounds = 1
+    step_rows = 64
     unique = True
-    single_first = False
     settled = True
 
     def __init__(
@@ -93,6 +94,7 @@ class LeastSquares(SweepThenStep):
         self.exact = False
         # Sweeps on products that are at hand are cheap as long as they cost less than the products.
         entries = data.rows.values().numel() if isinstance(data, SparseData) else m * n
+        self.single_first = isinstance(data, DenseData) and self.settled and not signed and k * entries >= SINGLE
         self.z_sweeps, self.h_sweeps = (max(2, min(8, entries // (4 * k * side))) for side in (m, n))
 
     def sweep(

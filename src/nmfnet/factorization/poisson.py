@@ -104,15 +104,16 @@ def descend_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, reach: Te
 def rescale_(F: Tensor, totals: Tensor, by: Regressors) -> None:
     """Multiply the columns of F (k, c) by the factors that are best, in place; zeros begin anew at equal parts.
 
-    A factor s minimizes ``b s - totals log s + l2 s^2 ||f||^2 / 2``.
+    A factor s minimizes ``b s - totals log s + l2 s^2 ||f||^2 / 2``.  It is 0 where regressors are 0.
     """
     linear = (by.slopes.T @ F)[0]
     if not bool(linear.all()):
         F[:, linear == 0] = 1.0
         linear = (by.slopes.T @ F)[0]
+    known = linear > 0
     if by.l2:
         linear = (linear + (linear.square() + 4 * by.l2 * F.square().sum(0) * totals).sqrt_()) / 2
-    F.mul_(totals / linear.clamp_(min=torch.finfo(F.dtype).tiny))
+    F.mul_(torch.where(known, totals / linear.clamp_(min=torch.finfo(F.dtype).tiny), 0.0))
 
 
 def diagonal_step(tile: Entries, F: Tensor, at: Point, by: Regressors, reach: Tensor) -> Tensor:

@@ -22,18 +22,20 @@ from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.passes import Penalties
 from nmfnet.factorization.restart import alternate_alive, revived
 from nmfnet.factorization.steps import Pass
+from nmfnet.linalg.threads import one_thread
 from nmfnet.transformers import input as given
 from nmfnet.transformers.export_mixin import PortableFactorization
 from nmfnet.transformers.initialization import Starts
 from nmfnet.transformers.input import Input
-from nmfnet.transformers.minibatch import STEP_ROWS, Online, Statistics
+from nmfnet.transformers.minibatch import Online, Statistics
 from nmfnet.transformers.precision import alternate_in_turn
+from nmfnet.transformers.routing import SharedRouting
 
 Array = NDArray[Any]
 
 
 class BaseFactorization(
-    Starts, PortableFactorization, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    Starts, PortableFactorization, SharedRouting, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
     """Base class of the transformers; use :class:`NMF`, :class:`SemiNMF` or :class:`NonlinearSemiNMF`."""
 
@@ -81,8 +83,8 @@ class BaseFactorization(
         W : array-like of shape (n_samples, n_components), H : array-like of shape (n_components, n_features)
             Starting factors for ``init="custom"``.
         weights : array-like of shape (n_samples,) or (n_samples, n_features), optional
-            What each sample, or each entry of a dense X, counts; nonnegative.  A request for them on `fit`
-            (``set_fit_request(weights=True)``) is one on `transform`, too, unless that has its own.
+            What each sample, or each entry of a dense X, counts; nonnegative.  A mask: 0 and 1.  A request
+            for them on `fit` (``set_fit_request(weights=True)``) is one on `transform`, too, unless that has its own.
 
         Returns
         -------
@@ -114,6 +116,7 @@ class BaseFactorization(
         return self._fit(X, W, H, weights)
 
     @torch.no_grad()
+    @one_thread()
     def _fit(self, X: ArrayLike, W: ArrayLike | None, H: ArrayLike | None, weights: ArrayLike | None) -> Array:
         self._check_parameters()
         data = self._input(X, weights, reset=True)
@@ -144,9 +147,8 @@ class BaseFactorization(
     def _alternate(self, data: Input, problem: Problem, Z: Tensor, H: Tensor) -> Alternation:
         """Passes over the data until the tolerance, in single precision where and while that pays."""
         single, k = None, len(H)
-        if problem.single_first and data.data.like.dtype == torch.float64:
-            part = data.rows(slice(None), single=True)
-            single = self._problem(part, k) if part.data.like.dtype == torch.float32 else None
+        if problem.single_first and data.in_memory and data.data.like.dtype == torch.float64:
+            single = self._problem(data.single, k) if data.single.data.like.dtype == torch.float32 else None
         lowest = math.inf
 
         def announce(n_iter: int, objective: float) -> None:
@@ -172,6 +174,7 @@ class BaseFactorization(
         return math.sqrt(max(2 * loss, 0.0)) / data.scale
 
     @torch.no_grad()
+    @one_thread()
     def transform(self, X: ArrayLike, *, weights: ArrayLike | None = None) -> Array:
         """Factor Z of X for the fitted components: least squares with Z >= 0, solved to tolerance.
 
@@ -212,6 +215,7 @@ class BaseFactorization(
         return self._decode(torch.as_tensor(Z @ self.components_)).numpy()
 
     @torch.no_grad()
+    @one_thread()
     def partial_fit(
         self,
         X: ArrayLike,
@@ -221,7 +225,10 @@ class BaseFactorization(
         *,
         weights: ArrayLike | None = None,
     ) -> Self:
-        """Go on with another batch of samples: one online step, or of fewer than 64 samples a part of one.
+        """Go on with another batch of samples: one online step, or of few samples a part of one.
+
+        Fewer than 64 samples are a part, with ``beta_loss="kullback-leibler"`` fewer than 16, or than `batch_size`
+        where that is given.
 
         Parameters
         ----------
@@ -249,8 +256,9 @@ class BaseFactorization(
                 self._statistics = Statistics(Q * (data.scale / self._scale), S, rows_before)
         online = Online(components, float(self.forget_factor), self._statistics)
         k, rows = len(components), data.shape[0]
-        share = rows / (self.batch_size or max(rows, STEP_ROWS))
-        online.step(self._problem(data, k), self._zero_start(data, k), share)
+        problem = self._problem(data, k)
+        share = rows / (self.batch_size or max(rows, problem.step_rows))
+        online.step(problem, self._zero_start(data, k), share)
         self._statistics = online.statistics
         self._keep(online.H, data.scale)
         self.n_iter_ += 1
@@ -329,21 +337,6 @@ class BaseFactorization(
     @property
     def _n_features_out(self) -> int:
         return len(self.components_)
-
-    def get_metadata_routing(self) -> Any:
-        """Return who takes which metadata; `fit_transform` takes what `fit` and `transform` take.
-
-        `transform` asks for `weights` where `fit` does, unless it has a request of its own: scikit-learn refuses
-        to compose the two for `fit_transform`, as in a pipeline, where they differ.
-
-        Returns
-        -------
-        sklearn.utils.metadata_routing.MetadataRequest
-        """
-        routing = super().get_metadata_routing()
-        if routing.transform.requests.get("weights", False) is None:
-            routing.transform.add_request(param="weights", alias=routing.fit.requests.get("weights"))
-        return routing
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

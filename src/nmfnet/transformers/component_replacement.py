@@ -1,4 +1,4 @@
-"""Large sparse data: components of little use give way to what the residual shows, before the fit proper.
+"""Components of little use give way to what the residual shows, before the fit proper.
 
 Coordinate descent ends in one of many nearly equal minima: a frequent word, or a topic, has a component of its own or
 not, and no small step changes that.
@@ -15,7 +15,8 @@ from nmfnet.factorization.acceleration import Problem, alternate
 from nmfnet.factorization.data import Data, SparseData
 from nmfnet.linalg import naming_overflow
 
-SMALLEST = 512  # rows and columns from which on it pays
+SMALLEST = 512  # rows and columns of sparse data from which on it pays
+FEW = 10  # components up to which dense data have hardly a minimum but one
 PASSES = 5  # at most: before the first exchange, with more components, and again with as many as before
 SHARES = 2, 4  # exchanges; each tries one component more for so many
 ITERATIONS, ALIKE = 5, 0.5  # of the power method; the cosine from which on two rank-one parts are the same
@@ -23,12 +24,14 @@ ITERATIONS, ALIKE = 5, 0.5  # of the power method; the cosine from which on two 
 Factors = tuple[Tensor, Tensor]
 
 
-def is_large_sparse(data: Data, k: int) -> bool:
-    """Whether exchanges of k components pay."""
-    return isinstance(data, SparseData) and min(data.shape) >= max(SMALLEST, 2 * k)
+def exchanges_pay(data: Data, k: int, max_iter: int) -> bool:
+    """Whether exchanges of k components pay: not where the passes asked for are fewer than they take."""
+    if isinstance(data, SparseData):
+        return min(data.shape) >= max(SMALLEST, 2 * k)
+    return k > FEW and min(data.shape) >= k + max(1, k // SHARES[0]) and max_iter >= PASSES * (1 + 2 * len(SHARES))
 
 
-def exchanges(problem: Callable[[int], Problem], data: SparseData, start: Factors, most: int) -> Factors:
+def exchanges(problem: Callable[[int], Problem], data: Data, start: Factors, most: int) -> Factors:
     """Factors whose objective is mostly lower than some passes from the start lead to.
 
     Twice, nonnegative parts of the residual become additional components, half as many as there are, then a quarter,
@@ -39,7 +42,7 @@ def exchanges(problem: Callable[[int], Problem], data: SparseData, start: Factor
     ----------
     problem : callable
         Returns the problem with so many components.
-    data : SparseData
+    data : Data
         X (m, n).
     start : tuple of Tensor
         Z (k, m) and H (k, n); overwritten.
@@ -61,9 +64,7 @@ def exchanges(problem: Callable[[int], Problem], data: SparseData, start: Factor
     return best.Z, best.H
 
 
-def exchanged(
-    problem: Callable[[int], Problem], data: SparseData, Z: Tensor, H: Tensor, count: int, passes: int
-) -> Factors:
+def exchanged(problem: Callable[[int], Problem], data: Data, Z: Tensor, H: Tensor, count: int, passes: int) -> Factors:
     """Factors of as many components, after some passes with `count` more."""
     k, (U, V) = len(H), residual_parts(data, Z, H, count)
     # Joined, and taken apart again, as they lie in memory: by samples, or features.
@@ -74,22 +75,20 @@ def exchanged(
     return Z.T[:, kept].T, H.T[:, kept].T
 
 
-def residual_parts(data: SparseData, Z: Tensor, H: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def residual_parts(data: Data, Z: Tensor, H: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Nonnegative rank-one parts of X - Z H, U (c, m) and V (c, n), c at most `count`, largest first.
 
     By the power method, kept nonnegative, from the columns of the largest residual.  The residual is never formed.
     """
-    X, Xt, n = data.rows, data.columns, data.shape[1]
-    tiny = torch.finfo(H.dtype).tiny
-    squares = X.values().new_zeros(n).index_add_(0, X.col_indices(), X.values().square())
-    squares += ((Z @ Z.T) @ H).mul_(H).sum(0) - 2 * (Xt @ Z.T).mul_(H.T).sum(1)
+    n, tiny, squares = data.shape[1], torch.finfo(H.dtype).tiny, data.column_squares()
+    squares += ((Z @ Z.T) @ H).mul_(H).sum(0) - 2 * data.transposed_times(Z.T).mul_(H.T).sum(1)
     worst = squares.topk(min(2 * count, n)).indices
     V = H.new_zeros(n, len(worst))
     V[worst, torch.arange(len(worst), device=V.device)] = 1
     for _ in range(ITERATIONS):
-        U = (X @ V).sub_(Z.T @ (H @ V)).clamp_(min=0)
+        U = data.times(V).sub_(Z.T @ (H @ V)).clamp_(min=0)
         U /= U.norm(dim=0).clamp(min=tiny)
-        V = (Xt @ U).sub_(H.T @ (Z @ U)).clamp_(min=0)
+        V = data.transposed_times(U).sub_(H.T @ (Z @ U)).clamp_(min=0)
         sizes = V.norm(dim=0)
         V /= sizes.clamp(min=tiny)
     cosines = (U.T @ U) * (V.T @ V)

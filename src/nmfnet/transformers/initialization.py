@@ -14,7 +14,7 @@ from torch import Tensor
 from nmfnet.factorization.acceleration import Problem
 from nmfnet.factorization.initialization import MeanFilled, starting_factors
 from nmfnet.transformers import input as given
-from nmfnet.transformers.component_replacement import Factors, exchanges, is_large_sparse
+from nmfnet.transformers.component_replacement import Factors, exchanges, exchanges_pay
 from nmfnet.transformers.input import Input
 from nmfnet.transformers.subsampled_start import ROUGH, STARTS, best_of, sample_rows
 
@@ -84,12 +84,14 @@ class Starts:
         return (Z, H) if bool(H.any(1).all()) else None  # all data may need what the sample does not
 
     def _start_by_exchanges(self, data: Input, k: int) -> Factors | None:
-        """Starting factors of large sparse data, found in single precision; None for others."""
-        if self.signed or data.row_weights is not None or not is_large_sparse(data.data, k):
+        """Starting factors that exchanges of components lead to, in single precision; None where they do not pay."""
+        if self.signed or data.missing or data.weights is not None or data.row_weights is not None:
             return None
-        part = data.rows(slice(None), single=True)
+        if not (data.in_memory and exchanges_pay(data.data, k, int(self.max_iter))):
+            return None
+        part = data.single
         Z, H = exchanges(
-            lambda size: self._problem(part, size), part.sparse,
+            lambda size: self._problem(part, size), part.data,
             self._start(part, k, None, None, self._generator()), int(self.max_iter),
         )  # fmt: skip
         return Z.to(data.data.like), H.to(data.data.like)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Any
 
@@ -71,6 +72,19 @@ class Input:
         """The data, where it is known to be sparse."""
         assert isinstance(self.data, SparseData)
         return self.data
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether X is in memory, and not mapped from a file."""
+        part = self.X
+        while part is not None and not isinstance(part, np.memmap):
+            part = getattr(part, "base", None)
+        return part is None
+
+    @cached_property
+    def single(self) -> Input:
+        """The same in single precision, unless its range is too small for it."""
+        return self.rows(slice(None), single=True)
 
     def rows(self, rows: slice | NDArray[np.intp], single: bool = False) -> Input:
         """The same of some of the rows; `single`: in single precision, unless its range is too small for them."""

@@ -10,7 +10,6 @@ from torch import Tensor
 from nmfnet.factorization.acceleration import Problem, check_finite
 from nmfnet.factorization.steps import Pass
 
-STEP_ROWS = 64  # of a whole step, unless the batch size is given
 NEAR = 0.01  # of the criterion of a sweep, until which the Z of a batch is found
 
 

@@ -44,7 +44,7 @@ class NMF(BaseFactorization):
     tol : float, default=1e-4
         With "cd": stop where the projected gradient is at most `tol` of its data part, for both factors:
         ``||P grad_Z|| <= tol ||X Ht||`` and ``||P grad_H|| <= tol ||Zt X||``.  With "mu": where ten passes
-        lower the objective by less than `tol` of its first value.  0: never.
+        lower the root of the objective by less than `tol` of its first value.  0: never.
     max_iter : int, default=200
         Most passes over the data.
     random_state : int, RandomState or None, default=None
@@ -72,7 +72,7 @@ class NMF(BaseFactorization):
     objective_ : float
         The loss plus the penalties.
     n_iter_ : int
-        Passes over the data, without those over the sample that tall data start from.
+        Passes over the data, without those of the search for a start (docs/factorization.md).
     n_features_in_ : int
     feature_names_in_ : array of shape (n_features_in_,)
 

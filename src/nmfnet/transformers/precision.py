@@ -10,6 +10,7 @@ from torch import Tensor
 from nmfnet.factorization.acceleration import Alternation, Problem, alternate
 
 SMALLEST = 1e-6  # tolerance in single precision, where smaller gains are rounding errors
+FLATTEST = 1e-5  # alike, of projected gradients
 
 
 def alternate_in_turn(
@@ -23,16 +24,18 @@ def alternate_in_turn(
 ) -> Alternation:
     """Alternate, first on the same problem in single precision where there is one; see :func:`alternate`.
 
-    There are as many passes in double precision as the tolerance needs, and at least one.
+    There are as many passes in double precision as the tolerance needs, and at least one; of projected gradients at
+    least two, as each is measured in a pass of its own.
     """
     if single is None or max_iter == 1:
         return alternate(problem, Z, H, max_iter, tol, callback)
-    first = alternate(single, Z.float(), H.float(), max_iter - 1, max(tol, SMALLEST), callback)
+    smallest = SMALLEST if problem.by_objective else FLATTEST
+    first = alternate(single, Z.float(), H.float(), max_iter - 1, max(tol, smallest), callback)
     Z, H, done = first.Z.to(torch.float64), first.H.to(torch.float64), first.n_iter
     # What ten passes gain at the tolerance, against the rounding errors of the sum over X.
     m, n = problem.data.shape
     noise = torch.finfo(torch.float32).eps * problem.data.mean() * m * n
-    reached = first.converged and 2 * tol * first.last.objective > noise
+    reached = problem.by_objective and first.converged and 2 * tol * first.last.objective > noise
     most, tol = (1, 0.0) if reached else (max_iter - done, tol)
     last = alternate(problem, Z, H, most, tol, lambda n_iter, objective: callback(done + n_iter, objective))
     return last._replace(n_iter=done + last.n_iter, converged=reached or last.converged)

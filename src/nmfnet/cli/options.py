@@ -1,0 +1,74 @@
+"""The options of the commands.  Nothing large is imported here: help must be there at once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# Written out, as their modules import PyTorch; the tests compare.
+NAMES = ("digits", "mnist", "fashion-mnist", "cifar10")
+ACTIVATIONS = ("relu", "leaky_relu", "logistic", "tanh", "softplus", "identity")
+SOLVERS = ("relaxed", "pinv")
+
+
+class Pretraining(StrEnum):
+    """How the weights start."""
+
+    nmf = "nmf"
+    none = "none"
+
+
+class AskedTask(StrEnum):
+    """What the targets are."""
+
+    auto = "auto"
+    classification = "classification"
+    regression = "regression"
+
+
+SOURCE = f"{', '.join(NAMES)}, or a .npz, .csv or .parquet file."
+Data = Annotated[str, typer.Argument(metavar="DATA", help=SOURCE, show_default=False)]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, or the folder of a training.")]
+Target = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a table to learn.", show_default=False)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Hidden = Annotated[str, typer.Option(metavar="WIDTHS", help="Widths of the hidden layers, as in 1000-500, or none.")]
+ActivationName = Annotated[str, typer.Option(metavar="NAME", help=f"Of the hidden layers: {', '.join(ACTIVATIONS)}.")]
+SolverName = Annotated[str, typer.Option(metavar="NAME", help=f"The sweep over a batch: {', '.join(SOLVERS)}.")]
+Pretrain = Annotated[Pretraining, typer.Option(help="Start from an autoencoder of NMFs; needs data >= 0.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Passes over the data.")]
+DeltaX = Annotated[
+    float | None,
+    typer.Option("--delta-x", metavar="SHARE", help="With pinv: threshold of the singular values of the data."),
+]
+Delta = Annotated[
+    float | None,
+    typer.Option(
+        "--delta",
+        metavar="SHARE",
+        help="Threshold of the singular values of hidden layers (pinv), or relative step (relaxed).",
+    ),
+]
+BatchSize = Annotated[
+    str, typer.Option(metavar="ROWS", help="Most rows in a batch; auto: up to 1000, with pinv 5000.")
+]
+Alpha = Annotated[
+    float | None, typer.Option(min=0, help="Strength of the penalty on the weights; by default chosen by the data.")
+]
+L1Ratio = Annotated[float, typer.Option(min=0, max=1, help="Share of L1 in the penalty.")]
+Bias = Annotated[bool, typer.Option("--bias/--no-bias", help="Whether layers have biases.")]
+Validation = Annotated[float, typer.Option(help="Fraction held out to choose the best epoch; 0: train on all.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the weights, the order of rows and the split.")]
+Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, ..., or auto.")]
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="Folder to write; nmfnet-NAME if left out.")]
+CheckpointEvery = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="BATCHES", help="Store the training so often, in the folder of the run."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one, and write further ones.")
+]
+Predictions = Annotated[Path | None, typer.Option(metavar="FILE", help=".csv or .parquet; printed if left out.")]
+Rows = Annotated[str, typer.Argument(metavar="FILE", help="A .csv, .parquet, .npy or .npz (X_test or X).")]

@@ -1,0 +1,288 @@
+"""Tables as people have them to numbers: categories one-hot, dates as their parts."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmfnet.data.columns import DAY, Column, Table
+from nmfnet.data.containers import Array, missing
+
+MOST_CATEGORIES = 255  # of a column, as in HistGradientBoosting; the rarest beyond are "other"
+LISTED = 10  # names in a message
+YEAR = 365.2425  # days
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A column of numbers, which stays as it is; NaN where one is missing."""
+
+    kind: ClassVar[str] = "numbers"
+    name: str
+
+    def names(self) -> list[str]:
+        """Names of what the column becomes."""
+        return [self.name]
+
+    def encode(self, column: Column) -> list[Array]:
+        """What it becomes, each of shape (n,)."""
+        return [column.values]
+
+
+@dataclass(frozen=True)
+class Categories:
+    """A column of categories, each of which becomes a column of zeros and ones.
+
+    Attributes
+    ----------
+    name : str
+    values : tuple of str
+        Categories that have a column of their own.
+    other : bool
+        Whether all others, rare and unknown ones, share a column; without it they have zeros everywhere.
+    missing : bool
+        Whether missing ones have a column.
+    """
+
+    kind: ClassVar[str] = "categories"
+    name: str
+    values: tuple[str, ...]
+    other: bool
+    missing: bool
+
+    @classmethod
+    def of(cls, column: Column, complete: bool) -> Self:
+        """Learn the categories; not `complete` where the rows are the first of many."""
+        counts = Counter(column.values.tolist())
+        absent = counts.pop(None, 0) > 0
+        named: Counter[str] = Counter()
+        for value, count in counts.items():
+            named[text_of(value)] += count
+        if not complete:
+            named.update({text_of(value): 0 for value in column.declared})
+            return cls(column.name, tuple(sorted(named)), other=True, missing=True)
+        fewest = fewest_rows(len(column.values))
+        kept = [value for value, count in named.most_common(MOST_CATEGORIES) if count >= fewest]
+        return cls(column.name, tuple(sorted(kept)), len(kept) < len(named), absent)
+
+    def names(self) -> list[str]:
+        """Names of what the column becomes."""
+        others = ["other"] * self.other + ["missing"] * self.missing
+        return [f"{self.name}_{value}" for value in (*self.values, *others)]
+
+    def encode(self, column: Column) -> list[Array]:
+        """Indicators, each of shape (n,)."""
+        place = {value: i for i, value in enumerate(self.values)}
+        other = len(place) if self.other else -1
+        absent = len(place) + self.other if self.missing else -1
+        values = column.values.tolist()
+        known = {v: absent if v is None else place.get(text_of(v), other) for v in set(values)}
+        codes = np.fromiter((known[v] for v in values), np.intp, len(values))
+        return [codes == i for i in range(len(place) + self.other + self.missing)]
+
+
+@dataclass(frozen=True)
+class Dates:
+    """A column of dates, which becomes the time as a number, the season, the day of the week, and the hour if any has.
+
+    Attributes
+    ----------
+    name : str
+    hours : bool
+        Whether any date has a time of the day.
+    """
+
+    kind: ClassVar[str] = "dates"
+    name: str
+    hours: bool
+
+    @classmethod
+    def of(cls, column: Column, complete: bool) -> Self:
+        """Learn whether there are times of the day; of the first of many rows nobody knows."""
+        days = column.values.astype("datetime64[D]")
+        present = ~np.isnat(column.values)
+        return cls(column.name, not complete or bool((column.values != days)[present].any()))
+
+    def names(self) -> list[str]:
+        """Names of what the column becomes."""
+        weekdays = "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
+        parts = ["year", "season_sin", "season_cos", *weekdays, *(["hour_sin", "hour_cos"] if self.hours else [])]
+        return [f"{self.name}_{part}" for part in parts]
+
+    def encode(self, column: Column) -> list[Array]:
+        """The parts, each of shape (n,): the time is NaN, and all else 0, where the date is missing."""
+        present = ~np.isnat(column.values)
+        times = column.values[present].astype("datetime64[us]")
+        days, years = times.astype("datetime64[D]"), times.astype("datetime64[Y]")
+        elapsed = (times - np.datetime64(0, "us")) / DAY / YEAR
+        season = ((days - years.astype("datetime64[D]")) / DAY) * (2 * np.pi / YEAR)
+        weekday = (days.astype(np.int64) + 3) % 7  # the first day of 1970 was a Thursday
+        parts = [1970 + elapsed, np.sin(season), np.cos(season), *(weekday == day for day in range(7))]
+        if self.hours:
+            hour = (times - days) / DAY * (2 * np.pi)
+            parts += [np.sin(hour), np.cos(hour)]
+        found = []
+        for part, nothing in zip(parts, [np.nan] + [0.0] * len(parts), strict=False):
+            values = np.full(len(present), nothing)
+            values[present] = part
+            found.append(values)
+        return found
+
+
+Encoded: TypeAlias = Numbers | Categories | Dates
+KINDS: dict[str, type[Encoded]] = {cls.kind: cls for cls in (Numbers, Categories, Dates)}
+
+
+@dataclass(frozen=True)
+class TableEncoder:
+    """What a model knows of the columns of a table.
+
+    Attributes
+    ----------
+    columns : tuple of Numbers, Categories or Dates
+    """
+
+    columns: tuple[Encoded, ...]
+
+    @classmethod
+    def of(cls, table: Table, complete: bool = True) -> Self:
+        """Learn from a table.
+
+        Parameters
+        ----------
+        table : Table
+        complete : bool, default=True
+            Whether the rows are all there are, and not the first of many: of these every category is kept, those that
+            the type of a column names, too, and what comes later is "other".
+
+        Warns
+        -----
+        UserWarning
+            Names the columns of text that are left out, because nearly every row has its own.
+        """
+        make: dict[str, Callable[[Column], Encoded]] = {
+            "numbers": lambda column: Numbers(column.name),
+            "categories": lambda column: Categories.of(column, complete),
+            "dates": lambda column: Dates.of(column, complete),
+        }
+        found = tuple(make[column.kind](column) for column in table.columns)
+        useless = [each.name for each in found if isinstance(each, Categories) and not each.values]
+        if useless and len(useless) == len(found):
+            raise ValueError(f"X has only columns in which nearly every row has another text: {listed(useless)}.")
+        if useless:
+            warnings.warn(
+                f"X: nearly every row has a text of its own in {listed(useless)}, as ids and remarks are: nothing can "
+                "be learned from such columns but whether there is a value.",
+                UserWarning, stacklevel=2,
+            )  # fmt: skip
+        return cls(found)
+
+    def transform(self, table: Table) -> NDArray[np.float64]:
+        """Numbers (n, width), NaN where one is missing.
+
+        Raises
+        ------
+        ValueError
+            Names the columns that are of another kind than in the fit.
+        """
+        if len(table.columns) != len(self.columns):
+            raise ValueError(f"X has {len(table.columns)} columns, but {len(self.columns)} in the fit.")
+        names, there = [column.name for column in self.columns], [column.name for column in table.columns]
+        if (
+            table.named and names != there and sorted(names) == sorted(there)
+        ):  # Arrow's, which scikit-learn passes over
+            raise ValueError("The feature names should match those that were passed during fit: their order differs.")
+        other = [
+            f"{known.name!r} ({column.kind}; in the fit {known.kind})"
+            for known, column in zip(self.columns, table.columns, strict=True)
+            if not _fits(known, column)
+        ]
+        if other:
+            raise ValueError(f"X has columns that are not what they were in the fit: {', '.join(other)}.")
+        X, at = np.empty((len(table), self.width)), 0
+        for known, column in zip(self.columns, table.columns, strict=True):
+            for values in known.encode(_as(known, column)):
+                X[:, at] = values
+                at += 1
+        infinite = np.flatnonzero(np.isinf(X).any(0))
+        if len(infinite):
+            names = self.get_feature_names_out()
+            raise ValueError(f"X has infinite values in {listed([names[i] for i in infinite])}.")
+        return X
+
+    @property
+    def width(self) -> int:
+        """Columns of the result."""
+        return len(self.get_feature_names_out())
+
+    def get_feature_names_out(self) -> list[str]:
+        """Names of the columns of the result."""
+        return [name for column in self.columns for name in column.names()]
+
+    @property
+    def not_numbers(self) -> list[str]:
+        """Names of the columns that are encoded."""
+        return [column.name for column in self.columns if not isinstance(column, Numbers)]
+
+    def state(self) -> list[dict[str, Any]]:
+        """As JSON holds it."""
+        return [{"kind": column.kind, **asdict(column)} for column in self.columns]
+
+    @classmethod
+    def from_state(cls, state: Sequence[dict[str, Any]]) -> Self:
+        """Inverse of :meth:`state`, checked."""
+        columns = []
+        for fields in map(dict, state):
+            kind = KINDS[fields.pop("kind")]
+            if "values" in fields:
+                fields["values"] = tuple(fields["values"])
+                if len(set(fields["values"])) < len(fields["values"]):
+                    raise ValueError(f"the categories of {fields['name']!r:.50} are not different.")
+            columns.append(kind(**fields))
+        return cls(tuple(columns))
+
+
+def fewest_rows(n: int) -> int:
+    """Rows that a category must be in to have a column of its own: 1 % of them, between 2 and 10."""
+    return min(10, max(2, n // 100))
+
+
+def text_of(category: Any) -> str:
+    """A category as text: the number 1, whole or not, is "1"."""
+    if isinstance(category, str):
+        return str(category)
+    if isinstance(category, (float, np.floating)) and category.is_integer():
+        return str(int(category))
+    return str(category)
+
+
+def _fits(known: Encoded, column: Column) -> bool:
+    """Whether a column can be encoded; one without any value always, and categories may be numbers, too."""
+    same = known.kind == column.kind or (known.kind, column.kind) == ("categories", "numbers")
+    return same or bool(missing(column.values).all())
+
+
+NOTHING: dict[str, Any] = {"numbers": np.nan, "categories": None, "dates": np.datetime64("NaT", "us")}
+
+
+def _as(known: Encoded, column: Column) -> Column:
+    """The column, which fits, as one of the kind that is known."""
+    if known.kind == column.kind:
+        return column
+    if known.kind == "categories":
+        values = column.values.astype(object)
+        values[missing(column.values)] = None
+        return column._replace(values=values)
+    return column._replace(values=np.full(len(column.values), NOTHING[known.kind]))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in quotes, the first ones of many."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(map(repr, names[:LISTED])) + more

@@ -1,0 +1,44 @@
+"""Dense float64 data make their first passes in single precision, which does not show."""
+
+import numpy as np
+import pytest
+import torch
+
+from nmfnet import NMF
+from nmfnet.factorization.data import DenseData
+from nmfnet.factorization.passes import LeastSquares, Penalties
+from nmfnet.transformers.input import Input, prepare_input
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def planted():
+    rng = np.random.default_rng(0)
+    return rng.random((700, 4)) @ rng.random((4, 200))
+
+
+def test_the_result_is_as_exact_as_the_data(planted):
+    assert LeastSquares(DenseData(planted, CPU), 4, Penalties()).single_first
+    model = NMF(4, tol=1e-9, max_iter=5000, random_state=0).fit(planted)
+    assert model.components_.dtype == np.float64
+    assert model.reconstruction_err_ < 1e-6 * np.linalg.norm(planted)
+
+
+def test_the_tolerance_is_met_in_double_precision(planted):
+    X = planted + 0.1 * np.random.default_rng(1).random(planted.shape)
+    model = NMF(4, tol=1e-6, max_iter=5000, random_state=0)
+    Z, H = model.fit_transform(X), model.components_
+    gradient, product = Z.T @ (Z @ H - X), Z.T @ X
+    assert np.linalg.norm(gradient[(H > 0) | (gradient < 0)]) <= 2e-6 * np.linalg.norm(product)
+
+
+def test_a_file_that_is_mapped_is_not_copied(tmp_path, planted, monkeypatch):
+    np.save(tmp_path / "X.npy", planted)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    assert prepare_input(planted[:, :3], None, CPU, None).in_memory
+    assert not prepare_input(mapped[:, :3], None, CPU, None).in_memory
+    taken = []
+    monkeypatch.setattr(Input, "single", property(lambda given: taken.append(given)))
+    NMF(12, max_iter=30, random_state=0, tol=1e-2).fit(mapped)
+    assert not taken
