@@ -48,7 +48,18 @@ def test_resume_without_a_checkpoint_starts_from_the_beginning(run):
     assert "no checkpoint: from the beginning" in result.out and "epoch 1/2" in result.out
     assert len(os.listdir("nmfnet-digits/checkpoints")) == 2  # one for each epoch
     again = run("train", "digits", "--epochs", 3, "--resume")
-    assert "is of another training: its max_iter is 2, not 3" in again.failed()
+    assert again.status == 0 and "epoch 3/3" in again.out and "epoch 1/" not in again.out
+    assert os.listdir() == ["nmfnet-digits"] and settings("nmfnet-digits")["result"]["epochs"] == 3
+
+
+def test_settings_that_differ_are_named_in_words(run):
+    run("train", "digits", "--epochs", 1, "--out", "out")
+    said = run("train", "digits", "--epochs", 3, "--resume", "--out", "out", "--hidden", 50, "--test", 0.2).failed()
+    assert "out has a model of another training: 100 --hidden then, 50 now; no --test then, 0.2 now" in said
+    assert (
+        "out has 1 epochs already: ask for more"
+        in run("train", "digits", "--epochs", 1, "--resume", "--out", "out").failed()
+    )
 
 
 @pytest.mark.parametrize("option", ["--checkpoint-every 0", "--checkpoint-every often"])

@@ -45,11 +45,12 @@ def test_parts_make_a_whole(run, iris, iris_model, in_parts, ending, out):
 
 def test_an_unfit_row_leaves_no_file(run, iris, iris_model, in_parts):
     frame = pd.read_csv(iris)
-    frame.loc[77, "b"] = np.nan
+    frame["b"] = frame["b"].astype(object)
+    frame.loc[77, "b"] = "odd"
     frame.to_csv("holes.csv", index=False)
     before = sorted(os.listdir())
     text = run("predict", iris_model, "holes.csv", "--out", "predictions.csv").failed()
-    assert "column 'b' has missing values (1, the first in row 78 of the data)" in text
+    assert "holes.csv, line 79: column 'b' is not numeric (e.g. 'odd')" in text
     assert sorted(os.listdir()) == before
 
 
@@ -85,7 +86,7 @@ def test_a_large_parquet_file_is_never_whole_in_memory(tmp_path):
 def test_what_is_refused(tmp_path):
     np.save(tmp_path / "vector.npy", np.ones(3))
     np.save(tmp_path / "none.npy", np.ones((0, 3)))
-    np.save(tmp_path / "nan.npy", np.full((3, 3), np.nan))
+    np.save(tmp_path / "nan.npy", np.full((3, 3), np.inf))
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
     (tmp_path / "header.csv").write_text("a,b\n")
     (tmp_path / "ragged.csv").write_text("a,b\n1,2\n1,2,3\n")
@@ -95,8 +96,8 @@ def test_what_is_refused(tmp_path):
         return message(lambda: list(read_blocks(tmp_path / name, columns, 4)))
 
     assert "shape (3,)" in said("vector.npy") and "has no rows" in said("none.npy")
-    assert "missing or infinite values" in said("nan.npy") and "cannot be read as a .npy file" in said("objects.npy")
+    assert "infinite values" in said("nan.npy") and "cannot be read as a .npy file" in said("objects.npy")
     assert "has no rows" in said("header.csv")
     assert "cannot be read as a .csv file" in said("ragged.csv")
     assert "cannot be read as a .parquet file" in said("broken.parquet")
-    assert "no such file" in said("nothing.csv") and "not a .npz, .csv or .parquet" in said("rows.txt")
+    assert "no such file" in said("nothing.csv") and "is not a .csv, .tsv, .parquet, .npz or .npy" in said("rows.txt")

@@ -152,7 +152,7 @@ def test_warnings_are_lines(run):
     [
         ("mnst", "no data set is named 'mnst': did you mean 'mnist'"),
         ("nothing.csv", "nothing.csv: no such file"),
-        ("data.txt", "not a .npz, .csv or .parquet file"),
+        ("data.txt", "is not a .csv, .tsv, .parquet, .npz or .npy file"),
         ("digits --target label", "--target 'label' names a column of a table"),
         ("digits --hidden 10x20", "--hidden must be widths such as 1000-500"),
         ("digits --hidden 10--20", "--hidden must be"),
@@ -165,7 +165,7 @@ def test_warnings_are_lines(run):
         ("digits --validation 0.001", "both parts need a row for each of 10 classes"),
         ("digits --alpha inf", "alpha must be a finite number"),
         ("digits --device abacus", "device='abacus' cannot be used"),
-        ("iris.csv", "column 'species' is not numeric"),
+        ("iris.csv", "which column is to be learned? --target COLUMN, one of a, species"),
         ("iris.csv --target sort", "has no column 'sort'"),
         ("iris.csv --target species --task regression", "--task regression needs numeric targets"),
         ("numbers.csv", "which column is to be learned? --target COLUMN, one of a, b, c, ones"),
@@ -217,7 +217,9 @@ def test_train_does_not_overwrite_what_is_not_a_run(run):
 def test_train_overwrites_a_former_run_only_when_done(run):
     run("train", "digits", "--epochs", 1, "--out", "out")
     before = {name: Path("out", name).read_bytes() for name in RUN_FILES}
-    run("train", "digits", "--epochs", 2, "--out", "out", "--device", "abacus").failed()
+    run("train", "digits", "--epochs", 2, "--out", "out", "--force", "--device", "abacus").failed()
     assert {name: Path("out", name).read_bytes() for name in RUN_FILES} == before
-    assert run("train", "digits", "--epochs", 2, "--out", "out").status == 0
+    assert "out holds a model: --force replaces it" in run("train", "digits", "--out", "out").failed()
+    assert {name: Path("out", name).read_bytes() for name in RUN_FILES} == before
+    assert run("train", "digits", "--epochs", 2, "--out", "out", "--force").status == 0
     assert settings("out")["result"]["epochs"] == 2 and sorted(os.listdir("out")) == RUN_FILES

@@ -15,25 +15,38 @@ from nmfnet.cli.options import (
     AskedTask,
     BatchSize,
     Bias,
+    Categorical,
     CheckpointEvery,
+    ClassWeight,
     Data,
     Debug,
+    Decimal,
     Delta,
     DeltaX,
     Device,
+    Drop,
+    Dropout,
+    Encoding,
     Epochs,
+    Force,
     Hidden,
+    Id,
     L1Ratio,
+    MaxTime,
     Model,
     Out,
+    Patience,
     Predictions,
     Pretrain,
     Pretraining,
     Resume,
     Rows,
     Seed,
+    Sep,
     SolverName,
     Target,
+    Test,
+    Threads,
     Validation,
 )
 from nmfnet.cli.reporting import reporting
@@ -89,6 +102,19 @@ def train(
     out: Out = None,
     checkpoint_every: CheckpointEvery = None,
     resume: Resume = False,
+    drop: Drop = None,
+    categorical: Categorical = None,
+    id_column: Id = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+    test: Test = None,
+    max_time: MaxTime = None,
+    patience: Patience = None,
+    dropout: Dropout = None,
+    class_weight: ClassWeight = False,
+    threads: Threads = None,
+    force: Force = False,
     debug: Debug = False,
 ) -> int:
     """Train a network; write the model, its history, the settings and the curves to a folder."""
@@ -97,18 +123,28 @@ def train(
 
     request = Request(
         data, target, hidden, activation, solver, pretrain.value, epochs, batch_size, alpha, l1_ratio, delta_x, delta,
-        bias, validation, seed, device, task.value, out, checkpoint_every, resume,
+        bias, validation, seed, device, task.value, out, checkpoint_every, resume, drop, categorical, id_column, sep,
+        decimal, encoding, test, max_time, patience, dropout, class_weight, threads, force,
     )  # fmt: skip
     return training.train(request, console())
 
 
 @app.command()
 @reporting
-def evaluate(model: Model, data: Data, target: Target = None, debug: Debug = False) -> int:
+def evaluate(
+    model: Model,
+    data: Data,
+    target: Target = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+    debug: Debug = False,
+) -> int:
     """Print the error of a model on a test part, or on all rows of a file without one."""
     from nmfnet.cli import evaluation
+    from nmfnet.cli.data import Written
 
-    evaluation.evaluate(model, data, target, console())
+    evaluation.evaluate(model, data, target, Written(sep, decimal, encoding), console())
     return 0
 
 
@@ -119,12 +155,17 @@ def predict(
     file: Rows,
     out: Predictions = None,
     proba: Annotated[bool, typer.Option("--proba", help="Also the probability of each class.")] = False,
+    id_column: Id = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     debug: Debug = False,
 ) -> int:
     """Print what a model predicts for the rows of a file, or write it to one; both may be larger than memory."""
     from nmfnet.cli import evaluation
+    from nmfnet.cli.data import Written
 
-    evaluation.predict(model, file, out, proba)
+    evaluation.predict(model, file, out, proba, id_column, Written(sep, decimal, encoding))
     return 0
 
 

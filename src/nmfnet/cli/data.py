@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
 
 from nmfnet import datasets
-from nmfnet.datasets import Dataset, Labels
+from nmfnet.datasets import Dataset, Dialect, Labels, Schema
 from nmfnet.errors import DataError
 from nmfnet.estimators.base import BaseNMFNet
 
@@ -29,19 +31,32 @@ class Examples(NamedTuple):
     y: Array
 
 
+class Written(NamedTuple):
+    """What was asked for of how a .csv is written."""
+
+    sep: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+
+    def dialect(self) -> Dialect:
+        """As the reader takes it; ``tab``, or a backslash and t, stands for a tab."""
+        sep = "\t" if self.sep in ("tab", "\\t") else self.sep
+        return Dialect(sep, self.decimal, None, self.encoding)
+
+
 def run_name(data: str) -> str:
     """Name of a data set or of a file without its folder and ending."""
-    return _named(data) or Path(data).stem
+    return _named(data) or datasets.stem(Path(data))
 
 
-def read(data: str, target: str | None, task: str = "auto") -> Dataset:
+def read(data: str, schema: Schema, task: str = "auto") -> Dataset:
     """Read a data set by its name or from a file.
 
     Parameters
     ----------
     data : str
-    target : str or None
-        Column of a table that is to be learned.
+    schema : Schema
+        Of a table.
     task : {"auto", "classification", "regression"}
         What is to be learned.
 
@@ -51,17 +66,45 @@ def read(data: str, target: str | None, task: str = "auto") -> Dataset:
         If there is no such set or file, or it is unfit.
     """
     name = _named(data)
-    if name and target is not None:
-        raise DataError(f"--target {target!r} names a column of a table; {name} has labels of its own")
+    if name and schema.target is not None:
+        raise DataError(f"--target {schema.target!r} names a column of a table; {name} has labels of its own")
     if name or not (Path(data).suffix or Path(data).exists()):
         return datasets.load(name or data)
-    dataset = datasets.read_file(data, target)
+    dataset = datasets.read_file(data, schema.target, schema=schema)
     if task == "regression" and dataset.y_train is not None and dataset.y_train.dtype.kind == "U":
         try:  # numbers with leading zeros; or this says what is no number
-            return datasets.read_file(data, target, labels="numbers")
+            return datasets.read_file(data, schema=replace(schema, labels="numbers"))
         except DataError as error:
             raise DataError(f"--task regression needs numeric targets: {error}") from error
     return dataset
+
+
+def with_test(dataset: Dataset, test: str, seed: int) -> Dataset:
+    """The data set with rows to test on: those of a file, or a fraction of its own.
+
+    Raises
+    ------
+    DataError
+        If there are none, or the fraction is none.
+    """
+    y = targets(dataset)
+    try:
+        fraction = float(test)
+    except ValueError:
+        schema = dataset.schema or Schema()
+        known = replace(schema, columns=dataset.feature_names, drop=(), categorical=(), id=None)
+        other = datasets.read_file(test, schema.target, schema=known)
+        return replace(dataset, X_test=other.X_train, y_test=targets(other))
+    if not 0 < fraction < 1:
+        raise DataError(f"--test must be a file, or a fraction of the rows between 0 and 1; got {test}") from None
+    classes = y if task_of(y) == "classification" else None
+    try:
+        kept, held = train_test_split(np.arange(len(y)), test_size=fraction, random_state=seed, stratify=classes)
+    except ValueError as error:
+        raise DataError(f"--test {test}: {error}") from None
+    X = dataset.X_train.reset_index(drop=True) if hasattr(dataset.X_train, "iloc") else dataset.X_train
+    pick = X.iloc.__getitem__ if hasattr(X, "iloc") else X.__getitem__
+    return replace(dataset, X_train=pick(kept), y_train=y[kept], X_test=pick(held), y_test=y[held])
 
 
 def is_here(data: str) -> bool:
@@ -138,31 +181,76 @@ def check_split(y: Array, fraction: float) -> None:
 
 def features(dataset: Dataset) -> Any:
     """Features to train on: with their names if they have any, so that the model knows them."""
-    if dataset.feature_names is None:
-        return dataset.X_train
+    return with_names(dataset.X_train, dataset.feature_names)
+
+
+def with_names(X: Any, names: Sequence[str] | None) -> Any:
+    """Features as a data frame, where they have names."""
+    if names is None or hasattr(X, "columns"):
+        return X
     import pandas as pd
 
-    return pd.DataFrame(dataset.X_train, columns=list(dataset.feature_names))
+    return pd.DataFrame(X, columns=list(names))
 
 
-def examples(data: str, target: str | None, model: BaseNMFNet) -> Examples:
-    """Read what a model is to be tried on: the test part, or all rows where there is none."""
+def remember(model: BaseNMFNet, dataset: Dataset, written: Dialect) -> None:
+    """Tell a model how its file was read, which `evaluate` and `predict` need."""
+    schema = dataset.schema
+    if schema is not None:
+        kinds = {name: kind for name, kind in schema.kinds.items() if kind != "numbers"}
+        reading = {"target": schema.target, "id": schema.id, "kinds": kinds, "dialect": written.state()}
+        model.file_reading_ = reading
+
+
+def schema_of(model: BaseNMFNet, target: str | None, written: Written, predicts: bool = False) -> Schema:
+    """How a model wants a table to be read; what is given goes before what it remembers.
+
+    To predict, there need be neither targets nor ids.
+    """
+    known = model.file_reading_ or {"target": None, "id": None, "kinds": {}, "dialect": Dialect().state()}
+    columns, given = columns_of(model), written.dialect()
+    dialect = Dialect(**{k: v or known["dialect"].get(k) for k, v in given.state().items()})
+    kinds = dict.fromkeys(columns or (), "numbers") | _encoded_kinds(model) | known["kinds"]
     classes = getattr(model, "classes_", None)
     labels: Labels = "numbers" if classes is None else classes
-    if Path(data).suffix.lower() in datasets.TABLES:
-        dataset = datasets.read_file(data, target, columns_of(model), labels)
-    else:
-        dataset = read(data, target)
+    target = None if predicts else target or known["target"]
+    return Schema(target, columns, labels, id=known["id"] if predicts else None, kinds=kinds, dialect=dialect)
+
+
+def _encoded_kinds(model: BaseNMFNet) -> dict[str, str]:
+    """Kinds of the columns of a model that was trained on a data frame; the form of dates a file says itself."""
+    table = model.input_encoder_.table
+    kinds = {} if table is None else {column.name: column.kind for column in table.columns}
+    return {name: "dates, year first" if kind == "dates" else kind for name, kind in kinds.items()}
+
+
+def examples(data: str, target: str | None, model: BaseNMFNet, written: Written) -> Examples:
+    """Read what a model is to be tried on: the test part, or all rows where there is none."""
+    classes = getattr(model, "classes_", None)
+    table = datasets.ending(Path(data)) in datasets.TABLES
+    dataset = read(data, schema_of(model, target, written) if table else Schema(target))
     if dataset.X_test is not None and dataset.y_test is not None:
         what, X, y = f"the test part of {dataset.name}", dataset.X_test, dataset.y_test
     else:
         what, X, y = f"all of {dataset.name}", dataset.X_train, targets(dataset)
-    return Examples(what, X, y if classes is None else datasets.labels_as(y, classes)[0])
+    return Examples(
+        what,
+        with_names(X, columns_of(model) if table else None),
+        y if classes is None else datasets.labels_as(y, classes)[0],
+    )
 
 
-def blocks(data: str, model: BaseNMFNet) -> Iterator[Array]:
-    """Read what a model is to predict, some rows at a time; columns it does not know are left out."""
-    return datasets.read_blocks(data, columns_of(model))
+def blocks(
+    data: str, model: BaseNMFNet, id_column: str | None, written: Written
+) -> Iterator[tuple[Any, Array | None]]:
+    """Read what a model is to predict, some rows at a time, with ids; columns it does not know are left out."""
+    schema = schema_of(model, None, written, predicts=True)
+    if id_column is not None:
+        schema = replace(schema, id=id_column)
+    elif schema.id is not None and datasets.ending(Path(data)) in datasets.TABLES:
+        schema = replace(schema, id=schema.id if schema.id in datasets.column_names(data, schema) else None)
+    names = columns_of(model) if model.input_encoder_.table is not None else None
+    return ((with_names(X, names), ids) for X, ids in datasets.read_parts(data, schema))
 
 
 def columns_of(model: Any) -> list[str] | None:

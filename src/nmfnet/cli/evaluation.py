@@ -9,15 +9,17 @@ from rich.console import Console
 
 import nmfnet
 from nmfnet._text import printable
-from nmfnet.cli.data import Array, Task, blocks, examples
+from nmfnet.cli.data import Array, Task, Written, blocks, examples
+from nmfnet.cli.progress import ended_cleanly, rows_done
 from nmfnet.cli.results import MODEL
-from nmfnet.cli.tables import confusion, error_name, in_words, score, table_writer
-from nmfnet.datasets import TABLES
+from nmfnet.cli.tables import confusion, error_name, in_words, probability_scores, score, table_writer
 from nmfnet.errors import DataError, NMFNetError
 
+WRITTEN = (".csv", ".parquet")
 
-def evaluate(path: Path, data: str, target: str | None, console: Console) -> None:
-    """Print the error of a model, and for a classifier the confusion matrix.
+
+def evaluate(path: Path, data: str, target: str | None, written: Written, console: Console) -> None:
+    """Print how good a model is, and for a classifier the confusion matrix.
 
     Parameters
     ----------
@@ -26,11 +28,13 @@ def evaluate(path: Path, data: str, target: str | None, console: Console) -> Non
     data : str
         Name of a data set, or file.
     target : str or None
-        Column of a table.
+        Column of a table; None is that of the training.
+    written : Written
+        How a .csv is written.
     console : rich.console.Console
     """
     model = load(path)
-    what, X, y = examples(data, target, model)
+    what, X, y = examples(data, target, model, written)
     task: Task = "classification" if isinstance(model, nmfnet.NMFNetClassifier) else "regression"
     predicted = model.predict(X)
     if predicted.ndim != 1:
@@ -42,11 +46,14 @@ def evaluate(path: Path, data: str, target: str | None, console: Console) -> Non
     found = score(predicted, y, task)
     name = "Error" if task == "classification" else error_name(task)
     console.print(printable(f"{name} on {what}: {in_words(found, task)}"), soft_wrap=True)
+    if task == "classification":
+        for each, value in probability_scores(y, model.predict_proba(X), model.classes_).items():
+            console.print(f"{each}: {value:.4f}")
     if task == "classification" and found.error:
         console.print(confusion(console, y, predicted, model.classes_))
 
 
-def predict(path: Path, file: str, out: Path | None, proba: bool) -> None:
+def predict(path: Path, file: str, out: Path | None, proba: bool, id_column: str | None, written: Written) -> None:
     """Write predictions as a table, while the rows are read.
 
     Parameters
@@ -59,18 +66,24 @@ def predict(path: Path, file: str, out: Path | None, proba: bool) -> None:
         Table to write; None prints it.
     proba : bool
         Whether to add a column with the probability of each class.
+    id_column : str or None
+        Column that names the rows; None is that of the training, if the file has it.
+    written : Written
+        How a .csv is written.
     """
-    if out is not None and out.suffix.lower() not in TABLES:
-        raise NMFNetError(f"--out must end with {' or '.join(TABLES)}; got {out}")
+    if out is not None and out.suffix.lower() not in WRITTEN:
+        raise NMFNetError(f"--out must end with {' or '.join(WRITTEN)}; got {out}")
     model = load(path)
     if proba and not isinstance(model, nmfnet.NMFNetClassifier):
         raise NMFNetError(f"--proba is for classifiers; {path} is a regressor")
-    with table_writer(out) as write:
-        for X in blocks(file, model):
-            columns = named("prediction", model.predict(X), getattr(model, "classes_", None))
+    with ended_cleanly(), rows_done() as done, table_writer(out) as write:
+        for X, ids in blocks(file, model, id_column, written):
+            columns = {} if ids is None else {id_column or model.file_reading_["id"]: ids}
+            columns |= named("prediction", model.predict(X), getattr(model, "classes_", None))
             if proba:
                 columns |= named("probability", model.predict_proba(X), model.classes_)
             write(columns)
+            done(len(X))
 
 
 def load(path: Path) -> Any:

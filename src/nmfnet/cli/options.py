@@ -29,10 +29,42 @@ class AskedTask(StrEnum):
     regression = "regression"
 
 
-SOURCE = f"{', '.join(NAMES)}, or a .npz, .csv or .parquet file."
+SOURCE = f"{', '.join(NAMES)}, or a .csv, .parquet, .npz or .npy file."
 Data = Annotated[str, typer.Argument(metavar="DATA", help=SOURCE, show_default=False)]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, or the folder of a training.")]
-Target = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a table to learn.", show_default=False)]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Column of a table to learn; of a .npy its number, or a .npy of targets. A model knows its own.",
+        show_default=False,
+    ),
+]
+Drop = Annotated[str | None, typer.Option(metavar="COLUMNS", help="Columns to leave out, with commas between.")]
+Categorical = Annotated[
+    str | None, typer.Option(metavar="COLUMNS", help="Columns that are categories, even if they hold numbers.")
+]
+Id = Annotated[
+    str | None, typer.Option("--id", metavar="COLUMN", help="Column that names the rows; predictions carry it.")
+]
+Sep = Annotated[str | None, typer.Option(metavar="CHARACTER", help="Between columns of a .csv; found if left out.")]
+Decimal = Annotated[str | None, typer.Option(metavar="MARK", help="In numbers of a .csv: . or ,; found if left out.")]
+Encoding = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of a .csv: utf-8, latin-1, ...; found if left out.")
+]
+Test = Annotated[
+    str | None, typer.Option(metavar="FILE|FRACTION", help="Rows to test on: a file, or a fraction held out.")
+]
+MaxTime = Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Most seconds of training.")]
+Patience = Annotated[
+    int | None, typer.Option(min=1, metavar="EPOCHS", help="End after so many without progress; all if left out.")
+]
+Dropout = Annotated[
+    float | None, typer.Option(metavar="RATE", help="With relaxed: share of units left out at random.")
+]
+ClassWeight = Annotated[bool, typer.Option("--class-weight", help="Let all classes weigh the same.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads to compute with.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the model that is in the folder.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Hidden = Annotated[str, typer.Option(metavar="WIDTHS", help="Widths of the hidden layers, as in 1000-500, or none.")]
 ActivationName = Annotated[str, typer.Option(metavar="NAME", help=f"Of the hidden layers: {', '.join(ACTIVATIONS)}.")]
@@ -62,13 +94,15 @@ Bias = Annotated[bool, typer.Option("--bias/--no-bias", help="Whether layers hav
 Validation = Annotated[float, typer.Option(help="Fraction held out to choose the best epoch; 0: train on all.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the weights, the order of rows and the split.")]
 Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, ..., or auto.")]
-Out = Annotated[str | None, typer.Option(metavar="DIR", help="Folder to write; nmfnet-NAME if left out.")]
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="Folder to write; a new nmfnet-NAME if left out.")]
 CheckpointEvery = Annotated[
     int | None,
     typer.Option(min=1, metavar="BATCHES", help="Store the training so often, in the folder of the run."),
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one, and write further ones.")
+    bool, typer.Option("--resume", help="Go on from the last checkpoint, or with more --epochs from the model.")
 ]
-Predictions = Annotated[Path | None, typer.Option(metavar="FILE", help=".csv or .parquet; printed if left out.")]
+Predictions = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help=".csv or .parquet; printed if left out.")
+]
 Rows = Annotated[str, typer.Argument(metavar="FILE", help="A .csv, .parquet, .npy or .npz (X_test or X).")]

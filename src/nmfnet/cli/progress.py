@@ -6,6 +6,9 @@ import math
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -34,12 +37,12 @@ def describe(record: EpochRecord, task: Task) -> str:
 class Lines(Callback):
     """A line per epoch, for a log."""
 
-    def __init__(self, console: Console, task: Task) -> None:
-        self.console, self.task = console, task
+    def __init__(self, console: Console, task: Task, before: int = 0) -> None:
+        self.console, self.task, self.before = console, task, before
         self.epochs = 0
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:  # noqa: D102
-        self.epochs = max_iter
+        self.epochs = self.before + max_iter
 
     def on_pretrain_layer(self, layer: int, n_layers: int) -> None:  # noqa: D102
         self._print(f"pre-training layer {layer} of {n_layers}")
@@ -62,9 +65,46 @@ class Bar(Progress):
         return describe(record, self.task)
 
 
-def reporter(console: Console, task: Task) -> Callback:
-    """Return a bar on a terminal, and lines elsewhere."""
-    return Bar(console, task) if console.is_terminal else Lines(console, task)
+def reporter(console: Console, task: Task, before: int = 0) -> Callback:
+    """Return a bar on a terminal, and lines elsewhere; `before` are the epochs that were done before."""
+    return Bar(console, task) if console.is_terminal else Lines(console, task, before)
+
+
+@contextmanager
+def rows_done() -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many rows are done; the function that is given adds to them."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda rows: None
+        return
+    begun, total = time.monotonic(), 0
+    with console.status("") as status:
+
+        def add(rows: int) -> None:
+            nonlocal total
+            total += rows
+            status.update(f"{total:,} rows, {total / max(time.monotonic() - begun, 1e-9):,.0f} a second")
+
+        yield add
+
+
+@contextmanager
+def ended_cleanly() -> Iterator[None]:
+    """Let the signals that end a process do so by an exception, after which no half-written file is left."""
+    kinds = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {kind: signal.signal(kind, end) for kind in kinds if signal.getsignal(kind) is signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
 
 
 class CtrlC(Callback):

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 from pathlib import Path
+from typing import Any
 
-from nmfnet.cli.data import run_name
+from nmfnet.cli.data import Written, run_name
+from nmfnet.datasets import Schema
 
 LONGEST_NAME = 255  # bytes, on most file systems
+# Options that a training cannot be gone on with if they differ.
+MAKING = (
+    "data", "target", "hidden", "activation", "solver", "pretrain", "delta_x", "delta", "bias", "validation", "seed",
+    "task", "drop", "categorical", "id", "test", "dropout", "class_weight",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,11 +45,51 @@ class Request:
     out: str | None
     checkpoint_every: int | None = None
     resume: bool = False
+    drop: str | None = None
+    categorical: str | None = None
+    id: str | None = None
+    sep: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    test: str | None = None
+    max_time: float | None = None
+    patience: int | None = None
+    dropout: float | None = None
+    class_weight: bool = False
+    threads: int | None = None
+    force: bool = False
 
-    @property
+    @cached_property
     def folder(self) -> Path:
-        """Where the files go."""
+        """Where the files go: without --out a new folder, and to resume the newest one."""
+        if self.out is not None:
+            return Path(self.out)
         name = f"nmfnet-{run_name(self.data)}"
         while len(os.fsencode(name)) > LONGEST_NAME:
             name = name[:-1]
-        return Path(self.out or name)
+        before, folder = None, Path(name)
+        for number in count(2):
+            if not folder.exists():
+                break
+            before, folder = folder, Path(f"{name}-{number}")
+        return before if self.resume and before is not None else folder
+
+    @property
+    def schema(self) -> Schema:
+        """How a table is to be read."""
+        columns = [name.strip() for name in (self.drop or "").split(",") if name.strip()]
+        categorical = [name.strip() for name in (self.categorical or "").split(",") if name.strip()]
+        written = Written(self.sep, self.decimal, self.encoding).dialect()
+        return Schema(self.target, drop=columns, categorical=categorical, id=self.id, dialect=written)
+
+    def differences(self, asked: Mapping[str, Any]) -> list[str]:
+        """In words, what else a former run was asked for that makes another network of other data."""
+        said = []
+        for name in MAKING:
+            now, then = getattr(self, name), asked.get(name)
+            if now != then:
+                words = (
+                    f"{'no' if then in (None, False) else 'with' if then is True else then} --{name.replace('_', '-')}"
+                )
+                said.append(f"{words} then, {'none' if now in (None, False) else now} now")
+        return said

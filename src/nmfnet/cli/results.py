@@ -49,13 +49,13 @@ class Run:
 
 
 @contextmanager
-def run_folder(folder: Path) -> Iterator[None]:
+def run_folder(folder: Path, replaces: bool) -> Iterator[None]:
     """Make a folder early, so that a long training cannot fail at it; leave none that is empty.
 
     Raises
     ------
     NMFNetError
-        If it holds anything but a former run.
+        If it holds anything but a former run, or a model that is not to be replaced.
     OSError
         If it cannot be made.
     """
@@ -64,6 +64,8 @@ def run_folder(folder: Path) -> Iterator[None]:
     names = {path.name for path in folder.iterdir()}
     if names - {CHECKPOINTS} and SETTINGS not in names:
         raise NMFNetError(f"{folder} holds files that are not of a former run: choose another folder with --out")
+    if MODEL in names and not replaces:
+        raise NMFNetError(f"{folder} holds a model: --force replaces it, --out DIR names another folder")
     try:
         yield
     finally:

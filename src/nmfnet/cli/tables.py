@@ -19,6 +19,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from sklearn.metrics import roc_auc_score
 
 from nmfnet._text import printable
 from nmfnet.cli.data import Array, Task
@@ -32,6 +33,7 @@ Write: TypeAlias = Callable[[Mapping[str, Array]], None]
 MOST_CLASSES = 20  # with more, a confusion matrix is a list of its largest entries
 CONFUSIONS_LISTED = 10
 LONGEST_NAME = 60  # characters of a class
+BINS = 15  # of a calibration error
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,29 @@ def score(predicted: Array, y: Array, task: Task) -> Score:
         return Score(len(y), float(np.mean(predicted != y)))
     residual = np.subtract(predicted, y, dtype=np.float64)
     return Score(len(y), float(np.mean(residual**2)), float(np.var(y.astype(np.float64))))
+
+
+def probability_scores(y: Array, P: Array, classes: Array) -> dict[str, float]:
+    """Log-loss, area under the ROC curve and calibration error of probabilities P (n, k), as far as they are defined.
+
+    The area is the mean over the classes, each against the rest.  The calibration error is that of Guo et al. (2017):
+    the mean distance between confidence and accuracy in 15 bins of the confidence.
+    """
+    place = {label: i for i, label in enumerate(classes.tolist())}
+    index = np.array([place.get(label, -1) for label in y.tolist()])
+    known = index >= 0
+    P, index = P[known].astype(np.float64), index[known]
+    if not len(index):
+        return {}
+    floor = np.finfo(np.float64).tiny
+    found = {"Log-loss": float(-np.log(np.maximum(P[np.arange(len(P)), index], floor)).mean())}
+    areas = [roc_auc_score(index == i, P[:, i]) for i in range(len(classes)) if 0 < (index == i).sum() < len(index)]
+    if areas:
+        found["AUC"] = float(np.mean(areas))
+    confidence, right = P.max(1), P.argmax(1) == index
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = [abs(float((right[bins == b] - confidence[bins == b]).sum())) for b in range(BINS)]
+    return found | {"Calibration error": sum(gaps) / len(P)}
 
 
 def in_words(found: Score, task: Task) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from sklearn.exceptions import ConvergenceWarning
 
@@ -18,9 +21,10 @@ from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import CtrlC, reporter
 from nmfnet.cli.reporting import INTERRUPTED
 from nmfnet.cli.request import Request
-from nmfnet.cli.results import CHECKPOINTS, Run, run_folder, summary, write
+from nmfnet.cli.results import CHECKPOINTS, MODEL, SETTINGS, Run, run_folder, summary, write
 from nmfnet.cli.tables import Score, score
 from nmfnet.datasets import Dataset
+from nmfnet.errors import NMFNetError
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.training import Callback
@@ -47,18 +51,24 @@ def train(request: Request, console: Console) -> int:
         On Ctrl-C before there is anything to save.
     """
     estimator(request, "classification")._check_parameters()  # before any data is read
-    with run_folder(request.folder), CtrlC() as ctrl_c:
+    if request.threads is not None:
+        torch.set_num_threads(request.threads)
+    with run_folder(request.folder, request.force or request.resume), CtrlC() as ctrl_c:
         if not cli_data.is_here(request.data):
             console.print(printable(f"{request.data} is not on this machine: fetching it"))
-        dataset = cli_data.read(request.data, request.target, request.task)
+        dataset = cli_data.read(request.data, request.schema, request.task)
+        if request.test is not None:
+            dataset = cli_data.with_test(dataset, request.test, request.seed)
         y = cli_data.targets(dataset)
         task = cli_data.task_of(y, request.task)
         if request.validation and task == "classification":
             cli_data.check_split(y, request.validation)
-        model = estimator(request, task)
+        model = extended(request, task) or estimator(request, task)
         console.print(printable(headline(dataset, task, request.validation)), soft_wrap=True)
-        callbacks = [*checkpoints(request, console), ctrl_c]
+        callbacks = [*([] if model.warm_start else checkpoints(request, console)), ctrl_c]
         interrupted = fit(model, cli_data.features(dataset), y, task, callbacks, console)
+        model.set_params(warm_start=False, max_iter=request.epochs)
+        cli_data.remember(model, dataset, request.schema.dialect)
         run = Run(request, dataset, task, model, interrupted, scores(model, dataset, task, request.validation))
         files = write(run)
     console.print(summary(run, files))
@@ -74,21 +84,55 @@ def estimator(request: Request, task: Task) -> BaseNMFNet:
             f"--validation must be a fraction of the rows, at least 0 and below 1; got {request.validation}"
         )
     cls = nmfnet.NMFNetClassifier if task == "classification" else nmfnet.NMFNetRegressor
-    return cls(
+    model = cls(
         hidden_layer_sizes(request.hidden),
         request.activation,
-        solver=with_thresholds(request.solver, SOLVERS, delta_x=request.delta_x, delta=request.delta),
+        solver=with_thresholds(
+            request.solver, SOLVERS, delta_x=request.delta_x, delta=request.delta, dropout=request.dropout
+        ),
         pretrain=with_thresholds(request.pretrain, PRETRAININGS, delta_x=request.delta_x),
         alpha="auto" if request.alpha is None else request.alpha,
         l1_ratio=request.l1_ratio,
         batch_size=batch_size(request.batch_size),
         max_iter=request.epochs,
-        n_iter_no_change=request.epochs,  # all of them are done
+        max_time=request.max_time,
+        n_iter_no_change=request.patience or math.inf,  # without, all epochs are done
         early_stopping=request.validation > 0,
         validation_fraction=request.validation or 0.1,
         fit_intercept=request.bias,
         random_state=request.seed,
         device=request.device,
+    )
+    if request.class_weight and task == "classification":
+        model.set_params(class_weight="balanced")
+    return model
+
+
+def extended(request: Request, task: Task) -> BaseNMFNet | None:
+    """The model that is in the folder, to go on with for the epochs that it lacks; None where there is none.
+
+    Raises
+    ------
+    NMFNetError
+        If it was made of other data or with other options, which are named.
+    """
+    if not request.resume or not (request.folder / MODEL).exists():
+        return None
+    model = nmfnet.load(request.folder / MODEL)
+    asked = json.loads((request.folder / SETTINGS).read_text(encoding="utf-8"))["asked"]
+    differences = request.differences(asked)
+    if differences:
+        raise NMFNetError(
+            f"--resume: {request.folder} has a model of another training: {'; '.join(differences)}. Give the options "
+            "of that training, or train anew with another --out"
+        )
+    done = len(model.history_)
+    if done >= request.epochs:
+        if (request.folder / CHECKPOINTS).exists():
+            return None
+        raise NMFNetError(f"--resume: {request.folder} has {done} epochs already: ask for more with --epochs")
+    return model.set_params(
+        **estimator(request, task).get_params(deep=False) | {"warm_start": True, "max_iter": request.epochs - done}
     )
 
 
@@ -163,7 +207,7 @@ def fit(model: BaseNMFNet, X: Any, y: Array, task: Task, callbacks: Sequence[Cal
     with warnings.catch_warnings():
         warnings.showwarning = note
         warnings.simplefilter("always", ConvergenceWarning)
-        model.callbacks = [*callbacks, reporter(console, task)]
+        model.callbacks = [*callbacks, reporter(console, task, len(getattr(model, "history_", [])))]
         try:
             model.fit(X, y)
         except KeyboardInterrupt:
@@ -181,7 +225,7 @@ def scores(model: BaseNMFNet, dataset: Dataset, task: Task, validation: float) -
     rest of the error on all rows is that of the training rows.
     """
     y = cli_data.targets(dataset)
-    everything = score(model.predict(dataset.X_train), y, task)
+    everything = score(model.predict(cli_data.features(dataset)), y, task)
     n, n_validation = len(y), cli_data.held_out(len(y), validation)
     found = {"training": everything}
     if n_validation:
@@ -192,5 +236,7 @@ def scores(model: BaseNMFNet, dataset: Dataset, task: Task, validation: float) -
         found["training"] = Score(n - n_validation, rest / (n - n_validation), everything.variance)
         found["validation"] = Score(n_validation, error, everything.variance)
     if dataset.X_test is not None and dataset.y_test is not None:
-        found["test"] = score(model.predict(dataset.X_test), dataset.y_test, task)
+        found["test"] = score(
+            model.predict(cli_data.with_names(dataset.X_test, dataset.feature_names)), dataset.y_test, task
+        )
     return found

@@ -6,19 +6,21 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmfnet.datasets._files import _features, read_file
-from nmfnet.datasets._formats import reading
-from nmfnet.datasets._tables import TABLES, Schema, table_blocks
+from nmfnet.datasets._files import _features, load_npy, read_file
+from nmfnet.datasets._kinds import NUMBERS
+from nmfnet.datasets._schema import TABLES, Schema, ending
+from nmfnet.datasets._tables import table_blocks
 from nmfnet.errors import DataError
 
 
 def read_blocks(
-    path: str | os.PathLike[str], columns: Sequence[str] | None, numbers: int = 2**22
-) -> Iterator[NDArray[np.floating]]:
+    path: str | os.PathLike[str], columns: Sequence[str] | None = None, numbers: int = 2**22
+) -> Iterator[Any]:
     """Read the features of a file that may be larger than memory, some rows at a time.
 
     Parameters
@@ -40,28 +42,43 @@ def read_blocks(
     DataError
         As of :func:`read_file`, when the block is read that is unfit.
     """
+    # Every block must be of the same kinds: without a model that knows them, all columns are numbers.
+    known = Schema(columns=columns, kinds=dict.fromkeys(columns or (), NUMBERS))
+    for block, _ in read_parts(path, known, numbers):
+        yield block
+
+
+def read_parts(
+    path: str | os.PathLike[str], schema: Schema, numbers: int = 2**22
+) -> Iterator[tuple[Any, NDArray[Any] | None]]:
+    """Read features as :func:`read_blocks` does, and what the rows are named by, or None.
+
+    Parameters
+    ----------
+    path : path
+    schema : Schema
+        Of a model: with the kinds of the columns.
+    numbers : int, default=2**22
+    """
     path = Path(path)
-    ending = path.suffix.lower()
-    blocks: Iterator[NDArray[np.floating]]
-    if ending in TABLES:
-        blocks = table_blocks(path, Schema(columns=columns), numbers)
-    elif ending == ".npy":
-        blocks = _array_blocks(path, numbers)
+    if ending(path) in TABLES:
+        blocks = table_blocks(path, schema, numbers)
+    elif path.suffix.lower() == ".npy":
+        blocks = ((block, None) for block in _array_blocks(path, numbers))
     else:
         dataset = read_file(path)
-        blocks = iter([dataset.X_train if dataset.X_test is None else dataset.X_test])
+        blocks = iter([(dataset.X_train if dataset.X_test is None else dataset.X_test, None)])
     some = False
-    for block in blocks:
+    for block, ids in blocks:
         if len(block):
             some = True
-            yield block
+            yield block, ids
     if not some:
         raise DataError(f"{path}: has no rows; nothing to read")
 
 
 def _array_blocks(path: Path, numbers: int) -> Iterator[NDArray[np.floating]]:
-    with reading(path, "a .npy file"):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    array = load_npy(path)
     if array.ndim not in (2, 3, 4):
         _features(array, path, "the array")  # says what is wrong with it
     rows = max(1, numbers // max(1, math.prod(array.shape[1:])))

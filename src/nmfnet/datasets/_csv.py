@@ -9,65 +9,64 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nmfnet.datasets._dialect import Dialect
 from nmfnet.datasets._formats import reading, reason
 from nmfnet.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ADVICE = "save the file with commas between the columns, and with points in numbers, as in 3.14"
+ADVICE = "is the separator another one? --sep, and --decimal for numbers such as 3,14"
 
 
-def header(path: Path, columns: Sequence[str] | None) -> list[str]:
-    """Return the names in the first line as they stand there; `columns` are those that a model knows."""
+def header(path: Path, dialect: Dialect) -> list[str]:
+    """Return the names in the first line as they stand there."""
     with reading(path, "a .csv file"):
-        names = next((row for _, row in rows(path)), None)
+        names = next((row for _, row in rows(path, dialect)), None)
         if names is None:
             raise DataError(f"{path}: cannot be read as a .csv file: it is empty")
-    separator = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None)
-    if separator is not None and list(columns or ()) != names:
-        raise DataError(
-            f"{path}: its first line names a single column, {names[0][:200]!r}: if {separator!r} separates columns, "
-            f"{ADVICE}"
-        )
     return names
 
 
-def read(path: Path, names: Sequence[str], target: str | None) -> pd.DataFrame:
+def read(path: Path, names: Sequence[str], dialect: Dialect, text: Sequence[str]) -> pd.DataFrame:
     """Read all rows; see :func:`parts`."""
     import pandas as pd
 
-    with parsing(path, names):
-        return pd.read_csv(path, **_options(names, target))
+    with parsing(path, names, dialect), dialect.open(path) as file:
+        return pd.read_csv(file, **_options(names, dialect, text))
 
 
-def parts(path: Path, names: Sequence[str], size: int) -> Generator[pd.DataFrame, None, None]:
+def parts(
+    path: Path, names: Sequence[str], size: int, dialect: Dialect, text: Sequence[str]
+) -> Generator[pd.DataFrame, None, None]:
     """Read `size` rows at a time: columns of numbers or truth values as such, all others as the text they are.
 
-    pandas takes nothing for a missing value here, and gives no column another name.
+    pandas takes nothing for a missing value here, and gives no column another name; columns in `text` stay text.
     """
     import pandas as pd
 
-    with parsing(path, names):
-        reader = pd.read_csv(path, **_options(names, None), chunksize=size)
-    with reader:
-        while True:
-            with parsing(path, names):
-                frame = next(reader, None)
-            if frame is None:
-                return
-            yield frame
+    with dialect.open(path) as file:
+        with parsing(path, names, dialect):
+            reader = pd.read_csv(file, **_options(names, dialect, text), chunksize=size)
+        with reader:
+            while True:
+                with parsing(path, names, dialect):
+                    frame = next(reader, None)
+                if frame is None:
+                    return
+                yield frame
 
 
-def _options(names: Sequence[str], target: str | None) -> dict[str, Any]:
+def _options(names: Sequence[str], dialect: Dialect, text: Sequence[str]) -> dict[str, Any]:
     # low_memory would guess types by chunk and mix numbers and text in one column.
     options = {"header": 0, "names": list(names), "index_col": False, "low_memory": False, "na_filter": False}
-    # A converter, as with a dtype of one column pandas makes a Series of each.
-    return options | ({} if target is None else {"converters": {target: str}})
+    options |= {"sep": dialect.sep, "decimal": dialect.decimal}
+    # Converters, as with a dtype of one column pandas makes a Series of each.
+    return options | ({"converters": dict.fromkeys(text, str)} if text else {})
 
 
 @contextmanager
-def parsing(path: Path, names: Sequence[str]) -> Iterator[None]:
+def parsing(path: Path, names: Sequence[str], dialect: Dialect) -> Iterator[None]:
     """Say in plain words what keeps pandas from reading rows."""
     import pandas as pd
 
@@ -77,14 +76,14 @@ def parsing(path: Path, names: Sequence[str]) -> Iterator[None]:
         try:
             yield
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-            found = _too_long(path, names) or _in_plain_words(error)
+            found = _too_long(path, names, dialect) or _in_plain_words(error)
             raise DataError(f"{path}: cannot be read as a .csv file: {found}") from error
 
 
-def _too_long(path: Path, names: Sequence[str]) -> str | None:
+def _too_long(path: Path, names: Sequence[str], dialect: Dialect) -> str | None:
     """Find the first row that has more values than the header has names."""
     with suppress(csv.Error):
-        for line, row in rows(path, "replace"):
+        for line, row in rows(path, dialect, "replace"):
             if len(row) > len(names):
                 named = "1 column" if len(names) == 1 else f"{len(names)} columns"
                 return f"line {line} has {len(row)} values, but the first line names {named} ({ADVICE})"
@@ -97,18 +96,18 @@ def _in_plain_words(error: Exception) -> str:
     return reason(error).removeprefix("Error tokenizing data. C error: ")
 
 
-def rows(path: Path, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
+def rows(path: Path, dialect: Dialect, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
     """Yield every row that is not blank, the header among them, with the number of the line that it begins in."""
-    with open(path, encoding="utf-8-sig", errors=errors, newline="") as file:
-        reader, line = csv.reader(file), 1
+    with dialect.open(path, errors) as file:
+        reader, line = csv.reader(file, delimiter=dialect.sep or ","), 1
         for row in reader:
             if len(row) > 1 or (row and (not row[0] or row[0].strip())):
                 yield line, row
             line = reader.line_num + 1
 
 
-def line_of(path: Path, row: int) -> int | None:
+def line_of(path: Path, row: int, dialect: Dialect) -> int | None:
     """Return the line that a row of the data, counted from 0, begins in; None where it cannot be found."""
     with suppress(OSError, csv.Error):
-        return next((line for i, (line, _) in enumerate(rows(path, "replace")) if i == row + 1), None)
+        return next((line for i, (line, _) in enumerate(rows(path, dialect, "replace")) if i == row + 1), None)
     return None

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmfnet.datasets._formats import PARTS, load_npz
-from nmfnet.datasets._tables import TABLES, Labels, Schema, read_table
+from nmfnet.datasets._formats import PARTS, load_npz, reading
+from nmfnet.datasets._schema import TABLES, Labels, Schema, ending
+from nmfnet.datasets._tables import read_table
 from nmfnet.datasets._types import IMAGE_SETS, Dataset
 from nmfnet.errors import DataError
 
@@ -21,6 +22,8 @@ def read_file(
     target: str | None = None,
     columns: Sequence[str] | None = None,
     labels: Labels = None,
+    *,
+    schema: Schema | None = None,
 ) -> Dataset:
     """Read a data set from a file.
 
@@ -31,17 +34,21 @@ def read_file(
         X_test is required; or X and y, of which X is required.  X has shape (n, n_features), or (n, height, width) or
         (n, height, width, channels) for images.  uint8 values, of whatever shape, are pixels and
         scaled from 0..255 to [0, 1]; all other numbers are left as they are.
-        ``.csv``, whose first line names the columns, or ``.parquet``: a table of numbers, one
-        example a row, besides the target column.
+        ``.npy``: X.  ``.csv`` or ``.tsv``, whose first line names the columns, or ``.parquet``: a table, one example
+        a row.  How a .csv is compressed (gzip, bzip2, xz, zip), encoded and separated, and how it writes numbers, is
+        found in the file.
     target : str, optional
         Name of a table's column to learn; without it every column is a feature and `y_train` is
-        None.  Not for ``.npz``.
+        None.  With ``.npy``, the file of the targets, or the number of a column of X.  Not for ``.npz``.
     columns : sequence of str, optional
         Names of a table's feature columns, in the order wanted, as a model knows them; all others
         but the target are passed over.  Left out, every column but the target is a feature.
     labels : ndarray or "numbers", optional
         How a table's target is read: as these classes of a model, whatever type the file gives them (a target that
         is none of them stays as it is, and is warned of), or as numbers.  Left out, the whole column decides.
+    schema : Schema, optional
+        All of this and more, as `Dataset.schema` has it: columns to drop, to take as categories or as the names of the
+        rows, the kinds of columns, and how a .csv is written.  In place of the arguments before.
 
     Returns
     -------
@@ -52,30 +59,34 @@ def read_file(
 
     Notes
     -----
-    A .csv has no types.  In its feature columns every value must be a number, or true or false.  Its target is of
-    truth values, integers or floats if all of its values are that, and text otherwise, left as it is.  So ``NA`` and
-    ``inf`` are labels among others, but missing and infinite among numbers, and an empty value is missing always.
-    Whole numbers with leading zeros, as postal codes have them, are text.
+    A .csv has no types.  A column is of numbers if every value is a number, or true or false, or says that it is
+    missing (nothing, NA, ?, ...); of dates if all values are dates, year first or with years of four digits; and of
+    categories otherwise.  One that is mostly of numbers, and dates of which nothing tells day from month, are refused.
+    Rows without a target are left out, with a warning that counts them.  A target is of truth values, integers or
+    floats if all of its values are that, and text otherwise, left as it is.  So ``NA`` and ``inf`` are labels among
+    others, but missing and infinite among numbers, and an empty value is missing always.  Whole numbers with leading
+    zeros, as postal codes have them, are text.
 
     Raises
     ------
     DataError
         The file is missing, damaged or of another kind; arrays do not fit together; a column or
-        the target is not there, not numeric, or has missing values.
+        the target is not there, or unfit.
     """
     path = Path(path)
-    ending = path.suffix.lower()
-    if ending == ".npz":
+    if path.suffix.lower() == ".npy":
+        return _read_array(path, target if schema is None else schema.target)
+    if path.suffix.lower() == ".npz":
         if target is not None:
             raise DataError(
                 f"{path}: target {target!r} names a column, but a .npz file has the arrays y_train or y instead"
             )
         return _read_arrays(path)
-    if ending in TABLES:
-        return read_table(path, Schema(target, columns, labels))
+    if ending(path) in TABLES:
+        return read_table(path, schema or Schema(target, columns, labels))
     named = path.name.lower().replace("_", "-") in ("digits", *IMAGE_SETS)
     hint = f" (for the data set of that name: load({path.name!r}))" if named else ""
-    raise DataError(f"{path}: is not a .npz, .csv or .parquet file{hint}")
+    raise DataError(f"{path}: is not a .csv, .tsv, .parquet, .npz or .npy file{hint}")
 
 
 # --- .npz ---
@@ -99,6 +110,29 @@ def _read_arrays(path: Path) -> Dataset:
     return Dataset(path.stem, X_train, y_train, X_test, y_test, image_shape=image_shape, source=str(path))
 
 
+def load_npy(path: Path) -> NDArray[Any]:
+    """Read an array, whose numbers stay on the disk until they are used."""
+    with reading(path, "a .npy file"):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _read_array(path: Path, target: str | None) -> Dataset:
+    """X from a .npy file, and the targets from another one, or from a column."""
+    X, y = load_npy(path), None
+    if target is not None and target.lower().endswith(".npy"):
+        y = _labels({target: load_npy(Path(target))}, target, len(X), Path(target))
+    elif target is not None:
+        try:
+            y = np.asarray(X[:, int(target)])
+            X = np.delete(X, int(target), axis=1)
+        except (ValueError, IndexError):
+            raise DataError(
+                f"{path}: target {target!r} is neither a .npy file nor the number of one of its columns, from 0"
+            ) from None
+    rows, image_shape = _features(X, path, "the array")
+    return Dataset(path.stem, rows, y, image_shape=image_shape, source=str(path))
+
+
 def _features(X: NDArray[Any], path: Path, name: str) -> tuple[NDArray[np.floating], tuple[int, ...] | None]:
     """Return X as checked floating-point rows, and the shape of an image if they are images."""
     if X.ndim not in (2, 3, 4) or X.size == 0:
@@ -113,12 +147,10 @@ def _features(X: NDArray[Any], path: Path, name: str) -> tuple[NDArray[np.floati
         rows = np.divide(rows, np.float32(255), dtype=np.float32)
     else:
         rows = _as_float(rows)
-    bad = np.argwhere(~np.isfinite(rows))
+    bad = np.argwhere(np.isinf(rows))
     if len(bad):
         row, column = bad[0]
-        raise DataError(
-            f"{path}: {name} has missing or infinite values ({len(bad)}, the first in row {row}, column {column})"
-        )
+        raise DataError(f"{path}: {name} has infinite values ({len(bad)}, the first in row {row}, column {column})")
     return rows, (X.shape[1:] if X.ndim > 2 else None)
 
 

@@ -19,9 +19,10 @@ class Dataset:
     ----------
     name : str
         Name of the set, or the file's name without its ending.
-    X_train : ndarray of shape (n_train, n_features), float32 or float64
+    X_train : ndarray of shape (n_train, n_features), float32 or float64; or pandas.DataFrame
         Features, one example a row, C-contiguous.  Images are flattened row by row with the
         channel last, and scaled from 0..255 (`digits`: 0..16) to [0, 1].
+        A table with categories or dates is a data frame; NaN, None and NaT are missing values.
     y_train : ndarray of shape (n_train,) or None
         Labels or targets; int64 for the named sets, the file's own type otherwise.
     X_test : ndarray of shape (n_test, n_features) or None
@@ -32,18 +33,24 @@ class Dataset:
         (height, width) or (height, width, channels) that a row reshapes to; None for tables.
     feature_names : tuple of str or None
         Column names of a table; None where the features have no names.
+    ids : ndarray of shape (n_train,) or None
+        What a table names its rows by.
+    schema : object
+        How a table was read.
     source : str
         Where the values came from, for people to read.
     """
 
     name: str
-    X_train: NDArray[np.floating] = field(repr=False)
+    X_train: Any = field(repr=False)
     y_train: NDArray[Any] | None = field(repr=False)
-    X_test: NDArray[np.floating] | None = field(default=None, repr=False)
+    X_test: Any = field(default=None, repr=False)
     y_test: NDArray[Any] | None = field(default=None, repr=False)
     image_shape: tuple[int, ...] | None = None
     feature_names: tuple[str, ...] | None = field(default=None, repr=False)
     source: str = ""
+    ids: NDArray[Any] | None = field(default=None, repr=False)
+    schema: Any = field(default=None, repr=False)
 
     @property
     def n_features(self) -> int:

@@ -52,6 +52,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
     input_shape_: tuple[int, ...] | None = None  # of a sample, where hidden layers are of images or sequences
     input_encoder_ = InputEncoder()  # of models of earlier versions, and of PyTorch modules
     categorical_features: str | ArrayLike = "from_dtype"  # of estimators pickled by earlier versions
+    file_reading_: dict[str, Any] | None = None  # how the command line read the file of the fit
     _stream_: Stream | None
     _sparse_targets: bool = False  # whether y was a SciPy sparse matrix in the fit
 
@@ -309,6 +310,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         return {
             "feature_names_in_": None if names is None else list(names),
             "input_encoder_": self.input_encoder_.state(),
+            "file_reading_": self.file_reading_,
             "history_": self.history_,
         }
 
@@ -317,6 +319,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         self.input_shape_, n_inputs = self.network_.input_shape, self.network_.sizes[0]
         self.input_encoder_ = InputEncoder.from_state(state.get("input_encoder_"), self.network_.dtype, n_inputs)
         self.n_features_in_ = self.input_encoder_.n_features(n_inputs)
+        self.file_reading_ = state.get("file_reading_")
         names = state["feature_names_in_"]
         if names is not None:
             if len(names) != self.n_features_in_ or not all(isinstance(name, str) for name in names):

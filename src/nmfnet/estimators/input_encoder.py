@@ -59,7 +59,7 @@ class InputEncoder:
         table = TableEncoder.of(X, complete) if isinstance(X, Table) else None
         categorical = X.categorical if isinstance(X, Table) else ()
         numbers = _tensor(X if table is None else table.transform(X), dtype)
-        w = None if weight is None else torch.from_numpy(weight).to(numbers.device)
+        w = None if weight is None else as_tensor(weight).to(numbers.device)
         missing = MissingValues.of(numbers, w)
         return cls(table, missing, categorical), missing(numbers)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmfnet.linalg.arrays import as_tensor, canonical
+from nmfnet.linalg.sparse import SparseRows, some_rows
 from nmfnet.linalg.threads import threads_for
 
 
@@ -108,18 +108,18 @@ class DenseData:
 
 
 class SparseData:
-    """A sparse matrix, and its transpose as soon as that is asked for, both by rows.  It is never made dense."""
+    """Sparse rows, and their transpose as soon as that is asked for, as sparse tensors.  It is never made dense."""
 
     def __init__(self, X: Any, device: torch.device) -> None:
-        self.X = canonical(scipy.sparse.csr_array(X))
-        self.shape = self.X.shape
-        self.rows = as_csr(self.X, device)
-        self.like = torch.empty(0, dtype=self.rows.dtype, device=device)
+        self.sparse = SparseRows(canonical(scipy.sparse.csr_array(X)), device)
+        self.shape = self.sparse.shape
+        self.rows = self.sparse.tensor()
+        self.like = torch.empty(0, dtype=self.sparse.dtype, device=device)
 
     @cached_property
     def columns(self) -> Tensor:
         """The transpose, by rows."""
-        return as_csr(scipy.sparse.csr_array(self.X.T.tocsr()), self.like.device)
+        return self.sparse.transposed().tensor()
 
     def laid_out(self, F: Tensor) -> Tensor:
         """By samples, or features: a sparse product goes through the components of one after the other."""
@@ -164,24 +164,3 @@ class SparseData:
     def mean(self) -> float:
         """Mean of the entries."""
         return float(self.rows.values().double().sum()) / max(self.shape[0] * self.shape[1], 1)
-
-
-def as_csr(X: Any, device: torch.device) -> Tensor:
-    """A SciPy CSR matrix as a tensor."""
-    crow, col, values = (as_tensor(part).to(device) for part in (X.indptr, X.indices, X.data))
-    return csr(crow, col, values, X.shape[1])
-
-
-def some_rows(X: Tensor, rows: slice) -> Tensor:
-    """X[rows] of a sparse tensor, whose values are not copied."""
-    crow = X.crow_indices()
-    first, last = int(crow[rows.start]), int(crow[rows.stop])
-    parts = crow[rows.start : rows.stop + 1] - first, X.col_indices()[first:last], X.values()[first:last]
-    return csr(*parts, X.shape[1])
-
-
-def csr(crow: Tensor, col: Tensor, values: Tensor, n: int) -> Tensor:
-    """A sparse tensor of the given parts, which are known to be sound."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(crow, col, values, (len(crow) - 1, n), check_invariants=False)

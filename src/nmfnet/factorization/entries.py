@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nmfnet.factorization.data import Data, DenseData, SparseData, csr, some_rows
+from nmfnet.factorization.data import Data, DenseData, SparseData
+from nmfnet.linalg.sparse import csr, some_rows
 
 TILE = 2**20  # bytes of entries that are worked on at a time, so that they stay in the cache
 FEWEST = 16  # columns of dense data in a tile: fewer would use little of what is read

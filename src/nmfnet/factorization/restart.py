@@ -159,7 +159,7 @@ class SparseResiduals:
 
     def row(self, row: int) -> Tensor:
         """The residual of a row, shape (n,)."""
-        x = torch.from_numpy(self.data.X[[row]].toarray()[0]).to(self.H)
+        x = torch.from_numpy(self.data.sparse.matrix[[row]].toarray()[0]).to(self.H)
         return x - self.Z[:, row] @ self.H
 
     def project(self, V: Tensor) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import vstack
+from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
 from nmfnet.linalg.arrays import as_tensor
@@ -57,8 +58,8 @@ class SparseRows:
         return torch.from_numpy(self.matrix.toarray()).to(self.device)
 
     def arrays(self) -> list[Tensor]:
-        """The three arrays of the CSR matrix."""
-        return [torch.from_numpy(part) for part in (self.matrix.data, self.matrix.indices, self.matrix.indptr)]
+        """The three arrays of the CSR matrix: values, their columns, and where each row begins."""
+        return [as_tensor(part) for part in (self.matrix.data, self.matrix.indices, self.matrix.indptr)]
 
     @property
     def values(self) -> Tensor:
@@ -69,6 +70,15 @@ class SparseRows:
     def columns(self) -> Tensor:
         """Of what is stored."""
         return as_tensor(self.matrix.indices).long()
+
+    def tensor(self) -> Tensor:
+        """The same as a sparse tensor on the device; on the CPU it shares the memory."""
+        values, columns, crow = (part.to(self.device) for part in self.arrays())
+        return csr(crow, columns, values, self.shape[1])
+
+    def transposed(self) -> SparseRows:
+        """The columns as rows, shape (n, m)."""
+        return SparseRows(csr_array(self.matrix.T.tocsr()), self.device)
 
     def any_row(self, stored: Tensor) -> Tensor:
         """Rows (m,) in which any of the stored values is marked."""
@@ -178,3 +188,18 @@ def stacked(X: Any, Y: Any) -> Any:
     if isinstance(X, SparseRows) and isinstance(Y, SparseRows):
         return SparseRows(vstack([X.matrix, Y.matrix], format="csr"), Y.device)
     return torch.cat([part.dense() if isinstance(part, SparseRows) else part for part in (X, Y)])
+
+
+def some_rows(X: Tensor, rows: slice) -> Tensor:
+    """X[rows] of a sparse tensor, whose values are not copied."""
+    crow = X.crow_indices()
+    first, last = int(crow[rows.start]), int(crow[rows.stop])
+    parts = crow[rows.start : rows.stop + 1] - first, X.col_indices()[first:last], X.values()[first:last]
+    return csr(*parts, X.shape[1])
+
+
+def csr(crow: Tensor, col: Tensor, values: Tensor, n: int) -> Tensor:
+    """A sparse tensor of the given parts, which are known to be sound."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(crow, col, values, (len(crow) - 1, n), check_invariants=False)

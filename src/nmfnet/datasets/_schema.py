@@ -1,0 +1,102 @@
+"""What is known of a table before it is read: by a user, or by a model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from numpy.typing import NDArray
+
+from nmfnet.datasets import _csv
+from nmfnet.datasets._dialect import ENDINGS, Dialect
+from nmfnet.datasets._kinds import NUMBERS
+from nmfnet.errors import DataError
+
+Labels: TypeAlias = NDArray[Any] | Literal["numbers"] | None
+
+TABLES = (".csv", ".tsv", ".parquet")
+LISTED = 20  # names of columns that fit in one line of an error
+SHOWN = 30  # characters of a value in an error
+
+
+def ending(path: Path) -> str:
+    """Ending of a table, that of its compression aside, in lower case."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compressed = len(suffixes) > 1 and suffixes[-1] in ENDINGS and suffixes[-2] in (".csv", ".tsv")
+    return suffixes[-2] if compressed else path.suffix.lower()
+
+
+def stem(path: Path) -> str:
+    """Name of a file without its ending, and that of its compression."""
+    return path.stem if ending(path) == path.suffix.lower() else Path(path.stem).stem
+
+
+@dataclass(frozen=True)
+class Schema:
+    """How a table is to be read, as a model remembers it; what is None is decided by the file.
+
+    Attributes
+    ----------
+    target : str or None
+        Column of the targets.
+    columns : sequence of str or None
+        Those of the features, in their order.
+    labels : ndarray, "numbers" or None
+        Classes that targets are read as, or that they are numbers.
+    drop : sequence of str
+        Columns that are no features.
+    categorical : sequence of str
+        Columns that are categories, whatever their values look like.
+    id : str or None
+        Column that names the rows, and is no feature.
+    kinds : mapping of str to str
+        What columns are, by their names; see :mod:`nmfnet.datasets._kinds`.
+    dialect : Dialect
+    """
+
+    target: str | None = None
+    columns: Sequence[str] | None = None
+    labels: Labels = None
+    drop: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    id: str | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    dialect: Dialect = field(default_factory=Dialect)
+
+    def text(self, names: Sequence[str]) -> list[str]:
+        """Columns whose values are to be left as the text they are."""
+        known = [name for name, kind in self.kinds.items() if kind != NUMBERS]
+        wanted = {self.target, self.id, *self.categorical, *known}
+        return [name for name in names if name in wanted]
+
+    def wanted(self, names: Sequence[str], path: Path) -> list[str]:
+        """Return the names of the features among those of a file, which must have them."""
+        for name in (self.target, self.id, *self.drop, *self.categorical):
+            if name is not None and name not in names:
+                raise DataError(_no_such_column(name, names, path))
+        if self.columns is None:
+            return [name for name in names if name not in (self.target, self.id, *self.drop)]
+        there = set(names)
+        missing = [name for name in self.columns if name not in there]
+        if missing:
+            listed = ", ".join(map(repr, missing[:LISTED])) + (", ..." if len(missing) > LISTED else "")
+            raise DataError(f"{path}: lacks {'columns' if len(missing) > 1 else 'column'} {listed}")
+        return list(self.columns)
+
+
+def place(path: Path, row: int, schema: Schema) -> str:
+    """Say where a row of the data, counted from 0, is: in a .csv by the line in which it begins."""
+    line = None if ending(path) == ".parquet" else _csv.line_of(path, row, schema.dialect)
+    return f"{path}, row {row + 1}" if line is None else f"{path}, line {line}"
+
+
+def _no_such_column(target: str, names: Sequence[str], path: Path) -> str:
+    by_lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(target.lower(), by_lower, n=1)
+    hint = f"did you mean {by_lower[close[0]]!r}? " if close else ""
+    listed = ", ".join(names[:LISTED])
+    more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
+    return f"{path}: has no column {target!r}: {hint}its columns are {listed}{more}"

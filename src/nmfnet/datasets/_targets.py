@@ -1,0 +1,98 @@
+"""The target column of a table: which rows have one, and what it is."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmfnet.datasets._columns import is_numeric, texts_of
+from nmfnet.datasets._kinds import NUMBERS, Unfit, as_kind
+from nmfnet.datasets._schema import SHOWN, Labels, Schema, ending, place
+from nmfnet.datasets._values import decided, is_blank, is_missing, labels_as
+from nmfnet.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def targets_there(column: pd.Series[Any], path: Path, labels: Labels) -> NDArray[np.bool_]:
+    """Which rows have a target; says how many have none.
+
+    Raises
+    ------
+    DataError
+        If none has.
+    """
+    there = ~column.isna().to_numpy()
+    texts = texts_of(column)
+    if isinstance(labels, str) or (labels is not None and labels.dtype.kind in "biuf"):
+        absent = {text for text in set(texts) if is_missing(text)}
+    elif labels is None and ending(path) != ".parquet":
+        absent = decided(texts)[1]
+    else:
+        absent = {text for text in set(texts) if is_blank(text)}
+    there &= np.array([text not in absent for text in texts])
+    if not there.any():
+        raise DataError(f"{path}: no row has a target in column {column.name!r}")
+    if not there.all():
+        n = int((~there).sum())
+        warnings.warn(
+            f"{path}: {n} of {len(there)} rows have no target in column {column.name!r} and are left out", stacklevel=2
+        )
+    return there
+
+
+def read_targets(column: pd.Series[Any], path: Path, schema: Schema) -> NDArray[Any]:
+    """Return targets as numbers, or as a NumPy string array, which needs no pickle to save."""
+    labels = schema.labels
+    texts = [schema.dialect.plain(text) for text in texts_of(column)]
+    if isinstance(labels, str):
+        values = column.to_numpy(np.float64) if is_numeric(column.dtype) else as_kind(texts, NUMBERS)
+        if isinstance(values, Unfit):
+            row = int(column.index[values.row])
+            raise DataError(
+                f"{place(path, row, schema)}: the target, column {column.name!r}, {values.why}: correct that"
+            )
+        y = values
+    elif labels is not None:
+        return _known(column, texts if ending(path) != ".parquet" else _typed(column, path), path, labels, schema)
+    else:
+        y = _typed(column, path) if ending(path) == ".parquet" else decided(texts)[0]
+    if y.dtype.kind == "f" and np.isinf(y).any():
+        row = int(np.isinf(y).argmax())
+        raise DataError(
+            f"{place(path, int(column.index[row]), schema)}: column {column.name!r} has infinite values (e.g. "
+            f"{str(column.iloc[row])[:SHOWN]!r})"
+        )
+    return y
+
+
+def _typed(column: pd.Series[Any], path: Path) -> NDArray[Any]:
+    """Return targets of the type that the file gives them."""
+    y = np.asarray(column)
+    # pandas hands out text, categories and its nullable types as Python objects.
+    if y.dtype.kind == "O" and len({type(value) for value in y}) == 1:
+        y = np.asarray(y.tolist())
+    if y.dtype.kind not in "biufU":
+        raise DataError(f"{path}: target column {column.name!r} is of type {column.dtype}, neither numbers nor text")
+    return y
+
+
+def _known(
+    column: pd.Series[Any], values: list[str] | NDArray[Any], path: Path, classes: NDArray[Any], schema: Schema
+) -> NDArray[Any]:
+    """Return targets as classes; those that are none stay as they are in the file."""
+    y, known = labels_as(values, classes)
+    if known.any() and not known.all():
+        row = int(known.argmin())
+        others = int((~known).sum()) - 1
+        warnings.warn(
+            f"{place(path, int(column.index[row]), schema)}: column {column.name!r}: {str(y[row])[:SHOWN]!r} is not "
+            "one of the model's classes" + (f", and so are {others} more targets" if others else ""),
+            stacklevel=2,
+        )
+    return y
