@@ -4,6 +4,7 @@ import itertools
 
 import torch
 
+from nmfnet.data import scaling
 from nmfnet.data.source import InMemory
 from nmfnet.layers import Dense
 from nmfnet.linalg.gram_solver import Penalty
@@ -37,3 +38,14 @@ def solved(solver, Z, E, update, pull=None, curvature=0.0, sample_weight=None, r
     steps = list(solver.steps(statistics, solver.parts(n, k), penalty))
     squares = torch.stack([step.square for step in steps])
     return torch.cat([step.D for step in steps], 1), squares.clamp(min=0).sum().sqrt()
+
+
+def input_scaling(X, explained_variance, centre=True, constant=0.0, sample_weight=None):
+    """Scaling of inputs that are all at hand."""
+    Y = torch.zeros(len(X), 1, dtype=X.dtype)
+    return scaling.input_scaling(InMemory(X, Y, sample_weight), explained_variance, centre, constant)
+
+
+def target_scaling(Y, centre=True, sample_weight=None):
+    """Scaling of targets that are all at hand."""
+    return scaling.target_scaling(InMemory(Y, Y, sample_weight), centre)

@@ -10,13 +10,12 @@ from sklearn.datasets import make_blobs, make_classification
 from sklearn.preprocessing import StandardScaler
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor, Relaxed
-from nmfnet.data.scaling import input_scaling
 from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import FRESH, RADIUS, Adversary
-from solving import he_weights, prepared
+from solving import he_weights, input_scaling, prepared
 
 CLASSES = Output("softmax", 0.2)
 

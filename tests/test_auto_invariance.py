@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmfnet import NMF, Callback, NMFNetClassifier, NMFNetRegressor, SemiNMF
-from nmfnet.data.scaling import input_scaling, target_scaling
+from solving import input_scaling, target_scaling
 
 Estimators = st.sampled_from([NMFNetClassifier, NMFNetRegressor])
 solvers = st.sampled_from(["relaxed", "pinv"])

@@ -13,11 +13,11 @@ from scipy import sparse
 
 import nmfnet
 from nmfnet import NMFNetClassifier, NMFNetRegressor, Pinv, Relaxed
-from nmfnet.data.scaling import input_scaling
 from nmfnet.estimators.data import checked_data
 from nmfnet.linalg import affine
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.sparse import SparseRows
+from solving import input_scaling
 
 ESTIMATORS = [NMFNetClassifier, NMFNetRegressor]
 both = pytest.mark.parametrize("Estimator", ESTIMATORS)

@@ -51,11 +51,11 @@ class GradientDescent:
     def output(self, kind):
         return Output({"classes": "softmax", "labels": "sigmoid"}.get(kind, "identity"))
 
-    def input_scaling(self, X, kind, centre, partial, sample_weight=None):
-        return input_scaling(X, 1.0, centre, float(partial), sample_weight)
+    def input_scaling(self, source, kind, centre, partial):
+        return input_scaling(source, 1.0, centre, float(partial))
 
-    def target_scaling(self, Y, kind, centre, sample_weight=None):
-        return target_scaling(Y, centre, sample_weight) if kind == "real" else None
+    def target_scaling(self, source, kind, centre):
+        return target_scaling(source, centre) if kind == "real" else None
 
     def initial_weights(self, layers, generator, dtype):
         return initial_weights(layers, generator, dtype)

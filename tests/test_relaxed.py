@@ -12,7 +12,6 @@ from sklearn.linear_model import LinearRegression, Ridge
 from torch.nn import functional
 
 from nmfnet import NMFNetRegressor
-from nmfnet.data.scaling import input_scaling, target_scaling
 from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
@@ -21,7 +20,7 @@ from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.safeguard import Safeguard
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 from references import relaxed as reference
-from solving import he_weights, prepared
+from solving import he_weights, input_scaling, prepared, target_scaling
 
 both_biases = pytest.mark.parametrize("bias", [False, True])
 SMOOTHING = {"identity": 0.0, "softmax": 0.2, "sigmoid": 0.3}

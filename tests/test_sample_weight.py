@@ -7,9 +7,8 @@ from sklearn.datasets import make_classification
 from sklearn.metrics import log_loss
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv, Relaxed, nonlinear_least_squares
-from nmfnet.data.scaling import input_scaling
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
-from solving import solved
+from solving import input_scaling, solved
 
 EXACT = [Relaxed(dropout=0.0), Relaxed(dropout=0.0, standardize=False), Pinv(), Pinv(first_layer="batch", n_w=3)]
 solvers = pytest.mark.parametrize("solver", EXACT, ids=str)

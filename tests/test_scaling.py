@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmfnet.data.scaling import FEWEST, Scaling, input_scaling, target_scaling
+from nmfnet.data.scaling import FEWEST, Scaling
+from solving import input_scaling, target_scaling
 
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_diabetes, load_iris, make_regression
 
 from nmfnet import NMF, NMFNetClassifier, NMFNetRegressor, NonlinearSemiNMF, SemiNMF, fit_module
-from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
+from nmfnet.data.scaling import Scaling
 from nmfnet.data.source import InMemory, Samples, joined, newest
 from nmfnet.data.windows import share_of, windows
 from nmfnet.estimators.inputs import to_tensor
@@ -17,7 +17,7 @@ from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
 from nmfnet.network.drift import followed, tamed
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
-from solving import he_weights
+from solving import he_weights, input_scaling, target_scaling
 
 sizes = pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
 sparse_too = pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_matrix], ids=["dense", "sparse"])

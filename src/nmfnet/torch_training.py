@@ -239,16 +239,16 @@ def _network(
         # As for real targets: no principal components, which would lose a part of the weights there are; and as for
         # a part of the samples: the weights of columns that are constant here stay.
         if input_shape is None:
-            network.inputs = solver.input_scaling(X, "real", network.intercept, partial=True)
+            network.inputs = solver.input_scaling(InMemory(X, Y), "real", network.intercept, partial=True)
         else:  # a shift could not be folded into weights, where images are padded with zeros
             network.inputs = image_scaling(
                 InMemory(X, Y),
                 input_shape,
-                lambda pixels, _: solver.input_scaling(pixels, "real", False, True),
+                lambda pixels: solver.input_scaling(pixels, "real", False, partial=True),
             )
         if network.inputs is not None:
             network.weights[0] = network.unfolded()
-    network.targets = solver.target_scaling(Y, kind, network.intercept)
+    network.targets = solver.target_scaling(InMemory(X, Y), kind, network.intercept)
     if network.targets is not None:
         W = network.weights[-1].clone()
         if network.intercept:

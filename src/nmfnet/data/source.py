@@ -79,6 +79,10 @@ class Source(Protocol):
         """Width of the targets."""
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of inputs and targets."""
+
+    @property
     def total_weight(self) -> float:
         """Sum of the samples' weights; their number where they have none."""
 
@@ -145,6 +149,11 @@ class InMemory:
     def n_outputs(self) -> int:
         """Width of the targets."""
         return self.Y.shape[1]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of inputs and targets."""
+        return self.Y.dtype
 
     @property
     def total_weight(self) -> float:

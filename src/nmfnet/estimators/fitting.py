@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from nmfnet.data.scaling import Scaling
 from nmfnet.data.source import InMemory
@@ -64,7 +63,7 @@ class Architecture:
     ) -> Network:
         """A network with random weights, where the data are; `partial` where they are the first of a stream."""
         inputs = self._input_scaling(solver, data, partial) if self.scaled else None
-        targets = solver.target_scaling(data.Y, self.kind, self.intercept, data.weight)
+        targets = solver.target_scaling(data, self.kind, self.intercept)
         n_in = data.n_features if inputs is None else inputs.n_out
         layers = build_layers(self.hidden, n_in, data.n_outputs, self.intercept, self.input_shape)
         weights = [W.to(data.X.device) for W in solver.initial_weights(layers, generator, data.X.dtype)]
@@ -74,13 +73,11 @@ class Architecture:
         )  # fmt: skip
 
     def _input_scaling(self, solver: Solver, data: InMemory, partial: bool) -> Scaling | None:
-        if self.input_shape is not None:
-
-            def of_channels(pixels: Tensor, weight: Tensor | None) -> Scaling | None:
-                return solver.input_scaling(pixels, "real", self.intercept, partial, weight)
-
-            return image_scaling(data, self.input_shape, of_channels)
-        return solver.input_scaling(data.X, self.kind, self.intercept, partial, data.weight)
+        if self.input_shape is None:
+            return solver.input_scaling(data, self.kind, self.intercept, partial)
+        return image_scaling(
+            data, self.input_shape, lambda pixels: solver.input_scaling(pixels, "real", self.intercept, partial)
+        )
 
     def check(self, network: Network, solver: Solver, data: InMemory, how: str) -> None:
         """Refuse to go on with a network that is not the one asked for; `how` it goes on is for the message."""

@@ -89,20 +89,19 @@ def _expected(wanted: Shape) -> str:
 
 
 def image_scaling(
-    data: InMemory, input_shape: Shape, scaling_of: Callable[[Tensor, Tensor | None], Scaling | None]
+    data: InMemory, input_shape: Shape, scaling_of: Callable[[InMemory], Scaling | None]
 ) -> Scaling | None:
     """Scaling of images by channel, which a convolution needs: all positions of a channel are scaled alike.
 
-    `scaling_of` is that of a table whose columns are the channels and whose rows are the positions, and their weights:
-    channels that share a unit get one factor, others one each.
+    `scaling_of` is that of a table whose columns are the channels and whose rows are the positions: channels that
+    share a unit get one factor, others one each.
     """
     step = max(1, data.X.shape[0] * data.X.shape[1] // PIXELS)
     X, weight = cast(Tensor, data.X[::step]), None if data.weight is None else data.weight[::step]
     places = math.prod(input_shape[1:])
     pixels = X.reshape(len(X), input_shape[0], places).transpose(1, 2).reshape(-1, input_shape[0])
-    if weight is not None:
-        weight = weight.repeat_interleave(places)
-    scaling = scaling_of(pixels, weight)
+    weight = None if weight is None else weight.repeat_interleave(places)
+    scaling = scaling_of(InMemory(pixels, pixels[:, :1], weight))
     if scaling is None:
         return None
     return Scaling(*(each.repeat_interleave(places) for each in (scaling.shift, scaling.factor)))

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
-from torch import Tensor
 
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
-from nmfnet.data.source import InMemory, Rows, Samples, joined, newest
+from nmfnet.data.source import InMemory, Samples, joined, newest
 from nmfnet.estimators.fitting import Architecture
 from nmfnet.estimators.images import image_scaling
 from nmfnet.network import Network
@@ -111,11 +110,12 @@ def rescaled(
     None where the scalings are the same.
     """
     unsettled = frozenset[str]() if stream is None else stream.unsettled
+    rows = replace(source, before=0)  # the earlier ones, too
     found, carry = network, cast("Carry | None", list if unsettled else None)
     if "inputs" in unsettled and network.inputs is not None:
-        found = replace(found, inputs=_input_scaling(network, source))
+        found = replace(found, inputs=_input_scaling(network, rows))
     if "targets" in unsettled and network.targets is not None:
-        found = replace(found, targets=target_scaling(source.Y, network.intercept, source.weight))
+        found = replace(found, targets=target_scaling(rows, network.intercept))
     young = stream is not None and stream.age < 2 * min_rows
     others = [name for name in SCALINGS if name not in unsettled]
     changed = followed(found, source, names=others, young=young)
@@ -128,12 +128,12 @@ def rescaled(
 def _input_scaling(network: Network, source: InMemory) -> Scaling | None:
     """Scaling of the inputs by the first rows of a stream."""
 
-    def scaling_of(X: Rows, weight: Tensor | None) -> Scaling:
-        return input_scaling(X, 1.0, network.intercept, 1.0, weight)
+    def scaling_of(rows: InMemory) -> Scaling:
+        return input_scaling(rows, 1.0, network.intercept, 1.0)
 
-    if network.input_shape is not None:
-        return image_scaling(source, network.input_shape, scaling_of)
-    return scaling_of(source.X, source.weight)
+    return (
+        scaling_of(source) if network.input_shape is None else image_scaling(source, network.input_shape, scaling_of)
+    )
 
 
 def is_all_new(old: Scaling | None, new: Scaling | None) -> bool:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nmfnet.data.scaling import Columns, Scaling, columns_of, target_scaling
+from nmfnet.data.column_statistics import Blocks, Columns, columns_of
+from nmfnet.data.scaling import Scaling, target_scaling
 from nmfnet.data.source import InMemory
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network.network import Network
@@ -85,16 +86,17 @@ def followed(
         Whether columns have just been scaled anew, by rows from before and after a change.
 
     """
-    X, Y, sample_weight = source.samples
+    X, Y, _ = source.samples
+    rows_at_hand = replace(source, before=0)
     carries: list[Carry] = []
     tiny = YOUNG if young else TINY
     for name in names:
         if name == "inputs" and network.input_shape is not None:
             continue  # a shift could not be carried over to weights, where images are padded with zeros
         if name == "inputs":
-            change = _change_of_inputs(network, X, sample_weight, tiny)
+            change = _change_of_inputs(network, rows_at_hand, tiny)
         else:
-            change = _change_of_targets(network, X, Y, sample_weight, tiny, whole)
+            change = _change_of_targets(network, rows_at_hand, tiny, whole)
         if change is None:
             continue
         ways = (change.same_outputs, change.same_weights)
@@ -138,12 +140,12 @@ def _loss(network: Network, X: Any, Y: Tensor) -> float:
     return float(network.output.loss(outputs, targets).mean())
 
 
-def _change_of_inputs(network: Network, X: Any, sample_weight: Tensor | None, tiny: float) -> Change | None:
-    old, intercept = network.inputs, network.intercept
+def _change_of_inputs(network: Network, source: InMemory, tiny: float) -> Change | None:
+    old, intercept, X = network.inputs, network.intercept, source.X
     if old is None:
         return None
     plain = _without_components(old) if old.projects else old
-    columns = columns_of(X, intercept, sample_weight)
+    columns = columns_of(Blocks(source, "X"), intercept)
     found = _scaled_anew(plain, columns, X, tiny, _invisible(old), old.projects)
     if found is None and not (old.projects and _lost(old, plain, X) > LOST):
         return None
@@ -165,18 +167,17 @@ def _change_of_inputs(network: Network, X: Any, sample_weight: Tensor | None, ti
     return Change(new, lambda weights: carried(weights, True), lambda weights: carried(weights, False), rows)
 
 
-def _change_of_targets(
-    network: Network, X: Any, Y: Tensor, sample_weight: Tensor | None, tiny: float, whole: bool
-) -> Change | None:
+def _change_of_targets(network: Network, source: InMemory, tiny: float, whole: bool) -> Change | None:
+    X, Y, _ = source.samples
     old = network.targets
     if old is None:
         return None
     if whole:
-        new, rows = target_scaling(Y, network.intercept, sample_weight), torch.ones(len(Y), dtype=torch.bool)
+        new, rows = target_scaling(source, network.intercept), torch.ones(len(Y), dtype=torch.bool)
         if torch.equal(new.shift, old.shift) and torch.equal(new.factor, old.factor):
             return None
     else:
-        found = _scaled_anew(old, columns_of(Y, network.intercept, sample_weight), Y, tiny, old.factor == 0)
+        found = _scaled_anew(old, columns_of(Blocks(source, "Y"), network.intercept), Y, tiny, old.factor == 0)
         found = found or _moved(network, old, X, Y)
         if found is None:
             return None

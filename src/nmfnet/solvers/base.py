@@ -103,14 +103,10 @@ class Solver(Protocol):
     def output(self, kind: Kind) -> Output:
         """What the outputs mean for such targets."""
 
-    def input_scaling(
-        self, X: Rows, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
-    ) -> Scaling | None:
-        """Scaling of the inputs, if any; `partial` where X is but a part of them."""
+    def input_scaling(self, source: Source, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
+        """Scaling of the inputs, if any; `partial` where the source is but a part of them."""
 
-    def target_scaling(
-        self, Y: Tensor, kind: Kind, centre: bool, sample_weight: Tensor | None = None
-    ) -> Scaling | None:
+    def target_scaling(self, source: Source, kind: Kind, centre: bool) -> Scaling | None:
         """Scaling of the targets, if any."""
 
     def initial_weights(self, layers: Sequence[Layer], generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:

@@ -41,6 +41,4 @@ def error_unit(network: Network, source: Source, real: bool) -> float:
         return 1.0
     if network.targets is not None:
         return float(network.targets.factor.double().pow(-2).mean())
-    Y, weights = zip(*((Y, weight) for _, Y, weight in source.blocks()), strict=True)
-    weight = None if weights[0] is None else torch.cat(weights)
-    return float(target_scaling(torch.cat(Y), network.intercept, weight).factor.double().pow(-2).mean())
+    return float(target_scaling(source, network.intercept).factor.double().pow(-2).mean())

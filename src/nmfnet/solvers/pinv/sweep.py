@@ -92,15 +92,11 @@ class Pinv(BaseEstimator):
         """Least squares, whatever the targets."""
         return Output("identity")
 
-    def input_scaling(
-        self, X: Rows, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
-    ) -> Scaling | None:
+    def input_scaling(self, source: Source, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
         """None: the network takes X as it is, as in the paper."""
         return None
 
-    def target_scaling(
-        self, Y: Tensor, kind: Kind, centre: bool, sample_weight: Tensor | None = None
-    ) -> Scaling | None:
+    def target_scaling(self, source: Source, kind: Kind, centre: bool) -> Scaling | None:
         """None: the network fits the targets as they are."""
         return None
 

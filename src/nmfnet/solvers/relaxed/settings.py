@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nmfnet._parameters import between, boolean, check_settings
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
-from nmfnet.data.source import Rows, Source
+from nmfnet.data.source import Source
 from nmfnet.layers import Layer
 from nmfnet.network import Network
 from nmfnet.network.drift import Rescaled
@@ -140,17 +140,15 @@ class Relaxed(BaseEstimator):
         names: dict[str, Literal["identity", "softmax", "sigmoid"]] = {"classes": "softmax", "labels": "sigmoid"}
         return Output(names.get(kind, "identity"), 0.0 if kind == "real" else self.label_smoothing)
 
-    def input_scaling(
-        self, X: Rows, kind: Kind, centre: bool, partial: bool, sample_weight: Tensor | None = None
-    ) -> Scaling | None:
-        """Scaling of the inputs X (n, n_0).
+    def input_scaling(self, source: Source, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
+        """Scaling of the inputs.
 
-        Inputs are centred if there are biases (`centre`).  `partial` says that X is only the first part of a stream.
+        Inputs are centred if there are biases (`centre`).  `partial` says that they are only the first of a stream.
         Only classes and labels get principal components: real targets may depend on any direction.
         """
         self.check()
         share = 1.0 if kind == "real" else self.explained_variance
-        return input_scaling(X, share, centre, float(partial), sample_weight) if self.standardize else None
+        return input_scaling(source, share, centre, float(partial)) if self.standardize else None
 
     def resolved(self, network: Network, plan: Plan) -> Resolved:
         """The settings with a number for each "auto"."""
@@ -179,11 +177,9 @@ class Relaxed(BaseEstimator):
             return tuple(map(float, self.dropout))
         return auto_dropout(network, plan) if self.dropout == "auto" else float(self.dropout)  # type: ignore[arg-type]
 
-    def target_scaling(
-        self, Y: Tensor, kind: Kind, centre: bool, sample_weight: Tensor | None = None
-    ) -> Scaling | None:
+    def target_scaling(self, source: Source, kind: Kind, centre: bool) -> Scaling | None:
         """Scaling of real targets."""
-        return target_scaling(Y, centre, sample_weight) if kind == "real" else None
+        return target_scaling(source, centre) if kind == "real" else None
 
     @staticmethod
     def initial_weights(layers: Sequence[Layer], generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:

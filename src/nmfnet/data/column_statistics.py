@@ -1,0 +1,147 @@
+"""What the columns of inputs or real targets are like, in statistics that add up over blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from nmfnet.data.source import Rows, Source
+from nmfnet.linalg import float64_blocks
+from nmfnet.linalg.sparse import SparseRows
+
+# Columns share a unit if nine in ten of them reach at most so many times as far as the median column.
+SAME_UNIT = 2.0
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The inputs or the targets of a source, block by block, as often as they are asked for.
+
+    Attributes
+    ----------
+    source : Source
+    part : {"X", "Y"}
+    """
+
+    source: Source
+    part: Literal["X", "Y"]
+
+    def __len__(self) -> int:
+        return self.source.n_rows
+
+    def __iter__(self) -> Iterator[tuple[Rows, Tensor | None]]:
+        """Rows (m, n), and their weights (m,) in float64, of mean 1 over all rows."""
+        for X, Y, weight in self.source.blocks():
+            normal = None if weight is None else weight.double() / (self.source.total_weight / len(self))
+            yield X if self.part == "X" else Y, normal
+
+    def in_float64(self, step: int = 1) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Every `step`-th dense row, in blocks to write into, and their weights."""
+        start = 0
+        for X, weight in self:
+            rows = slice(-start % step, None, step)
+            assert isinstance(X, Tensor)
+            picked, w = X[rows], None if weight is None else weight[rows]
+            done = 0
+            for block in float64_blocks(picked):
+                yield block, None if w is None else w[done : done + len(block)]
+                done += len(block)
+            start += len(X)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What some rows say about their columns, each of shape (n,) in float64.
+
+    Attributes
+    ----------
+    mean, deviation : Tensor
+        Of the columns; the deviation is from the mean.
+    lowest, highest : Tensor
+    spread : Tensor
+        Largest distance from the mean.
+    rows : int
+    centred : bool
+        Whether the mean may be subtracted; otherwise it is given as 0.
+    dense : bool
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    lowest: Tensor
+    highest: Tensor
+    spread: Tensor
+    rows: int
+    centred: bool
+    dense: bool = True
+
+    def vary(self, dtype: torch.dtype) -> Tensor:
+        """Whether each column varies: by more than rounding leaves of a constant, and so that 1 over it is finite."""
+        limits, reach = torch.finfo(dtype), torch.maximum(self.highest, -self.lowest)
+        return (self.deviation > 4 * limits.eps * reach) & (self.deviation > 4 / limits.max)
+
+    def share_unit(self, varies: Tensor) -> bool:
+        """Whether all columns that vary do so in the same unit."""
+        if not bool(varies.any()):
+            return False
+        spread = self.spread[varies]
+        middle, most = spread.median(), torch.quantile(spread, 0.9)  # of two columns the smaller
+        return float(most) <= SAME_UNIT * float(middle)
+
+    def inverse_scale(self, varies: Tensor, same_unit: bool) -> Tensor:
+        """Factors of columns of their own unit, or of one unit; of sparse ones the largest value becomes 1."""
+        size = self.deviation if self.dense else self.spread
+        if same_unit:
+            largest = size[varies].max()
+            return (largest * (size[varies] / largest).square().mean().sqrt()).reciprocal().expand_as(size)
+        return 1 / torch.where(varies, size, torch.ones_like(size))
+
+
+def columns_of(blocks: Blocks, centre: bool) -> Columns:
+    """Look over rows (m, n); sparse ones are not centred."""
+    return _sparse_columns(blocks) if _is_sparse(blocks) else _dense_columns(blocks, centre)
+
+
+def _is_sparse(blocks: Blocks) -> bool:
+    return blocks.part == "X" and blocks.source.is_sparse
+
+
+def _sparse_columns(blocks: Blocks) -> Columns:
+    """Root mean squares in place of deviations, and the largest absolute values."""
+    sizes = [(len(X), *_sizes(X, weight)) for X, weight in blocks]
+    reach = torch.stack([largest for _, _, largest in sizes]).amax(0)
+    unit = torch.where(reach > 0, reach, 1.0)  # keeps squares in range
+    squares = torch.stack([m * (rms / unit).square() for m, rms, _ in sizes]).sum(0)
+    deviation = unit * (squares / len(blocks)).sqrt()
+    return Columns(torch.zeros_like(reach), deviation, -reach, reach, reach, len(blocks), False, False)
+
+
+def _sizes(X: Any, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Root mean square and largest absolute value of each column (n,), in float64."""
+    if isinstance(X, SparseRows):
+        return X.sizes(weight)
+    largest = X.abs().amax(0).double()  # made dense for another device
+    squares = (X.double() / torch.where(largest > 0, largest, 1.0)).square()
+    return largest * (squares if weight is None else weight[:, None] * squares).mean(0).sqrt(), largest
+
+
+def _dense_columns(blocks: Blocks, centre: bool) -> Columns:
+    extremes = [(X.amax(0), X.amin(0)) for X, _ in blocks if isinstance(X, Tensor)]  # abs() would copy X
+    highest = torch.stack([each for each, _ in extremes]).amax(0).double()
+    lowest = torch.stack([each for _, each in extremes]).amin(0).double()
+    mean, squares = torch.zeros_like(highest), torch.zeros_like(highest)
+    if centre:
+        for block, weight in blocks.in_float64():
+            mean.addmv_(block.T, (block.new_ones(len(block)) if weight is None else weight) / len(blocks))
+        mean = torch.minimum(torch.maximum(mean, lowest), highest)  # where rounding has put it outside
+    spread = torch.maximum(highest - mean, mean - lowest)
+    unit = torch.where(spread > 0, spread, torch.ones_like(spread))  # keeps squares in range
+    for block, weight in blocks.in_float64():
+        block.sub_(mean).div_(unit).square_()
+        squares += (block if weight is None else block.mul_(weight[:, None])).sum(0)
+    deviation = unit * (squares / len(blocks)).sqrt()
+    return Columns(mean, deviation, lowest, highest, spread, len(blocks), centre)
