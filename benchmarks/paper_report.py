@@ -90,7 +90,7 @@ def plot(runs: Runs, what: dict[str, str]) -> Figure:
                 axes.plot(epochs, [e["train"] for e in r["epochs"]], color=colour, lw=0.8, ls=":")
         axes.set(xlabel="epoch", ylabel="error (%): test solid, training dotted", title=data)
         axes.set_ylim(bottom=0)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axes.grid(alpha=0.3)
         if axes.has_data():
             axes.legend(fontsize=8)

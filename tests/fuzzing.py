@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import tracemalloc
+import warnings
 from collections import Counter
 from pathlib import Path
 from types import FunctionType
@@ -28,9 +29,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 
 import nmfnet
-from nmfnet import ModelFileError, NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv
+from nmfnet import DivergenceError, ModelFileError, NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv
 
 SLOWEST = 1.0  # seconds of the processor
 ASLEEP = 60  # seconds in which a load may wait for something
@@ -70,6 +72,8 @@ def base_files(folder: Path) -> list[bytes]:
     X = np.random.default_rng(0).random((40, 5))
     y, labels = np.arange(40) % 3, np.column_stack([np.arange(40) % 2, np.arange(40) % 3 == 0]).astype(int)
     models = [
+        NMFNetClassifier((3,)).partial_fit(X, y, classes=[0, 1, 2]),
+        NMFNetRegressor((3,)).partial_fit(csr_array(X.astype(np.float32)), X[:, :2]),
         NMFNetClassifier((4, 3), ["relu", "tanh"], max_iter=2).fit(X, np.array(["low", "high", "é"])[y]),
         NMFNetClassifier((3,), solver=Pinv(n_w=2), pretrain=NMFPretraining(n_ae=1), max_iter=1).fit(X, labels),
         NMFNetRegressor((3,), max_iter=1, fit_intercept=False).fit(X.astype(np.float32), X[:, :2]),
@@ -258,7 +262,23 @@ def check(path: Path, data: bytes, watch: Watch, memory: bool = True) -> str:
         if model.n_features_in_ == 5:
             with np.errstate(all="ignore"):  # weights of 1e300 are weights
                 assert len(model.network_.predict(torch.zeros(3, 5, dtype=model.network_.dtype))) == 3
+                gone_on(model)
     return outcome
+
+
+def gone_on(model: Any) -> None:
+    """The next `partial_fit`, from whatever stream the file has: it works, or says what is wrong."""
+    if model._stream_ is None:
+        return
+    y = model.classes_[np.arange(70) % len(model.classes_)] if hasattr(model, "classes_") else np.ones((70, 2))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.partial_fit(np.random.default_rng(0).random((70, 5)), y)
+    except (ValueError, DivergenceError) as error:
+        assert str(error)
+    else:
+        assert all(bool(W.isfinite().all()) for W in model.network_.weights)
 
 
 def loaded(path: Path, watch: Watch, memory: bool) -> tuple[Any, str, float, int]:

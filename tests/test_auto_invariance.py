@@ -29,7 +29,7 @@ class Noted(Callback):
             sweep.adversary.settled)}  # fmt: skip
         inputs, targets = training.network.inputs, training.network.targets
         unit = 1.0 if targets is None else float(targets.factor.mean()) ** -2
-        self.chosen["tol"] = training.best.tol / (unit if training.best.monitor == "val_error" else 1.0)
+        self.chosen["tol"] = training.best.tol / (unit if training.best.monitor == "val_loss" else 1.0)
         self.inputs, self.targets = inputs, targets
 
     def on_epoch_begin(self, epoch):

@@ -9,6 +9,7 @@ import torch
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from nmfnet import Callback, DivergenceError, NMFNetRegressor, Pinv, Relaxed, fit_module
 from nmfnet.export.sequential import layers_of
@@ -182,6 +183,8 @@ def test_dropout_layers_may_differ():
     with pytest.raises(ValueError, match="dropout has 3 numbers for 2 hidden layers"):
         fit_module(module, X, y, solver=Relaxed(dropout=[0.1, 0.1, 0.1]))
     with pytest.raises(ValueError, match="ends with softmax, which does not fit y: its targets are real"):
+        fit_module(nn.Sequential(nn.Linear(4, 3), nn.Softmax(1)), X, X[:, 0])
+    with pytest.raises(ValueError, match="probabilities of the classes, whose sum is 1"):
         fit_module(nn.Sequential(nn.Linear(4, 3), nn.Softmax(1)), X, X[:, :3])
 
 
@@ -196,3 +199,98 @@ def test_the_objective_is_that_of_the_estimators():
     assert [record["objective"] for record in model.fit(X, y).history_] == pytest.approx(
         [record["objective"] for record in history], rel=1e-6
     )
+
+
+CLASSES = np.arange(150) // 50
+ONE_HOT = np.eye(3)[CLASSES]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "y", "task", "kind"),
+    [
+        ((4, 8, 3), CLASSES, "auto", "classes"),
+        ((4, 8, 3), CLASSES.astype(np.float32), "classification", "classes"),
+        ((4, 8, 3), ONE_HOT, "auto", "classes"),
+        ((4, 8, 3), torch.nn.functional.one_hot(torch.tensor(CLASSES)), "auto", "classes"),
+        ((4, 8, 3), 0.9 * ONE_HOT + 0.1 / 3, "classification", "classes"),
+        ((4, 8, 3), ONE_HOT, "multilabel", "labels"),
+        ((4, 8, 3), ONE_HOT, "regression", "real"),
+        ((4, 8, 3), np.column_stack([CLASSES > 0, CLASSES > 1, CLASSES == 1]).astype(float), "auto", "labels"),
+        ((4, 8, 1), (CLASSES > 0).astype(int), "auto", "labels"),
+        ((4, 8, 1), (CLASSES > 0).astype(np.float32), "multilabel", "labels"),
+        ((4, 8, 1), (CLASSES > 0).astype(np.float32)[:, None], "multilabel", "labels"),
+        ((4, 8, 1), (CLASSES > 0).astype(np.float32), "regression", "real"),
+        ((4, 8, 1), CLASSES.astype(np.float32), "auto", "real"),
+    ],
+)
+def test_targets_in_the_conventions_of_pytorch(sizes, y, task, kind):
+    """The loss in the history is PyTorch's, of what the module gives."""
+    X = load_iris().data.astype(np.float32)
+    module = mlp(*sizes)
+    history = fit_module(module, X, y, task=task, max_iter=40, tol=0, random_state=0)
+    outputs, Y = forward(module, X), torch.as_tensor(y)
+    if kind == "classes":
+        loss = nn.CrossEntropyLoss()(outputs, Y.long() if Y.ndim == 1 else Y.float())
+    else:
+        loss = (nn.BCEWithLogitsLoss() if kind == "labels" else nn.MSELoss())(
+            outputs, Y.reshape(outputs.shape).float()
+        )
+    assert history[-1]["train_loss"] == pytest.approx(float(loss), rel=1e-4)
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+@pytest.mark.parametrize(
+    ("y", "options", "message"),
+    [
+        ((CLASSES > 0).astype(float), {}, "task='multilabel' .* or task='regression'"),
+        (CLASSES + 0.5, {"task": "classification"}, "no classes for the 1 outputs"),
+        (CLASSES, {"task": "classes"}, "task must be one of 'auto', 'classification'"),
+        (CLASSES > 0, {"early_stopping": True}, "pass X_val"),
+        (CLASSES > 0, {"y_val": CLASSES > 0}, "pass X_val"),
+        (CLASSES > 0, {"X_val": np.ones((3, 4))}, "y_val is missing"),
+        (CLASSES > 0, {"X_val": np.ones((3, 5)), "y_val": [1, 0, 1]}, "X_val has shape"),
+        (CLASSES > 0, {"X_val": np.ones((3, 4)), "y_val": [1, 0, 2]}, "y_val: y must have 0 and 1"),
+        (None, {}, "X must give batches"),
+    ],
+)
+def test_targets_that_nobody_can_tell(y, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit_module(mlp(4, 8, 1), load_iris().data, y, **options) if y is not None else fit_module(
+            mlp(4, 8, 1), iter([1, 2])
+        )
+
+
+def test_loaders_and_iterables_of_batches(digits):
+    X, X_test, y, y_test = (torch.tensor(each) for each in digits)
+    whole, parts, once = mlp(64, 20, 10), mlp(64, 20, 10), mlp(64, 20, 10)
+    settings = {"max_iter": 5, "random_state": 0}
+    loader = DataLoader(TensorDataset(X, y), batch_size=100)
+    held_out = DataLoader(TensorDataset(X_test, y_test), batch_size=64)
+    histories = [
+        fit_module(whole, X, y, X_val=X_test, y_val=y_test, **settings),
+        fit_module(parts, loader, X_val=held_out, **settings),
+        fit_module(once, ((X[i : i + 64], y[i : i + 64]) for i in range(0, len(y), 64)), **settings),
+    ]
+    for module in (parts, once):
+        assert torch.equal(module[0].weight, whole[0].weight)
+    assert histories[0][-1]["val_loss"] == histories[1][-1]["val_loss"]
+    loss = nn.CrossEntropyLoss()(forward(whole, X_test), y_test)
+    assert histories[0][-1]["val_loss"] == pytest.approx(float(loss), rel=1e-4)
+    for bad, message in (([], "gave no batches"), ([(X[:3], y[:3]), (X[:3, :5], y[:3])], "do not fit together")):
+        with pytest.raises(ValueError, match=message):
+            fit_module(mlp(64, 20, 10), bad)
+    with pytest.raises(ValueError, match="y is missing"):
+        fit_module(mlp(64, 20, 10), X)
+
+
+def test_early_stopping_keeps_the_epoch_with_the_least_validation_loss(digits):
+    X, X_test, y, y_test = digits
+    module = mlp(64, 20, 10)
+    rng = np.random.default_rng(0)
+    noisy = np.where(rng.random(len(y)) < 0.4, rng.integers(0, 10, len(y)), y)
+    history = fit_module(
+        module, X[:200], noisy[:200], X_val=X_test, y_val=y_test, early_stopping=True, max_iter=60, random_state=0
+    )
+    losses = [record["val_loss"] for record in history]
+    loss = nn.CrossEntropyLoss()(forward(module, X_test), torch.tensor(y_test))
+    assert float(loss) == pytest.approx(min(losses), rel=1e-4) and losses.index(min(losses)) < len(losses) - 1

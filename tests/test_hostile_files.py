@@ -33,7 +33,7 @@ def watched(tmp_path_factory, files):
 
 
 @settings(max_examples=300)
-@given(rng=st.randoms(use_true_random=False), number=st.integers(0, 6))
+@given(rng=st.randoms(use_true_random=False), number=st.integers(0, 9))
 def test_a_mutated_file_is_a_model_or_the_one_error(files, watched, rng, number):
     path, watch = watched
     fuzzing.check(path, fuzzing.mutated(rng, files[number]), watch)
@@ -48,7 +48,7 @@ def test_seeded_mutations(files, watched):
 
 
 @settings(max_examples=200)
-@given(rng=st.randoms(use_true_random=False), number=st.integers(0, 6), times=st.integers(0, 3))
+@given(rng=st.randoms(use_true_random=False), number=st.integers(0, 9), times=st.integers(0, 3))
 def test_the_check_of_schemas_agrees_with_jsonschema(files, rng, number, times):
     data = files[number]
     header = json.loads(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["nmfnet"])

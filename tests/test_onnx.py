@@ -39,6 +39,22 @@ def test_classifiers(tmp_path, dtype, solver, fit_intercept, labels):
     np.testing.assert_array_equal(found["label"], model.predict(data))
 
 
+@pytest.mark.parametrize("Estimator", [NMFNetClassifier, NMFNetRegressor])
+def test_a_float32_graph_of_a_float64_model(tmp_path, Estimator):
+    model = Estimator((6,), random_state=0).fit(X, THREE)
+    data = X.astype(np.float32)
+    found = run(model, data, tmp_path / "model.onnx", dtype="float32")
+    if Estimator is NMFNetClassifier:
+        np.testing.assert_array_equal(found["label"], model.predict(X))
+    name, values = ("probabilities", model.predict_proba(X)) if "label" in found else ("variable", model.predict(X))
+    assert found[name].dtype == np.float32
+    np.testing.assert_allclose(found[name].reshape(values.shape), values, atol=1e-4)
+    code = run(model, data, tmp_path / "model.onnx", dtype="float32", method="transform")["variable"]
+    np.testing.assert_allclose(code, model.transform(X), atol=1e-4)
+    with pytest.raises(ValueError, match="dtype must be 'float32'"):
+        model.to_onnx(tmp_path / "model.onnx", dtype="float16")
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_regressors_and_activations(tmp_path, dtype, name):

@@ -2,13 +2,9 @@
 
 import numpy as np
 import pytest
-import sklearn
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.metrics import log_loss
-from sklearn.utils.fixes import parse_version
 
 from nmfnet import NMFNetClassifier
 from nmfnet.network.outputs import OUTPUTS, Output
@@ -143,15 +139,3 @@ def test_out_activation_is_named_as_in_scikit_learn(small):
     assert NMFNetClassifier((3,), max_iter=1).fit(X, y).out_activation_ == "softmax"
     assert NMFNetClassifier((3,), max_iter=1).fit(X, np.eye(3, dtype=int)[y]).out_activation_ == "logistic"
     assert NMFNetClassifier((3,), max_iter=1, solver="pinv").fit(X, y).out_activation_ == "identity"
-
-
-@pytest.mark.skipif(parse_version(sklearn.__version__) < parse_version("1.8"), reason="there is no temperature before")
-def test_calibrated_by_scikit_learn(digits):
-    """The recipe of docs/estimators.md: a lower log-loss, the same labels."""
-    X, X_test, y, y_test = digits
-    model = NMFNetClassifier((50,), max_iter=10, random_state=0)
-    calibrated = CalibratedClassifierCV(model, method="temperature", ensemble=False, cv=3).fit(X, y)
-    model.fit(X, y)
-    np.testing.assert_array_equal(calibrated.predict(X_test), model.predict(X_test))
-    losses = [log_loss(y_test, each.predict_proba(X_test)) for each in (calibrated, model)]
-    assert losses[0] < 0.6 * losses[1]

@@ -4,13 +4,14 @@ from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from nmfnet import NMFNetClassifier, NMFNetRegressor
+from nmfnet import NMF, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, NonlinearSemiNMF, SemiNMF
 from nmfnet.layers import Conv2d
 from nmfnet.plotting import (
     HistoryDisplay,
@@ -56,11 +57,14 @@ def test_history_without_validation(small):
         HistoryDisplay([])
 
 
-def test_weights_as_rows(model):
+def test_weights_as_rows(small):
+    """Per standard deviation: a column in millimetres shows as one in kilometres does."""
+    X, y = small
+    model = NMFNetClassifier((7,), max_iter=4, random_state=0).fit(X * [1, 1, 1, 1, 1e6], y)
     display = plot_weights(model, n_parts=3)
-    (image,) = display.ax_.images
-    sizes = np.linalg.norm(model.coefs_[0], axis=0)
-    np.testing.assert_allclose(image.get_array(), model.coefs_[0].T[np.argsort(-sizes)[:3]])
+    (image, *_) = display.ax_.images
+    W = model.coefs_[0] * (X * [1, 1, 1, 1, 1e6]).std(0)[:, None]
+    np.testing.assert_allclose(image.get_array(), W.T[np.argsort(-np.linalg.norm(W, axis=0))[:3]])
     assert image.norm.vmin == -image.norm.vmax == -np.abs(display.parts).max()
 
 
@@ -158,3 +162,39 @@ def test_filters_of_a_convolution_are_images(channels):
         np.testing.assert_allclose(shown[0], largest.mean(0))
     else:
         np.testing.assert_allclose(shown[0], largest.transpose(1, 2, 0) / (2 * np.abs(filters).max()) + 0.5)
+
+
+@pytest.mark.parametrize(
+    "model", [NMF(6), SemiNMF(6), NonlinearSemiNMF(6), NMFAutoencoder((8, 6), max_iter=1)], ids=str
+)
+def test_factorizations(model, digits):
+    X, *_ = digits
+    model = model.set_params(random_state=0).fit(X[:100])
+    display = plot_weights(model, image_shape=(8, 8))
+    assert sum(bool(panel.images) for panel in display.axes_) == 6
+    (image, *_) = plot_weights(model).ax_.images
+    assert sorted(map(tuple, image.get_array())) == sorted(map(tuple, model.components_))
+    np.testing.assert_allclose(plot_layer_codes(model, X[:50]).image_.get_array(), model.transform(X[:50]))
+
+
+def test_ticks_are_whole_numbers_and_targets_of_rows(small, tmp_path):
+    X, _ = small
+    y = 1000 + 10 * X[:, 0]
+    model = NMFNetRegressor((20,), max_iter=7, random_state=0).fit(X, y)
+    codes, history, weights = plot_layer_codes(model, X, y), plot_history(model), plot_weights(model)
+    for axis in (codes.ax_.xaxis, history.ax_.xaxis, weights.ax_.xaxis, weights.ax_.yaxis):
+        assert all(tick == round(tick) for tick in axis.get_majorticklocs())
+    labels = [text.get_text() for text in codes.ax_.get_yticklabels()]
+    assert labels[0] == f"{y.min():.4g}" and labels[-1] == f"{y.max():.4g}"
+    assert codes.ax_.get_ylabel() == "Target of the row, in ascending order"
+
+
+def test_long_names_fit_into_the_figure(small, tmp_path):
+    X, y = small
+    names = [f"a long name of a column, number {i}" for i in range(5)]
+    model = NMFNetClassifier((20,), max_iter=1, random_state=0).fit(pd.DataFrame(X, columns=names), y)
+    display = plot_weights(model)
+    display.figure_.savefig(tmp_path / "weights.png")
+    box = display.figure_.bbox
+    for label in display.ax_.get_xticklabels():
+        assert label.get_window_extent().y0 >= box.y0 and label.get_text() in names

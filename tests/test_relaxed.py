@@ -275,7 +275,7 @@ def test_a_safeguard_that_begins_with_a_number_that_is_none():
     [
         ("delta", [0, -0.1, 1.1, "large", None, True, float("nan")]),
         ("tau", [0, 2, "far"]),
-        ("damping", [-1, float("inf"), "auto"]),
+        ("damping", [-1, float("inf"), "high"]),
         ("noise", [-0.1, 1, 1.5, "much", None]),
         ("dropout", [-0.1, 1, "much"]),
         ("adversarial", [-0.1, 1, "much"]),

@@ -34,24 +34,36 @@ def test_draws_errors_and_objective_over_epochs_and_time():
     by_epoch, by_time, objective, objective_by_time = figure.axes
     for panel, x in ((by_epoch, [1, 2, 3]), (by_time, [7, 14, 21])):
         drawn = lines(panel)
-        np.testing.assert_allclose(drawn["training, during epoch"].get_xydata(), np.transpose([x, [50, 20, 10]]))
-        np.testing.assert_allclose(drawn["validation, after epoch"].get_xydata(), np.transpose([x, [40, 15, 30]]))
-        np.testing.assert_allclose(drawn["best validation"].get_xydata(), [(x[1], 15)])
+        np.testing.assert_allclose(drawn["training rows"].get_xydata(), np.transpose([x, [50, 20, 10]]))
+        np.testing.assert_allclose(drawn["validation rows"].get_xydata(), np.transpose([x, [40, 15, 30]]))
+        np.testing.assert_allclose(drawn["least validation loss"].get_xydata(), [(x[1], 15)])
         np.testing.assert_allclose(drawn["test: 25.00%"].get_ydata(), 25)
     np.testing.assert_allclose(objective.lines[0].get_xydata(), [(1, 2.0), (2, 1.0), (3, 0.5)])
     np.testing.assert_allclose(objective_by_time.lines[0].get_xydata(), [(7, 2.0), (14, 1.0), (21, 0.5)])
     assert figure.get_suptitle() == "a title"
-    assert by_epoch.get_ylabel() == "Error (%)" and objective.get_ylabel() == "Objective per sample"
+    assert by_epoch.get_ylabel() == "Error (%)" and objective.get_ylabel() == "Objective per sample, in training"
     assert objective.get_xlabel() == "Epoch" and objective_by_time.get_xlabel() == "Training time (seconds)"
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["training, during epoch", "validation, after epoch", "best validation", "test: 25.00%"]
+    assert names == ["training rows", "validation rows", "least validation loss", "test: 25.00%"]
+
+
+def test_the_loss_of_classes_and_the_epoch_that_is_kept():
+    history = records([0.5, 0.2, 0.1], [0.4, 0.15, 0.15])
+    for record, train, val in zip(history, [1.0, 0.5, 0.4], [1.0, 0.75, 0.5], strict=True):
+        record.update(train_loss=train, val_loss=val)
+    errors, _, losses, _ = curves(history).axes
+    assert losses.get_ylabel() == "Loss per sample"
+    np.testing.assert_allclose(lines(losses)["training rows"].get_ydata(), [1.0, 0.5, 0.4])
+    np.testing.assert_allclose(lines(losses)["validation rows"].get_ydata(), [1.0, 0.75, 0.5])
+    for panel, value in ((errors, 15), (losses, 0.5)):
+        np.testing.assert_allclose(lines(panel)["least validation loss"].get_xydata(), [(3, value)])
 
 
 def test_regression_shows_root_mean_squared_errors():
     figure = curves(records([9.0, 4.0], [16.0, 1.0]), test_error=2.25, kind="regression")
     drawn = lines(figure.axes[0])
-    assert list(drawn["training, during epoch"].get_ydata()) == [3, 2]
-    assert list(drawn["validation, after epoch"].get_ydata()) == [4, 1]
+    assert list(drawn["training rows"].get_ydata()) == [3, 2]
+    assert list(drawn["validation rows"].get_ydata()) == [4, 1]
     assert "test: 1.5" in drawn
     assert figure.axes[0].get_ylabel() == "Root mean squared error"
 

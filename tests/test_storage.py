@@ -291,6 +291,7 @@ def test_files_of_earlier_formats_load(version, solver, output):
     X, y = load_iris(return_X_y=True)
     assert model.solver == solver and model.network_.output.name == output
     assert (model.network_.inputs is None) == (version == 1)
+    assert (model.temperature_ is None) == (model._stream_ is None) == (version < 4)
     if version == 4:
         X = pd.DataFrame(X, columns=["a", "b", "c", "width"]).assign(c=np.where(X[:, 2] > 4.9, "long", "short"))
         X.loc[::10, "b"] = np.nan

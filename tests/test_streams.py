@@ -88,14 +88,13 @@ def test_small_batches_of_a_module(digits):
     assert (found == y_test).mean() > 0.9
 
 
-def test_calls_in_other_processes_forget_the_window(digits):
-    """A pickle holds no samples."""
+def test_calls_in_other_processes(digits):
+    """A pickle goes on; see test_stored_streams.py."""
     X, X_test, y, y_test = digits
     model = NMFNetClassifier((20,), random_state=0).fit(X[:600], y[:600])
     before = model.score(X_test, y_test)
     for row in range(600, 680):
         model = pickle.loads(pickle.dumps(model.partial_fit(X[row : row + 1], y[row : row + 1])))
-        assert "_stream_" not in vars(model)
     assert model.score(X_test, y_test) > before - 0.03
 
 
@@ -377,6 +376,7 @@ def test_batches_count_as_small_by_the_size_that_was_asked_for(batch_size, rows,
     rng = np.random.default_rng(0)
     X, y = rng.random((150, 4)), np.arange(150) % 2
     model = NMFNetClassifier((5,), batch_size=batch_size, max_iter=1, random_state=0).fit(X, y)
+    seen = seen[-3:]  # those of smaller networks are before
     model.partial_fit(X, y)
     assert seen == [(rows, 50 / 64 if batch_size < 64 else 1.0)] * 6
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
@@ -159,3 +160,20 @@ def test_a_pinv_model_goes_on_from_a_module():
     model = NMFNetClassifier.from_torch(module, solver=Pinv(), warm_start=True, max_iter=1)
     with pytest.raises(ValueError, match=r"warm_start=True goes on with a network of .*softmax"):
         model.fit(X, np.arange(60) % 3)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("solver", ["relaxed", "pinv"])
+@pytest.mark.parametrize("kind", ["classes", "labels", "stream", "real"])
+def test_modules_can_be_scripted_and_exported(solver, kind):
+    X, y = load_iris(return_X_y=True)
+    model = (NMFNetRegressor if kind == "real" else NMFNetClassifier)((5,), solver=solver, random_state=0)
+    if kind == "stream":
+        model.partial_fit(X, y, classes=[0, 1, 2])
+    else:
+        model.set_params(max_iter=2).fit(X, np.column_stack([y == 0, y == 1]).astype(int) if kind == "labels" else y)
+    module, given = model.to_torch(), torch.tensor(X)
+    scripted = torch.jit.script(module)
+    exported = torch.export.export(module, (given,), dynamic_shapes=({0: torch.export.Dim("n")},)).module()
+    for other in (scripted, exported):
+        torch.testing.assert_close(other(given[:7]), module(given[:7]), rtol=0, atol=0)

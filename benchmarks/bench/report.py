@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from scipy.stats import rankdata
 
 from ..interval import interval
@@ -17,11 +18,13 @@ from .problem import Task
 
 Runs = list[Record]
 BASELINES = ("adam", "adamw", "sgd", "muon", "adamw-adversarial", "muon-adversarial")
+STYLES = ["-", "--", ":", "-."]
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
 
 HEAD = """# Solvers compared
 
-Every solver got the same rows, the same network and the same number of epochs; one objective scored all, with the
+Every solver got the same rows, the same network and at most the same number of epochs; those that it took are in the
+tables, fewer where a solver's own rule ended a run, and 1 where it has none.  One objective scored all, with the
 clock stopped ([benchmarks/bench](../../benchmarks/bench)).  Settings were chosen on validation rows alone, by
 successive halving; nmfnet's solvers always run with their defaults.  Each number is of the last epoch, on test
 rows that no choice has seen, with the 95 % confidence interval of the mean where there are three seeds or more.
@@ -54,10 +57,10 @@ def write(runs: Runs, logs: list[Record], folder: Path) -> None:
 def section(task: Task, solvers: dict[str, Runs]) -> list[str]:
     """Table of a task, the lowest error first."""
     network = "-".join(map(str, task.hidden))
-    lines = [f"## {task.name}", "", f"Hidden layers {network}; {task.epochs} epochs.", ""]
+    lines = [f"## {task.name}", "", f"Hidden layers {network}; at most {task.epochs} epochs.", ""]
     lines += [
-        f"| solver | seeds | {task.metric} | loss | seconds | to the baseline's |",
-        "| --- " + "| ---: " * 5 + "|",
+        f"| solver | seeds | epochs | {task.metric} | loss | seconds | to the baseline's |",
+        "| --- " + "| ---: " * 6 + "|",
     ]
     goal = baseline(solvers)
     for name, runs in sorted(solvers.items(), key=lambda entry: order(entry[1])):
@@ -65,8 +68,14 @@ def section(task: Task, solvers: dict[str, Runs]) -> list[str]:
         ended = sorted({run["status"].split(":")[0] for run in runs if run["status"] != "done"})
         cells = [interval(errors) or ", ".join(ended), interval(losses), seconds(runs)]
         cells.append("" if goal is None else reached(alone(runs), goal))
-        lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {len(runs)} | {epochs(runs)} | {' | '.join(cells)} |")
     return [*lines, "", *milestones(task, solvers)]
+
+
+def epochs(runs: Runs) -> str:
+    """Epochs that the runs took, from the fewest to the most; 1 of solvers that have none."""
+    counts = sorted({len(run["epochs"]) for run in runs})
+    return "" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def milestones(task: Task, solvers: dict[str, Runs]) -> list[str]:
@@ -173,23 +182,38 @@ def where(by_task: dict[str, dict[str, Runs]]) -> list[str]:
 
 
 def plot(tasks: list[Task], by_task: dict[str, dict[str, Runs]]) -> Figure:
-    """Error against epochs left, against seconds (of runs that were alone) right; a row a task."""
+    """Error against epochs left, against seconds (of runs that were alone, if there are any) right; a row a task."""
     figure = Figure(figsize=(11, 3.6 * len(tasks)), layout="constrained")
-    names = sorted({name for task in tasks for name in by_task[task.name]})
-    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
     for task, axes in zip(tasks, figure.subplots(len(tasks), 2, squeeze=False), strict=True):
+        solvers = sorted(by_task[task.name].items())
+        styles = {name: (COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS)]) for i, (name, _) in enumerate(solvers)}
         for ax, key in zip(axes, ("epoch", "seconds"), strict=True):
-            for name, runs in sorted(by_task[task.name].items()):
-                curve(ax, runs if key == "epoch" else alone(runs), key, colours[name], name)
+            for name, runs in solvers:
+                curve(ax, runs if key == "epoch" else alone(runs), key, styles[name], name)
+            if not ax.has_data():
+                ax.set_axis_off()
+                ax.text(0.5, 0.5, f"No run of {task.name} has seconds that count.", ha="center", va="center")
+                continue
             ax.set(xlabel=key, ylabel=task.metric, title=task.name, yscale="log")
             ax.grid(alpha=0.3, which="both")
-            if ax.has_data():
-                ax.legend(fontsize=7)
+            ax.legend(fontsize=7)
+            plain_ticks(ax)
     return figure
 
 
-def curve(ax: Any, runs: Runs, key: str, colour: str, name: str) -> None:
+def plain_ticks(ax: Any) -> None:
+    """Whole epochs, and errors as plain numbers, also where they span less than a decade."""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    low, high = ax.get_ylim()
+    minor = [s * 10.0**d for d in range(-9, 9) for s in (2, 3, 4, 5, 6, 8) if low <= s * 10.0**d <= high]
+    ax.yaxis.set_minor_locator(FixedLocator(minor if high < 30 * low else []))
+    for axis_format in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+        axis_format(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def curve(ax: Any, runs: Runs, key: str, style: tuple[str, str], name: str) -> None:
     """Draw a line a seed; errors of 0 are left out, the axis being logarithmic."""
     for number, run in enumerate(run for run in runs if len(run["epochs"]) > 1):
         points = [(epoch[key], epoch["error"]) for epoch in run["epochs"] if epoch["error"] > 0]
-        ax.plot(*zip(*points, strict=True), color=colour, lw=1, label=name if number == 0 else None)
+        colour, line = style
+        ax.plot(*zip(*points, strict=True), color=colour, ls=line, lw=1, label=name if number == 0 else None)

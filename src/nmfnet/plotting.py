@@ -26,6 +26,7 @@ LABELS = {"train": "training", "val": "validation"}
 # Text of others is drawn as it is: a "$" in it begins no formula.
 VERBATIM: dict[str, Any] = {"parse_math": False, "usetex": False}
 LONGEST = 40  # characters of a tick's label
+MOST_NAMES = 30  # of columns or labels that are written out
 
 
 class HistoryDisplay:
@@ -77,23 +78,26 @@ class HistoryDisplay:
         for part, label in LABELS.items():
             points = [(r["epoch"], r[f"{part}_{curve}"]) for r in self.history if f"{part}_{curve}" in r]  # type: ignore[literal-required]
             if points:
-                self.lines_ += self.ax_.plot(
-                    *zip(*points, strict=True), **{"color": COLOURS[part], "label": label, **line}
-                )
-        self.ax_.set(xlabel="Epoch", ylabel=curve.capitalize())
+                style = {"color": COLOURS[part], "label": label, "marker": "o" if len(points) == 1 else None, **line}
+                self.lines_ += self.ax_.plot(*zip(*points, strict=True), **style)
+        self.ax_.set(xlabel="Epoch", ylabel=f"{curve.capitalize()} after the epoch")
+        _whole_numbers(self.ax_.xaxis)
         self.ax_.legend()
         return self
 
 
 class WeightsDisplay:
-    """The parts that units of the first layer look for: their weights, as images or as rows of a heat map.
+    """The parts that units of the first layer look for, or that a factorization is made of.
 
     Parameters
     ----------
     parts : ndarray of shape (n_parts, n_features)
+        Drawn as images, or as rows of a heat map.
     image_shape : tuple of int, optional
         Of the inputs, where they are images.
     feature_names : sequence of str, optional
+    meaning : str, default="Weight"
+        What the numbers are, for the colour bar.
 
     Attributes
     ----------
@@ -104,9 +108,14 @@ class WeightsDisplay:
     """
 
     def __init__(
-        self, parts: Array, image_shape: tuple[int, ...] | None = None, feature_names: Sequence[str] | None = None
+        self,
+        parts: Array,
+        image_shape: tuple[int, ...] | None = None,
+        feature_names: Sequence[str] | None = None,
+        meaning: str = "Weight",
     ) -> None:
         self.parts, self.image_shape, self.feature_names = np.asarray(parts), image_shape, feature_names
+        self.meaning = meaning
         if image_shape is not None and math.prod(image_shape) != self.parts.shape[1]:
             raise ValueError(f"image_shape={image_shape} does not have the {self.parts.shape[1]} features.")
 
@@ -124,8 +133,10 @@ class WeightsDisplay:
 
         Parameters
         ----------
-        estimator : NMFNetClassifier or NMFNetRegressor
-            Fitted.
+        estimator : NMFNetClassifier, NMFNetRegressor, NMF, SemiNMF, NonlinearSemiNMF or NMFAutoencoder
+            Fitted.  Of a network the weights of the first layer are shown, per standard deviation of a column where
+            columns are scaled one by one: columns of large units have small weights.  Of a factorization
+            `components_`.
         n_parts : int, default=25
             Most units shown.
         image_shape : tuple of int, optional
@@ -137,29 +148,34 @@ class WeightsDisplay:
             For ``ax.imshow``.
         """
         check_is_fitted(estimator)
-        parts = estimator.coefs_[0].T
+        parts, meaning = _parts_of(estimator)
         largest = np.argsort(-np.linalg.norm(parts, axis=1), kind="stable")[:n_parts]
-        first = next((each for each in estimator.network_.hidden if isinstance(each, (int, Conv1d, Conv2d))), None)
+        hidden = estimator.network_.hidden if getattr(estimator, "input_shape_", None) else ()
+        first = next((each for each in hidden if isinstance(each, (int, Conv1d, Conv2d))), None)
         if isinstance(first, Conv2d) and image_shape is None:
             filters = parts.reshape(len(parts), -1, *first.window.kernel)
             parts, image_shape = _filters(filters), (*first.window.kernel, *([3] if filters.shape[1] == 3 else []))
         encoded = getattr(estimator, "_encoded_names", None)
         names = getattr(estimator, "feature_names_in_", None) if encoded is None else encoded()
-        return cls(parts[largest], image_shape, names).plot(ax=ax, **image)
+        return cls(parts[largest], image_shape, names, meaning).plot(ax=ax, **image)
 
     def plot(self, *, ax: Axes | None = None, **image: Any) -> Self:
         """Draw them with one scale for all, symmetric around 0; see :meth:`from_estimator`."""
         reach = float(np.abs(self.parts).max()) or 1.0
         settings = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach, **image}
         if self.image_shape is None:
-            self.ax_, self.figure_ = _axes(ax)
+            given = [] if self.feature_names is None else list(self.feature_names)
+            names = [printable(name, LONGEST) for name in given] if len(given) <= MOST_NAMES else []
+            self.ax_, self.figure_ = _axes(ax, height=4.8 + 0.08 * max(map(len, names), default=0))
             self.axes_ = np.array([self.ax_])
             drawn = self.ax_.imshow(self.parts, **{"aspect": "auto", **settings})
             self.ax_.set(xlabel="Feature", ylabel="Unit")
-            if self.feature_names is not None and len(self.feature_names) <= 30:
-                names = [printable(name, LONGEST) for name in self.feature_names]
+            _whole_numbers(self.ax_.yaxis)
+            if names:
                 self.ax_.set_xticks(range(len(names)), names, rotation=90, **VERBATIM)
-            self.figure_.colorbar(drawn, ax=self.ax_)
+            else:
+                _whole_numbers(self.ax_.xaxis)
+            self.figure_.colorbar(drawn, ax=self.ax_, label=self.meaning)
             return self
         if ax is not None:
             raise ValueError("ax is for the heat map; images need axes of their own: leave it out.")
@@ -167,7 +183,8 @@ class WeightsDisplay:
 
         columns = math.ceil(math.sqrt(len(self.parts)))
         rows = math.ceil(len(self.parts) / columns)
-        self.figure_, grid = plt.subplots(rows, columns, squeeze=False, figsize=(1.2 * columns, 1.2 * rows))
+        size = (1.2 * columns, 1.2 * rows)
+        self.figure_, grid = plt.subplots(rows, columns, squeeze=False, figsize=size, layout="constrained")
         self.axes_ = grid.ravel()
         self.ax_ = self.axes_[0]
         for panel, part in zip(self.axes_, self.parts, strict=False):
@@ -219,8 +236,8 @@ class LayerCodesDisplay:
         ax: Axes | None = None,
         **image: Any,
     ) -> Self:
-        """Plot what a hidden layer makes of X; `layer` as in ``estimator.layer_codes``."""
-        codes = estimator.layer_codes(X, layer)
+        """Plot what a hidden layer, `layer` as in ``estimator.layer_codes``, or a factorization makes of X."""
+        codes = estimator.layer_codes(X, layer) if hasattr(estimator, "layer_codes") else estimator.transform(X)
         return cls(codes.cpu().numpy() if hasattr(codes, "cpu") else codes, y).plot(ax=ax, **image)
 
     def plot(self, *, ax: Axes | None = None, **image: Any) -> Self:
@@ -241,24 +258,57 @@ class LayerCodesDisplay:
         if self.y is not None:
             order = np.argsort(self.y, kind="stable")
             codes = codes[order]
-            labels, first, counts = np.unique(self.y[order], return_index=True, return_counts=True)
-            if len(labels) <= 30:
-                names = [printable(label, LONGEST) for label in labels]
-                self.ax_.set_yticks(first + (counts - 1) / 2, names, **VERBATIM)
-                for line in first[1:]:
-                    self.ax_.axhline(line - 0.5, color="white", linewidth=0.5)
         self.image_ = self.ax_.imshow(codes, **{"aspect": "auto", "cmap": "viridis", "interpolation": "none", **image})
-        self.ax_.set(xlabel="Unit", ylabel="Sample" if self.y is None else "Label")
-        self.figure_.colorbar(self.image_, ax=self.ax_)
+        self.ax_.set(xlabel="Unit", ylabel="Sample")
+        for axis in (self.ax_.xaxis, self.ax_.yaxis):
+            _whole_numbers(axis)
+        if self.y is not None:
+            self._name_rows(self.y[order])
+        self.figure_.colorbar(self.image_, ax=self.ax_, label="Activation")
         return self
 
+    def _name_rows(self, y: Array) -> None:
+        """Ticks of the labels of ordered rows; where there are many, of some rows with their targets."""
+        labels, first, counts = np.unique(y, return_index=True, return_counts=True)
+        if len(labels) <= MOST_NAMES:
+            names = [printable(label, LONGEST) for label in labels]
+            self.ax_.set_yticks(first + (counts - 1) / 2, names, **VERBATIM)
+            for line in first[1:]:
+                self.ax_.axhline(line - 0.5, color="white", linewidth=0.5)
+            self.ax_.set_ylabel("Label")
+            return
+        rows = np.unique(np.linspace(0, len(y) - 1, 7).round().astype(int))
+        names = [
+            f"{value:.4g}" if isinstance(value, float) else printable(value, LONGEST) for value in y[rows].tolist()
+        ]
+        self.ax_.set_yticks(rows, names, **VERBATIM)
+        self.ax_.set_ylabel("Target of the row, in ascending order")
 
-def _axes(ax: Axes | None) -> tuple[Any, Any]:
-    """Axes to draw in, new ones if there are none, and their figure."""
+
+def _parts_of(estimator: Any) -> tuple[Array, str]:
+    """Parts (n_parts, n_features) of a fitted estimator, and what their numbers are."""
+    if hasattr(estimator, "components_"):
+        return np.asarray(estimator.components_), "Component"
+    network = estimator.network_
+    if network.inputs is None or network.inputs.projects or not network.inputs.by_column:
+        return network.folded()[0][0].cpu().numpy().T, "Weight"
+    W = network.weights[0][: len(network.inputs.shift)]
+    return W.cpu().numpy().T, "Weight, per standard deviation"
+
+
+def _whole_numbers(axis: Any) -> None:
+    """Ticks at whole numbers alone: of epochs, units and samples."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+
+
+def _axes(ax: Axes | None, height: float = 4.8) -> tuple[Any, Any]:
+    """Axes to draw in, new ones if there are none, and their figure; the height in inches."""
     if ax is None:
         from matplotlib import pyplot as plt
 
-        _, ax = plt.subplots()
+        _, ax = plt.subplots(figsize=(6.4, height), layout="constrained")
     return ax, ax.figure
 
 

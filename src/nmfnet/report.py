@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -35,7 +35,10 @@ def curves(
     title: str | None = None,
     kind: Kind = "classification",
 ) -> Figure:
-    """Draw the error and the objective over epochs and over time.
+    """Draw the error and the loss over epochs and over time.
+
+    Both are those of the weights that predict, after each epoch, as :class:`nmfnet.training.EpochRecord` says.  For a
+    regression, where the loss would be the square of the error, the objective is drawn, as it is in training.
 
     Parameters
     ----------
@@ -67,9 +70,14 @@ def curves(
     seconds, unit = _time([record["seconds"] for record in history])
     for column, x in enumerate((epochs, seconds)):
         _draw_errors(axes[0, column], x, history, test_error, kind)
-        _draw_line(axes[1, column], x, [record["objective"] for record in history], "training", TRAINING, "o")
+        if kind == "classification" and all("train_loss" in record for record in history):
+            loss = "Loss per sample"
+            _draw_parts(axes[1, column], x, history, "loss", float)
+        else:
+            loss = "Objective per sample, in training"
+            _draw_line(axes[1, column], x, [record["objective"] for record in history], "training", TRAINING, "o")
     axes[0, 0].set_ylabel("Error (%)" if kind == "classification" else "Root mean squared error")
-    axes[1, 0].set_ylabel("Objective per sample")
+    axes[1, 0].set_ylabel(loss)
     axes[1, 0].set_xlabel("Epoch")
     axes[1, 1].set_xlabel(f"Training time ({unit})")
     axes[1, 0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
@@ -95,28 +103,36 @@ def _draw_errors(
     def shown(error: float) -> float:
         return 100 * error if kind == "classification" else math.sqrt(error)
 
-    _draw_line(panel, x, [shown(record["train_error"]) for record in history], "training, during epoch", TRAINING, "o")
-    held_out = [(x[i], shown(record["val_error"])) for i, record in enumerate(history) if "val_error" in record]
-    if held_out:
-        times, errors = zip(*held_out, strict=True)
-        _draw_line(panel, times, errors, "validation, after epoch", VALIDATION, "s")
-        best = errors.index(min(errors))
-        ring: dict[str, Any] = {
-            "marker": "o",
-            "markersize": 11,
-            "markerfacecolor": "none",
-            "markeredgecolor": VALIDATION,
-        }
-        panel.plot(times[best], errors[best], linestyle="none", label="best validation", **ring)
+    _draw_parts(panel, x, history, "error", shown)
     if test_error is not None:
         value = shown(test_error)
         label = f"test: {value:.2f}%" if kind == "classification" else f"test: {value:.4g}"
         panel.axhline(value, color=TEST, linestyle="--", linewidth=1.5, label=label)
 
 
+def _draw_parts(
+    panel: Axes,
+    x: Sequence[float],
+    history: Sequence[EpochRecord],
+    what: Literal["loss", "error"],
+    shown: Callable[[float], float],
+) -> None:
+    """Training and validation rows, and a ring around the epoch that early stopping keeps."""
+    records: Any = history
+    _draw_line(panel, x, [shown(record[f"train_{what}"]) for record in records], "training rows", TRAINING, "o")
+    held_out = [i for i, record in enumerate(records) if f"val_{what}" in record]
+    if not held_out:
+        return
+    values = {i: shown(records[i][f"val_{what}"]) for i in held_out}
+    _draw_line(panel, [x[i] for i in held_out], list(values.values()), "validation rows", VALIDATION, "s")
+    best = min(held_out, key=lambda i: (records[i].get("val_loss", 0.0), records[i].get("val_error", 0.0)))
+    ring = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgecolor": VALIDATION}
+    panel.plot(x[best], values[best], linestyle="none", label="least validation loss", **ring)  # type: ignore[arg-type]
+
+
 def _draw_line(panel: Axes, x: Sequence[float], y: Sequence[float], label: str, colour: str, marker: str) -> None:
     small: dict[str, Any] = {"marker": marker, "markersize": 4} if len(x) <= MOST_MARKERS else {}
-    panel.plot(x, y, color=colour, linewidth=1.6, label=label, **small)
+    panel.plot(x, y, color=colour, linewidth=1.6, label=label, clip_on=False, **small)  # markers at the edge are whole
 
 
 def _time(seconds: Sequence[float]) -> tuple[list[float], str]:

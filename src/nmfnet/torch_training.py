@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from numbers import Real
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from nmfnet._parameters import at_least, resolve
-from nmfnet.data.containers import plain, refuse_missing, to_array
-from nmfnet.data.labels import label_array
+from nmfnet._parameters import at_least, boolean, resolve
 from nmfnet.data.source import InMemory
 from nmfnet.errors import DivergenceError
 from nmfnet.estimators.images import image_scaling
@@ -24,22 +21,24 @@ from nmfnet.estimators.parameters import check_training, values_of_a_sample
 from nmfnet.export.conventions import check_trainable
 from nmfnet.export.sequential import Layers, layers_of, tensors_of
 from nmfnet.linalg import all_finite
-from nmfnet.linalg.arrays import as_tensor
+from nmfnet.module_data import KINDS, Kind, Task, gathered, target_tensor, targets_of, tensor_of
 from nmfnet.network import Network
 from nmfnet.solvers import SOLVERS, Solver
 from nmfnet.solvers.relaxed.settings import Relaxed
 from nmfnet.torch_modes import plain_tensors
 from nmfnet.training import Callback, EpochRecord, FitSettings, PrintLog, fit_network
 
-Kind = Literal["classes", "labels", "real"]
-
 
 @plain_tensors()
 def fit_module(
     module: nn.Sequential,
-    X: ArrayLike | Tensor,
-    y: ArrayLike | Tensor,
+    X: ArrayLike | Tensor | Iterable[Any],
+    y: ArrayLike | Tensor | None = None,
     *,
+    task: Task = "auto",
+    X_val: ArrayLike | Tensor | Iterable[Any] | None = None,
+    y_val: ArrayLike | Tensor | None = None,
+    early_stopping: bool = False,
     solver: str | Solver = "relaxed",
     alpha: float = 0.0,
     l1_ratio: float = 0.0,
@@ -66,13 +65,23 @@ def fit_module(
         layers with weights), MaxPool, AvgPool and AdaptiveAvgPool(1) of 1 or 2 dimensions, Dropout and Flatten;
         nested ones, too.  It gives logits of classes, or Softmax, LogSoftmax or Sigmoid of them.
         Hooks, parametrizations, a `forward` of its own and weights that are shared are refused.
-    X : array-like or Tensor of shape (n_samples, ...)
-        What the module takes; converted to its dtype.
-    y : array-like or Tensor
-        Whole numbers (n_samples,): classes 0, 1, ... by their output.  Whole numbers or booleans
-        (n_samples, n_outputs): 0/1 for each of several labels; or (n_samples,) where the only output is the logit of
-        a label.  Floating-point numbers, (n_samples,) or (n_samples, n_outputs): real targets; in a module with a
-        Sigmoid at the end probabilities of labels.
+    X : array-like or Tensor of shape (n_samples, ...), or DataLoader, or iterable of batches
+        What the module takes; converted to its dtype.  A loader, or whatever gives batches of (inputs, targets), is
+        gone through once, without `y`; all samples are then in memory.
+    y : array-like or Tensor, optional
+        In the conventions of PyTorch's losses:
+
+        - whole numbers (n_samples,): classes 0, 1, ... by their output (CrossEntropyLoss);
+        - one-hot rows (n_samples, n_outputs), or behind a Softmax probabilities: classes, too;
+        - other rows of 0 and 1, or behind a Sigmoid probabilities: several labels (BCEWithLogitsLoss);
+        - whole numbers 0 and 1 where there is one output: its label (BCEWithLogitsLoss);
+        - other floating-point numbers, (n_samples,) or (n_samples, n_outputs): real targets (MSELoss).
+    task : {"auto", "classification", "multilabel", "regression"}, default="auto"
+        What `y` is, where that does not say it, as floating-point 0 and 1 for a single output.
+    X_val, y_val : like X and y, optional
+        A validation set, whose loss and error are recorded.
+    early_stopping : bool, default=False
+        Whether the module ends with the weights of the epoch with the least validation loss.
     solver : {"relaxed", "pinv"} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
         "relaxed" takes its masking noise and its dropout from the module's Dropout layers: in front of the first
         layer, and behind the hidden activations.  An instance has its own.
@@ -82,7 +91,8 @@ def fit_module(
     Returns
     -------
     list of dict
-        An entry for each epoch, as in `history_`.
+        An entry for each epoch, as in `history_`: losses are those of the module's outputs, the cross-entropy of their
+        softmax or logistic function, or the mean squared error.
 
     Raises
     ------
@@ -107,10 +117,15 @@ def fit_module(
     """
     check_training(solver, l1_ratio, batch_size, max_iter, max_time, tol, n_iter_no_change, callbacks)
     at_least("alpha", alpha, 0, Real)
+    boolean("early_stopping", early_stopping)
+    if task not in ("auto", *KINDS):
+        raise ValueError(f"task must be one of 'auto', {', '.join(map(repr, KINDS))}; got {task!r}.")
+    if (early_stopping and X_val is None) or (X_val is None and y_val is not None):
+        raise ValueError("early_stopping and y_val need a validation set: pass X_val.")
     layers = layers_of(module)
     check_trainable(module, layers.trained)
     chosen = _with_dropout(layers) if solver == "relaxed" else resolve(solver, SOLVERS)
-    X_checked, Y, kind = _checked(layers, X, y)
+    X_checked, Y, kind = _checked(layers, X, y, task)
     input_shape = None if layers.ndim is None else tuple(X_checked.shape[1:])
     X_checked = X_checked.flatten(1)
     n, values = len(X_checked), values_of_a_sample(Y.shape[1] if kind == "real" else 0, input_shape)
@@ -123,30 +138,43 @@ def fit_module(
         n_iter_no_change=n_iter_no_change,
         alpha=float(alpha),
         l1_ratio=float(l1_ratio),
+        early_stopping=early_stopping,
         trained=True,  # nobody knows
         real=kind == "real",
     )
     network = _network(layers, chosen, X_checked, Y, kind, input_shape)
-    if kind == "labels" and network.output.name == "identity":
-        Y = 2 * Y - 1  # least squares: outputs that are logits change their sign from one label to the other
+    validation = None
+    if X_val is not None:
+        X_held_out, Y_held_out, _ = _checked(layers, X_val, y_val, TASKS[kind], "_val")
+        if input_shape is not None and tuple(X_held_out.shape[1:]) != input_shape:
+            raise ValueError(f"X_val has images of {tuple(X_held_out.shape[1:])}, but X of {input_shape}.")
+        validation = InMemory(X_held_out.flatten(1), _fitted(Y_held_out, kind, network))
+    Y = _fitted(Y, kind, network)
     generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
-    network, history = fit_network(
+    fitted = fit_network(
         network,
         chosen,
         InMemory(X_checked, Y),
         settings,
         generator,
+        validation=validation,
         callbacks=[*(callbacks or ()), *([PrintLog()] if verbose else [])],
     )
-    _write(layers, network)
-    return history
+    _write(layers, fitted.network)
+    return fitted.history
 
 
+TASKS: dict[Kind, Task] = {"classes": "classification", "labels": "multilabel", "real": "regression"}
 ERRORS: dict[Kind, Any] = {
     "classes": lambda A, Y: (A.argmax(1) != Y.argmax(1)).to(Y.dtype),
     "labels": lambda A, Y: ((A > 0) != (Y > 0.5)).any(1).to(Y.dtype),
     "real": lambda A, Y: (A - Y).square().mean(1),
 }
+
+
+def _fitted(Y: Tensor, kind: Kind, network: Network) -> Tensor:
+    """Targets as they are fitted: logits by least squares change their sign from one label to the other."""
+    return 2 * Y - 1 if kind == "labels" and network.output.name == "identity" else Y
 
 
 def _with_dropout(layers: Layers) -> Relaxed:
@@ -155,27 +183,28 @@ def _with_dropout(layers: Layers) -> Relaxed:
     return Relaxed(noise=noise, dropout=hidden[0] if len(set(hidden)) == 1 else hidden or 0.0)
 
 
-def _checked(layers: Layers, X: Any, y: Any) -> tuple[Tensor, Tensor, Kind]:
-    """Inputs (n, n_0) and targets (n, k) where the module is, and what the targets are."""
-    weight = layers.linear[0].weight
-    k = int(layers.linear[-1].weight.shape[0])
-    X_checked = _tensor(X, "X").to(weight.device, weight.dtype)
+def _checked(layers: Layers, X: Any, y: Any, task: Task = "auto", suffix: str = "") -> tuple[Tensor, Tensor, Kind]:
+    """Inputs (n, n_0) and targets (n, k) where the module is, and what the targets are; `suffix` of their names."""
+    weight, names = layers.linear[0].weight, (f"X{suffix}", f"y{suffix}")
+    inputs, targets = gathered(X, y, names)
+    X_checked = tensor_of(inputs, names[0]).to(weight.device, weight.dtype)
     if layers.flatten and X_checked.ndim > 2 and layers.ndim is None:
         X_checked = X_checked.flatten(1)
-    _check_shape(layers, X_checked)
+    _check_shape(layers, X_checked, names[0])
     if not all_finite(X_checked):
-        raise ValueError(f"X has values that are not finite in {weight.dtype}.")
-    targets = _tensor(y if isinstance(y, Tensor) else label_array(refuse_missing(y, "y")), "y").to(weight.device)
-    if targets.ndim not in (1, 2) or len(targets) != len(X_checked):
-        raise ValueError(f"X has {len(X_checked)} samples, but y the shape {tuple(targets.shape)}.")
-    Y, kind = _targets(targets, k, weight.dtype, layers.head is not None and layers.head.kind == "sigmoid")
-    wanted = {"classes": "softmax", "labels": "sigmoid"}.get(kind)
-    if layers.head is not None and layers.head.kind != wanted:
-        raise ValueError(f"module ends with {layers.head.kind}, which does not fit y: its targets are {kind}.")
+        raise ValueError(f"{names[0]} has values that are not finite in {weight.dtype}.")
+    found = target_tensor(targets, names[1]).to(weight.device)
+    if found.ndim not in (1, 2) or len(found) != len(X_checked):
+        raise ValueError(f"{names[0]} has {len(X_checked)} samples, but {names[1]} the shape {tuple(found.shape)}.")
+    k, head = int(layers.linear[-1].weight.shape[0]), None if layers.head is None else layers.head.kind
+    try:
+        Y, kind = targets_of(found, k, weight.dtype, head, task)
+    except ValueError as error:
+        raise ValueError(f"{names[1]}: {error}" if suffix else str(error)) from None
     return X_checked, Y, kind
 
 
-def _check_shape(layers: Layers, X: Tensor) -> None:
+def _check_shape(layers: Layers, X: Tensor, name: str) -> None:
     """Refuse inputs that the module does not take."""
     first = layers.linear[0]
     if layers.ndim is None:
@@ -187,45 +216,9 @@ def _check_shape(layers: Layers, X: Tensor) -> None:
         wanted = [channels, *(["height", "width"] if layers.ndim == 2 else ["length"])]
         fits = X.ndim == len(wanted) + 1 and X.shape[1] == channels
     if not fits or not len(X):
-        raise ValueError(f"X has shape {tuple(X.shape)}, but module takes (n_samples, {', '.join(map(str, wanted))}).")
-
-
-def _tensor(data: Any, name: str) -> Tensor:
-    if isinstance(data, Tensor):
-        if data.is_complex() or data.layout != torch.strided or data.is_meta:
-            raise ValueError(f"{name} must be a dense tensor of real numbers; got {data.dtype}, {data.layout}.")
-        return data.detach()
-    if issparse(data):
-        raise ValueError(f"{name} must be dense; got a sparse matrix: pass {name}.toarray().")
-    array = np.asarray(to_array(plain(data)))
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must be numbers; got an array of dtype {array.dtype}: convert it, as with astype.")
-    return as_tensor(array)
-
-
-def _targets(y: Tensor, k: int, dtype: torch.dtype, sigmoid: bool) -> tuple[Tensor, Kind]:
-    """Targets (n, k), and what they are; `sigmoid`: whether the module ends with one."""
-    if y.is_floating_point():
-        Y = (y[:, None] if y.ndim == 1 else y).to(dtype)
-        if Y.ndim != 2 or Y.shape[1] != k or not all_finite(Y):
-            raise ValueError(f"y of shape {tuple(y.shape)} must be finite numbers, one for each of {k} outputs.")
-        return Y, "labels" if sigmoid and bool(((Y >= 0) & (Y <= 1)).all()) else "real"
-    y = y.long()
-    if k == 1 and y.ndim == 1:  # as for BCEWithLogitsLoss
-        y = y[:, None]
-    if y.ndim == 1:
-        if int(y.min()) < 0 or int(y.max()) >= k:
-            raise ValueError(
-                f"y has whole numbers from {int(y.min())} to {int(y.max())}, which are classes; module has outputs "
-                f"for 0 to {k - 1}. Real targets are floating-point numbers."
-            )
-        return torch.zeros(len(y), k, dtype=dtype, device=y.device).scatter_(1, y[:, None], 1), "classes"
-    if y.shape != (len(y), k) or not bool(((y == 0) | (y == 1)).all()):
         raise ValueError(
-            f"y of shape {tuple(y.shape)} must have 0 and 1, a column for each of {k} outputs; real targets are "
-            "floating-point numbers."
+            f"{name} has shape {tuple(X.shape)}, but module takes (n_samples, {', '.join(map(str, wanted))})."
         )
-    return y.to(dtype), "labels"
 
 
 def _network(
@@ -234,7 +227,7 @@ def _network(
     """The module as a network on scaled inputs and targets, which predicts the same."""
     network = layers.network(input_shape).on(X.device)
     network.frozen = layers.frozen
-    network.output = solver.output(kind)
+    network.output = replace(solver.output(kind), temperature=1.0)  # losses are those of the module's own outputs
     if network.inputs is None:
         # As for real targets: no principal components, which would lose a part of the weights there are; and as for
         # a part of the samples: the weights of columns that are constant here stay.

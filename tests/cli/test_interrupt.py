@@ -149,9 +149,9 @@ def test_bar_shows_where_the_training_is():
     bar.on_batch_end(1, 3)
     assert "epoch 1/4" in shown(bar) and "batch 1/3" in shown(bar) and "left" in shown(bar)
     bar.on_batch_end(3, 3)
-    record = {"epoch": 1, "objective": 0.5, "train_error": 0.25, "val_error": 0.125, "seconds": 1.0}
+    record = {"epoch": 1, "train_loss": 0.5, "train_error": 0.25, "val_loss": 0.75, "val_error": 0.125, "seconds": 1.0}
     bar.on_epoch_end(None, record)
-    assert "after epoch 1: objective 0.5, training error 25.00%, validation error 12.50%" in shown(bar)
+    assert "after epoch 1: training loss 0.5, error 25.00%; validation loss 0.75, error 12.50%" in shown(bar)
     bar.on_batch_end(2, 3)
     assert "epoch 2/4" in shown(bar) and "batch 2/3" in shown(bar)
     bar.on_fit_end(None)

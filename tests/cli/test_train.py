@@ -32,7 +32,7 @@ def test_train_writes_four_files(run):
     lines = result.out.splitlines()
     assert lines[0] == "digits: 1212 training, 135 validation, 450 test rows, 64 features, 10 classes."
     assert [line.split(":")[0] for line in lines[1:4]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    assert all("objective" in line and "validation error" in line for line in lines[1:4])
+    assert all("training loss" in line and "validation loss" in line for line in lines[1:4])
     for name in ("Data", "Network", "Training error", "Validation error", "Test error", "Time", "Files"):
         assert any(line.startswith(name) for line in lines[4:])
 
@@ -52,8 +52,8 @@ def test_train_settings_and_scores(run):
     )
     assert result["training"]["error"] == pytest.approx(1 - model.score(X, y))
     assert result["validation"]["error"] == pytest.approx(1 - model.score(X_val, y_val))
-    errors = [record["val_error"] for record in model.history_]
-    assert result["kept_epoch"] == errors.index(min(errors)) + 1
+    keys = [(record["val_loss"], record["val_error"]) for record in model.history_]
+    assert result["kept_epoch"] == model.best_epoch_ == keys.index(min(keys)) + 1
     assert result["epochs"] == 4 and result["interrupted"] is False
 
 

@@ -26,12 +26,14 @@ def shown_error(error: float, task: Task) -> str:
 
 
 def describe(record: EpochRecord, task: Task) -> str:
-    """Objective and errors of an epoch."""
-    what = "error" if task == "classification" else "RMSE"
-    parts = [f"objective {record['objective']:.4g}", f"training {what} {shown_error(record['train_error'], task)}"]
-    if "val_error" in record:
-        parts.append(f"validation {what} {shown_error(record['val_error'], task)}")
-    return ", ".join(parts)
+    """Losses and errors of an epoch; for a regression the loss is the square of the error, and left out."""
+    what, found = "error" if task == "classification" else "RMSE", []
+    values: Any = record
+    for part, name in (("train", "training"), ("val", "validation")):
+        if f"{part}_error" in values:
+            loss = f"loss {values[f'{part}_loss']:.4g}, " if task == "classification" else ""
+            found.append(f"{name} {loss}{what} {shown_error(values[f'{part}_error'], task)}")
+    return "; ".join(found)
 
 
 class Lines(Callback):

@@ -43,9 +43,8 @@ class Run:
 
     @property
     def kept_epoch(self) -> int:
-        """Epoch whose weights were kept: the best on the validation part, or the last."""
-        errors = [record["val_error"] for record in self.model.history_ if "val_error" in record]
-        return errors.index(min(errors)) + 1 if errors else len(self.model.history_)
+        """Epoch whose weights were kept: that of the least validation loss, or the last."""
+        return self.model.best_epoch_ or len(self.model.history_)
 
 
 @contextmanager

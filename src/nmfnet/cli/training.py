@@ -229,7 +229,8 @@ def scores(model: BaseNMFNet, dataset: Dataset, task: Task, validation: float) -
     n, n_validation = len(y), cli_data.held_out(len(y), validation)
     found = {"training": everything}
     if n_validation:
-        error = min(record["val_error"] for record in model.history_)
+        assert model.best_epoch_ is not None
+        error = model.history_[model.best_epoch_ - 1]["val_error"]
         rest = max(0.0, n * everything.error - n_validation * error)  # summed over the training rows
         if task == "classification":
             rest = round(rest)

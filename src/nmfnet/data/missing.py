@@ -59,6 +59,10 @@ class MissingValues:
         """The same on a device."""
         return MissingValues(self.fill.to(device), self.indicated.to(device))
 
+    def to(self, dtype: torch.dtype) -> MissingValues:
+        """The same for inputs of a dtype."""
+        return MissingValues(self.fill.to(dtype), self.indicated)
+
     def names(self, names: Sequence[str]) -> list[str]:
         """Names of the columns of the result."""
         return [*names, *(f"{names[i]}_missing" for i in self.indicated.tolist())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,10 +27,13 @@ class Scaling:
     ----------
     shift : Tensor of shape (n,)
     factor : Tensor of shape (n,) or (n, r)
+    sparse : bool, default=False
+        Whether it is of sparse inputs, from which no means were subtracted; model files do not say it.
     """
 
     shift: Tensor
     factor: Tensor
+    sparse: bool = False
 
     def __call__(self, X: Any) -> Any:
         """From (m, n) to (m, n) or (m, r); sparse rows stay sparse where nothing is shifted or projected."""
@@ -68,11 +71,13 @@ class Scaling:
             return False
         factor, shift = self.factor[varies], self.shift[varies]
         same_unit = bool((factor == factor[0]).all())
+        if same_unit and self.sparse:
+            return False
         return not same_unit or float((shift * factor).square().mean().sqrt()) < NEAR
 
     def on(self, device: torch.device | str) -> Scaling:
         """The same on a device."""
-        return Scaling(self.shift.to(device), self.factor.to(device))
+        return replace(self, shift=self.shift.to(device), factor=self.factor.to(device))
 
 
 def input_scaling(source: Source, explained_variance: float, centre: bool = True, constant: float = 0.0) -> Scaling:
@@ -122,7 +127,7 @@ def _sparse_scaling(columns: Columns, varies: Tensor, same_unit: bool, constant:
     unit = reach[varies].max() if same_unit else reach
     scale = unit * (columns.deviation / unit)[varies].square().mean().sqrt()
     factor = torch.where(varies, 1 / scale, constant)
-    return Scaling(torch.zeros_like(factor).to(dtype), factor.to(dtype))
+    return Scaling(torch.zeros_like(factor).to(dtype), factor.to(dtype), sparse=True)
 
 
 def target_scaling(source: Source, centre: bool = True) -> Scaling:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import islice
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -32,6 +33,11 @@ class Samples(NamedTuple):
     X: Rows
     Y: Tensor
     weight: Tensor | None = None
+
+    def rows(self, rows: Tensor) -> Samples:
+        """Some of them."""
+        weight = None if self.weight is None else picked(self.weight, rows)
+        return Samples(picked(self.X, rows), picked(self.Y, rows), weight)
 
 
 class Batch(NamedTuple):
@@ -180,7 +186,7 @@ class InMemory:
     def blocks(self) -> Iterator[Samples]:
         """All samples in their own order."""
         rows = max(64, BLOCK_NUMBERS // max(1, self.n_features))
-        for start in range(0, self.n_rows, rows):
+        for start in range(0, len(self.Y), rows):
             part = slice(start, start + rows)
             yield Samples(self.X[part], self.Y[part], None if self.weight is None else self.weight[part])
 
@@ -196,6 +202,23 @@ class InMemory:
 def n_batches(n_rows: int, batch_size: int) -> int:
     """Batches of at most `batch_size` in a pass over the data."""
     return -(-n_rows // batch_size)
+
+
+def picked_rows(source: Source, rows: Tensor) -> Samples:
+    """Some of the samples, by their ascending numbers (m,) in the order of the blocks."""
+    if isinstance(source, InMemory):
+        blocks: Iterator[Samples] = iter([source.samples])
+    else:
+        blocks = source.blocks()
+    parts, start = [], 0
+    for block in blocks:
+        here = rows[(rows >= start) & (rows < start + len(block.Y))] - start
+        start += len(block.Y)
+        if len(here):
+            parts.append(block.rows(here.to(block.Y.device)))
+    weights = [part.weight for part in parts if part.weight is not None]
+    Y = torch.cat([part.Y for part in parts])
+    return Samples(reduce(stacked, [part.X for part in parts]), Y, torch.cat(weights) if weights else None)
 
 
 def joined(before: Samples, data: InMemory) -> InMemory:

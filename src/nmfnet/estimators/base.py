@@ -50,6 +50,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
     network_: Network
     n_features_in_: int
     input_shape_: tuple[int, ...] | None = None  # of a sample, where hidden layers are of images or sequences
+    best_epoch_: int | None
     input_encoder_ = InputEncoder()  # of models of earlier versions, and of PyTorch modules
     categorical_features: str | ArrayLike = "from_dtype"  # of estimators pickled by earlier versions
     file_reading_: dict[str, Any] | None = None  # how the command line read the file of the fit
@@ -197,7 +198,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             elif self.early_stopping:
                 data, validation = split(self, data)
             data, *others = self._weighted(data, *([] if validation is None else [validation]))
-            self.network_, self.history_ = self._train(hidden, data, others[0] if others else None, tasks)
+            fitted = self._train(hidden, data, others[0] if others else None, tasks)
+            self.network_, self.history_, self.best_epoch_ = fitted
             self._stream_ = None  # the next partial_fit starts its averages anew
         return self
 
@@ -250,6 +252,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             stream=self.__dict__.get("_stream_"),
         )
         self.network_, self.history_, self._stream_ = updated.network, updated.history, stream
+        self.best_epoch_ = None
         if self.verbose:
             PrintLog().on_epoch_end(self.network_, self.history_[-1])
 
@@ -312,6 +315,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             "input_encoder_": self.input_encoder_.state(),
             "file_reading_": self.file_reading_,
             "history_": self.history_,
+            "best_epoch_": self.best_epoch_,
         }
 
     def _set_state(self, state: dict[str, Any]) -> None:
@@ -326,6 +330,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
                 raise ValueError(f"feature_names_in_ are not {self.n_features_in_} names.")
             self.feature_names_in_ = np.array(names, dtype=object)
         self.history_ = cast("list[EpochRecord]", state["history_"])
+        self.best_epoch_ = state.get("best_epoch_")
 
     def _encoded_names(self) -> list[str] | None:
         """Names of what the network is given, where the inputs have names."""

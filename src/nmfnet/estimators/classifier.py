@@ -44,11 +44,15 @@ Array = NDArray[Any]
     what="Classifier: a neural network trained by alternating nonnegative matrix factorizations.",
     fitted="""
     classes_ : ndarray of shape (n_classes,)
-        Class labels.""",
+        Class labels.
+    temperature_ : float or None
+        What outputs are divided by to make probabilities of them, found by `fit`: None for ``solver="pinv"``, of
+        fewer than 10 samples, and after `partial_fit` alone.""",
     parameters="""
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, which multiply those of the samples; "balanced" makes them inversely proportional to
         the weights that the classes have in the training data.""",
+    loss="the cross-entropy of the predicted probabilities",
     error="the fraction misclassified",
     example="""
     >>> from nmfnet import NMFNetClassifier
@@ -243,13 +247,19 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             outputs = outputs[:, 1] - outputs[:, 0]
         return like_input(outputs, X)
 
+    @property
+    def temperature_(self) -> float | None:
+        """What outputs are divided by to make probabilities of them; None where it is not known."""
+        return self.network_.output.temperature
+
     def predict_proba(self, X: ArrayLike) -> Any:
         """Class probabilities.
 
-        With ``solver="relaxed"`` the softmax of the outputs, or the logistic function for several labels, without
-        the smoothing of the labels.  With ``solver="pinv"`` the outputs are least-squares fits of 0/1 targets,
-        estimates of probabilities that are not confined to [0, 1]: their nearest point of the probability simplex,
-        which keeps their order.
+        With ``solver="relaxed"`` the softmax of the outputs over `temperature_`, or the logistic function for several
+        labels.  `fit` finds the temperature with small networks on parts of the data; where there is none, as after
+        `partial_fit` alone, the smoothing of the labels is taken back by its formula.  With ``solver="pinv"`` the
+        outputs are least-squares fits of 0/1 targets, estimates of probabilities that are not confined to [0, 1]:
+        their nearest point of the probability simplex, which keeps their order.
 
         Parameters
         ----------

@@ -11,6 +11,7 @@ class CurvesMixin:
     """Attributes that are read off `history_`, so that files, pickles and warm starts have them, too."""
 
     history_: list[EpochRecord]
+    best_epoch_: int | None
 
     @property
     def n_iter_(self) -> int:
@@ -49,9 +50,11 @@ class CurvesMixin:
 
     @property
     def best_validation_score_(self) -> float | None:
-        """The largest of `validation_scores_`."""
-        scores = self.validation_scores_
-        return None if scores is None else max((s for s in scores if not math.isnan(s)), default=math.nan)
+        """That of `best_epoch_`; None where a validation set does not decide."""
+        if self.validation_scores_ is None or self.best_epoch_ is None:
+            return None
+        score = self.history_[self.best_epoch_ - 1]["val_score"]
+        return math.nan if score is None else score
 
     @property
     def _last(self) -> EpochRecord:

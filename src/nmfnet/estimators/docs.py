@@ -45,12 +45,13 @@ TEMPLATE = """{what}
     max_time : float, optional
         Most seconds of training in one call of `fit`; the batch under way is finished.
     tol : float, default=1e-4
-        An epoch that does not improve the objective (with early stopping: the validation error) by more
+        An epoch that does not improve the objective (with early stopping: the validation loss) by more
         than `tol` is one without progress.
     n_iter_no_change : int or np.inf, default=10
         Epochs in a row without progress that end the training; with infinity none do.
     early_stopping : bool, default=False
-        End with the weights of the best epoch on a validation set: the one passed to `fit`, or one held out.
+        End with the weights of the epoch with the least loss, and of these with the least error, on a validation set:
+        the one passed to `fit`, or one held out.
     validation_fraction : float, default=0.1
         Share of the samples held out.
     fit_intercept : bool, default=True
@@ -83,17 +84,21 @@ TEMPLATE = """{what}
     intercepts_ : list of ndarray
         Biases, the l-th of shape (n_l,); zeros with ``fit_intercept=False``.
     history_ : list of dict
-        One per epoch: `epoch`; `train_loss` and `train_error` ({error}; both measured on each batch just before its
-        update); `objective`, the loss plus the penalty; `val_loss` and `val_error` (after the epoch, where there is a
-        validation set); `val_score` (with `early_stopping`, what `score` says of that set); `n_samples` (training
-        samples seen); `retries` (where steps had to be damped or taken back); `seconds` (since the fit began,
-        pre-training included).
+        One per epoch: `epoch`; `objective`, what is minimized (on each batch just before its update, with the
+        penalty); `train_loss`, `train_error` and, where there is a validation set, `val_loss` and `val_error`, all
+        after the epoch and of the weights that predict; `val_score` (with `early_stopping`, what `score` says of that
+        set); `n_samples` (training samples seen); `retries` (where steps had to be damped or taken back); `seconds`
+        (since the fit began, pre-training included).  Losses are {loss}, errors
+        {error}.  Those in training are of 5000 samples where there are more.
+    best_epoch_ : int or None
+        With `early_stopping`, the epoch whose weights were kept: that of the least validation loss, then error.
     loss_curve_ : list of float
         The objective of each epoch of `history_`; `loss_` is the last one.
     best_loss_ : float or None
         The least of them; None with `early_stopping`.
     validation_scores_ : list of float or None
-        The `val_score` of each epoch; None without `early_stopping`.  `best_validation_score_` is the largest.
+        The `val_score` of each epoch; None without `early_stopping`.  `best_validation_score_` is that of
+        `best_epoch_`.
     t_ : int
         Training samples seen, over all epochs.
     n_iter_ : int
@@ -123,11 +128,13 @@ TEMPLATE = """{what}
     """
 
 
-def document(what: str, fitted: str, error: str, example: str, parameters: str = "") -> Callable[[C], C]:
+def document(what: str, fitted: str, loss: str, error: str, example: str, parameters: str = "") -> Callable[[C], C]:
     """Fill the template and make it the docstring of a class."""
 
     def decorate(cls: C) -> C:
-        cls.__doc__ = TEMPLATE.format(what=what, fitted=fitted, error=error, example=example, parameters=parameters)
+        cls.__doc__ = TEMPLATE.format(
+            what=what, fitted=fitted, loss=loss, error=error, example=example, parameters=parameters
+        )
         return cls
 
     return decorate

@@ -18,26 +18,31 @@ from nmfnet.data.labels import label_array
 from nmfnet.data.missing import MissingValues
 from nmfnet.data.table_encoder import listed
 from nmfnet.errors import VersionWarning
+from nmfnet.estimators import model_files
 from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.model_files import layers_of as stored_layers
 from nmfnet.estimators.model_files import network_of, tensors_of
+from nmfnet.estimators.streaming import Stream
 from nmfnet.export import onnx
 from nmfnet.export.modules import Probabilities
 from nmfnet.export.onnx import Labels
 from nmfnet.export.sequential import Layers, layers_of
 from nmfnet.export.to_sequential import to_sequential
+from nmfnet.layers import Dense
 from nmfnet.network import Network
 from nmfnet.network.outputs import LINEAR, Output
+from nmfnet.storage.states import flat
 
 Array = NDArray[Any]
 VERSION = "_nmfnet_version"
-UNPICKLED = ("_stream_",)  # large and not needed: training goes on from the averaged weights
+STREAM = "_stream_"
 
 
 class Portable:
     """What :class:`BaseNMFNet` can be turned into, and made from."""
 
     network_: Network
+    _stream_: Stream | None
     input_encoder_: InputEncoder
 
     def to_torch(self, encoded: bool = False) -> nn.Sequential:
@@ -135,10 +140,12 @@ class Portable:
         path: str | os.PathLike[str],
         method: Literal["predict", "transform"] = "predict",
         encoded: bool = False,
+        *,
+        dtype: Literal["float32", "float64"] | None = None,
     ) -> None:
         """Write the model as an ONNX file; needs ``pip install 'nmfnet[onnx]'``.
 
-        The input is `X` of shape (n_samples, n_features) and the dtype of the weights.  The outputs are named as
+        The input is `X` of shape (n_samples, n_features) and of `dtype`.  The outputs are named as
         skl2onnx does: `label` and `probabilities` (an array, as with its ``zipmap=False``) of a classifier, `variable`
         of shape (n_samples, n_outputs) of a regressor.
 
@@ -150,15 +157,26 @@ class Portable:
             (n_samples, hidden_layer_sizes[-1]).
         encoded : bool, default=False
             As in :meth:`to_torch`.
+        dtype : {"float32", "float64"}, optional
+            Of the input, the weights and the real outputs; by default that of the model, float64 unless it was
+            trained on float32.
         """
         check_is_fitted(self)
         if method not in ("predict", "transform"):
             raise ValueError(f"method must be 'predict' or 'transform'; got {method!r}.")
+        if dtype not in (None, "float32", "float64"):
+            raise ValueError(f"dtype must be 'float32', 'float64' or None; got {dtype!r}.")
         name, missing = type(self).__name__, None if encoded else self._missing("to_onnx")
+        network = self.network_
+        if dtype is not None:
+            network = network.to(getattr(torch, dtype))
+            missing = None if missing is None else missing.to(getattr(torch, dtype))
+        if not network.is_finite():
+            raise ValueError(f"The weights overflow in {dtype}: leave dtype out.")
         if method == "predict":
-            onnx.write(path, name, self.network_, self._labels(), missing)
+            onnx.write(path, name, network, self._labels(), missing)
         else:
-            onnx.write_code(path, name, self.network_, missing)
+            onnx.write_code(path, name, network, missing)
 
     def _labels(self) -> Labels | None:
         """What the graph of a classifier has besides the network."""
@@ -167,10 +185,11 @@ class Portable:
     def __getstate__(self) -> dict[str, Any]:
         """Arrays, numbers and text, which pickles of any version and skops hold."""
         state = dict(cast(dict[str, Any], super().__getstate__()))
-        for name in UNPICKLED:
-            state.pop(name, None)
         if "network_" in state:  # to be read where there is no GPU
             state["network_"] = plain_network(state["network_"])
+        if state.get(STREAM) is not None:
+            plain, tensors = flat(state[STREAM].state(), model_files.STREAM)
+            state[STREAM] = {"plain": plain, "tensors": {name: each.cpu().numpy() for name, each in tensors.items()}}
         encoder = state.pop("input_encoder_", None)
         if encoder is not None and "network_" in state:  # without, a fit is under way
             state["input_encoder_"] = encoder.state()
@@ -190,7 +209,13 @@ class Portable:
             if "input_encoder_" in state:
                 encoder = InputEncoder.from_state(state["input_encoder_"], network.dtype, network.sizes[0])
                 state["input_encoder_"] = encoder
+        stream = state.pop(STREAM, None)
         super().__setstate__(state)  # type: ignore[misc]
+        if "network_" in state:
+            self._stream_ = None
+        if isinstance(stream, dict) and version == __version__:
+            tensors = {name: torch.from_numpy(array.copy()) for name, array in stream["tensors"].items()}
+            self._stream_ = model_files.stream_of(stream["plain"], tensors, self)
 
 
 class PortableClassifier(Portable):
@@ -206,6 +231,7 @@ class PortableClassifier(Portable):
         kind = "softmax" if head is None else head.kind
         if k == 1 and kind == "sigmoid":  # the logit of the second of two classes; that of the first is 0
             network.weights[-1] = torch.cat([torch.zeros_like(network.weights[-1]), network.weights[-1]], 1)
+            network.layers = [*network.layers[:-1], Dense.like(network.weights[-1], network.intercept)]
             k, kind = 2, "softmax"
         multilabel = kind in ("sigmoid", "clip")
         if not multilabel and k < 2:
@@ -218,7 +244,7 @@ class PortableClassifier(Portable):
             raise ValueError(f"classes must be {k} different labels, one for each output of module; got {classes!r}.")
         network.output = LINEAR
         if kind == "softmax" or kind == "sigmoid":
-            network.output = Output(kind, 0.0 if head is None else head.smoothing)
+            network.output = Output(kind) if head is None else Output(kind, head.smoothing, head.temperature)
         order = np.argsort(labels)
         values = {"dtype": labels.dtype.str, "values": labels[order].tolist()}
         return order, {"classes_": values, "multilabel": multilabel}
@@ -226,7 +252,7 @@ class PortableClassifier(Portable):
     def _probabilities(self) -> Probabilities:
         output = self.network_.output
         if output.name != "identity":
-            return Probabilities(output.name, output.smoothing)
+            return Probabilities(output.name, output.smoothing, output.temperature)
         return Probabilities("clip" if self._multilabel else "simplex")
 
     def _labels(self) -> Labels:
@@ -259,7 +285,8 @@ def plain_network(network: Network) -> dict[str, Any]:
     tensors = {name: tensor.cpu().numpy() for name, tensor in tensors_of(network).items()}
     return {
         "activation": network.activation_names, "intercept": network.intercept, "output": network.output.name,
-        "label_smoothing": network.output.smoothing, "tensors": tensors, **stored_layers(network),
+        "label_smoothing": network.output.smoothing, "temperature": network.output.temperature, "tensors": tensors,
+        **stored_layers(network),
     }  # fmt: skip
 
 

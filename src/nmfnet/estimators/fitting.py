@@ -25,6 +25,7 @@ from nmfnet.training import (
     Fitted,
     Progress,
     fit_network,
+    relative_temperature,
 )
 
 
@@ -146,6 +147,7 @@ def train(
         Y = network.scaled_targets(data.Y)
         pretraining(network, data.X, Y, generator, announce, data.weight, feature_names)
 
+    seed = generator.initial_seed()
     return fit_network(
         network,
         solver,
@@ -156,4 +158,5 @@ def train(
         progress=progress,
         callbacks=callbacks,
         pretrain=None if pretraining is None else pretrain,
+        calibrate=lambda: relative_temperature(network, solver, data, settings, seed),
     )

@@ -104,4 +104,4 @@ def image_scaling(
     scaling = scaling_of(InMemory(pixels, pixels[:, :1], weight))
     if scaling is None:
         return None
-    return Scaling(*(each.repeat_interleave(places) for each in (scaling.shift, scaling.factor)))
+    return Scaling(scaling.shift.repeat_interleave(places), scaling.factor.repeat_interleave(places))

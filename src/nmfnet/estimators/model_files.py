@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from nmfnet._parameters import resolve
 from nmfnet.data.augmentation import Augmentation
 from nmfnet.data.scaling import Scaling
 from nmfnet.errors import ModelFileError
+from nmfnet.estimators.streaming import Stream
 from nmfnet.layers import SPECS, Spec
 from nmfnet.layers.activations import activations_named
 from nmfnet.network import Network
@@ -25,10 +27,12 @@ from nmfnet.network.outputs import Output
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.storage import container
 from nmfnet.storage.schemas import check_schema
+from nmfnet.storage.states import flat, names_in, whole
+from nmfnet.torch_modes import plain_tensors
 
 T = TypeVar("T", bound=type)
-# Version 1 had neither output functions nor scalings, version 2 no sparse targets, version 3 no encoding of inputs,
-# version 4 only fully-connected layers.
+# Version 1 had neither output functions nor scalings, version 2 no sparse targets, version 3 no encoding of inputs, no
+# temperature and no stream, version 4 only fully-connected layers.
 FORMAT_VERSION = 5
 ESTIMATORS: dict[str, type] = {}  # by the name that is in the file
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values(), Augmentation)}
@@ -36,6 +40,7 @@ RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier 
 NOT_SAVED = ("callbacks",)
 NULL = {"n_iter_no_change": math.inf}  # what null stands for, where it is not None
 SCALINGS = ("inputs", "targets")
+STREAM = "stream."  # begins the names of the tensors that the next `partial_fit` needs
 KEY = "nmfnet"  # of the header, in the metadata of the safetensors file
 
 
@@ -75,13 +80,17 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
             "output": estimator.network_.output.name,
             "label_smoothing": estimator.network_.output.smoothing,
             **layers_of(estimator.network_),
+            "temperature": estimator.network_.output.temperature,
         },
         "state": _plain(estimator._get_state()),
     }
+    stream = estimator.__dict__.get("_stream_")
+    plain, of_stream = flat(None if stream is None else stream.state(), STREAM)
+    header["stream"] = plain
     path = Path(path)
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.absolute().parent} to save the model in.")
-    tensors = tensors_of(estimator.network_)
+    tensors = {**tensors_of(estimator.network_), **of_stream}
     text = container.unparse(header)
     size = len(text) + sum(t.nbytes for t in tensors.values())
     try:
@@ -197,9 +206,24 @@ def _rebuild(header: dict[str, Any], tensors: Mapping[str, torch.Tensor], size: 
     estimator = cls(**parameters)
     estimator.device = None
     estimator._check_parameters()
-    estimator.network_ = network_of(header["network"], tensors)
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith(STREAM)}
+    estimator.network_ = network_of(header["network"], own)
     estimator._set_state(header["state"])
+    estimator._stream_ = stream_of(header.get("stream"), tensors, estimator)
     return estimator
+
+
+def stream_of(plain: Any, tensors: Mapping[str, torch.Tensor], estimator: Any) -> Stream | None:
+    """What the next `partial_fit` goes on from; every tensor of its own must be finite and have its place in it."""
+    found = {name: tensor for name, tensor in tensors.items() if name.startswith(STREAM)}
+    used = set(names_in(plain))
+    if used != set(found) or not all(bool(tensor.isfinite().all()) for tensor in found.values()):
+        raise ValueError("the tensors of its stream are not those it needs, or not finite.")
+    if plain is None:
+        return None
+    solver = resolve(estimator.solver, SOLVERS)
+    with plain_tensors():
+        return Stream.restored(whole(plain, found), estimator.network_, solver)
 
 
 def _check_labels(state: dict[str, Any], size: int) -> None:
@@ -222,7 +246,7 @@ def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -
         weights,
         activations_named(header["activation"], len(tensors) - 1),
         bool(header["intercept"]),
-        Output(header.get("output", "identity"), float(header.get("label_smoothing", 0.0))),
+        output_of(header),
         inputs=scalings.get("inputs"),
         targets=scalings.get("targets"),
         hidden=[_settings(each) for each in header.get("hidden", ())],
@@ -233,6 +257,16 @@ def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -
         raise ValueError("it has weights that are not finite.")
     _check_scalings(network)
     return network
+
+
+def output_of(header: Mapping[str, Any]) -> Output:
+    """The function over the outputs."""
+    temperature = header.get("temperature")
+    return Output(
+        header.get("output", "identity"),
+        float(header.get("label_smoothing", 0.0)),
+        None if temperature is None else float(temperature),
+    )
 
 
 def _settings(value: Any) -> Any:

@@ -29,7 +29,8 @@ Array = NDArray[Any]
 @document(
     what="Regressor: a neural network trained by alternating nonnegative matrix factorizations.",
     fitted="",
-    error="the mean squared error",
+    loss="the mean squared error",
+    error="the same",
     example="""
     >>> from nmfnet import NMFNetRegressor
     >>> from sklearn.datasets import make_friedman1

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 import torch
 
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.data.source import InMemory, Samples, joined, newest
+from nmfnet.errors import ModelFileError, NMFNetError
 from nmfnet.estimators.fitting import Architecture
 from nmfnet.estimators.images import image_scaling
+from nmfnet.linalg import all_finite
+from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network import Network
 from nmfnet.network.drift import SCALINGS, Carry, Rescaled, followed, tamed
-from nmfnet.solvers.base import Solver, Sweep
+from nmfnet.solvers.base import Plan, Solver, Sweep
+from nmfnet.stateful import State, copied
 from nmfnet.training import EpochRecord, FitSettings, Progress, Updated, undone_on_failure, update_network
 
 
@@ -33,6 +37,10 @@ class Stream:
         Scalings that rest on too few rows, so that every call makes them anew: "inputs", "targets".
     age : int
         Rows since something was last scaled anew.
+    plan : Plan
+        With which the sweep was prepared.
+    stored : bool
+        Whether it comes from a file or a pickle, and nothing has been done with it yet.
     """
 
     sweep: Sweep
@@ -40,6 +48,67 @@ class Stream:
     recent: Samples
     unsettled: frozenset[str]
     age: int
+    plan: Plan
+    stored: bool = False
+
+    def state(self) -> State:
+        """All that a stream goes on with, besides the network that predicts."""
+        X, Y, weight = self.recent
+        rows = X.state() if isinstance(X, SparseRows) else X
+        return {
+            "sweep": self.sweep.state(),
+            "generator": self.generator.get_state(),
+            "recent": {"X": rows, "Y": Y, "weight": weight},
+            "unsettled": sorted(self.unsettled),
+            "age": self.age,
+            "plan": asdict(self.plan),
+        }
+
+    @classmethod
+    def restored(cls, state: State, network: Network, solver: Solver) -> Stream:
+        """The stream of a :meth:`state`, which goes on bit for bit as that one would.
+
+        Parameters
+        ----------
+        state : dict
+            Perhaps of a stranger's file: what does not fit is refused.
+        network : Network
+            That predicts.
+        solver : Solver
+
+        Raises
+        ------
+        ValueError, LookupError, TypeError, AttributeError, RuntimeError
+            If it is not the state of a stream of this network.
+        """
+        X, Y, weight = (state["recent"][name] for name in ("X", "Y", "weight"))
+        recent = Samples(SparseRows.restored(X, network.sizes[0]) if isinstance(X, dict) else X, Y, weight)
+        plan, age = Plan(**state["plan"]), state["age"]
+        unsettled = frozenset(state["unsettled"])
+        check_recent(recent, network)
+        if not unsettled <= set(SCALINGS) or type(age) is not int or age < 0 or plan.n_updates is not None:
+            raise ValueError("its stream has settings that no stream has.")
+        source = InMemory(*recent).normalized()[0]
+        sweep = solver.prepare(network.with_weights(copied(network.weights)), source, plan)
+        sweep.restore(state["sweep"])
+        for weights in (sweep.weights(), sweep.state()["weights"]):
+            if [(W.shape, W.dtype) for W in weights] != [(W.shape, W.dtype) for W in network.weights]:
+                raise ValueError("its stream has weights of other shapes.")
+        generator = torch.Generator()
+        generator.set_state(state["generator"])
+        return cls(sweep, generator, recent, unsettled, age, plan, stored=True)
+
+
+def check_recent(recent: Samples, network: Network) -> None:
+    """Refuse samples that the network could not be trained on."""
+    X, Y, weight = recent
+    n, k = network.sizes[0], network.sizes[-1]
+    fits = X.shape == (len(Y), n) and Y.shape == (len(Y), k) and (weight is None or weight.shape == (len(Y),))
+    if not fits or not len(Y) or X.dtype != network.dtype or Y.dtype != network.dtype:
+        raise ValueError("its stream has samples that do not fit the network.")
+    values = X.values if isinstance(X, SparseRows) else X
+    if not (all_finite(values) and all_finite(Y) and (weight is None or bool((weight > 0).all()))):
+        raise ValueError("its stream has samples that are not finite.")
 
 
 def update(
@@ -85,7 +154,7 @@ def update(
         network = start.on(source.X.device)
         scaled, unsettled = rescaled(network, stream, source, min_rows)
     safe = nullcontext() if stream is None else undone_on_failure(stream.sweep, stream.generator)
-    with safe:
+    with named_failure(stream), safe:
         updated = update_network(
             network,
             solver,
@@ -99,7 +168,22 @@ def update(
     age = 0 if scaled is not None else n + (2 * min_rows if stream is None else stream.age)
     unsettled = unsettled if len(source.Y) < min_rows else frozenset()
     drawn = generator if stream is None else stream.generator
-    return updated, Stream(updated.sweep, drawn, newest(data.samples, min_rows, n), unsettled, age)
+    plan = updated.plan if stream is None else stream.plan
+    return updated, Stream(updated.sweep, drawn, newest(data.samples, min_rows, n), unsettled, age, plan)
+
+
+@contextmanager
+def named_failure(stream: Stream | None) -> Iterator[None]:
+    """Say so where a state that was read from a file cannot be gone on with."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+        if stream is None or not stream.stored or isinstance(error, NMFNetError):
+            raise
+        raise ModelFileError(
+            f"What the file of this model holds of its stream does not fit: {error} It predicts, but to train it fit "
+            "it anew."
+        ) from error
 
 
 def rescaled(

@@ -1,13 +1,14 @@
-"""The layers of our networks that PyTorch does not have."""
+"""The layers of our networks that PyTorch does not have.
 
-from __future__ import annotations
+Annotations are objects here, not text: TorchScript reads them.
+"""
 
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from nmfnet.network.outputs import Output
+from nmfnet.network.outputs import probabilities
 
 Kind = Literal["softmax", "sigmoid", "simplex", "clip"]
 
@@ -64,32 +65,36 @@ class Standardize(nn.Module):
 class Probabilities(nn.Module):
     """From outputs to probabilities, as `predict_proba` has them; to train on, use the modules before it.
 
+    Can be scripted and exported, as the modules of PyTorch can.
+
     Parameters
     ----------
     kind : {"softmax", "sigmoid", "simplex", "clip"}
-        The first two take the smoothing of the labels back.  The others are for least-squares fits of 0/1
-        targets: the nearest point of the probability simplex, and of the cube.
+        The first two are of outputs over the temperature, or without one take the smoothing of the labels back.
+        The others are for least-squares fits of 0/1 targets: the nearest point of the probability simplex, and of
+        the cube.
     smoothing : float, default=0
+    temperature : float, optional
     """
 
-    def __init__(self, kind: Kind, smoothing: float = 0.0) -> None:
+    def __init__(self, kind: Kind, smoothing: float = 0.0, temperature: float | None = None) -> None:
         super().__init__()
-        self.kind, self.smoothing = kind, smoothing
+        self.kind: Kind = kind
+        self.smoothing, self.temperature = float(smoothing), temperature
 
     def forward(self, A: Tensor) -> Tensor:
         """From (m, k) to (m, k)."""
-        match self.kind:
-            case "simplex":
-                return project_onto_simplex(A)
-            case "clip":
-                eps = torch.finfo(A.dtype).eps
-                return A.clamp(eps, 1 - eps)
-            case _:
-                return Output(self.kind, self.smoothing).probabilities(A)
+        if self.kind == "simplex":
+            return project_onto_simplex(A)
+        if self.kind == "clip":
+            eps = 1.1920929e-07 if A.dtype == torch.float32 else 2.220446049250313e-16
+            return A.clamp(eps, 1 - eps)
+        return probabilities(A, self.kind == "softmax", self.smoothing, self.temperature)
 
     def extra_repr(self) -> str:
         """What `print` shows."""
-        return f"{self.kind!r}, smoothing={self.smoothing}"
+        how = f"smoothing={self.smoothing}" if self.temperature is None else f"temperature={self.temperature:.4g}"
+        return f"{self.kind!r}, {how}"
 
 
 def project_onto_simplex(A: Tensor) -> Tensor:

@@ -181,8 +181,13 @@ def probabilities(graph: Graph, A: str, head: Probabilities, k: int) -> str:
             eps = float(np.finfo(graph.dtype).eps)
             return graph.node("Clip", A, eps, 1 - eps)
     several = head.kind == "softmax"
+    if head.temperature is not None:
+        A = graph.node("Div", A, head.temperature)
     P = graph.node("Softmax", A, axis=1) if several else graph.node("Sigmoid", A)
-    if not head.smoothing:
+    if head.temperature is not None and not several:
+        eps = float(np.finfo(graph.dtype).eps)
+        return graph.node("Clip", P, eps, 1 - eps)
+    if not head.smoothing or head.temperature is not None:
         return P
     floor = head.smoothing / (k if several else 2)
     P = graph.node("Div", graph.node("Sub", P, floor), 1 - head.smoothing)

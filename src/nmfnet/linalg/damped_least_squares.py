@@ -53,7 +53,7 @@ class DampedLeastSquares:
         self.low_rank = low_rank
         self.primal = GramSolver(damping, bias, momentum)
         self.earlier = EarlierBatchSolver(damping, bias, momentum, n_samples)
-        self.dual = SampleSolver(damping, bias, momentum)
+        self.dual = SampleSolver(damping, bias, momentum, n_samples)
         self.form = ""  # of the last batch
         self.samples = 0  # with which the running means began, up to `enough_samples`
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -79,6 +80,10 @@ class SampleSolver(Stateful):
 
     They need no matrix of the size of the Gram matrix, which is for inputs that outnumber the samples of a batch.
 
+    A penalty pulls along the directions of all samples, of which a batch knows few: as in
+    :class:`nmfnet.linalg.earlier_batch_solver.EarlierBatchSolver` the others count with the mean variance of as many
+    directions as there can be, or they would shrink much faster than they are learned.
+
     Parameters
     ----------
     damping : float
@@ -87,6 +92,8 @@ class SampleSolver(Stateful):
         Whether steps have a bias row.
     momentum : float, default=0
         Of the steps.
+    n_samples : float, default=inf
+        In all batches together, where that is known.
 
     Attributes
     ----------
@@ -96,8 +103,8 @@ class SampleSolver(Stateful):
 
     fields = ("retries",)
 
-    def __init__(self, damping: float, bias: bool, momentum: float = 0.0) -> None:
-        self.damping, self.bias, self.momentum = damping, bias, Momentum(momentum)
+    def __init__(self, damping: float, bias: bool, momentum: float = 0.0, n_samples: float = math.inf) -> None:
+        self.damping, self.bias, self.momentum, self.n_samples = damping, bias, Momentum(momentum), n_samples
         self.retries = 0
 
     def state(self) -> State:
@@ -122,14 +129,16 @@ class SampleSolver(Stateful):
         Z, E, m = samples.Z, samples.E, len(samples.E)
         K = outer(Z)
         K /= m
-        size = K.diagonal().sum() / Z.shape[1]
+        variance = K.diagonal().sum()
+        size = variance / Z.shape[1]
         ridge = damping_term(self.damping, size, size, 0.0 if penalty is None else penalty.curvature)
         L, ridge, retries = damped_cholesky(K, ridge)
         self.retries += retries
+        reduction = ridge / (ridge + variance / min(Z.shape[1], self.n_samples))
         bias = None if samples.residuals is None else self.momentum("bias", samples.residuals.clone())
         for part in parts:
             D = E.new_empty(Z.shape[1] + self.bias, part.stop - part.start)
-            weights, gradient = D[: Z.shape[1]], None if penalty is None else penalty.gradient[:, part]
+            weights, gradient = D[: Z.shape[1]], None if penalty is None else penalty.gradient[:, part] * reduction
             S = torch.cholesky_solve(E[:, part] if gradient is None else E[:, part] + Z @ gradient / ridge, L)
             transposed_product(Z, S / m, out=weights)
             if gradient is None and not self.momentum.beta:

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array, csr_matrix, vstack
 from torch import Tensor
 
 from nmfnet.linalg.arrays import as_tensor
+from nmfnet.stateful import State
+
+MOST_RESTORED = 2**20  # rows, of which files hold few
 
 
 class SparseRows:
@@ -70,6 +73,37 @@ class SparseRows:
     def columns(self) -> Tensor:
         """Of what is stored."""
         return as_tensor(self.matrix.indices).long()
+
+    def state(self) -> State:
+        """The matrix as tensors of floating-point numbers, whole ones where they count."""
+        if not self.matrix.nnz:
+            return {"rows": len(self), "stored": None, "dtype": str(self.matrix.dtype)}
+        columns, counts = self.columns.double(), torch.from_numpy(np.diff(self.matrix.indptr)).double()
+        return {"rows": len(self), "stored": [self.values, columns, counts], "dtype": str(self.matrix.dtype)}
+
+    @classmethod
+    def restored(cls, state: State, n: int) -> SparseRows:
+        """The matrix (m, n) of a :meth:`state`, perhaps of a stranger's file.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+        """
+        rows, dtype = state["rows"], state["dtype"]
+        if type(rows) is not int or not 0 < rows <= MOST_RESTORED or dtype not in ("float32", "float64"):
+            raise ValueError("there are no such sparse rows.")
+        if state["stored"] is None:
+            return cls(csr_matrix((rows, n), dtype=dtype))
+        values, columns, counts = (part.numpy() for part in state["stored"])
+        bounds = np.concatenate([[0], np.cumsum(counts)])
+        parts = (values, columns.astype(np.int32), bounds.astype(np.int32))
+        whole = all((part == part.round()).all() and part.min() >= 0 for part in (columns, counts))
+        if not whole or values.dtype != dtype or len(counts) != rows:
+            raise ValueError("there are no such sparse rows.")
+        matrix = csr_matrix(parts, shape=(rows, n))
+        matrix.check_format(full_check=True)
+        return cls(matrix)
 
     def tensor(self) -> Tensor:
         """The same as a sparse tensor on the device; on the CPU it shares the memory."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -216,5 +216,14 @@ class Network:
 
     def on(self, device: torch.device | str) -> Network:
         """Return a network with these weights on a device."""
-        inputs, targets = (None if scaling is None else scaling.on(device) for scaling in (self.inputs, self.targets))
-        return replace(self, weights=[W.to(device) for W in self.weights], inputs=inputs, targets=targets)
+        return self._with(lambda tensor: tensor.to(device))
+
+    def to(self, dtype: torch.dtype) -> Network:
+        """Return a network with these weights in a dtype."""
+        return self._with(lambda tensor: tensor.to(dtype))
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Network:
+        """The network with other tensors."""
+        scalings = (self.inputs, self.targets)
+        inputs, targets = (s and replace(s, shift=change(s.shift), factor=change(s.factor)) for s in scalings)
+        return replace(self, weights=[change(W) for W in self.weights], inputs=inputs, targets=targets)

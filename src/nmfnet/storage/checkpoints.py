@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from nmfnet._parameters import at_least, boolean
 from nmfnet.errors import CheckpointError
 from nmfnet.stateful import State
 from nmfnet.storage import container
+from nmfnet.storage.states import flat, whole
 from nmfnet.training import Callback, Training
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 KEY = "nmfnet-checkpoint"
 NAME = "checkpoint-{:010d}.safetensors"  # by the number of batches done
 ALL = "checkpoint-*.safetensors"
@@ -152,8 +148,7 @@ class Checkpoint(Callback):
 
 def write(path: Path, content: State) -> None:
     """Write a state of tensors, numbers and text to a file."""
-    tensors: dict[str, Tensor] = {}
-    plain = _flatten(content, tensors, {})
+    plain, tensors = flat(content)
     header = {"format": "nmfnet-checkpoint", "format_version": FORMAT_VERSION, **plain}
     container.write(path, KEY, container.unparse(header), tensors)
 
@@ -170,40 +165,7 @@ def read(path: Path) -> State:
         header, tensors, _ = container.read(path, KEY)
         if header.pop("format") != "nmfnet-checkpoint" or header.pop("format_version") != FORMAT_VERSION:
             raise ValueError("it has another format.")
-        return _unflatten(header, tensors)
+        return whole(header, tensors)
     # Broad on purpose: whatever is wrong with a file shows as this one error.
     except Exception as error:
         raise CheckpointError(f"{path} is not a readable checkpoint: {' '.join(str(error)[:300].split())}") from error
-
-
-def _flatten(value: Any, tensors: dict[str, Tensor], names: dict[int, str]) -> Any:
-    """A state as JSON has it; tensors are collected, each once, with the order of their memory.
-
-    The order decides on the kernels of products, and these on the last digits.
-    """
-    if type(value) in (int, str) or (type(value) is float and math.isfinite(value)):  # most, in long histories
-        return value
-    if isinstance(value, Tensor):
-        turned = value.ndim == 2 and not value.is_contiguous() and value.T.is_contiguous()
-        name = names.setdefault(id(value), f"tensor.{len(names)}")
-        tensors[name] = value.T if turned else value
-        return {"$tensor": name, "turned": turned}
-    if isinstance(value, dict):
-        return {name: _flatten(each, tensors, names) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_flatten(each, tensors, names) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": str(value)}
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _unflatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """Inverse of :func:`_flatten`."""
-    if isinstance(value, dict):
-        if "$tensor" in value:
-            tensor = tensors[value["$tensor"]]
-            return tensor.T if value["turned"] else tensor
-        if "$float" in value:
-            return float(value["$float"])
-        return {name: _unflatten(each, tensors) for name, each in value.items()}
-    return [_unflatten(each, tensors) for each in value] if isinstance(value, list) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,11 +22,12 @@ from nmfnet.solvers.base import Plan, Solver, Sweep
 from nmfnet.stateful import copied
 from nmfnet.training.callbacks import Callback, announced
 from nmfnet.training.records import EpochRecord
-from nmfnet.training.scoring import error_unit, scores, summed
+from nmfnet.training.scoring import calibrated, error_unit, predicted, sampled, scores, summed_loss
 from nmfnet.training.settings import FitSettings
 from nmfnet.training.state import Best, Progress, Training
 
 Pretraining = Callable[[Network], None]
+Calibration = Callable[[], float | None]
 ADVICE = "Scale the inputs and targets, or raise the solver's damping (relaxed) or delta_x (pinv)."
 
 
@@ -38,10 +40,13 @@ class Fitted(NamedTuple):
         The one that was passed, trained.
     history : list of EpochRecord
         Of all epochs, those of earlier fits that it went on from included.
+    best_epoch : int or None
+        Whose weights the network has, where a validation set decided.
     """
 
     network: Network
     history: list[EpochRecord]
+    best_epoch: int | None = None
 
 
 def fit_network(
@@ -55,6 +60,7 @@ def fit_network(
     progress: Progress | None = None,
     callbacks: Sequence[Callback] = (),
     pretrain: Pretraining | None = None,
+    calibrate: Calibration | None = None,
 ) -> Fitted:
     """Train a network: the only way to do so, for estimators, modules and autoencoders.
 
@@ -80,6 +86,8 @@ def fit_network(
     callbacks : sequence of Callback
     pretrain : callable, optional
         Replaces the weights of the network in place before the first epoch, unless a callback resumes a training.
+    calibrate : callable, optional
+        Returns the temperature of the outputs, if any, over their root mean square in training; called likewise.
 
     Returns
     -------
@@ -95,13 +103,19 @@ def fit_network(
     if settings.alpha == "auto":
         settings = replace(settings, alpha=solver.default_alpha(network))
     with announced(callbacks, network, settings.max_iter):
-        if pretrain is not None and not any(callback.resumes() for callback in callbacks):
+        resumes = any(callback.resumes() for callback in callbacks)
+        if pretrain is not None and not resumes:
             with progress.timed():
                 pretrain(network)
+        deadline = None if settings.max_time is None else progress.seconds + settings.max_time
+        with progress.timed():
+            temperature = None if calibrate is None or resumes else calibrate()
         training = None
         try:
             training = _begun(network, solver, source, settings, generator, validation, progress, callbacks)
-            diverged = _run(training, callbacks)
+            if not resumes:
+                training.relative_temperature = temperature
+            diverged = _run(training, callbacks, deadline)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=4)
             diverged = False
@@ -110,7 +124,11 @@ def fit_network(
                 callback.on_train_end()
         if training is not None:
             network.weights[:] = _final_weights(training, diverged)
-    return Fitted(network, progress.history)
+    if training is None:
+        return Fitted(network, progress.history)
+    if training.relative_temperature is not None:  # of the weights that callbacks may have put into the network
+        network = calibrated(network, training.relative_temperature, predicted(network, training.sample))
+    return Fitted(network, progress.history, training.best.epoch)
 
 
 def _begun(
@@ -130,21 +148,21 @@ def _begun(
         sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
     unit = error_unit(network, source, settings.real)
     if validation is not None and settings.early_stopping:
-        best = Best(settings.tol * unit, "val_error")
+        best = Best(settings.tol * unit, "val_loss")
     else:  # objectives are of scaled targets
         best = Best(settings.tol * (unit if network.targets is None else 1.0), "objective")
     training = Training(
-        network, solver, source, validation, settings, progress, generator, sweep, best, start, min_rows
-    )
+        network, solver, source, validation, settings, progress, generator, sweep, best, start,
+        sampled(source, generator.initial_seed()), min_rows,
+    )  # fmt: skip
     for callback in callbacks:  # one of them may restore a stored state
         callback.on_train_begin(training)
     return training
 
 
-def _run(training: Training, callbacks: Sequence[Callback]) -> bool:
+def _run(training: Training, callbacks: Sequence[Callback], deadline: float | None) -> bool:
     """Epochs until a stopping rule holds; whether the training diverged."""
     settings, progress, best = training.settings, training.progress, training.best
-    deadline = None if settings.max_time is None else progress.seconds + settings.max_time
     while training.epochs < settings.max_iter:
         for callback in callbacks:
             callback.on_epoch_begin(len(progress.history) + 1)
@@ -173,12 +191,49 @@ def _final_weights(training: Training, diverged: bool) -> list[Tensor]:
     return copied(newest) if good else training.weights
 
 
+def plain_fit(
+    network: Network,
+    solver: Solver,
+    source: Source,
+    settings: FitSettings,
+    generator: torch.Generator,
+    deadline: float | None = None,
+) -> Network:
+    """Train a network for all planned epochs, or until a time of `perf_counter`: nothing is recorded or stopped early.
+
+    Parameters
+    ----------
+    network, solver, source, settings, generator
+        As in :func:`fit_network`.
+    deadline : float, optional
+
+    Raises
+    ------
+    DivergenceError
+        If decompositions meet numbers that are not finite.
+    """
+    if settings.alpha == "auto":
+        settings = replace(settings, alpha=solver.default_alpha(network))
+    min_rows = min(whole_update(solver, settings), source.n_rows)
+    sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
+    for _ in range(settings.max_iter):
+        for batch in source.batches(settings.batch_size, generator, min_rows=min_rows):
+            if deadline is not None and time.perf_counter() >= deadline:
+                break
+            _swept(sweep, batch)
+    return network.with_weights(copied(sweep.weights()))
+
+
 class Updated(NamedTuple):
-    """What `partial_fit` returns: the network with weights of its own, all epochs, and the sweep to go on with."""
+    """What `partial_fit` returns: the network with weights of its own, all epochs, and the sweep to go on with.
+
+    The plan is the one that a solver would prepare such a sweep with.
+    """
 
     network: Network
     history: list[EpochRecord]
     sweep: Sweep
+    plan: Plan
 
 
 def update_network(
@@ -217,12 +272,13 @@ def update_network(
     else:
         sweep = solver.proceed(sweep, source, plan, rescaled)
     best = Best(settings.tol, "objective")
+    sample = sampled(source, generator.initial_seed())
     record = epoch(
-        Training(sweep.network, solver, source, None, settings, progress, generator, sweep, best, [], min_rows)
+        Training(sweep.network, solver, source, None, settings, progress, generator, sweep, best, [], sample, min_rows)
     )
     if record is None:
         raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
-    return Updated(sweep.network.with_weights(copied(sweep.weights())), [*progress.history, record], sweep)
+    return Updated(sweep.network.with_weights(copied(sweep.weights())), [*progress.history, record], sweep, plan)
 
 
 @contextmanager
@@ -294,18 +350,23 @@ def epoch(training: Training, callbacks: Sequence[Callback] = (), deadline: floa
 
 def _update(training: Training, batch: Batch) -> None:
     """One update, or a share of one, and what is summed over its new samples."""
-    share = {} if batch.share == 1 else {"share": batch.share}
-    outputs = training.sweep(batch.X, batch.Y, batch.weight, **share)
+    outputs = _swept(training.sweep, batch)
     new = batch.new()
     outputs = outputs[len(outputs) - batch.n_new :]
-    training.position.add(summed(training.network, training.settings, outputs, new), batch.n_new)
+    training.position.add(summed_loss(training.network, outputs, new), batch.n_new)
+
+
+def _swept(sweep: Sweep, batch: Batch) -> Tensor:
+    """One update, or a share of one; solvers that need no small batches need not know of shares."""
+    share = {} if batch.share == 1 else {"share": batch.share}
+    return sweep(batch.X, batch.Y, batch.weight, **share)
 
 
 def _record(training: Training) -> EpochRecord | None:
     """What is recorded of an epoch that ends; None if its numbers are not finite."""
     settings, position, source = training.settings, training.position, training.source
     assert position.totals is not None
-    loss, error, seen = position.totals.tolist()
+    loss, seen = position.totals.tolist()
     model = training.network.with_weights(training.sweep.weights())
     if not (math.isfinite(loss) and model.is_finite()):
         return None
@@ -313,9 +374,11 @@ def _record(training: Training) -> EpochRecord | None:
     assert settings.alpha != "auto"
     penalty = model.penalty(settings.alpha, settings.l1_ratio, training.solver.penalizes_bias)
     record["objective"] = loss / seen + penalty / source.total_weight
-    record["train_loss"], record["train_error"] = loss / seen, error / seen
+    found = predicted(model, training.sample)
+    model = calibrated(model, training.relative_temperature, found)
+    record |= scores("train", model, settings, found)
     if training.validation is not None:
-        record |= scores(model, settings, training.validation)
+        record |= scores("val", model, settings, predicted(model, training.validation))
     record["n_samples"] = position.samples
     if training.sweep.retries > position.retries:
         record["retries"] = training.sweep.retries - position.retries

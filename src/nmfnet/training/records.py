@@ -13,16 +13,23 @@ class EpochRecord(TypedDict, total=False):
     epoch : int
         Number of the epoch, from 1.
     objective : float
-        What is minimized: `train_loss` plus the penalty over the number of samples.
+        What is minimized: the mean loss of a training sample, plus the penalty over the number of samples.  For
+        ``solver="relaxed"`` and classes or labels the loss is the cross-entropy of smoothed targets.  Otherwise it is
+        half the squared error, of targets as the network scales them.  It is the mean over the batches of the epoch,
+        each measured just before its update, of the weights in training and under dropout.
     train_loss : float
-        Mean loss of a training sample.  For ``solver="relaxed"`` and classes or labels it is the cross-entropy of the
-        smoothed targets.  Otherwise it is half the squared error, of targets as the network scales them.  It is the
-        mean over the batches of the epoch, each measured just before its update.
+        Loss on the training samples after the epoch, of the weights that predict; on 5000 of them, always the same,
+        where there are more.  The cross-entropy of the predicted probabilities (of several labels the mean over the
+        labels), or for real targets the mean squared error in the unit of y.  Where a classifier's outputs are fits of
+        0/1 targets, as of ``solver="pinv"``, it is the mean squared error of these.
     train_error : float
-        Fraction misclassified (classifier) or mean squared error in the unit of y (regressor), measured as
-        `train_loss` is.
+        Fraction misclassified (classifier) or mean squared error in the unit of y (regressor), likewise.
     val_loss, val_error : float
-        Loss and error on the validation set after the epoch.  Missing without a validation set.
+        The same on the validation set.  Missing without one.
+    val_score : float
+        With `early_stopping`, what `score` says of the validation set.
+    n_samples : int
+        Training samples seen in the epoch.
     retries : int
         Factorizations that failed and were repeated with more damping, and updates that were rejected.  Missing if
         there were none.

@@ -1,38 +1,81 @@
-"""Losses and errors of outputs, summed over samples."""
+"""Losses and errors of what a network predicts, as they are recorded of an epoch."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nmfnet.data.scaling import target_scaling
-from nmfnet.data.source import Samples, Source
+from nmfnet.data.source import InMemory, Samples, Source, picked_rows
 from nmfnet.network import Network
+from nmfnet.network.calibration import output_rms
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
 
+MOST_SAMPLED = 5000  # training samples that losses are recorded of: a pass of all would cost a fifth of an epoch
 
-def scores(network: Network, settings: FitSettings, source: Source) -> EpochRecord:
-    """What is recorded of a validation set."""
-    totals, outputs, blocks = torch.zeros(3, dtype=torch.float64), [], list(source.blocks())
-    for block in blocks:
-        outputs.append(network.predict(block.X))
-        totals = totals.to(outputs[-1].device) + summed(network, settings, outputs[-1], block)
-    loss, error, seen = totals.tolist()
-    record = EpochRecord(val_loss=loss / seen, val_error=error / seen)
+
+class Predicted(NamedTuple):
+    """Outputs of a network for all samples of a source, their targets and weights (n,), or None where all are 1."""
+
+    outputs: Tensor
+    Y: Tensor
+    weight: Tensor | None
+
+
+def predicted(network: Network, source: Source) -> Predicted:
+    """What a network predicts for a source, block by block."""
+    parts = [(network.predict(block.X), block.Y, block.weight) for block in source.blocks()]
+    outputs, Y, weights = zip(*parts, strict=True)
+    return Predicted(torch.cat(outputs), torch.cat(Y), None if weights[0] is None else torch.cat(weights))
+
+
+def calibrated(network: Network, relative_temperature: float | None, training: Predicted) -> Network:
+    """The network with the temperature that is `relative_temperature` times the size of its outputs in training."""
+    if relative_temperature is None:
+        return network
+    temperature = relative_temperature * output_rms(network.output, training.outputs, training.weight)
+    output = network.output if not temperature > 0 else replace(network.output, temperature=temperature)
+    return replace(network, output=output)
+
+
+def scores(part: Literal["train", "val"], network: Network, settings: FitSettings, found: Predicted) -> EpochRecord:
+    """Loss and error of some samples, of weights of the network."""
+    outputs, Y = found.outputs.double(), found.Y.double()  # sums and squares of large numbers
+    each = torch.stack([network.output.prediction_loss(outputs, Y), settings.error(outputs, Y)])
+    if found.weight is None:
+        loss, error = each.mean(1).tolist()
+    else:
+        weight = found.weight.double()
+        loss, error = (each @ weight / weight.sum()).tolist()
+    if part == "train":
+        return EpochRecord(train_loss=loss, train_error=error)
+    record = EpochRecord(val_loss=loss, val_error=error)
     if settings.score is not None:
-        weights = [block.weight for block in blocks if block.weight is not None]
-        Y = torch.cat([block.Y for block in blocks])
-        record["val_score"] = settings.score(torch.cat(outputs), Y, torch.cat(weights) if weights else None)
+        record["val_score"] = settings.score(found.outputs, found.Y, found.weight)
     return record
 
 
-def summed(network: Network, settings: FitSettings, outputs: Tensor, batch: Samples) -> Tensor:
-    """Loss, on the scale of the scaled targets, error, and number of samples, by their weights; of shape (3,)."""
-    outputs, Y = outputs.double(), batch.Y.double()  # sums and squares of large numbers
+def summed_loss(network: Network, outputs: Tensor, batch: Samples) -> Tensor:
+    """What is minimized, on the scale of the scaled targets, and the number of samples, by their weights: (2,)."""
+    outputs, Y = outputs.double(), batch.Y.double()
     loss = network.output.loss(network.scaled_targets(outputs), network.scaled_targets(Y))
-    each = torch.stack([loss, settings.error(outputs, Y), torch.ones_like(loss)])
+    each = torch.stack([loss, torch.ones_like(loss)])
     return each.sum(1) if batch.weight is None else each @ batch.weight.double()
+
+
+def sampled(source: Source, seed: int) -> Source:
+    """At most MOST_SAMPLED of the new samples, drawn at random and in their own order: those that losses are of."""
+    n, before = source.n_rows, source.before
+    if n <= MOST_SAMPLED and not before:
+        return source
+    drawn = torch.arange(n)
+    if n > MOST_SAMPLED:
+        drawn = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:MOST_SAMPLED].sort().values
+    return InMemory(*picked_rows(source, drawn + before))
 
 
 def error_unit(network: Network, source: Source, real: bool) -> float:

@@ -85,24 +85,29 @@ class Position(Stateful):
 
 @dataclass
 class Best(Stateful):
-    """The best epoch of one fit, and how long ago it was; if a validation set decides, its weights."""
+    """The best epoch of one fit, and how long ago it was; if a validation set decides, its number and weights.
 
-    fields: ClassVar = ("score", "weights", "epochs_without_progress")
+    Of epochs with the same validation loss the one with the least error is the best.
+    """
+
+    fields: ClassVar = ("score", "error", "weights", "epoch", "epochs_without_progress")
 
     tol: float
-    monitor: Literal["objective", "val_error"]
+    monitor: Literal["objective", "val_loss"]
     score: float = float("inf")
+    error: float = float("inf")
     weights: list[Tensor] | None = None
+    epoch: int | None = None
     epochs_without_progress: int = 0
 
     def add(self, record: EpochRecord, weights: list[Tensor]) -> None:
         """Note an epoch, the weights it ended with, and whether it improved on the best by `tol`."""
-        score = record[self.monitor]
+        score, error = record[self.monitor], record.get("val_error", 0.0)
         self.epochs_without_progress = 0 if score < self.score - self.tol else self.epochs_without_progress + 1
-        if score < self.score:
-            self.score = score
-            if self.monitor == "val_error":
-                self.weights = weights
+        if (score, error) < (self.score, self.error):
+            self.score, self.error = score, error
+            if self.monitor == "val_loss":
+                self.weights, self.epoch = weights, record["epoch"]
 
 
 @dataclass
@@ -117,11 +122,15 @@ class Training:
     best : Best
     weights : list of Tensor
         Of the last whole epoch, to go back to.
+    sample : Source
+        Samples that losses and errors in training are recorded of.
     min_rows : int
         Samples of a whole update; see :class:`nmfnet.data.source.Batch`.
     epochs : int
         Done in this fit.
     position : Position
+    relative_temperature : float or None
+        Of the outputs, over their root mean square in `sample`.
     """
 
     network: Network
@@ -134,9 +143,11 @@ class Training:
     sweep: Sweep
     best: Best
     weights: list[Tensor]
+    sample: Source
     min_rows: int = 1
     epochs: int = 0
     position: Position = field(default_factory=Position)
+    relative_temperature: float | None = None
 
     def state(self) -> State:
         """All that changes in a training; tensors are valid until it goes on."""
@@ -150,6 +161,7 @@ class Training:
             "weights": self.weights,
             "history": [dict(record) for record in self.progress.history],
             "seconds": self.progress.seconds,
+            "relative_temperature": self.relative_temperature,
             "scalings": {
                 name: None if each is None else {"shift": each.shift, "factor": each.factor}
                 for name, each in scalings.items()
@@ -167,6 +179,7 @@ class Training:
         self.generator.set_state(state["generator"])
         self.best.restore(moved(state["best"], device))
         self.progress.history[:], self.progress.seconds = state["history"], state["seconds"]
+        self.relative_temperature = state["relative_temperature"]
 
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for a stored state to be one of this training."""

@@ -12,6 +12,7 @@ from nmfnet.solvers.base import Plan
 PATH = 30.0  # relative steps are planned to add up to half of this, where their number is known
 LARGEST, STEADY = 0.3, 0.05  # relative steps; above the second they are anchored to the average
 UNPLANNED = 0.1  # dropout without a plan
+MOST_DAMPING = 700.0  # for text: less is worse, and four times as much
 MOMENTUM, LARGE_MOMENTUM = 0.9, 0.7  # where residuals have little noise: real targets, and means of large batches
 LARGE = 10_000  # samples
 FAR, NEAR = 0.1, 0.01  # the targets of classes and labels, and real ones
@@ -46,6 +47,12 @@ def auto_alpha(network: Network) -> float:
         return 0.0
     mean_fan_in = sum(W.numel() for W in network.weights) / sum(W.shape[1] for W in network.weights)
     return PRIOR[network.output.name] * mean_fan_in
+
+
+def auto_damping(network: Network, sparse: bool) -> float:
+    """Least squares for dense inputs; for classes by many sparse ones nearly the direction of the plain gradient."""
+    words = sparse and network.output.has_classes
+    return min(MOST_DAMPING, max(1.0, network.sizes[0] / 4)) if words else 1.0
 
 
 def auto_dropout(network: Network, plan: Plan) -> float | tuple[float, ...]:

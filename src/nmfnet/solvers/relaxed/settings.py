@@ -22,6 +22,7 @@ from nmfnet.solvers.base import Kind, Plan
 from nmfnet.solvers.relaxed.defaults import (
     Resolved,
     auto_alpha,
+    auto_damping,
     auto_delta,
     auto_dropout,
     auto_momentum,
@@ -53,8 +54,10 @@ class Relaxed(BaseEstimator):
         How far targets are from the outputs: the target of the top layer is ``A + tau (Y - g(A))``.  "auto" is 0.1 for
         classes and labels, and 0.01 for real targets.  Distant targets can only raise inactive units, which end up
         always active.
-    damping : float, default=1
-        Tikhonov term of the least-squares steps, over the mean of the diagonal of the Gram matrix.
+    damping : float or "auto", default="auto"
+        Tikhonov term of the least-squares steps, over the mean of the diagonal of the Gram matrix.  "auto" is 1, and
+        for classes or labels by sparse inputs a quarter of the number of these, at most 700: rare words have too few
+        samples in a batch for a least-squares fit.
     noise : float or "auto", default="auto"
         Probability that an input is masked during training.  A masked input is set to 0, or to the value nearest to 0
         that its column has.  The others move away from that value by the factor ``1 / (1 - noise)``.  "auto" is
@@ -84,12 +87,12 @@ class Relaxed(BaseEstimator):
         replaced by their principal components only if few of these are needed, and if targets are classes or labels.
     label_smoothing : float, default=0.2
         Smoothing of classes and labels.  It leaves a residual in nearly every sample.  Without it the steps would
-        follow the few samples that are still wrong.  `predict_proba` undoes it.
+        follow the few samples that are still wrong.  `predict_proba` is calibrated after it.
     """
 
     delta: float | Literal["auto"] = "auto"
     tau: float | Literal["auto"] = "auto"
-    damping: float = 1.0
+    damping: float | Literal["auto"] = "auto"
     noise: float | Literal["auto"] = "auto"
     dropout: float | Sequence[float] | Literal["auto"] = "auto"
     adversarial: float | Literal["auto"] = "auto"
@@ -114,7 +117,7 @@ class Relaxed(BaseEstimator):
             between("delta", self.delta, 0, 1, open_low=True)
         if self.tau != "auto":
             between("tau", self.tau, 0, 1, open_low=True)
-        check_settings(damping=self.damping, averaging=self.averaging)
+        check_settings(damping=1.0 if self.damping == "auto" else self.damping, averaging=self.averaging)
         for name in ("noise", "adversarial", "momentum", "label_smoothing"):
             if name == "label_smoothing" or getattr(self, name) != "auto":
                 between(name, getattr(self, name), 0, 1, open_high=True)
@@ -150,14 +153,14 @@ class Relaxed(BaseEstimator):
         share = 1.0 if kind == "real" else self.explained_variance
         return input_scaling(source, share, centre, float(partial)) if self.standardize else None
 
-    def resolved(self, network: Network, plan: Plan) -> Resolved:
-        """The settings with a number for each "auto"."""
+    def resolved(self, network: Network, plan: Plan, sparse: bool = False) -> Resolved:
+        """The settings with a number for each "auto"; `sparse`: whether inputs are."""
         name = network.output.name
         momentum = auto_momentum(name, plan) if self.momentum == "auto" else float(self.momentum)
         return Resolved(
             delta=auto_delta(plan.n_updates, momentum) if self.delta == "auto" else float(self.delta),
             tau=auto_tau(name) if self.tau == "auto" else float(self.tau),
-            damping=self.damping,
+            damping=auto_damping(network, sparse) if self.damping == "auto" else float(self.damping),
             noise=auto_noise(network.inputs) if self.noise == "auto" else float(self.noise),
             dropout=self._dropout(network, plan),
             adversarial=self.adversarial,
@@ -189,7 +192,11 @@ class Relaxed(BaseEstimator):
     def prepare(self, network: Network, source: Source, plan: Plan) -> RelaxedSweep:
         """Return the sweep, which updates the weights from a batch by the plan."""
         self.check()
-        sweep = RelaxedSweep(self.resolved(network, plan), network, plan, masking_value(source))
+        new = not plan.trained and plan.n_updates is not None
+        if new and source.is_sparse and network.output.has_classes:
+            # Of inputs that outnumber samples most are rare: random weights would outlast what is learned of them.
+            network.weights[0][: source.n_features] *= min(1.0, plan.n_samples / source.n_features)
+        sweep = RelaxedSweep(self.resolved(network, plan, source.is_sparse), network, plan, masking_value(source))
         if source.is_sparse:
             sweep.adversary.stop()
         return sweep

@@ -155,7 +155,9 @@ class RelaxedSweep:
     def state(self) -> State:
         """All that calls change: weights, their average, Gram matrices, counts, random numbers."""
         parts = {name: part.state() for name, part in self._parts.items()}
-        return {**parts, "weights": self.network.weights, "solvers": [solver.state() for solver in self.solvers]}
+        solvers = [solver.state() for solver in self.solvers]
+        masking = {"noise": self.settings.noise, "masking_value": self.masking_value}  # of a stream's first samples
+        return {**parts, **masking, "weights": self.network.weights, "solvers": solvers}
 
     def restore(self, state: State) -> None:
         """Go on from a :meth:`state`."""
@@ -164,6 +166,8 @@ class RelaxedSweep:
             part.restore(state[name])
         for solver, stored in zip(self.solvers, state["solvers"], strict=True):
             solver.restore(stored)
+        self.settings = replace(self.settings, noise=float(state["noise"]))
+        self.masking_value = copied(state["masking_value"])
 
     def rescale(self, network: Network, carry: Callable[[list[Tensor]], list[Tensor]], source: Source) -> None:
         """Go on with the scalings of another network, with the weights that `carry` makes of one's own."""

@@ -1,0 +1,104 @@
+"""How sure the outputs of a network may be: what two small networks say of rows that they have not seen."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from nmfnet.data.source import InMemory, Source, n_batches, picked_rows
+from nmfnet.errors import DivergenceError
+from nmfnet.network import Network
+from nmfnet.network.calibration import fitted_temperature, output_rms
+from nmfnet.solvers.base import Solver
+from nmfnet.training.loop import plain_fit
+from nmfnet.training.settings import FitSettings
+
+HeldOut: TypeAlias = tuple[Tensor, Tensor, Tensor | None]  # outputs and targets (m, k), weights (m,)
+
+SHARE, MOST_EPOCHS = 5, 10  # one epoch of a small network for so many of the fit, at most so many,
+ENOUGH_UPDATES, ENOUGH_SPARSE_UPDATES = 10, 50  # or more, for so many updates
+FEWEST_ROWS = 10  # below, there is nothing to measure
+ONE_HALF = 1000  # rows, from which on one half of them is enough to measure on
+MOST_TRAINED, MOST_HELD_OUT, BLOCK = 10_000, 5000, 1000  # rows of a small network
+
+
+def relative_temperature(
+    network: Network, solver: Solver, source: Source, settings: FitSettings, seed: int
+) -> float | None:
+    """Temperature for outputs whose root mean square in training is 1; None where none can be told.
+
+    No function of the training rows tells how sure a network may be of others.  So a network like the one asked for is
+    trained on half of the rows, for a fifth of the epochs, and the temperature is fitted to its outputs for the other
+    half; with few rows, to those of a second network for the first half as well.  Networks differ in the size of their
+    outputs, by how long they are trained above all: temperatures are in the unit of that size.
+
+    Parameters
+    ----------
+    network, solver, source, settings
+        Of the fit; the network's weights are left alone.
+    seed : int
+        Of the halves and the weights.
+    """
+    output, generator = network.output, torch.Generator().manual_seed(seed)
+    if output.name == "identity" or source.n_rows < FEWEST_ROWS:
+        return None
+    first, second = halves(torch.cat([block.Y for block in source.blocks()]), generator)
+    pairs = [(first, second)] if source.n_rows >= ONE_HALF else [(first, second), (second, first)]
+    deadline = None if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
+    try:
+        found = [_held_out(network, solver, source, settings, generator, pair, deadline) for pair in pairs]
+    except DivergenceError:
+        return None
+    A, Y, weight = _joined(found)
+    return fitted_temperature(output, A, Y, weight) if bool(A.isfinite().all()) else None
+
+
+def halves(Y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Two random halves of the rows, in ascending order, with about as many rows of each class (Y of shape (n, k))."""
+    order = torch.randperm(len(Y), generator=generator)
+    order = order[Y.argmax(1).cpu()[order].sort(stable=True).indices]
+    return order[::2].sort().values, order[1::2].sort().values
+
+
+def _held_out(
+    network: Network,
+    solver: Solver,
+    source: Source,
+    settings: FitSettings,
+    generator: torch.Generator,
+    pair: tuple[Tensor, Tensor],
+    deadline: float | None,
+) -> HeldOut:
+    """Outputs (m, k) for the second half by a network trained on the first, their targets and weights."""
+    trained, held_out = (_some(rows, most) for rows, most in zip(pair, (MOST_TRAINED, MOST_HELD_OUT), strict=True))
+    part = InMemory(*picked_rows(source, trained)).normalized()[0]
+    weights = solver.initial_weights(network.layers, generator, network.dtype)
+    network = network.with_weights([W.to(part.Y.device) for W in weights])
+    size = min(settings.batch_size, solver.default_batch_size(part.n_rows))
+    updates = ENOUGH_SPARSE_UPDATES if source.is_sparse else ENOUGH_UPDATES
+    wanted = max(min(settings.max_iter / SHARE, MOST_EPOCHS), updates / n_batches(part.n_rows, size))
+    epochs = min(settings.max_iter, math.ceil(wanted))
+    alpha = solver.default_alpha(network) if settings.alpha == "auto" else settings.alpha
+    alpha *= part.total_weight / source.total_weight  # as strong for a sample as in the fit
+    few = replace(settings, max_iter=epochs, batch_size=size, alpha=alpha, trained=False)
+    network = plain_fit(network, solver, part, few, generator, deadline)
+    unit = output_rms(network.output, network.predict(part.X), part.weight)
+    blocks = (picked_rows(source, rows) for rows in held_out.split(BLOCK))  # one at a time in memory
+    found = [(network.predict(block.X).double() / unit, block.Y, block.weight) for block in blocks]
+    return _joined(found)
+
+
+def _joined(parts: Sequence[HeldOut]) -> HeldOut:
+    outputs, Y, weights = zip(*parts, strict=True)
+    return torch.cat(outputs), torch.cat(Y), None if weights[0] is None else torch.cat(weights)
+
+
+def _some(rows: Tensor, most: int) -> Tensor:
+    """At most so many rows, from all over."""
+    return rows if len(rows) <= most else rows[torch.linspace(0, len(rows) - 1, most).long()]
