@@ -151,7 +151,7 @@ def test_picture_of_what_was_asked_for(parameters, expected):
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_filters_of_a_convolution_are_images(channels):
-    X = np.random.default_rng(0).random((30, channels, 6, 6))
+    X = np.random.default_rng(0).normal(size=(30, channels, 6, 6))  # as scaled before
     model = NMFNetClassifier((Conv2d(5, (2, 3)), 4), max_iter=1).fit(X, np.arange(30) % 2)
     display = plot_weights(model)
     shown = [panel.images[0].get_array() for panel in display.axes_[:5]]

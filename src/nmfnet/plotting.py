@@ -290,7 +290,7 @@ def _parts_of(estimator: Any) -> tuple[Array, str]:
     if hasattr(estimator, "components_"):
         return np.asarray(estimator.components_), "Component"
     network = estimator.network_
-    if network.inputs is None or network.inputs.projects or not network.inputs.by_column:
+    if network.inputs is None or network.inputs.projects or not network.by_column:
         return network.folded()[0][0].cpu().numpy().T, "Weight"
     W = network.weights[0][: len(network.inputs.shift)]
     return W.cpu().numpy().T, "Weight, per standard deviation"

@@ -28,7 +28,6 @@ from nmfnet.export.modules import Probabilities
 from nmfnet.export.onnx import Labels
 from nmfnet.export.sequential import Layers, layers_of
 from nmfnet.export.to_sequential import to_sequential
-from nmfnet.layers import Dense
 from nmfnet.network import Network
 from nmfnet.network.outputs import LINEAR, Output
 from nmfnet.storage.states import flat
@@ -231,7 +230,6 @@ class PortableClassifier(Portable):
         kind = "softmax" if head is None else head.kind
         if k == 1 and kind == "sigmoid":  # the logit of the second of two classes; that of the first is 0
             network.weights[-1] = torch.cat([torch.zeros_like(network.weights[-1]), network.weights[-1]], 1)
-            network.layers = [*network.layers[:-1], Dense.like(network.weights[-1], network.intercept)]
             k, kind = 2, "softmax"
         multilabel = kind in ("sigmoid", "clip")
         if not multilabel and k < 2:
