@@ -3,10 +3,10 @@
     python benchmarks/text.py                    # minutes; a part of the cases by their names
     python benchmarks/text.py 500x5000 2000x2000
 
-Documents of about 60 words, a share of them of the topic, by a Dirichlet distribution over words, the others by
-Zipf's law.  All with their defaults and one hidden layer of 100, logistic regression also with less regularization.
-Defaults of nmfnet were chosen on seeds from 100 on; those from 0 on are reported.  Error in per cent, log-loss, seconds
-of a processor.
+Documents of about 60 words, a share of them of the topic, by a Dirichlet distribution over words, the others
+by Zipf's law.  All with their defaults and one hidden layer of 100, logistic regression also with less
+regularization. Defaults of nmfnet were chosen on seeds from 100 on; those from 0 on are reported.  Error in
+per cent, log-loss, seconds of a processor.
 """
 
 from __future__ import annotations

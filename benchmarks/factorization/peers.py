@@ -22,7 +22,7 @@ from cases import add, load, stored
 from curves import GRIDS
 from traces import Loss
 
-SEEDS = range(2)
+SEEDS = range(1)  # its random start makes little difference next to its distance from the best
 VERSION = importlib.metadata.version("torchnmf")
 
 

@@ -18,8 +18,9 @@ machine has two cores of an AMD EPYC (Zen 4, with AVX-512), which other work sha
 ## How to read the curves
 
 Both packages fit each data set as they come: `NMF(rank, random_state=seed)`, and for the divergence `solver="mu"` and
-`beta_loss="kullback-leibler"`. There are three ranks, five seeds, float64 and float32. A seed changes little: both
-start from NNDSVD, whose random part is small.
+`beta_loss="kullback-leibler"`. There are three ranks, float64 and float32, and five seeds. For some the
+machine's time ran out: spectra and tfidf have float64 alone, tfidf and most of the divergence one to three seeds. A
+seed changes little: both start from NNDSVD, whose random part is small.
 
 - *Best*: the lowest objective that any fit of nmfnet, scikit-learn or torchnmf reached on this data set and rank, over
   all seeds and dtypes, with all the time it had. It is that of a local minimum; nobody knows the global one.
@@ -30,7 +31,8 @@ start from NNDSVD, whose random part is small.
 - *Final*: at default `tol` and `max_iter`, in percent above the best: median of the seeds and, in brackets, the worst.
   nmfnet and scikit-learn stop by different criteria.
 
-nimfa 1.4.0 does not run with NumPy 2, and so is not in the tables.
+*torchnmf* 0.3.5 takes multiplicative steps from a random start, one seed, with its default settings. nimfa 1.4.0 does
+not run with NumPy 2, and so is not in the tables.
 """
 
 EARLIER = """
@@ -46,7 +48,7 @@ say more.
 MINIBATCHES = """
 ## Mini-batches
 
-`partial_fit` on the same batches, five epochs, five seeds, from the same random start. Errors are nmfnet's over those
+`partial_fit` on the same batches, five epochs, from the same random start. Errors are nmfnet's over those
 of scikit-learn's MiniBatchNMF: the root of twice the loss of the best coefficients for the components. *Time to
 theirs*: seconds until nmfnet's error is no larger than scikit-learn's after five epochs, over the time of these five.
 """
@@ -103,10 +105,10 @@ def curves():
         yield from summary(loss, best)
         yield "Medians over the seeds: nmfnet / scikit-learn.\n"
         yield from cases(loss, best)
-    yield MINIBATCHES
-    yield from streams()
-    yield COMPANY
-    yield from company()
+    for task, title, lines in (("streams", MINIBATCHES, streams), ("company", COMPANY, company)):
+        if RUNS.records(task):
+            yield title
+            yield from lines()
 
 
 def head():

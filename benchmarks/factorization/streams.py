@@ -78,13 +78,14 @@ def compare(X, case):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
+    parser.add_argument("--loss", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--dry", action="store_true", help="print, and store nothing")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     threadpool_limits(1)
-    for loss, grid in CASES.items():
-        for data, (rank, sizes) in grid.items():
+    for loss in arguments.loss:
+        for data, (rank, sizes) in CASES[loss].items():
             X = load({"data": data})
             for size, seed in itertools.product(sizes, arguments.seeds):
                 case = {"loss": loss, "data": data, "rank": rank, "batch": size, "seed": seed}

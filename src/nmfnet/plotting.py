@@ -29,6 +29,15 @@ LONGEST = 40  # characters of a tick's label
 MOST_NAMES = 30  # of columns or labels that are written out
 
 
+def pyplot() -> Any:
+    """Matplotlib, or an error that names the extra."""
+    try:
+        from matplotlib import pyplot as plt
+    except ImportError as error:
+        raise ImportError("plots need matplotlib: pip install 'nmfnet[cli]'") from error
+    return plt
+
+
 class HistoryDisplay:
     """Loss or error of the training and validation samples over the epochs.
 
@@ -179,7 +188,7 @@ class WeightsDisplay:
             return self
         if ax is not None:
             raise ValueError("ax is for the heat map; images need axes of their own: leave it out.")
-        from matplotlib import pyplot as plt
+        plt = pyplot()
 
         columns = math.ceil(math.sqrt(len(self.parts)))
         rows = math.ceil(len(self.parts) / columns)
@@ -306,7 +315,7 @@ def _whole_numbers(axis: Any) -> None:
 def _axes(ax: Axes | None, height: float = 4.8) -> tuple[Any, Any]:
     """Axes to draw in, new ones if there are none, and their figure; the height in inches."""
     if ax is None:
-        from matplotlib import pyplot as plt
+        plt = pyplot()
 
         _, ax = plt.subplots(figsize=(6.4, height), layout="constrained")
     return ax, ax.figure

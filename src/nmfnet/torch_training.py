@@ -117,21 +117,16 @@ def fit_module(
     """
     check_training(solver, l1_ratio, batch_size, max_iter, max_time, tol, n_iter_no_change, callbacks)
     at_least("alpha", alpha, 0, Real)
-    boolean("early_stopping", early_stopping)
-    if task not in ("auto", *KINDS):
-        raise ValueError(f"task must be one of 'auto', {', '.join(map(repr, KINDS))}; got {task!r}.")
-    if (early_stopping and X_val is None) or (X_val is None and y_val is not None):
-        raise ValueError("early_stopping and y_val need a validation set: pass X_val.")
+    _check_task(task, early_stopping, X_val, y_val)
     layers = layers_of(module)
     check_trainable(module, layers.trained)
     chosen = _with_dropout(layers) if solver == "relaxed" else resolve(solver, SOLVERS)
     X_checked, Y, kind = _checked(layers, X, y, task)
     input_shape = None if layers.ndim is None else tuple(X_checked.shape[1:])
     X_checked = X_checked.flatten(1)
-    n, values = len(X_checked), values_of_a_sample(Y.shape[1] if kind == "real" else 0, input_shape)
     settings = FitSettings(
         error=ERRORS[kind],
-        batch_size=chosen.default_batch_size(n, values) if isinstance(batch_size, str) else min(n, int(batch_size)),
+        batch_size=_batch_size(batch_size, chosen, Y, kind, input_shape),
         max_iter=max_iter,
         max_time=max_time,
         tol=tol,
@@ -170,6 +165,22 @@ ERRORS: dict[Kind, Any] = {
     "labels": lambda A, Y: ((A > 0) != (Y > 0.5)).any(1).to(Y.dtype),
     "real": lambda A, Y: (A - Y).square().mean(1),
 }
+
+
+def _check_task(task: str, early_stopping: bool, X_val: Any, y_val: Any) -> None:
+    """Refuse what does not say what to learn, or what to stop by."""
+    boolean("early_stopping", early_stopping)
+    if task not in ("auto", *KINDS):
+        raise ValueError(f"task must be one of 'auto', {', '.join(map(repr, KINDS))}; got {task!r}.")
+    if (early_stopping and X_val is None) or (X_val is None and y_val is not None):
+        raise ValueError("early_stopping and y_val need a validation set: pass X_val.")
+
+
+def _batch_size(given: int | str, solver: Solver, Y: Tensor, kind: Kind, input_shape: tuple[int, ...] | None) -> int:
+    """For targets Y (n, k)."""
+    n, k = Y.shape
+    values = values_of_a_sample(k if kind == "real" else 0, input_shape)
+    return solver.default_batch_size(n, values) if isinstance(given, str) else min(n, int(given))
 
 
 def _fitted(Y: Tensor, kind: Kind, network: Network) -> Tensor:

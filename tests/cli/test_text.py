@@ -145,7 +145,7 @@ def test_a_picture_that_fails_fails_no_training(run, folder, monkeypatch, kind):
         monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, path: Path(path).write_text("x") / 0)
     else:
         monkeypatch.setattr("matplotlib.figure.Figure.suptitle", lambda *args, **kwargs: 1 / 0)
-    result = run("train", "r.csv", "--target", "y", "--epochs", 2)
+    result = run("train", "r.csv", "--target", "y", "--epochs", 2, "--out", "nmfnet-r", "--force")
     assert result.status == 0 and "curves.png" not in result.out and "Training RMSE" in result.out
     assert result.err.startswith("warning: the model is saved, but nmfnet-r/curves.png could not be drawn")
     assert sorted(os.listdir("nmfnet-r")) == [name for name in RUN_FILES if name != "curves.png"]  # nor the old one
@@ -240,13 +240,13 @@ def test_regressors_read_numbers(run, folder):
     assert (
         run("train", "padded.csv", "--target", "y", "--task", "regression", "--epochs", 1, "--out", "out").status == 0
     )
-    frame.astype({"y": object}).assign(y=["?", *range(39)]).to_csv("odd.csv", index=False)
+    frame.astype({"y": object}).assign(y=["odd", *range(39)]).to_csv("odd.csv", index=False)
     assert (
-        "odd.csv, line 2: column 'y' is not numeric (e.g. '?')"
+        "odd.csv, line 2: the target, column 'y', is not numeric (e.g. 'odd')"
         in run("evaluate", "nmfnet-r", "odd.csv", "--target", "y").failed()
     )
     text = run("train", "odd.csv", "--target", "y", "--task", "regression").failed()
-    assert "--task regression needs numeric targets: odd.csv, line 2: column 'y' is not numeric (e.g. '?')" in text
+    assert "--task regression needs numeric targets: odd.csv, line 2: the target, column 'y'" in text
 
 
 def test_a_target_with_postal_codes(run, folder):

@@ -79,7 +79,7 @@ def read(data: str, schema: Schema, task: str = "auto") -> Dataset:
     return dataset
 
 
-def with_test(dataset: Dataset, test: str, seed: int) -> Dataset:
+def with_test(dataset: Dataset, test: str, seed: int, dialect: Dialect) -> Dataset:
     """The data set with rows to test on: those of a file, or a fraction of its own.
 
     Raises
@@ -92,7 +92,7 @@ def with_test(dataset: Dataset, test: str, seed: int) -> Dataset:
         fraction = float(test)
     except ValueError:
         schema = dataset.schema or Schema()
-        known = replace(schema, columns=dataset.feature_names, drop=(), categorical=(), id=None)
+        known = replace(schema, columns=dataset.feature_names, drop=(), categorical=(), id=None, dialect=dialect)
         other = datasets.read_file(test, schema.target, schema=known)
         return replace(dataset, X_test=other.X_train, y_test=targets(other))
     if not 0 < fraction < 1:

@@ -10,7 +10,7 @@ import typer
 
 # Written out, as their modules import PyTorch; the tests compare.
 NAMES = ("digits", "mnist", "fashion-mnist", "cifar10")
-ACTIVATIONS = ("relu", "leaky_relu", "logistic", "tanh", "softplus", "identity")
+ACTIVATIONS = ("relu", "leaky_relu", "logistic", "tanh", "softplus", "identity", "sigmoid")
 SOLVERS = ("relaxed", "pinv")
 
 

@@ -58,7 +58,7 @@ def train(request: Request, console: Console) -> int:
             console.print(printable(f"{request.data} is not on this machine: fetching it"))
         dataset = cli_data.read(request.data, request.schema, request.task)
         if request.test is not None:
-            dataset = cli_data.with_test(dataset, request.test, request.seed)
+            dataset = cli_data.with_test(dataset, request.test, request.seed, request.schema.dialect)
         y = cli_data.targets(dataset)
         task = cli_data.task_of(y, request.task)
         if request.validation and task == "classification":

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmfnet.datasets._columns import is_numeric, texts_of
-from nmfnet.datasets._kinds import NUMBERS, Unfit, as_kind
+from nmfnet.datasets._kinds import NUMBERS, UNKNOWN, Unfit, as_kind
 from nmfnet.datasets._schema import SHOWN, Labels, Schema, ending, place
 from nmfnet.datasets._values import decided, is_blank, is_missing, labels_as
 from nmfnet.errors import DataError
@@ -29,7 +29,9 @@ def targets_there(column: pd.Series[Any], path: Path, labels: Labels) -> NDArray
     """
     there = ~column.isna().to_numpy()
     texts = texts_of(column)
-    if isinstance(labels, str) or (labels is not None and labels.dtype.kind in "biuf"):
+    if isinstance(labels, str):
+        absent = {text for text in set(texts) if is_missing(text) or text.strip() in UNKNOWN}
+    elif labels is not None and labels.dtype.kind in "biuf":
         absent = {text for text in set(texts) if is_missing(text)}
     elif labels is None and ending(path) != ".parquet":
         absent = decided(texts)[1]

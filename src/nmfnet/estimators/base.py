@@ -303,6 +303,16 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             rows = checked_rows(self, X)
             return network_for(self.network_, X).predict(rows)
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of the solver and of the pre-training, too, as in ``solver__dropout=0.1``."""
+        for name, settings in (("solver", SOLVERS), ("pretrain", PRETRAININGS)):
+            now, inner = params.get(name, getattr(self, name)), [key for key in params if key.startswith(f"{name}__")]
+            if inner and (now is None or isinstance(now, str)):
+                make = settings.get(now or "nmf")
+                example = f"{name}={'Relaxed' if make is None else make.__name__}()"
+                raise ValueError(f"{inner[0]}: {name} is {now!r}, which has no parameters to set; pass {example}.")
+        return super().set_params(**params)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a safetensors file, see :func:`nmfnet.load`."""
         save(self, path)

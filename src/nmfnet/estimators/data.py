@@ -79,7 +79,7 @@ def checked_data(
     if reset:
         estimator._sparse_targets = issparse(y)
     y = refuse_missing(y, "y")
-    y = to_array(y) if estimator._numeric_y else label_array(y)
+    y = numbers_of(y) if estimator._numeric_y else label_array(y)
     first = reset and dtype is None
     if first and complete:
         warn_of_ids(X)
@@ -102,6 +102,31 @@ def checked_data(
     if estimator._numeric_y and not np.isfinite([Y.min(), Y.max()]).all():
         raise ValueError(f"y{suffix} has values too large for {numbers.__name__}: scale it, or pass X in float64.")
     return Data(X, Y, weight)
+
+
+def numbers_of(y: Any) -> Any:
+    """Real targets as an array; ValueError names the first that is text and no number."""
+    y = to_array(y)
+    try:
+        array = np.asarray(y)
+    except ValueError:  # ragged, which scikit-learn refuses by name
+        return y
+    if array.dtype.kind in "UO":
+        for row, value in enumerate(array.ravel().tolist()):
+            if isinstance(value, str) and not _is_number(value):
+                raise ValueError(
+                    f"y has targets that are text, as {value!r:.50} in row {row}: make numbers of them, or use "
+                    "NMFNetClassifier, to which they are classes."
+                )
+    return y
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def warn_of_ids(X: Any) -> None:

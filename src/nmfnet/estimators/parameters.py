@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
     """Refuse unfit parameters, naming them; return the hidden layers."""
-    hidden = hidden_layers(estimator.hidden_layer_sizes)
+    sizes: Any = estimator.hidden_layer_sizes
+    if isinstance(sizes, str):
+        raise ValueError(f"hidden_layer_sizes must be an integer or several, as (100,); got the text {sizes!r}.")
+    hidden = hidden_layers(sizes)
     for size in hidden:
         if not isinstance(size, Spec):
             other = None if isinstance(size, Integral) else "a layer of nmfnet.layers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ class Labels:
     multilabel: bool
 
 
+def check_onnx() -> None:
+    """Name the extra where onnx is missing."""
+    if importlib.util.find_spec("onnx") is None:
+        raise ImportError("ONNX files need onnx: pip install 'nmfnet[onnx]'")
+
+
 def write(
     path: str | os.PathLike[str],
     name: str,
@@ -70,6 +77,7 @@ def write(
     OSError
         If it cannot be written.
     """
+    check_onnx()
     network = network.on("cpu")
     check_images(network)
     graph, k = Graph(network.dtype), network.sizes[-1]
@@ -87,6 +95,7 @@ def write_code(
     path: str | os.PathLike[str], name: str, network: Network, missing: MissingValues | None = None
 ) -> None:
     """Write the activations of the last hidden layer."""
+    check_onnx()
     network = network.on("cpu")
     names = [f.name for f in network.activations]
     if not names:

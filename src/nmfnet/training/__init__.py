@@ -1,11 +1,12 @@
 """Training: the one loop, its callbacks, its state."""
 
-from nmfnet.training.calibration import relative_temperature
+from nmfnet.training.calibration import plain_fit, relative_temperature
 from nmfnet.training.callbacks import Callback, PrintLog, announced
-from nmfnet.training.loop import Fitted, Updated, fit_network, plain_fit, undone_on_failure, update_network
+from nmfnet.training.loop import Fitted, fit_network
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
 from nmfnet.training.state import Progress, Training
+from nmfnet.training.updating import Updated, undone_on_failure, update_network
 
 __all__ = [
     "Callback",

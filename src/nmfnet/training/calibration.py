@@ -16,7 +16,8 @@ from nmfnet.errors import DivergenceError
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.solvers.base import Solver
-from nmfnet.training.loop import plain_fit
+from nmfnet.stateful import copied
+from nmfnet.training.loop import planned, swept, whole_update
 from nmfnet.training.settings import FitSettings
 
 HeldOut: TypeAlias = tuple[Tensor, Tensor, Tensor | None]  # outputs and targets (m, k), weights (m,)
@@ -92,6 +93,39 @@ def _held_out(
     blocks = (picked_rows(source, rows) for rows in held_out.split(BLOCK))  # one at a time in memory
     found = [(network.predict(block.X).double() / unit, block.Y, block.weight) for block in blocks]
     return _joined(found)
+
+
+def plain_fit(
+    network: Network,
+    solver: Solver,
+    source: Source,
+    settings: FitSettings,
+    generator: torch.Generator,
+    deadline: float | None = None,
+) -> Network:
+    """Train a network for all planned epochs, or until a time of `perf_counter`: nothing is recorded or stopped early.
+
+    Parameters
+    ----------
+    network, solver, source, settings, generator
+        As in :func:`fit_network`.
+    deadline : float, optional
+
+    Raises
+    ------
+    DivergenceError
+        If decompositions meet numbers that are not finite.
+    """
+    if settings.alpha == "auto":
+        settings = replace(settings, alpha=solver.default_alpha(network))
+    min_rows = min(whole_update(solver, settings), source.n_rows)
+    sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
+    for _ in range(settings.max_iter):
+        for batch in source.batches(settings.batch_size, generator, min_rows=min_rows):
+            if deadline is not None and time.perf_counter() >= deadline:
+                break
+            swept(sweep, batch)
+    return network.with_weights(copied(sweep.weights()))
 
 
 def _joined(parts: Sequence[HeldOut]) -> HeldOut:

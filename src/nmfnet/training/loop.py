@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,7 +15,6 @@ from torch import Tensor
 from nmfnet.data.source import Batch, Source, n_batches
 from nmfnet.errors import DivergenceError, DivergenceWarning
 from nmfnet.network import Network
-from nmfnet.network.drift import Rescaled
 from nmfnet.solvers.base import Plan, Solver, Sweep
 from nmfnet.stateful import copied
 from nmfnet.training.callbacks import Callback, announced
@@ -191,110 +188,6 @@ def _final_weights(training: Training, diverged: bool) -> list[Tensor]:
     return copied(newest) if good else training.weights
 
 
-def plain_fit(
-    network: Network,
-    solver: Solver,
-    source: Source,
-    settings: FitSettings,
-    generator: torch.Generator,
-    deadline: float | None = None,
-) -> Network:
-    """Train a network for all planned epochs, or until a time of `perf_counter`: nothing is recorded or stopped early.
-
-    Parameters
-    ----------
-    network, solver, source, settings, generator
-        As in :func:`fit_network`.
-    deadline : float, optional
-
-    Raises
-    ------
-    DivergenceError
-        If decompositions meet numbers that are not finite.
-    """
-    if settings.alpha == "auto":
-        settings = replace(settings, alpha=solver.default_alpha(network))
-    min_rows = min(whole_update(solver, settings), source.n_rows)
-    sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
-    for _ in range(settings.max_iter):
-        for batch in source.batches(settings.batch_size, generator, min_rows=min_rows):
-            if deadline is not None and time.perf_counter() >= deadline:
-                break
-            _swept(sweep, batch)
-    return network.with_weights(copied(sweep.weights()))
-
-
-class Updated(NamedTuple):
-    """What `partial_fit` returns: the network with weights of its own, all epochs, and the sweep to go on with.
-
-    The plan is the one that a solver would prepare such a sweep with.
-    """
-
-    network: Network
-    history: list[EpochRecord]
-    sweep: Sweep
-    plan: Plan
-
-
-def update_network(
-    network: Network,
-    solver: Solver,
-    source: Source,
-    settings: FitSettings,
-    generator: torch.Generator,
-    *,
-    sweep: Sweep | None = None,
-    rescaled: Rescaled | None = None,
-    progress: Progress | None = None,
-) -> Updated:
-    """One pass over some samples, without an end in sight: what `partial_fit` does.
-
-    Parameters
-    ----------
-    network, solver, source, settings, generator, progress
-        As in :func:`fit_network`.
-    sweep : Sweep, optional
-        Of an earlier call, which goes on.  Without one the network's weights are copied.
-    rescaled : Rescaled, optional
-        The network with scalings that fit the samples better.
-
-    Raises
-    ------
-    DivergenceError
-        If it ends with numbers that are not finite.
-    """
-    progress = Progress() if progress is None else progress
-    min_rows = whole_update(solver, settings)
-    plan = planned(settings, source, generator, min_rows, endless=True)
-    if sweep is None:
-        network = network if rescaled is None else rescaled.network
-        sweep = solver.prepare(network.with_weights(copied(network.weights)), source, plan)
-    else:
-        sweep = solver.proceed(sweep, source, plan, rescaled)
-    best = Best(settings.tol, "objective")
-    sample = sampled(source, generator.initial_seed())
-    record = epoch(
-        Training(sweep.network, solver, source, None, settings, progress, generator, sweep, best, [], sample, min_rows)
-    )
-    if record is None:
-        raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
-    return Updated(sweep.network.with_weights(copied(sweep.weights())), [*progress.history, record], sweep, plan)
-
-
-@contextmanager
-def undone_on_failure(sweep: Sweep, generator: torch.Generator) -> Iterator[None]:
-    """Leave a sweep and a generator as they were if anything fails."""
-    network, state = sweep.network, copied(sweep.state())  # little beside the products of an update
-    drawn = generator.get_state()
-    try:
-        yield
-    except BaseException:
-        sweep.network = network
-        sweep.restore(state)
-        generator.set_state(drawn)
-        raise
-
-
 def whole_update(solver: Solver, settings: FitSettings) -> int:
     """Fewest samples of a whole update; 1 where the asked batches have enough, however the rows are divided."""
     return solver.min_batch_samples if settings.batch_size < solver.min_batch_samples else 1
@@ -350,13 +243,13 @@ def epoch(training: Training, callbacks: Sequence[Callback] = (), deadline: floa
 
 def _update(training: Training, batch: Batch) -> None:
     """One update, or a share of one, and what is summed over its new samples."""
-    outputs = _swept(training.sweep, batch)
+    outputs = swept(training.sweep, batch)
     new = batch.new()
     outputs = outputs[len(outputs) - batch.n_new :]
     training.position.add(summed_loss(training.network, outputs, new), batch.n_new)
 
 
-def _swept(sweep: Sweep, batch: Batch) -> Tensor:
+def swept(sweep: Sweep, batch: Batch) -> Tensor:
     """One update, or a share of one; solvers that need no small batches need not know of shares."""
     share = {} if batch.share == 1 else {"share": batch.share}
     return sweep(batch.X, batch.Y, batch.weight, **share)

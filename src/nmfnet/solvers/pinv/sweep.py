@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from sklearn.base import BaseEstimator
@@ -71,6 +71,21 @@ class Pinv(BaseEstimator):
 
     def __post_init__(self) -> None:
         self.check()
+
+    @classmethod
+    def paper(cls) -> Self:
+        """Return the settings of the authors' runs on MNIST: the default ones, and their threshold 1e-14.
+
+        The rest of them are parameters of the estimator: ``NMFNetClassifier((1000, 500), solver=Pinv.paper(),
+        pretrain="nmf", fit_intercept=False, batch_size=5000)``.
+
+        Examples
+        --------
+        >>> from nmfnet import Pinv
+        >>> Pinv.paper()
+        Pinv(delta=1e-14)
+        """
+        return cls(delta=1e-14)
 
     def check(self) -> None:
         """Refuse unfit settings, naming them."""
