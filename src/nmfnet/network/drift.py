@@ -91,6 +91,8 @@ def followed(
     carries: list[Carry] = []
     tiny = YOUNG if young else TINY
     for name in names:
+        if name == "inputs" and network.input_shape is not None:
+            continue  # a shift could not be carried over to weights, where images are padded with zeros
         if name == "inputs":
             change = _change_of_inputs(network, rows_at_hand, tiny)
         else:
