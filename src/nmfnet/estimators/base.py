@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Self, cast
@@ -32,6 +31,7 @@ from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
 from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, values_of_a_sample
 from nmfnet.estimators.streaming import Stream, update
+from nmfnet.estimators.transaction import unchanged_on_failure
 from nmfnet.estimators.weights import WeightsMixin
 from nmfnet.layers import Spec
 from nmfnet.network import Network
@@ -183,7 +183,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         if (X_val is None) != (y_val is None) or (sample_weight_val is not None and X_val is None):
             raise ValueError("X_val and y_val go together, and sample_weight_val with them.")
         tasks = FitTasks(self, X, y, sample_weight)
-        with self._unchanged_on_failure():
+        with unchanged_on_failure(self):
             hidden = self._check_parameters()
             goes_on = self.warm_start and hasattr(self, "network_")
             dtype = self.network_.dtype if goes_on else None
@@ -225,7 +225,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         )
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
-        with self._unchanged_on_failure():
+        with unchanged_on_failure(self):
             hidden, first = self._check_parameters(), not hasattr(self, "network_")
             if self.early_stopping:
                 raise ValueError("partial_fit does not support early_stopping=True: it has no epochs to choose from.")
@@ -283,18 +283,6 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             early_stopping=bool(self.early_stopping),
             real=self._kind() == "real",
         )
-
-    @contextmanager
-    def _unchanged_on_failure(self) -> Iterator[None]:
-        """A fit that fails leaves a fitted model as it was, and none depends on PyTorch's modes."""
-        before = dict(self.__dict__)
-        try:
-            with plain_tensors():
-                yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
 
     def _outputs(self, X: ArrayLike) -> Tensor:
         """Outputs of the network, shape (n_samples, n_outputs)."""

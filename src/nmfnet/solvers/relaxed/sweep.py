@@ -43,6 +43,11 @@ class Pass(NamedTuple):
     M: list[Tensor | None]
     at: list[Linearization]
 
+    def pop(self) -> None:
+        """Let go of the last layer's."""
+        for each in self:
+            each.pop()
+
 
 class Lengths(NamedTuple):
     """Root mean squares over samples.
@@ -112,11 +117,9 @@ class RelaxedSweep:
         forward = self._forward(X, network.weights)
         outputs = forward.A[-1]
         loss = self._loss(outputs, Y, sample_weight)
-        if not self.safeguard.accepts(loss):
-            if self._diverged(loss, X, Y, sample_weight, drawn):
-                self._roll_back()
-                return network.original_outputs(outputs)
-            self.safeguard.reset()  # for what the data are now
+        if not self._accepts(loss, X, Y, sample_weight, drawn):
+            self._roll_back()
+            return network.original_outputs(outputs)
         self.averaging.update(network.weights)
         E = self.settings.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
         if self.adversary.radius:
@@ -130,9 +133,8 @@ class RelaxedSweep:
             E = forward.at[layer].columns(E)
             below = self._difference_below(layer, E, forward) if layer > lowest else E
             self._step(layer, forward.at[layer], E, lengths[layer], sample_weight)
-            for each in forward:
-                each.pop()
             E = below
+            forward.pop()
         self._finish()
         return network.original_outputs(outputs)
 
@@ -213,6 +215,14 @@ class RelaxedSweep:
         """Mean loss of a batch."""
         loss = weighted_sum(self.network.output.loss(outputs, Y), sample_weight)
         return float(means(self.reduce, total_weight(Y, sample_weight), loss)[0])
+
+    def _accepts(self, loss: float, X: Rows, Y: Tensor, sample_weight: Tensor | None, drawn: State) -> bool:
+        """Whether to go on from weights with such a loss of a batch, whose masks were `drawn`."""
+        if not self.safeguard.accepts(loss):
+            if self._diverged(loss, X, Y, sample_weight, drawn):
+                return False
+            self.safeguard.reset()  # for what the data are now
+        return True
 
     def _diverged(self, loss: float, X: Rows, Y: Tensor, sample_weight: Tensor | None, drawn: State) -> bool:
         """Whether the loss of a batch is so large because of the steps; looked at with the masks of that loss."""
