@@ -1,9 +1,12 @@
 """What "auto" stands for in the relaxed solver."""
 
+import numpy as np
 import pytest
 import torch
 
+from nmfnet import Callback, NMFNetClassifier
 from nmfnet.data.scaling import Scaling
+from nmfnet.layers import Conv2d, MaxPool2d, build_layers
 from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
@@ -104,3 +107,29 @@ def test_the_sweep_takes_them_unless_it_is_told_otherwise():
     told = Relaxed(delta=0.02, tau=0.3, noise=0.2, dropout=0.4, momentum=0.1)
     told = prepared(told, network, plan=plan).settings
     assert [told.delta, told.tau, told.noise, told.dropout, told.momentum] == [0.02, 0.3, 0.2, 0.4, 0.1]
+
+
+def test_convolutions_have_no_dropout_in_front_of_them_and_smaller_batches():
+    hidden, shape = [Conv2d(4, 3), MaxPool2d(2), Conv2d(4, 3), 8], (1, 10, 10)
+    layers = build_layers(hidden, 100, 3, True, shape)
+    weights = [layer.initial(torch.Generator(), torch.float32) for layer in layers]
+    network = Network(weights, get_activation("relu"), output=Output("softmax"), hidden=hidden, input_shape=shape)
+    assert auto_dropout(network, Plan(n_samples=1, n_updates=9)) == (0.0, *[pytest.approx(0.3, rel=0.02)] * 2)
+    assert auto_dropout(network, Plan()) == (0.0, STREAM_DROPOUT, STREAM_DROPOUT)
+    X = np.random.default_rng(0).random((2000, 1, 10, 10), dtype=np.float32)
+    sizes = []
+    for model, data in ((NMFNetClassifier(hidden), X), (NMFNetClassifier((4,)), X[:, 0, 0])):
+        counted = Counted()
+        model.set_params(max_iter=1, callbacks=[counted]).fit(data, np.arange(2000) % 3)
+        sizes.append(counted.n_batches)
+    assert sizes == [20, 10]
+
+
+class Counted(Callback):
+    n_batches = 0
+
+    def __sklearn_clone__(self):
+        return self
+
+    def on_batch_end(self, batch, n_batches):
+        self.n_batches = n_batches

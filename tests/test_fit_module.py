@@ -1,5 +1,6 @@
 """fit_module: a user's module, trained in place."""
 
+import copy
 from itertools import pairwise
 
 import numpy as np
@@ -171,12 +172,16 @@ def test_data_frames_and_read_only_arrays(recwarn):
     assert not recwarn.list
 
 
-def test_dropout_layers_must_agree():
+def test_dropout_layers_may_differ():
     module = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Dropout(0.1), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3))
     X, y = load_iris(return_X_y=True)
-    with pytest.raises(ValueError, match=r"Dropout of 0\.1, 0\.0"):
-        fit_module(module, X, y)
-    assert fit_module(module, X, y, solver=Relaxed(dropout=0.1), max_iter=1)
+    copies = [copy.deepcopy(module) for _ in range(2)]
+    fit_module(copies[0], X, y, max_iter=1, random_state=0)
+    fit_module(copies[1], X, y, solver=Relaxed(noise=0.0, dropout=[0.1, 0.0]), max_iter=1, random_state=0)
+    for one, other in zip(copies[0].parameters(), copies[1].parameters(), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(ValueError, match="dropout has 3 numbers for 2 hidden layers"):
+        fit_module(module, X, y, solver=Relaxed(dropout=[0.1, 0.1, 0.1]))
     with pytest.raises(ValueError, match="ends with softmax, which does not fit y: its targets are real"):
         fit_module(nn.Sequential(nn.Linear(4, 3), nn.Softmax(1)), X, X[:, 0])
     with pytest.raises(ValueError, match="probabilities of the classes, whose sum is 1"):

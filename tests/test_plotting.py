@@ -12,6 +12,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from nmfnet import NMF, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, NonlinearSemiNMF, SemiNMF
+from nmfnet.layers import Conv2d
 from nmfnet.plotting import (
     HistoryDisplay,
     LayerCodesDisplay,
@@ -146,6 +147,21 @@ def test_picture_of_a_fitted_network(model):
 def test_picture_of_what_was_asked_for(parameters, expected):
     """Parameters are not checked before `fit`, and the picture must not fail."""
     assert texts(svg(NMFNetRegressor(**parameters))) == expected
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_filters_of_a_convolution_are_images(channels):
+    X = np.random.default_rng(0).normal(size=(30, channels, 6, 6))  # as scaled before
+    model = NMFNetClassifier((Conv2d(5, (2, 3)), 4), max_iter=1).fit(X, np.arange(30) % 2)
+    display = plot_weights(model)
+    shown = [panel.images[0].get_array() for panel in display.axes_[:5]]
+    assert {image.shape for image in shown} == {(2, 3, 3) if channels == 3 else (2, 3)}
+    filters = model.coefs_[0].T.reshape(5, channels, 2, 3)
+    largest = filters[np.argmax(np.linalg.norm(filters.reshape(5, -1), axis=1))]
+    if channels < 3:
+        np.testing.assert_allclose(shown[0], largest.mean(0))
+    else:
+        np.testing.assert_allclose(shown[0], largest.transpose(1, 2, 0) / (2 * np.abs(filters).max()) + 0.5)
 
 
 @pytest.mark.parametrize(

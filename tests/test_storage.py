@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 import nmfnet
 from nmfnet import ModelFileError, NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv
 from nmfnet.estimators.model_files import ESTIMATORS, FORMAT_VERSION, RENAMED, SETTINGS
+from nmfnet.layers import SPECS, Conv1d, MaxPool1d
 from nmfnet.layers.activations import ACTIVATIONS
 from nmfnet.network.outputs import OUTPUTS
 from nmfnet.storage.schemas import read_schema
@@ -303,6 +304,13 @@ def test_files_of_earlier_formats_load(version, solver, output):
     assert model.n_iter_no_change == (math.inf if version == 3 else 10)
 
 
+def test_a_file_of_format_5_has_layers_of_sequences():
+    model = nmfnet.load(Path(__file__).parent / "models" / "format-5.safetensors")
+    X, y = load_iris(return_X_y=True)
+    assert model.hidden_layer_sizes == (Conv1d(8, 2), MaxPool1d(2, stride=1), 8) and model.input_shape_ == (1, 4)
+    assert model.score(X.astype(np.float32), y) == model.score(X.astype(np.float32)[:, None], y) > 0.9
+
+
 def test_every_format_has_a_schema_and_a_file(saved):
     versions = range(1, FORMAT_VERSION + 1)
     for version in versions:
@@ -316,6 +324,7 @@ def test_names_in_the_schemas_are_those_of_the_package():
     schema = read_schema(f"model-{FORMAT_VERSION}")
     assert set(schema["properties"]["estimator"]["enum"]) == set(ESTIMATORS)
     assert set(schema["$defs"]["parameter"]["properties"]["settings"]["enum"]) == {*SETTINGS, *RENAMED}
+    assert set(schema["$defs"]["layer"]["properties"]["layer"]["enum"]) == set(SPECS)
     assert set(schema["$defs"]["activation"]["enum"]) == set(ACTIVATIONS)
     assert set(schema["properties"]["network"]["properties"]["output"]["enum"]) == set(OUTPUTS)
 

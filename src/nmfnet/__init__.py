@@ -12,6 +12,7 @@ from nmfnet._version import __version__
 
 if TYPE_CHECKING:
     from nmfnet import callbacks, datasets, plotting
+    from nmfnet.data.augmentation import Augmentation
     from nmfnet.errors import (
         CheckpointError,
         DataError,
@@ -42,6 +43,7 @@ _MODULES = {
         "CheckpointError", "DataError", "DivergenceError", "DivergenceWarning", "ModelFileError", "NMFNetError",
         "VersionWarning",
     ),
+    "data.augmentation": ("Augmentation",),
     "estimators": ("NMFNetClassifier", "NMFNetRegressor"),
     "factorization": ("Factorization", "nmf", "nonlinear_least_squares", "nonlinear_semi_nmf", "semi_nmf"),
     "persistence": ("SKOPS_TYPES", "load"),
@@ -81,6 +83,7 @@ compute_alone_after_fork()
 __all__ = [
     "NMF",
     "SKOPS_TYPES",
+    "Augmentation",
     "Callback",
     "Checkpoint",
     "CheckpointError",

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from nmfnet._text import printable
+from nmfnet.layers import Conv1d, Conv2d
 from nmfnet.training import EpochRecord
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ class WeightsDisplay:
         n_parts : int, default=25
             Most units shown.
         image_shape : tuple of int, optional
-            Of the inputs, where they are images; without it the parts are rows of one heat map.
+            Of the inputs, where they are images; without it the parts are rows of one heat map.  The filters of a
+            convolution of images have their shape: one with three channels is shown in colours, of others the mean.
         ax : matplotlib.axes.Axes, optional
             For the heat map.
         **image
@@ -157,6 +159,11 @@ class WeightsDisplay:
         check_is_fitted(estimator)
         parts, meaning = _parts_of(estimator)
         largest = np.argsort(-np.linalg.norm(parts, axis=1), kind="stable")[:n_parts]
+        hidden = estimator.network_.hidden if getattr(estimator, "input_shape_", None) else ()
+        first = next((each for each in hidden if isinstance(each, (int, Conv1d, Conv2d))), None)
+        if isinstance(first, Conv2d) and image_shape is None:
+            filters = parts.reshape(len(parts), -1, *first.window.kernel)
+            parts, image_shape = _filters(filters), (*first.window.kernel, *([3] if filters.shape[1] == 3 else []))
         encoded = getattr(estimator, "_encoded_names", None)
         names = getattr(estimator, "feature_names_in_", None) if encoded is None else encoded()
         return cls(parts[largest], image_shape, names, meaning).plot(ax=ax, **image)
@@ -190,10 +197,19 @@ class WeightsDisplay:
         self.axes_ = grid.ravel()
         self.ax_ = self.axes_[0]
         for panel, part in zip(self.axes_, self.parts, strict=False):
-            panel.imshow(part.reshape(self.image_shape), **settings)
+            image_of = part.reshape(self.image_shape)
+            if image_of.ndim == 3:  # colours have no map, but a range
+                image_of = image_of / (2 * reach) + 0.5
+            panel.imshow(image_of, **settings)
         for panel in self.axes_:
             panel.set_axis_off()
         return self
+
+
+def _filters(filters: Array) -> Array:
+    """Filters (k, c, rows, columns) as rows of numbers: three channels last, as images have them, or their mean."""
+    shown = filters.transpose(0, 2, 3, 1) if filters.shape[1] == 3 else filters.mean(1)
+    return shown.reshape(len(filters), -1)
 
 
 class LayerCodesDisplay:
@@ -283,7 +299,7 @@ def _parts_of(estimator: Any) -> tuple[Array, str]:
     if hasattr(estimator, "components_"):
         return np.asarray(estimator.components_), "Component"
     network = estimator.network_
-    if network.inputs is None or network.inputs.projects or not network.inputs.by_column:
+    if network.inputs is None or network.inputs.projects or not network.by_column:
         return network.folded()[0][0].cpu().numpy().T, "Weight"
     W = network.weights[0][: len(network.inputs.shift)]
     return W.cpu().numpy().T, "Weight, per standard deviation"

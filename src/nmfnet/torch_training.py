@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from nmfnet._parameters import at_least, boolean, resolve
 from nmfnet.data.source import InMemory
 from nmfnet.errors import DivergenceError
-from nmfnet.estimators.parameters import check_training
+from nmfnet.estimators.images import image_scaling
+from nmfnet.estimators.parameters import check_training, values_of_a_sample
 from nmfnet.export.conventions import check_trainable
 from nmfnet.export.sequential import Layers, layers_of, tensors_of
 from nmfnet.linalg import all_finite
@@ -60,8 +61,9 @@ def fit_module(
     Parameters
     ----------
     module : torch.nn.Sequential
-        Of Linear, activations (ReLU, LeakyReLU, Sigmoid, Tanh, Softplus, Identity, one between two Linear),
-        Dropout and Flatten; nested ones, too.  It gives logits of classes, or Softmax, LogSoftmax or Sigmoid of them.
+        Of Linear, Conv1d, Conv2d, activations (ReLU, LeakyReLU, Sigmoid, Tanh, Softplus, Identity, one between two
+        layers with weights), MaxPool, AvgPool and AdaptiveAvgPool(1) of 1 or 2 dimensions, Dropout and Flatten;
+        nested ones, too.  It gives logits of classes, or Softmax, LogSoftmax or Sigmoid of them.
         Hooks, parametrizations, a `forward` of its own and weights that are shared are refused.
     X : array-like or Tensor of shape (n_samples, ...), or DataLoader, or iterable of batches
         What the module takes; converted to its dtype.  A loader, or another iterable of batches (inputs, targets), is
@@ -82,7 +84,7 @@ def fit_module(
         Whether the module ends with the weights of the epoch with the least validation loss.
     solver : {"relaxed", "pinv"} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
         "relaxed" takes its masking noise and its dropout from the module's Dropout layers: in front of the first
-        Linear, and behind the hidden activations, all of one probability.  An instance has its own.
+        layer, and behind the hidden activations.  An instance has its own.
     alpha, l1_ratio, batch_size, max_iter, max_time, tol, n_iter_no_change, random_state, verbose, callbacks
         As in :class:`nmfnet.NMFNetClassifier`.
 
@@ -120,9 +122,11 @@ def fit_module(
     check_trainable(module, layers.trained)
     chosen = _with_dropout(layers) if solver == "relaxed" else resolve(solver, SOLVERS)
     X_checked, Y, kind = _checked(layers, X, y, task)
+    input_shape = None if layers.ndim is None else tuple(X_checked.shape[1:])
+    X_checked = X_checked.flatten(1)
     settings = FitSettings(
         error=ERRORS[kind],
-        batch_size=_batch_size(batch_size, chosen, Y, kind),
+        batch_size=_batch_size(batch_size, chosen, Y, kind, input_shape),
         max_iter=max_iter,
         max_time=max_time,
         tol=tol,
@@ -133,11 +137,13 @@ def fit_module(
         trained=True,  # nobody knows
         real=kind == "real",
     )
-    network = _network(layers, chosen, X_checked, Y, kind)
+    network = _network(layers, chosen, X_checked, Y, kind, input_shape)
     validation = None
     if X_val is not None:
         X_held_out, Y_held_out, _ = _checked(layers, X_val, y_val, TASKS[kind], "_val")
-        validation = InMemory(X_held_out, _fitted(Y_held_out, kind, network))
+        if input_shape is not None and tuple(X_held_out.shape[1:]) != input_shape:
+            raise ValueError(f"X_val has images of {tuple(X_held_out.shape[1:])}, but X of {input_shape}.")
+        validation = InMemory(X_held_out.flatten(1), _fitted(Y_held_out, kind, network))
     Y = _fitted(Y, kind, network)
     generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
     fitted = fit_network(
@@ -170,10 +176,11 @@ def _check_task(task: str, early_stopping: bool, X_val: Any, y_val: Any) -> None
         raise ValueError("early_stopping and y_val need a validation set: pass X_val.")
 
 
-def _batch_size(given: int | str, solver: Solver, Y: Tensor, kind: Kind) -> int:
+def _batch_size(given: int | str, solver: Solver, Y: Tensor, kind: Kind, input_shape: tuple[int, ...] | None) -> int:
     """For targets Y (n, k)."""
     n, k = Y.shape
-    return solver.default_batch_size(n, k if kind == "real" else 0) if isinstance(given, str) else min(n, int(given))
+    values = values_of_a_sample(k if kind == "real" else 0, input_shape)
+    return solver.default_batch_size(n, values) if isinstance(given, str) else min(n, int(given))
 
 
 def _fitted(Y: Tensor, kind: Kind, network: Network) -> Tensor:
@@ -184,12 +191,7 @@ def _fitted(Y: Tensor, kind: Kind, network: Network) -> Tensor:
 def _with_dropout(layers: Layers) -> Relaxed:
     """The relaxed solver with the module's own dropout."""
     noise, hidden = layers.dropout[0], layers.dropout[1:]
-    if len(set(hidden)) > 1:
-        raise ValueError(
-            f"module has Dropout of {', '.join(map(str, hidden))} behind its hidden layers: there must be one "
-            "probability for all; or choose it with solver=Relaxed(dropout=...)."
-        )
-    return Relaxed(noise=noise, dropout=hidden[0] if hidden else 0.0)
+    return Relaxed(noise=noise, dropout=hidden[0] if len(set(hidden)) == 1 else hidden or 0.0)
 
 
 def _checked(layers: Layers, X: Any, y: Any, task: Task = "auto", suffix: str = "") -> tuple[Tensor, Tensor, Kind]:
@@ -197,17 +199,15 @@ def _checked(layers: Layers, X: Any, y: Any, task: Task = "auto", suffix: str = 
     weight, names = layers.linear[0].weight, (f"X{suffix}", f"y{suffix}")
     inputs, targets = gathered(X, y, names)
     X_checked = tensor_of(inputs, names[0]).to(weight.device, weight.dtype)
-    if layers.flatten and X_checked.ndim > 2:
+    if layers.flatten and X_checked.ndim > 2 and layers.ndim is None:
         X_checked = X_checked.flatten(1)
-    n_0 = layers.linear[0].in_features if layers.inputs is None else len(layers.inputs.shift)
-    if X_checked.ndim != 2 or X_checked.shape[1] != n_0 or not len(X_checked):
-        raise ValueError(f"{names[0]} has shape {tuple(X_checked.shape)}, but module takes (n_samples, {n_0}).")
+    _check_shape(layers, X_checked, names[0])
     if not all_finite(X_checked):
         raise ValueError(f"{names[0]} has values that are not finite in {weight.dtype}.")
     found = target_tensor(targets, names[1]).to(weight.device)
     if found.ndim not in (1, 2) or len(found) != len(X_checked):
         raise ValueError(f"{names[0]} has {len(X_checked)} samples, but {names[1]} the shape {tuple(found.shape)}.")
-    k, head = layers.linear[-1].out_features, None if layers.head is None else layers.head.kind
+    k, head = int(layers.linear[-1].weight.shape[0]), None if layers.head is None else layers.head.kind
     try:
         Y, kind = targets_of(found, k, weight.dtype, head, task)
     except ValueError as error:
@@ -215,21 +215,43 @@ def _checked(layers: Layers, X: Any, y: Any, task: Task = "auto", suffix: str = 
     return X_checked, Y, kind
 
 
-def _network(layers: Layers, solver: Solver, X: Tensor, Y: Tensor, kind: Kind) -> Network:
+def _check_shape(layers: Layers, X: Tensor, name: str) -> None:
+    """Refuse inputs that the module does not take."""
+    first = layers.linear[0]
+    if layers.ndim is None:
+        assert isinstance(first, nn.Linear)
+        wanted: list[Any] = [first.in_features if layers.inputs is None else len(layers.inputs.shift)]
+        fits = X.ndim == 2 and X.shape[1] == wanted[0]
+    else:
+        channels = X.shape[1] if isinstance(first, nn.Linear) or X.ndim < 2 else first.in_channels
+        wanted = [channels, *(["height", "width"] if layers.ndim == 2 else ["length"])]
+        fits = X.ndim == len(wanted) + 1 and X.shape[1] == channels
+    if not fits or not len(X):
+        raise ValueError(
+            f"{name} has shape {tuple(X.shape)}, but module takes (n_samples, {', '.join(map(str, wanted))})."
+        )
+
+
+def _network(
+    layers: Layers, solver: Solver, X: Tensor, Y: Tensor, kind: Kind, input_shape: tuple[int, ...] | None = None
+) -> Network:
     """The module as a network on scaled inputs and targets, which predicts the same."""
-    network = layers.network().on(X.device)
+    network = layers.network(input_shape).on(X.device)
     network.frozen = layers.frozen
     network.output = replace(solver.output(kind), temperature=1.0)  # losses are those of the module's own outputs
     if network.inputs is None:
         # As for real targets: no principal components, which would lose a part of the weights there are; and as for
         # a part of the samples: the weights of columns that are constant here stay.
-        network.inputs = solver.input_scaling(InMemory(X, Y), "real", network.intercept, partial=True)
+        if input_shape is None:
+            network.inputs = solver.input_scaling(InMemory(X, Y), "real", network.intercept, partial=True)
+        else:  # a shift could not be folded into weights, where images are padded with zeros
+            network.inputs = image_scaling(
+                InMemory(X, Y),
+                input_shape,
+                lambda pixels: solver.input_scaling(pixels, "real", False, partial=True),
+            )
         if network.inputs is not None:
-            shift, factor = network.inputs.shift.double(), network.inputs.factor.double()
-            W = network.weights[0].double()
-            scaled = W[: len(shift)] / factor[:, None]
-            rows = [W[-1:] + shift @ W[:-1]] if network.intercept else []
-            network.weights[0] = torch.cat([scaled, *rows]).to(X.dtype)
+            network.weights[0] = network.unfolded()
     network.targets = solver.target_scaling(InMemory(X, Y), kind, network.intercept)
     if network.targets is not None:
         W = network.weights[-1].clone()
@@ -248,7 +270,8 @@ def _write(layers: Layers, network: Network) -> None:
     for number, (layer, (W, b)) in enumerate(zip(layers.linear, wide.folded(), strict=True)):
         if number not in network.frozen:
             old += tensors_of(layer)
-            new += [tensor.to(network.dtype) for tensor in (W.T, b)[: len(tensors_of(layer))]]
+            shaped = (W.T.reshape(layer.weight.shape), b)[: len(tensors_of(layer))]
+            new += [tensor.to(network.dtype) for tensor in shaped]
     if not all(map(all_finite, new)):
         raise DivergenceError("With the scaling of X and y in them the weights overflow. Scale X and y before.")
     with torch.no_grad():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Self, cast
@@ -19,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from nmfnet._parameters import resolve
+from nmfnet.data.augmentation import Augmentation, augmented
 from nmfnet.data.source import InMemory
 from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.estimators.codes import HiddenCodesMixin
@@ -29,9 +29,11 @@ from nmfnet.estimators.html import picture
 from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
-from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for
+from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, values_of_a_sample
 from nmfnet.estimators.streaming import Stream, update
+from nmfnet.estimators.transaction import unchanged_on_failure
 from nmfnet.estimators.weights import WeightsMixin
+from nmfnet.layers import Spec
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import PRETRAININGS, SOLVERS
@@ -47,6 +49,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
 
     network_: Network
     n_features_in_: int
+    input_shape_: tuple[int, ...] | None = None  # of a sample, where hidden layers are of images or sequences
     best_epoch_: int | None
     input_encoder_ = InputEncoder()  # of models of earlier versions, and of PyTorch modules
     categorical_features: str | ArrayLike = "from_dtype"  # of estimators pickled by earlier versions
@@ -56,7 +59,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (100,),
+        hidden_layer_sizes: int | Spec | Sequence[int | Spec] = (100,),
         activation: str | Sequence[str] = "relu",
         *,
         solver: str | Any = "relaxed",
@@ -71,6 +74,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
+        input_shape: Sequence[int] | None = None,
+        augmentation: Augmentation | None = None,
         categorical_features: str | ArrayLike = "from_dtype",
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
@@ -92,6 +97,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.fit_intercept = fit_intercept
+        self.input_shape = input_shape
+        self.augmentation = augmentation
         self.categorical_features = categorical_features
         self.random_state = random_state
         self.device = device
@@ -99,8 +106,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         self.verbose = verbose
         self.callbacks = callbacks
 
-    def _check_parameters(self) -> list[int]:
-        """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
+    def _check_parameters(self) -> list[int | Spec]:
+        """Refuse unfit parameters, naming them; return the hidden layers."""
         return check_parameters(self)
 
     # What the two subclasses answer differently.
@@ -147,6 +154,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         Parameters
         ----------
         X : array-like, data frame, SciPy sparse matrix or Tensor of shape (n_samples, n_features)
+            Or (n_samples, channels, height, width) or (n_samples, channels, length).
             float32 input is trained in float32, anything else in float64; a network that goes on keeps its dtype.
             Sparse input stays sparse with
             ``solver="relaxed"``; a tensor is trained on where it is, and what is predicted from one is a tensor.
@@ -175,7 +183,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         if (X_val is None) != (y_val is None) or (sample_weight_val is not None and X_val is None):
             raise ValueError("X_val and y_val go together, and sample_weight_val with them.")
         tasks = FitTasks(self, X, y, sample_weight)
-        with self._unchanged_on_failure():
+        with unchanged_on_failure(self):
             hidden = self._check_parameters()
             goes_on = self.warm_start and hasattr(self, "network_")
             dtype = self.network_.dtype if goes_on else None
@@ -195,10 +203,11 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             self._stream_ = None  # the next partial_fit starts its averages anew
         return self
 
-    def _train(self, hidden: list[int], data: Data, validation: Data | None, tasks: Callback) -> Fitted:
+    def _train(self, hidden: list[int | Spec], data: Data, validation: Data | None, tasks: Callback) -> Fitted:
         device, generator = device_for(self.device, data.X), generator_for(self.random_state)
         solver = resolve(self.solver, SOLVERS)
         source, mean_weight = self._source(solver, data, device).normalized()
+        source = augmented(source, self.augmentation, self.input_shape_)
         held_out = None if validation is None else self._source(solver, validation, device).normalized()[0]
         continued = self.warm_start and hasattr(self, "network_")
         return train(
@@ -216,18 +225,20 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         )
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
-        with self._unchanged_on_failure():
+        with unchanged_on_failure(self):
             hidden, first = self._check_parameters(), not hasattr(self, "network_")
             if self.early_stopping:
                 raise ValueError("partial_fit does not support early_stopping=True: it has no epochs to choose from.")
             if first and self.pretrain is not None:
                 raise ValueError("pretrain needs all samples, which partial_fit has not: fit first, or pretrain=None.")
+            if self.augmentation is not None:
+                raise ValueError("partial_fit does not augment images: use fit, or augmentation=None.")
             dtype = None if first else self.network_.dtype
             data = checked_data(self, X, y, sample_weight, reset=first, dtype=dtype, complete=False, **encoding)
             self._update(hidden, self._weighted(data)[0])
         return self
 
-    def _update(self, hidden: list[int], data: Data) -> None:
+    def _update(self, hidden: list[int | Spec], data: Data) -> None:
         device, solver = device_for(self.device, data.X), resolve(self.solver, SOLVERS)
         source, first = self._source(solver, data, device), not hasattr(self, "network_")
         updated, stream = update(
@@ -247,18 +258,18 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
 
     def _source(self, solver: Solver, data: Data, device: torch.device) -> InMemory:
         """Checked data as a source; sparse inputs stay sparse for a solver that takes them, but not to pre-train."""
-        if issparse(data.X) and not (solver.takes_sparse and self.pretrain is None):
+        if issparse(data.X) and not (solver.takes_sparse and self.pretrain is None and self.input_shape_ is None):
             data = data._replace(X=data.X.toarray())
         return InMemory(*data.on(device))
 
-    def _architecture(self, hidden: list[int]) -> Architecture:
-        return Architecture(hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None)
+    def _architecture(self, hidden: list[int | Spec]) -> Architecture:
+        asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
+        return Architecture(*asked, self.input_shape_)
 
     def _settings(self, solver: Solver, source: InMemory, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
-        real_values = source.n_outputs if self._kind() == "real" else 0
-        default = solver.default_batch_size(source.n_rows, real_values)
-        output = solver.output(self._kind())
+        real_values, output = source.n_outputs if self._kind() == "real" else 0, solver.output(self._kind())
+        default = solver.default_batch_size(source.n_rows, values_of_a_sample(real_values, self.input_shape_))
         return FitSettings(
             error=partial(self._error, output=output),
             score=partial(self._score, output=output) if self.early_stopping else None,
@@ -272,18 +283,6 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             early_stopping=bool(self.early_stopping),
             real=self._kind() == "real",
         )
-
-    @contextmanager
-    def _unchanged_on_failure(self) -> Iterator[None]:
-        """A fit that fails leaves a fitted model as it was, and none depends on PyTorch's modes."""
-        before = dict(self.__dict__)
-        try:
-            with plain_tensors():
-                yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
 
     def _outputs(self, X: ArrayLike) -> Tensor:
         """Outputs of the network, shape (n_samples, n_outputs)."""
@@ -319,7 +318,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
 
     def _set_state(self, state: dict[str, Any]) -> None:
         """Inverse of :meth:`_get_state`, for an estimator that has its network already."""
-        n_inputs = self.network_.sizes[0]
+        self.input_shape_, n_inputs = self.network_.input_shape, self.network_.sizes[0]
         self.input_encoder_ = InputEncoder.from_state(state.get("input_encoder_"), self.network_.dtype, n_inputs)
         self.n_features_in_ = self.input_encoder_.n_features(n_inputs)
         self.file_reading_ = state.get("file_reading_")

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
+from nmfnet.data.augmentation import Augmentation
 from nmfnet.data.containers import refuse_missing, to_array
 from nmfnet.data.labels import check_stored, class_array, label_array
 from nmfnet.estimators.base import BaseNMFNet
@@ -31,6 +32,7 @@ from nmfnet.estimators.docs import document
 from nmfnet.estimators.export_mixin import PortableClassifier
 from nmfnet.estimators.inputs import like_input, to_tensor
 from nmfnet.estimators.model_files import loadable
+from nmfnet.layers import Spec
 from nmfnet.network.outputs import Output
 from nmfnet.training import Callback
 
@@ -39,7 +41,7 @@ Array = NDArray[Any]
 
 @loadable
 @document(
-    what="Classifier: a fully-connected network trained by alternating nonnegative matrix factorizations.",
+    what="Classifier: a neural network trained by alternating nonnegative matrix factorizations.",
     fitted="""
     classes_ : ndarray of shape (n_classes,)
         Class labels.
@@ -68,7 +70,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (100,),
+        hidden_layer_sizes: int | Spec | Sequence[int | Spec] = (100,),
         activation: str | Sequence[str] = "relu",
         *,
         solver: str | Any = "relaxed",
@@ -83,6 +85,8 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
+        input_shape: Sequence[int] | None = None,
+        augmentation: Augmentation | None = None,
         categorical_features: str | ArrayLike = "from_dtype",
         class_weight: Mapping[Any, float] | str | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -95,12 +99,12 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             hidden_layer_sizes, activation, solver=solver, pretrain=pretrain, alpha=alpha, l1_ratio=l1_ratio,
             batch_size=batch_size, max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
             early_stopping=early_stopping, validation_fraction=validation_fraction, fit_intercept=fit_intercept,
-            categorical_features=categorical_features, random_state=random_state, device=device,
-            warm_start=warm_start, verbose=verbose, callbacks=callbacks,
+            input_shape=input_shape, augmentation=augmentation, categorical_features=categorical_features,
+            random_state=random_state, device=device, warm_start=warm_start, verbose=verbose, callbacks=callbacks,
         )  # fmt: skip
         self.class_weight = class_weight
 
-    def _check_parameters(self) -> list[int]:
+    def _check_parameters(self) -> list[int | Spec]:
         given = self.class_weight
         if given is not None and not isinstance(given, Mapping) and given != "balanced":
             raise ValueError(f"class_weight must be a dict, 'balanced' or None; got {given!r}.")

@@ -29,9 +29,10 @@ class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         ndarray, or Tensor for a Tensor, of shape (n_samples, hidden_layer_sizes[-1])
-            Or what `set_output` asks for.
+            Images in one row, channel by channel.  Or what `set_output` asks for.
         """
-        return self.layer_codes(X)
+        codes = self.layer_codes(X)
+        return codes.reshape(len(codes), -1)
 
     def layer_codes(self, X: ArrayLike, layer: Any = -1) -> Any:
         """Activations of one hidden layer.
@@ -40,11 +41,13 @@ class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ----------
         X : array-like of shape (n_samples, n_features)
         layer : int, default=-1
-            From 0, in the order of `hidden_layer_sizes`; negative numbers count from the last.
+            From 0, in the order of the layers with weights in `hidden_layer_sizes`; negative numbers count from the
+            last.
 
         Returns
         -------
         ndarray, or Tensor for a Tensor, of shape (n_samples, hidden_layer_sizes[layer])
+            Of images (n_samples, channels, height, width), behind max-pooling where that follows.
 
         Raises
         ------

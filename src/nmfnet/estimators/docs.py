@@ -15,11 +15,12 @@ TEMPLATE = """{what}
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default=(100,)
-        Widths of the hidden layers; ``()`` is a linear model.
+    hidden_layer_sizes : int or sequence of int and layers, default=(100,)
+        Widths of the hidden layers; ``()`` is a linear model.  Of images and sequences also the layers of
+        `nmfnet.layers`: Conv2d, MaxPool2d, AvgPool2d, Conv1d, MaxPool1d, AvgPool1d, GlobalAvgPool, Flatten.
     activation : {{"relu", "leaky_relu", "logistic", "sigmoid", "tanh", "softplus", "identity"}}, default="relu"
-        Of the hidden layers, or a sequence with a name for each.  With relu, logistic and softplus the activations
-        are nonnegative factors; with the others they can be negative.
+        Of the hidden layers with weights, or a sequence with a name for each.  With relu, logistic and softplus the
+        activations are nonnegative factors; with the others they can be negative.
     solver : {{"relaxed", "pinv"}} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
         How a batch updates the weights: "relaxed" by small steps on both factors, "pinv" by the paper's full steps.
         An instance has its own settings, as in ``Relaxed(dropout=0.2)``.
@@ -35,7 +36,8 @@ TEMPLATE = """{what}
     l1_ratio : float, default=0
         Share of L1 in the penalty, between 0 and 1; L1 makes weights sparse, exactly so with "pinv".
     batch_size : int or "auto", default="auto"
-        Most samples in a batch; "auto" is a twentieth of the samples within [200, 1000], and 5000 with "pinv".
+        Most samples in a batch; "auto" is a twentieth of the samples within [200, 1000], half of that for images
+        and for 64 real targets or more, and 5000 with "pinv".
         Batches are of about equal size.  A batch of fewer than 64 samples is filled up with the samples before it, and
         counts as a fraction of an update; an epoch then takes longer.  With "pinv" a batch should hold several times
         as many samples as a layer has units.
@@ -55,6 +57,11 @@ TEMPLATE = """{what}
         Share of the samples held out.
     fit_intercept : bool, default=True
         Whether layers have biases.
+    input_shape : (channels, height, width) or (channels, length), optional
+        Of images or sequences that X has as rows of numbers; X of shape (n_samples, channels, ...) says so itself.
+        Only for the layers of `nmfnet.layers`.
+    augmentation : nmfnet.Augmentation, optional
+        Random shifts, mirror images and hidden squares in the batches of `fit`.
     categorical_features : "from_dtype" or array-like, default="from_dtype"
         Columns that are categories.  "from_dtype": those of text, and those with a categorical dtype of pandas, polars
         or Arrow.  Names, positions or a mask of columns add others, such as columns of numeric codes.{parameters}
@@ -73,7 +80,8 @@ TEMPLATE = """{what}
     Attributes
     ----------{fitted}
     coefs_ : list of ndarray
-        Weight matrices, the l-th of shape (n_{{l-1}}, n_l).
+        Weight matrices, the l-th of shape (n_{{l-1}}, n_l); of a convolution (channels times kernel, channels).  The
+        scaling of inputs is folded in, but for images.
     intercepts_ : list of ndarray
         Biases, the l-th of shape (n_l,); zeros with ``fit_intercept=False``.
     history_ : list of dict
@@ -101,6 +109,8 @@ TEMPLATE = """{what}
     input_encoder_ : object
         What became of categories, dates and missing values: ``transform`` gives what the network is given, and
         ``get_feature_names_out`` its names, which are those of the rows of ``coefs_[0]``.
+    input_shape_ : tuple of int or None
+        Of a sample, where hidden layers are of images or sequences.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only where X has feature names that are all strings.
     n_layers_ : int

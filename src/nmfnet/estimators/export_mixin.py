@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from typing import Any, Literal, Self, cast
 
 import numpy as np
@@ -19,13 +20,14 @@ from nmfnet.data.table_encoder import listed
 from nmfnet.errors import VersionWarning
 from nmfnet.estimators import model_files
 from nmfnet.estimators.input_encoder import InputEncoder
+from nmfnet.estimators.model_files import layers_of as stored_layers
 from nmfnet.estimators.model_files import network_of, tensors_of
 from nmfnet.estimators.streaming import Stream
 from nmfnet.export import onnx
 from nmfnet.export.modules import Probabilities
 from nmfnet.export.onnx import Labels
-from nmfnet.export.sequential import layers_of, to_sequential
-from nmfnet.layers import Dense
+from nmfnet.export.sequential import Layers, layers_of
+from nmfnet.export.to_sequential import to_sequential
 from nmfnet.network import Network
 from nmfnet.network.outputs import LINEAR, Output
 from nmfnet.storage.states import flat
@@ -97,13 +99,15 @@ class Portable:
         Parameters
         ----------
         module : torch.nn.Sequential
-            Of Linear, activations, Dropout, Flatten; nested ones, too.  Its weights are copied.  A classifier's
+            Of Linear, convolutions, activations, pooling, Dropout, Flatten, as :func:`nmfnet.fit_module` takes them;
+            nested ones, too.  Its weights are copied.  A classifier's
             outputs are the logits of the classes, with or without Softmax or LogSoftmax behind them; Sigmoid
             stands for several labels a sample or, behind one output, for two classes.
         classes : array-like of shape (n_classes,), optional
             Labels in the order of the outputs; 0, 1, ... if left out.  For classifiers.
         **parameters
-            Of the estimator, as for training on with `partial_fit`, or with `fit` and ``warm_start=True``.
+            Of the estimator, as for training on with `partial_fit`, or with `fit` and ``warm_start=True``.  A
+            module that begins with a convolution needs ``input_shape=(channels, height, width)``.
 
         Raises
         ------
@@ -111,14 +115,12 @@ class Portable:
             If the module has other layers, or `classes` do not fit its outputs.
         """
         layers = layers_of(module)
-        network = layers.network()
-        estimator = cls(
-            tuple(network.sizes[1:-1]), network.activation_names, fit_intercept=network.intercept, **parameters
-        )  # type: ignore[call-arg]
+        network = layers.network(_shape_of_samples(layers, parameters.get("input_shape")))
+        estimator = cls(tuple(network.hidden), network.activation_names, fit_intercept=network.intercept, **parameters)  # type: ignore[call-arg]
         order, state = estimator._adopt(network, layers.head, classes)
         if order is not None:
             network.weights[-1] = network.weights[-1][:, torch.as_tensor(order)].contiguous()
-        estimator.network_ = network
+        estimator.network_ = replace(network, layers=())  # whose outputs may be others now
         estimator._set_state({"feature_names_in_": None, "history_": [], **state})  # type: ignore[attr-defined]
         return estimator
 
@@ -228,7 +230,6 @@ class PortableClassifier(Portable):
         kind = "softmax" if head is None else head.kind
         if k == 1 and kind == "sigmoid":  # the logit of the second of two classes; that of the first is 0
             network.weights[-1] = torch.cat([torch.zeros_like(network.weights[-1]), network.weights[-1]], 1)
-            network.layers = [*network.layers[:-1], Dense.like(network.weights[-1], network.intercept)]
             k, kind = 2, "softmax"
         multilabel = kind in ("sigmoid", "clip")
         if not multilabel and k < 2:
@@ -267,12 +268,23 @@ class PortableRegressor(Portable):
         return None, {"single_output": network.weights[-1].shape[1] == 1}
 
 
+def _shape_of_samples(layers: Layers, asked: Any) -> tuple[int, ...] | None:
+    """Of a module with layers of images, from the module or from what is asked for."""
+    if layers.ndim is None:
+        return None
+    if asked is None and layers.input_shape is None:
+        axes = "channels, height, width" if layers.ndim == 2 else "channels, length"
+        raise ValueError(f"module does not say how large its inputs are: pass input_shape=({axes}).")
+    return tuple(asked) if asked is not None else layers.input_shape
+
+
 def plain_network(network: Network) -> dict[str, Any]:
     """A network as arrays, numbers and text."""
     tensors = {name: tensor.cpu().numpy() for name, tensor in tensors_of(network).items()}
     return {
         "activation": network.activation_names, "intercept": network.intercept, "output": network.output.name,
         "label_smoothing": network.output.smoothing, "temperature": network.output.temperature, "tensors": tensors,
+        **stored_layers(network),
     }  # fmt: skip
 
 

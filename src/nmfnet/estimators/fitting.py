@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
 
+from nmfnet.data.scaling import Scaling
 from nmfnet.data.source import InMemory
-from nmfnet.layers import Dense
+from nmfnet.estimators.images import image_scaling
+from nmfnet.layers import Spec, build_layers, n_weighted
 from nmfnet.layers.activations import Activation, activations_named
 from nmfnet.network import Network
 from nmfnet.network.drift import followed
@@ -34,46 +35,58 @@ class Architecture:
 
     Attributes
     ----------
-    hidden : list of int
-        Widths of the hidden layers.
+    hidden : list of int and Spec
+        The hidden layers.
     activation : str or sequence of str
     intercept : bool
     kind : {"classes", "labels", "real"}
         Of the targets.
     scaled : bool
         Whether the solver may scale inputs.  Pre-training is of the data as they are.
+    input_shape : tuple of int or None
+        Of a sample, where hidden layers are of images or sequences.
     """
 
-    hidden: list[int]
+    hidden: list[int | Spec]
     activation: str | Sequence[str]
     intercept: bool
     kind: Kind
     scaled: bool = True
+    input_shape: tuple[int, ...] | None = None
 
     @property
     def activations(self) -> Activation | list[Activation]:
         """Of all hidden layers, or of each."""
-        return activations_named(self.activation, len(self.hidden))
+        return activations_named(self.activation, n_weighted(self.hidden))
 
     def new_network(
         self, solver: Solver, data: InMemory, generator: torch.Generator, partial: bool = False
     ) -> Network:
         """A network with random weights, where the data are; `partial` where they are the first of a stream."""
-        X = data.X
-        inputs = solver.input_scaling(data, self.kind, self.intercept, partial) if self.scaled else None
+        inputs = self._input_scaling(solver, data, partial) if self.scaled else None
         targets = solver.target_scaling(data, self.kind, self.intercept)
-        sizes = [data.n_features if inputs is None else inputs.n_out, *self.hidden, data.n_outputs]
-        layers = [Dense(a, b, self.intercept) for a, b in pairwise(sizes)]
-        weights = [W.to(X.device) for W in solver.initial_weights(layers, generator, X.dtype)]
-        output = solver.output(self.kind)
-        return Network(weights, self.activations, self.intercept, output, inputs, targets, layers=layers)
+        n_in = data.n_features if inputs is None else inputs.n_out
+        layers = build_layers(self.hidden, n_in, data.n_outputs, self.intercept, self.input_shape)
+        weights = [W.to(data.X.device) for W in solver.initial_weights(layers, generator, data.X.dtype)]
+        return Network(
+            weights, self.activations, self.intercept, solver.output(self.kind), inputs, targets,
+            hidden=self.hidden, input_shape=self.input_shape, layers=layers,
+        )  # fmt: skip
+
+    def _input_scaling(self, solver: Solver, data: InMemory, partial: bool) -> Scaling | None:
+        if self.input_shape is None:
+            return solver.input_scaling(data, self.kind, self.intercept, partial)
+        return image_scaling(
+            data, self.input_shape, lambda pixels: solver.input_scaling(pixels, "real", self.intercept, partial)
+        )
 
     def check(self, network: Network, solver: Solver, data: InMemory, how: str) -> None:
         """Refuse to go on with a network that is not the one asked for; `how` it goes on is for the message."""
         f, output = self.activations, solver.output(self.kind)
         names = f.name if isinstance(f, Activation) else [each.name for each in f]
         sizes = [data.n_features, *self.hidden, data.n_outputs]
-        there = _described(network.sizes, network.activation_names, network.output, network.intercept)
+        of_network = [network.sizes[0], *network.hidden, network.sizes[-1]]
+        there = _described(of_network, network.activation_names, network.output, network.intercept)
         asked = _described(sizes, names, output, self.intercept)
         if there != asked:
             raise ValueError(
@@ -82,9 +95,9 @@ class Architecture:
             )
 
 
-def _described(sizes: list[int], f: str | list[str], output: Output, intercept: bool) -> str:
+def _described(sizes: list[int | Spec], f: str | list[str], output: Output, intercept: bool) -> str:
     bias = "a" if intercept else "no"
-    return f"{'-'.join(map(str, sizes))} units, {f} and {output.name}, {bias} bias"
+    return f"{'-'.join(map(repr, sizes))} units, {f} and {output.name}, {bias} bias"
 
 
 def train(

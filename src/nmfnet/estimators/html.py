@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from nmfnet.estimators.images import hidden_layers
+from nmfnet.layers import Spec, takes_images
+
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
 
@@ -53,14 +56,21 @@ def _layers(estimator: BaseNMFNet) -> tuple[list[str], list[int | None]]:
     """What stands below each layer, and how many units it has, None where that is not known yet."""
     fitted = hasattr(estimator, "network_")
     asked: Any = estimator.hidden_layer_sizes
-    hidden = list(asked) if isinstance(asked, Iterable) and not isinstance(asked, str) else [asked]
+    hidden: list[Any] = [asked] if isinstance(asked, str) else hidden_layers(asked)
     widths: list[int | None] = [None, *(_width(size) for size in hidden), None]
-    if fitted:
+    images = takes_images(hidden)
+    if images:  # layers as they are written, channels for heights
+        widths = [None, *(each.channels if hasattr(each, "channels") else _width(each) for each in hidden), None]
+    elif fitted:
         widths = [*estimator.network_.sizes]
+    if fitted:
+        widths[0], widths[-1] = estimator.network_.sizes[0], estimator.network_.sizes[-1]
     f = estimator.network_.activation_names if fitted else estimator.activation
     n_hidden = len(widths) - 2
     names = [str(f)] * n_hidden if isinstance(f, str) or not isinstance(f, Iterable) else [str(name) for name in f]
     names = (names + ["?"] * n_hidden)[:n_hidden]
+    if images:
+        names = [repr(each) if isinstance(each, Spec) else "Dense" for each in hidden]
     return ["inputs", *names, estimator.out_activation_ if fitted else "outputs"], widths
 
 

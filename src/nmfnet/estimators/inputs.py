@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nmfnet.data.columns import has_numbers_alone, table_of
 from nmfnet.data.containers import Array, validated
+from nmfnet.estimators.images import rows_of_images
 from nmfnet.estimators.input_encoder import categorical_positions
 from nmfnet.linalg import all_finite
 from nmfnet.linalg.arrays import as_tensor, canonical
@@ -41,10 +42,12 @@ def checked_inputs(
     y : ndarray of shape (n,) or (n, k)
     """
     settings: dict[str, Any] = {"multi_output": True, "y_numeric": estimator._numeric_y, "reset": reset}
+    X = rows_of_images(estimator, X, reset)
     if isinstance(X, Tensor):
         y = validate_data(estimator, y=y, **settings)
         X = _checked_tensor(estimator, X, reset, dtype)
         check_consistent_length(X, y)
+        refuse_missing_pixels(estimator, X)
     elif is_table(estimator, X, first=reset and dtype is None):
         y = validate_data(estimator, y=y, **settings)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
@@ -52,12 +55,13 @@ def checked_inputs(
         check_consistent_length(X, y)
     else:
         X, y = validated(estimator, X, y, dtype=_numpy_dtypes(dtype), **ACCEPTED, **settings)
+        refuse_missing_pixels(estimator, X)
     return X, y.toarray() if hasattr(y, "toarray") else y
 
 
 def checked_rows(estimator: BaseNMFNet, X: Any) -> Tensor | SparseRows:
     """Inputs to predict from, of the fitted network's dtype."""
-    wanted = estimator.network_.dtype
+    wanted, X = estimator.network_.dtype, rows_of_images(estimator, X, reset=False)
     if isinstance(X, Tensor):
         rows: Any = _checked_tensor(estimator, X, reset=False, dtype=wanted)
     elif is_table(estimator, X):
@@ -65,12 +69,21 @@ def checked_rows(estimator: BaseNMFNet, X: Any) -> Tensor | SparseRows:
         rows = estimator.input_encoder_.read(X)
     else:
         rows = validated(estimator, X, dtype=_numpy_dtypes(wanted), reset=False, **ACCEPTED)
+    refuse_missing_pixels(estimator, rows)
     return to_tensor(estimator.input_encoder_(rows, wanted))
+
+
+def refuse_missing_pixels(estimator: BaseNMFNet, X: Any) -> None:
+    """Refuse NaN in images and sequences: means of columns would not fit around it, and their layers take no more."""
+    if estimator.input_shape_ is None or issparse(X):
+        return
+    if bool((X if isinstance(X, Tensor) else as_tensor(X)).isnan().any()):
+        raise ValueError("Input X contains NaN, which layers of images and sequences cannot take: fill it in before.")
 
 
 def is_table(estimator: BaseNMFNet, X: Any, first: bool = False) -> bool:
     """Whether columns are to be encoded: where the first inputs are not all numbers, or those of the fit were not."""
-    if issparse(X) or isinstance(X, Tensor):
+    if issparse(X) or isinstance(X, Tensor) or estimator.input_shape_ is not None:
         return False
     if not first:
         return estimator.input_encoder_.table is not None

@@ -16,9 +16,11 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from nmfnet._parameters import resolve
+from nmfnet.data.augmentation import Augmentation
 from nmfnet.data.scaling import Scaling
 from nmfnet.errors import ModelFileError
 from nmfnet.estimators.streaming import Stream
+from nmfnet.layers import SPECS, Spec
 from nmfnet.layers.activations import activations_named
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
@@ -30,10 +32,10 @@ from nmfnet.torch_modes import plain_tensors
 
 T = TypeVar("T", bound=type)
 # Version 1 had neither output functions nor scalings, version 2 no sparse targets, version 3 no encoding of inputs, no
-# temperature and no stream.
-FORMAT_VERSION = 4
+# temperature and no stream, version 4 only fully-connected layers.
+FORMAT_VERSION = 5
 ESTIMATORS: dict[str, type] = {}  # by the name that is in the file
-SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values())}
+SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values(), Augmentation)}
 RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier versions
 NOT_SAVED = ("callbacks",)
 NULL = {"n_iter_no_change": math.inf}  # what null stands for, where it is not None
@@ -77,6 +79,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
             "intercept": estimator.network_.intercept,
             "output": estimator.network_.output.name,
             "label_smoothing": estimator.network_.output.smoothing,
+            **layers_of(estimator.network_),
             "temperature": estimator.network_.output.temperature,
         },
         "state": _plain(estimator._get_state()),
@@ -108,8 +111,15 @@ def tensors_of(network: Network) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def layers_of(network: Network) -> dict[str, Any]:
+    """The hidden layers of a network, and the shape of a sample, as JSON holds them."""
+    return {"hidden": _plain(network.hidden), "input_shape": _plain(network.input_shape)}
+
+
 def _parameter(value: Any) -> Any:
     """A parameter as JSON holds it; a dict of class weights, whose labels need not be text, as label, weight, ..."""
+    if isinstance(value, Spec):
+        return [_plain(value)]  # the only hidden layer
     return [_plain(each) for pair in value.items() for each in pair] if isinstance(value, Mapping) else _plain(value)
 
 
@@ -126,6 +136,8 @@ def _plain(value: Any) -> Any:
     """A value as JSON holds it; settings become their class name and parameters."""
     if type(value) in SETTINGS.values():
         return {"settings": type(value).__name__, **_plain(value.get_params())}
+    if isinstance(value, Spec):
+        return {"layer": type(value).__name__, **_plain(value.changed())}
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -228,7 +240,8 @@ def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -
         if f"{name}.shift" in tensors:
             scalings[name] = Scaling(tensors.pop(f"{name}.shift"), tensors.pop(f"{name}.factor"))
     weights = [tensors[f"weight.{i}"] for i in range(1, len(tensors) + 1)]
-    _check_weights(weights, bool(header["intercept"]))
+    _check_tensors(weights)
+    shape = header.get("input_shape")
     network = Network(
         weights,
         activations_named(header["activation"], len(tensors) - 1),
@@ -236,7 +249,10 @@ def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -
         output_of(header),
         inputs=scalings.get("inputs"),
         targets=scalings.get("targets"),
+        hidden=[_settings(each) for each in header.get("hidden", ())],
+        input_shape=None if shape is None else tuple(shape),
     )
+    _check_weights(network)
     if not network.is_finite():
         raise ValueError("it has weights that are not finite.")
     _check_scalings(network)
@@ -256,25 +272,35 @@ def output_of(header: Mapping[str, Any]) -> Output:
 def _settings(value: Any) -> Any:
     """The inverse of :func:`_plain`."""
     if isinstance(value, dict):
-        fields = dict(value)
+        fields = {name: _settings(each) for name, each in value.items()}
+        if "layer" in fields:
+            return SPECS[fields.pop("layer")](**fields)
         name = fields.pop("settings")
         return SETTINGS[RENAMED.get(name, name)](**fields)
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_settings, value)) if isinstance(value, list) else value
 
 
-def _check_weights(weights: list[torch.Tensor], intercept: bool) -> None:
+def _check_tensors(weights: list[torch.Tensor]) -> None:
     if not weights:
         raise ValueError("it has no weights.")
     for number, W in enumerate(weights, 1):
         if W.ndim != 2 or W.dtype not in (torch.float32, torch.float64) or W.dtype != weights[0].dtype:
             raise ValueError(f"weight.{number} is not a float32 or float64 matrix like the others.")
-        if number > 1 and len(W) != weights[number - 2].shape[1] + intercept:
-            raise ValueError(f"weight.{number} does not fit onto weight.{number - 1}.")
+
+
+def _check_weights(network: Network) -> None:
+    """Refuse weights that do not fit their layers, or one another."""
+    if len(network.weights) != len(network.layers):
+        raise ValueError(f"it has weights for {len(network.weights)} layers, but {len(network.layers)} layers.")
+    for number, (W, layer) in enumerate(zip(network.weights, network.layers, strict=True), 1):
+        if tuple(W.shape) != (layer.n_in + network.intercept, layer.n_out):
+            raise ValueError(f"weight.{number} does not fit onto weight.{number - 1}, or is not of its layer.")
 
 
 def _check_scalings(network: Network) -> None:
-    intercept = network.intercept
-    widths = {"inputs": len(network.weights[0]) - intercept, "targets": network.weights[-1].shape[1]}
+    shape = network.input_shape
+    n_in = len(network.weights[0]) - network.intercept if shape is None else math.prod(shape)
+    widths = {"inputs": n_in, "targets": network.weights[-1].shape[1]}
     for name, width in widths.items():
         scaling = getattr(network, name)
         if scaling is None:

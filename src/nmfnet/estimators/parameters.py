@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,9 @@ import torch
 from sklearn.utils import check_random_state
 
 from nmfnet._parameters import Choice, at_least, between, boolean
+from nmfnet.data.augmentation import Augmentation
+from nmfnet.estimators.images import hidden_layers
+from nmfnet.layers import Spec, n_weighted, takes_images
 from nmfnet.layers.activations import activations_named
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.solvers.registry import SOLVER_METHODS
@@ -22,14 +25,16 @@ if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
 
 
-def check_parameters(estimator: BaseNMFNet) -> list[int]:
-    """Refuse unfit parameters, naming them; return the widths of the hidden layers."""
+def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
+    """Refuse unfit parameters, naming them; return the hidden layers."""
     sizes: Any = estimator.hidden_layer_sizes
     if isinstance(sizes, str):
         raise ValueError(f"hidden_layer_sizes must be an integer or several, as (100,); got the text {sizes!r}.")
-    hidden = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+    hidden = hidden_layers(sizes)
     for size in hidden:
-        at_least("hidden_layer_sizes", size, 1, Integral)
+        if not isinstance(size, Spec):
+            other = None if isinstance(size, Integral) else "a layer of nmfnet.layers"
+            at_least("hidden_layer_sizes", size, 1, Integral, otherwise=other)
     check_training(**{name: getattr(estimator, name) for name in TRAINING})
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         boolean(name, getattr(estimator, name))
@@ -37,9 +42,13 @@ def check_parameters(estimator: BaseNMFNet) -> list[int]:
         between("validation_fraction", estimator.validation_fraction, 0, 1, open_low=True, open_high=True)
     if estimator.alpha != "auto":
         at_least("alpha", estimator.alpha, 0, Real, otherwise="'auto'")
-    activations_named(estimator.activation, len(hidden))
+    activations_named(estimator.activation, n_weighted(hidden))
+    if estimator.augmentation is not None and not isinstance(estimator.augmentation, Augmentation):
+        raise ValueError(f"augmentation must be None or nmfnet.Augmentation(...); got {estimator.augmentation!r}.")
     Choice("pretrain", PRETRAININGS, optional=True).check(estimator.pretrain)
-    return [int(size) for size in hidden]
+    if estimator.pretrain is not None and takes_images(hidden):
+        raise ValueError("pretrain is for fully-connected layers: with layers of images use pretrain=None.")
+    return [size if isinstance(size, Spec) else int(size) for size in hidden]
 
 
 TRAINING = ("solver", "l1_ratio", "batch_size", "max_iter", "max_time", "tol", "n_iter_no_change", "callbacks")
@@ -63,6 +72,11 @@ def check_training(
     listed = isinstance(callbacks, Sequence) and all(isinstance(callback, Callback) for callback in callbacks)
     if callbacks is not None and not listed:
         raise ValueError(f"callbacks must be None or a sequence of nmfnet.Callback; got {callbacks!r}.")
+
+
+def values_of_a_sample(real_values: int, input_shape: tuple[int, ...] | None) -> int:
+    """What a sample says: its real target values, or the positions in an image, if these are more."""
+    return max(real_values, 0 if input_shape is None else math.prod(input_shape[1:]))
 
 
 def batch_size(asked: int | str, n: int, default: int) -> int:

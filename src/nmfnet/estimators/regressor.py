@@ -27,7 +27,7 @@ Array = NDArray[Any]
 
 @loadable
 @document(
-    what="Regressor: a fully-connected network trained by alternating nonnegative matrix factorizations.",
+    what="Regressor: a neural network trained by alternating nonnegative matrix factorizations.",
     fitted="",
     loss="the mean squared error",
     error="the same",

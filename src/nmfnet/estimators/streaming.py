@@ -13,6 +13,7 @@ from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.data.source import InMemory, Samples, joined, newest
 from nmfnet.errors import ModelFileError, NMFNetError
 from nmfnet.estimators.fitting import Architecture
+from nmfnet.estimators.images import image_scaling
 from nmfnet.linalg import all_finite
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network import Network
@@ -196,7 +197,7 @@ def rescaled(
     rows = replace(source, before=0)  # the earlier ones, too
     found, carry = network, cast("Carry | None", list if unsettled else None)
     if "inputs" in unsettled and network.inputs is not None:
-        found = replace(found, inputs=input_scaling(rows, 1.0, network.intercept, 1.0))
+        found = replace(found, inputs=_input_scaling(network, rows))
     if "targets" in unsettled and network.targets is not None:
         found = replace(found, targets=target_scaling(rows, network.intercept))
     young = stream is not None and stream.age < 2 * min_rows
@@ -206,6 +207,17 @@ def rescaled(
         found, carry = changed
     unsettled |= {name for name in others if is_all_new(getattr(network, name), getattr(found, name))}
     return (None if carry is None else Rescaled(found, carry)), unsettled
+
+
+def _input_scaling(network: Network, source: InMemory) -> Scaling | None:
+    """Scaling of the inputs by the first rows of a stream."""
+
+    def scaling_of(rows: InMemory) -> Scaling:
+        return input_scaling(rows, 1.0, network.intercept, 1.0)
+
+    return (
+        scaling_of(source) if network.input_shape is None else image_scaling(source, network.input_shape, scaling_of)
+    )
 
 
 def is_all_new(old: Scaling | None, new: Scaling | None) -> bool:

@@ -1,65 +1,37 @@
-"""Between a network and an ``nn.Sequential`` of Linear, activations, Dropout, Flatten."""
+"""From an ``nn.Sequential`` of linear layers, activations, pooling, Dropout and Flatten to a network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nmfnet.data.missing import MissingValues
 from nmfnet.data.scaling import Scaling
 from nmfnet.export.conventions import check_forward, check_is_sequential, share_memory
-from nmfnet.export.modules import FillMissing, Probabilities, Standardize
+from nmfnet.export.modules import Probabilities, Standardize
+from nmfnet.layers import (
+    SPECS,
+    Conv1d,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool,
+    MaxPool1d,
+    MaxPool2d,
+    Spec,
+    takes_images,
+)
 from nmfnet.layers.activations import LEAKY_SLOPE, activations_named
 from nmfnet.linalg import all_finite
 from nmfnet.network import Network
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": lambda: nn.LeakyReLU(LEAKY_SLOPE),
-    "logistic": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "softplus": nn.Softplus,
-    "identity": nn.Identity,
-}
 NAMES = {nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu", nn.Sigmoid: "logistic", nn.Tanh: "tanh", nn.Softplus: "softplus"}
-KNOWN = (nn.Linear, nn.Dropout, nn.Flatten, nn.Identity, *NAMES)
-
-
-def to_sequential(network: Network, head: Probabilities | None, missing: MissingValues | None = None) -> nn.Sequential:
-    """Modules that compute what the network predicts: missing values filled, scaling, layers, probabilities.
-
-    They are copies, in evaluation mode.
-    """
-    layers: list[nn.Module] = []
-    if missing is not None:
-        layers.append(FillMissing(missing.fill.clone(), missing.indicated.clone()))
-    if network.inputs is not None:
-        layers.append(Standardize(network.inputs.shift.clone(), network.inputs.factor.clone()))
-    pairs: list[tuple[Tensor, Tensor | None]] = [
-        (W[:-1], W[-1]) if network.intercept else (W, None) for W in network.weights
-    ]
-    if network.targets is not None:
-        last, bias = replace(network, inputs=None).folded()[-1]  # which changes no more than the last digit
-        pairs[-1] = (last, bias if network.intercept or bool(bias.any()) else None)
-    for number, (W, b) in enumerate(pairs):
-        if number:
-            layers.append(ACTIVATIONS[network.activations[number - 1].name]())
-        layers.append(_linear(W, b))
-    return nn.Sequential(*layers, *([] if head is None else [head])).eval()
-
-
-def _linear(W: Tensor, b: Tensor | None) -> nn.Linear:
-    layer = nn.Linear(W.shape[0], W.shape[1], bias=b is not None, dtype=W.dtype, device="meta").to_empty(
-        device=W.device
-    )
-    with torch.no_grad():
-        layer.weight.copy_(W.T)
-        if b is not None:
-            layer.bias.copy_(b)
-    return layer
+Weighted = nn.Linear | nn.Conv1d | nn.Conv2d
+CONVOLUTIONS, DROPOUTS = (nn.Conv1d, nn.Conv2d), (nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
+KNOWN = (nn.Linear, *CONVOLUTIONS, *POOLINGS, *DROPOUTS, nn.Flatten, nn.Identity, *NAMES)
 
 
 @dataclass
@@ -68,23 +40,29 @@ class Layers:
 
     Attributes
     ----------
-    linear : list of nn.Linear
+    linear : list of nn.Linear, nn.Conv1d or nn.Conv2d
+    hidden : list of int and Spec
+        The hidden layers, pooling and flattening with them.
     activations : list of str
         Of the hidden layers.
     dropout : list of float
-        Probabilities of dropout of the input of each Linear; 0 where there is none.
+        Probabilities of dropout of the input of each of these; 0 where there is none.
     flatten : bool
         Whether inputs are flattened first.
+    input_shape : tuple of int or None
+        That inputs are given, before the first of these.
     inputs : Standardize or None
         Of the inputs, before the first Linear.
     head : Probabilities or None
         After the last Linear.
     """
 
-    linear: list[nn.Linear] = field(default_factory=list)
+    linear: list[Weighted] = field(default_factory=list)
+    hidden: list[int | Spec] = field(default_factory=list)
     activations: list[str] = field(default_factory=list)
     dropout: list[float] = field(default_factory=list)
     flatten: bool = False
+    input_shape: tuple[int, ...] | None = None
     inputs: Standardize | None = None
     head: Probabilities | None = None
 
@@ -113,8 +91,8 @@ class Layers:
             if len(flag) > 1:
                 raise ValueError(
                     f"module has requires_grad={layer.weight.requires_grad} for the weight and "
-                    f"{layer.bias.requires_grad} for the bias of its Linear number {number}: freeze a layer as a "
-                    "whole, layer.requires_grad_(False), or not at all."
+                    f"{tensors_of(layer)[-1].requires_grad} for the bias of its {type(layer).__name__} number "
+                    f"{number}: freeze a layer as a whole, layer.requires_grad_(False), or not at all."
                 )
         if not any(map(any, flags)):
             raise ValueError(
@@ -123,26 +101,47 @@ class Layers:
             )
         return frozenset(number for number, flag in enumerate(flags) if not any(flag))
 
-    def network(self) -> Network:
-        """Network with copies of the weights, on the CPU."""
+    @property
+    def has_images(self) -> bool:
+        """Whether there have been convolutions."""
+        return any(isinstance(layer, CONVOLUTIONS) for layer in self.linear)
+
+    @property
+    def ndim(self) -> int | None:
+        """Axes of a sample besides the channels; None of rows of numbers."""
+        return next((each.ndim for each in self.hidden if hasattr(each, "ndim")), None)
+
+    def network(self, input_shape: tuple[int, ...] | None = None) -> Network:
+        """Network with copies of the weights, on the CPU; with layers of images, for samples of such a shape."""
+        images = takes_images(self.hidden)
         intercept = self.linear[0].bias is not None
         weights = [weight_of(layer).cpu() for layer in self.linear]
         inputs = None
         if self.inputs is not None:
             inputs = Scaling(self.inputs.shift.detach().cpu().clone(), self.inputs.factor.detach().cpu().clone())
         names = self.activations[0] if len(set(self.activations)) == 1 else self.activations or "relu"
-        return Network(weights, activations_named(names, len(weights) - 1), intercept, inputs=inputs)
+        found = Network(
+            weights, activations_named(names, len(weights) - 1), intercept, inputs=inputs,
+            hidden=self.hidden if images else (), input_shape=input_shape if images else None,
+        )  # fmt: skip
+        for layer, mine in zip(self.linear, found.layers, strict=True):
+            if mine.n_in != weight_of(layer).shape[0] - intercept:
+                raise ValueError(
+                    f"module has a {layer} on {mine.n_in} inputs a unit, for samples of {input_shape}: change the "
+                    "layer, or input_shape."
+                )
+        return found
 
 
-def tensors_of(layer: nn.Linear) -> list[Tensor]:
+def tensors_of(layer: Weighted) -> list[Tensor]:
     """Weight and, if there is one, bias."""
     return [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
 
 
-def weight_of(layer: nn.Linear) -> Tensor:
+def weight_of(layer: Weighted) -> Tensor:
     """W of shape (n + 1, k) with the bias in the last row, or (n, k): a copy."""
-    rows = [layer.weight.detach().T] if layer.bias is None else [layer.weight.detach().T, layer.bias.detach()[None]]
-    return torch.cat(rows).contiguous()
+    W = layer.weight.detach().flatten(1).T
+    return torch.cat([W] if layer.bias is None else [W, layer.bias.detach()[None]]).contiguous()
 
 
 def layers_of(module: nn.Module) -> Layers:
@@ -158,24 +157,47 @@ def layers_of(module: nn.Module) -> Layers:
     check_is_sequential(module)
     assert isinstance(module, nn.Sequential)
     check_forward(module)
-    found, activation, pending = Layers(), None, 0.0
+    found, reader = Layers(), _Reader()
     for name, layer in _flat(module):
-        first, at = not found.linear, f"module[{name}], a {type(layer).__name__},"
+        reader.read(layer, found, f"module[{name}], a {type(layer).__name__},")
+    if reader.activation == "logistic":
+        found.head = Probabilities("sigmoid")
+    elif found.linear and (reader.activation is not None or reader.pending):
+        raise ValueError("module must end with a Linear, or with Softmax, LogSoftmax or Sigmoid behind it.")
+    _check_weights(found)
+    return found
+
+
+class _Reader:
+    """What stands between the last layer with weights and the next one."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self.activation: str | None = None
+        self.pending = 0.0  # dropout
+        self.between: list[Spec] = []
+
+    def read(self, layer: nn.Module, found: Layers, at: str) -> None:
+        """Note one more module."""
+        first = not found.linear
         if found.head is not None:
             raise ValueError(f"{at} comes after the probabilities, which must be the last.")
-        if type(layer) is nn.Linear:
-            if not first:
-                found.activations.append(activation or "identity")
-            found.linear.append(layer)
-            found.dropout.append(pending)
-            activation, pending = None, 0.0
-        elif type(layer) in NAMES and not first and activation is None and not pending:
-            activation = _activation(layer, at)
-        elif type(layer) is nn.Dropout and not pending:
-            pending = float(layer.p)
+        if type(layer) in (nn.Linear, *CONVOLUTIONS):
+            self._close(layer, found)  # type: ignore[arg-type]
+        elif type(layer) in NAMES and not first and self._may_be_activated:
+            self.activation = _activation(layer, at)
+        elif type(layer) in POOLINGS:
+            self.between.append(spec_of_pooling(layer, at))
+        elif type(layer) in DROPOUTS and not self.pending:
+            self.pending = float(layer.p)  # type: ignore[arg-type]
         elif type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
-            found.flatten = found.flatten or first  # behind a Linear it changes nothing
-        elif isinstance(layer, Standardize) and first and found.inputs is None and not pending:
+            found.flatten = found.flatten or (first and not self.between)  # behind a Linear it changes nothing
+            self.between += [Flatten()] if self.between or found.has_images else []
+        elif type(layer) is nn.Unflatten and first and layer.dim == 1 and min(layer.unflattened_size) > 0:
+            found.input_shape = tuple(map(int, layer.unflattened_size))
+        elif isinstance(layer, Standardize) and first and found.inputs is None and not self.pending:
             found.inputs = layer
         elif isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and not first and layer.dim in (1, -1, None):
             found.head = Probabilities("softmax")
@@ -185,14 +207,49 @@ def layers_of(module: nn.Module) -> Layers:
             known = ", ".join(each.__name__ for each in KNOWN)
             raise ValueError(
                 f"{at} cannot be taken over there: a module is made of {known}, with one activation between two "
-                "Linear layers, Dropout behind it, Flatten in front, and Softmax(dim=1) or Sigmoid at the end."
+                "layers with weights, Dropout and pooling behind it, Flatten in front of a Linear, and Softmax(dim=1) "
+                "or Sigmoid at the end."
             )
-    if activation == "logistic":
-        found.head = Probabilities("sigmoid")
-    elif activation is not None or pending:
-        raise ValueError("module must end with a Linear, or with Softmax, LogSoftmax or Sigmoid behind it.")
-    _check_weights(found)
-    return found
+
+    @property
+    def _may_be_activated(self) -> bool:
+        """Behind max-pooling and flattening activations make no difference, behind means they would."""
+        linear = all(type(each) in (MaxPool1d, MaxPool2d, Flatten) for each in self.between)
+        return self.activation is None and not self.pending and linear
+
+    def _close(self, layer: Weighted, found: Layers) -> None:
+        if found.linear:
+            found.activations.append(self.activation or "identity")
+            found.hidden.append(spec_of_weights(found.linear[-1]))
+        found.hidden += self.between
+        found.linear.append(layer)
+        found.dropout.append(self.pending)
+        self._begin()
+
+
+def spec_of_weights(layer: Weighted) -> int | Spec:
+    """What a layer is in `hidden_layer_sizes`."""
+    if isinstance(layer, nn.Linear):
+        return layer.out_features
+    if layer.groups != 1 or layer.padding_mode != "zeros":
+        raise ValueError(f"module has a {layer}: convolutions must have groups=1 and padding_mode='zeros'.")
+    cls = Conv1d if isinstance(layer, nn.Conv1d) else Conv2d
+    padding: Any = 0 if layer.padding == "valid" else layer.padding
+    return cls(layer.out_channels, layer.kernel_size, layer.stride, padding, layer.dilation)
+
+
+def spec_of_pooling(layer: Any, at: str) -> Spec:
+    """What pooling is in `hidden_layer_sizes`."""
+    if isinstance(layer, (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)):
+        if layer.output_size not in (1, (1,), (1, 1)):
+            raise ValueError(f"{at} must have output_size=1, the mean of a channel; got {layer.output_size}.")
+        return GlobalAvgPool()
+    plain = {"dilation": 1, "ceil_mode": False, "count_include_pad": True, "divisor_override": None}
+    for name, value in plain.items():
+        given = getattr(layer, name, value)
+        if given not in (value, (value,), (value, value)):
+            raise ValueError(f"{at} must have {name}={value}; got {given}.")
+    return SPECS[type(layer).__name__](layer.kernel_size, layer.stride, layer.padding)  # type: ignore[call-arg]
 
 
 def _flat(module: nn.Sequential, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -214,10 +271,13 @@ def _activation(layer: nn.Module, at: str) -> str:
 def _check_weights(found: Layers) -> None:
     if not found.linear:
         raise ValueError("module has no Linear layer.")
+    if not isinstance(found.linear[-1], nn.Linear):
+        raise ValueError(f"module must end with a Linear; its last layer with weights is a {found.linear[-1]}.")
+
     if len(set(map(id, found.linear))) < len(found.linear):
-        raise ValueError("module has a Linear layer twice; shared weights cannot be trained.")
+        raise ValueError("module has a Linear layer twice, or a convolution; shared weights cannot be trained.")
     if len({layer.bias is None for layer in found.linear}) > 1:
-        raise ValueError("module must have biases in all of its Linear layers, or in none.")
+        raise ValueError("module must have biases in all of its layers, or in none.")
     tensors = found.tensors
     dtypes = {tensor.dtype for tensor in tensors}
     if dtypes not in ({torch.float32}, {torch.float64}):
@@ -233,7 +293,7 @@ def _check_weights(found: Layers) -> None:
     if not all(map(all_finite, tensors)):
         raise ValueError("module has weights that are not finite.")
     for below, above in zip(found.linear, found.linear[1:], strict=False):
-        if above.in_features != below.out_features:
+        if isinstance(below, nn.Linear) and isinstance(above, nn.Linear) and above.in_features != below.out_features:
             raise ValueError(
                 f"module has a Linear of {above.in_features} inputs on one of {below.out_features} outputs."
             )

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from nmfnet.linalg.draws import normal
+from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.sparse import SparseRows
+
+
+class Linearization(Protocol):
+    """A layer at its inputs Z: the least-squares problem that its weights solve, and the way down to Z."""
+
+    @property
+    def rows(self) -> Tensor | SparseRows | Patches:
+        """Rows (r, n_in) of the least-squares problem ``rows D ~ columns(E)`` of a step D on the weights."""
+
+    def columns(self, E: Tensor) -> Tensor:
+        """A difference E of targets and outputs by the same rows: of shape (m, ..., n_out) with r entries a column."""
+
+    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
+        """Carry :meth:`columns` of a difference down to the inputs: ``E Wt``, shaped like Z; added to `onto`."""
+
+    def moved(self, rows: Tensor) -> Tensor:
+        """Difference of inputs, shaped like Z, by which its own rows come near to these (r, n_in)."""
 
 
 class Layer(Protocol):
@@ -17,8 +36,10 @@ class Layer(Protocol):
     those of a file.  Weights are a matrix W with a column for each output unit and a row for each input of a unit,
     with the biases in the last row where there are any.
 
-    A new kind of layer is a class like :class:`nmfnet.layers.Dense` in a file of its own.  Exports and model files
-    tell layers apart by their type.
+    Inputs of the first layer, and of fully-connected ones, are matrices (m, n); images between layers are (m, h, w,
+    c), so that a position is a row and a channel a column.
+
+    A new kind of layer is a class like :class:`nmfnet.layers.Dense` in a file of its own.
     """
 
     @property
@@ -27,26 +48,31 @@ class Layer(Protocol):
 
     @property
     def n_out(self) -> int:
-        """Output units."""
+        """Output units that have weights of their own: channels of a convolution."""
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """Of the outputs of a sample: (n_out,) or (h, w, n_out)."""
 
     @property
     def bias(self) -> bool:
         """Whether the last row of W are the biases."""
 
+    @property
+    def shares_weights(self) -> bool:
+        """Whether the same weights are used at many positions."""
+
+    def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Of a sample's dropout mask for inputs of such a shape: by number, or (1, 1, c) by channel."""
+
     def initial(self, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
         """Weights to start from, drawn on the CPU."""
 
-    def forward(self, Z: Tensor | SparseRows, W: Tensor) -> Tensor:
-        """Pre-activations A of inputs Z (m, ...)."""
+    def forward(self, Z: Any, W: Tensor) -> Tensor:
+        """Pre-activations A of inputs Z (m, ...), a Tensor; of a fully-connected layer SparseRows, too."""
 
-    def rows(self, Z: Tensor | SparseRows) -> Tensor | SparseRows:
-        """Rows (r, n_in) of the least-squares problem ``rows(Z) D ~ columns(E)`` of a step D on the weights."""
-
-    def columns(self, E: Tensor) -> Tensor:
-        """A difference E of targets and outputs, (m, ...), by the same rows: (r, n_out)."""
-
-    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
-        """Carry a difference of targets E down to the inputs: ``E Wt``, shaped like Z; added to `onto`, in place."""
+    def linearize(self, Z: Any, W: Tensor) -> tuple[Tensor, Linearization]:
+        """Pre-activations, and the layer at these inputs."""
 
 
 def kernel(W: Tensor, bias: bool) -> Tensor:
@@ -57,3 +83,10 @@ def kernel(W: Tensor, bias: bool) -> Tensor:
 def biases(W: Tensor, bias: bool) -> Tensor:
     """The row of biases (k,); zeros where there is none."""
     return W[-1] if bias else W.new_zeros(W.shape[1])
+
+
+def he_weights(n_in: int, n_out: int, bias: bool, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+    """Random weights of variance 2 / n_in (He et al., 2015), biases zero."""
+    W = torch.zeros(n_in + bias, n_out, dtype=dtype)
+    W[:n_in] = normal(n_in, n_out, W, generator).mul_((2 / n_in) ** 0.5)
+    return W

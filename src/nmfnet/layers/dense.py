@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nmfnet.layers.base import kernel
-from nmfnet.linalg.draws import normal
+from nmfnet.layers.base import he_weights, kernel
 from nmfnet.linalg.products import affine
 from nmfnet.linalg.sparse import SparseRows
 
@@ -34,23 +33,48 @@ class Dense:
         """The layer that weights W (n_in + bias, n_out) belong to."""
         return cls(len(W) - bias, W.shape[1], bias)
 
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """``(n_out,)``."""
+        return (self.n_out,)
+
+    @property
+    def shares_weights(self) -> bool:
+        """False: every input has weights of its own."""
+        return False
+
+    def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Every input has a value of its own."""
+        return in_shape
+
     def initial(self, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
         """Random weights of variance 2 / n_in (He et al., 2015), biases zero."""
-        W = torch.zeros(self.n_in + self.bias, self.n_out, dtype=dtype)
-        W[: self.n_in] = normal(self.n_in, self.n_out, W, generator).mul_((2 / self.n_in) ** 0.5)
-        return W
+        return he_weights(self.n_in, self.n_out, self.bias, generator, dtype)
 
     def forward(self, Z: Tensor | SparseRows, W: Tensor) -> Tensor:
         """``[Z, 1] W``, of shape (m, n_out), for Z (m, n_in)."""
         return affine(Z, W, self.bias)
 
-    def rows(self, Z: Tensor | SparseRows) -> Tensor | SparseRows:
-        """Z itself."""
-        return Z
+    def linearize(self, Z: Tensor | SparseRows, W: Tensor) -> tuple[Tensor, DenseAt]:
+        """Pre-activations, and the layer at these inputs."""
+        return self.forward(Z, W), DenseAt(Z, self.bias)
+
+
+@dataclass(frozen=True)
+class DenseAt:
+    """A fully-connected layer at inputs Z (m, n_in): these are the rows of its least-squares problem."""
+
+    rows: Tensor | SparseRows
+    bias: bool
 
     def columns(self, E: Tensor) -> Tensor:
         """E itself."""
         return E
+
+    def moved(self, rows: Tensor) -> Tensor:
+        """``rows - Z``."""
+        assert isinstance(self.rows, Tensor)
+        return rows - self.rows
 
     def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
         """``E Wt``, of shape (m, n_in), without the biases, for E (m, n_out); added to `onto`, in place."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nmfnet.linalg.earlier_batch_solver import EarlierBatchSolver
 from nmfnet.linalg.gram_solver import GramSolver, Penalty, Step
+from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.products import column_parts
 from nmfnet.linalg.sample_solver import Samples, SampleSolver
 from nmfnet.linalg.sparse import SparseRows
@@ -88,7 +89,7 @@ class DampedLeastSquares:
 
     def collect(
         self,
-        Z: Tensor | SparseRows,
+        Z: Tensor | SparseRows | Patches,
         E: Tensor,
         weight: Tensor | None,
         updates: float,
@@ -99,9 +100,10 @@ class DampedLeastSquares:
 
         Parameters
         ----------
-        Z : Tensor or SparseRows of shape (m, n)
-            Sparse rows wider than `primal_max_features` take the dual form always.
+        Z : Tensor, SparseRows or Patches of shape (m, n)
+            Sparse rows wider than `primal_max_features` take the dual form always, patches the primal one.
         E : Tensor of shape (m, k)
+            For the patches of m images (m, h, w, k).
         weight : Tensor of shape (m,) or None
             Positive weights of the samples.
         updates : float
@@ -114,17 +116,19 @@ class DampedLeastSquares:
         if min(len(E), self.enough_samples) >= self.more_samples * self.samples:
             self.forget()  # what fewer have told is not worth a running mean
             self.samples = min(len(E), self.enough_samples)
-        form = self._form(Z, E.shape[1])
+        form = self._form(Z, E.shape[-1])
         if form != self.form:  # what was averaged is something else
             for solver in self._solvers.values():
                 solver.momentum.forget()
             self.form = form
         self._solvers[form].momentum.share = share
         if form == "dual":
+            assert not isinstance(Z, Patches)
             return self.dual.collect(Z, E, weight)
         if isinstance(Z, SparseRows):
             Z = Z.dense()
         if form == "earlier batch":
+            assert isinstance(Z, Tensor)
             return self.earlier.collect_samples(Z, E, weight, updates, input_rms, share)
         return self.primal.collect(Z, E, weight, updates, input_rms, share)
 
@@ -141,8 +145,10 @@ class DampedLeastSquares:
             return self.dual.steps(statistics, parts, penalty)
         return self.earlier.steps_from_samples(statistics, parts, penalty)
 
-    def _form(self, Z: Tensor | SparseRows, k: int) -> str:
+    def _form(self, Z: Tensor | SparseRows | Patches, k: int) -> str:
         """The cheapest form for inputs Z (m, n) and k outputs."""
+        if isinstance(Z, Patches):  # always more rows than columns
+            return "primal"
         m, n = Z.shape
         if isinstance(Z, SparseRows) and n > self.primal_max_features:
             return "dual"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nmfnet.linalg.cholesky import damped_cholesky, damping_term
 from nmfnet.linalg.momentum import Momentum
+from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.products import inner_product
 from nmfnet.linalg.statistics import Moments
 from nmfnet.stateful import State, Stateful
@@ -128,10 +129,16 @@ class GramSolver(Stateful):
         return due
 
     def collect(
-        self, Z: Tensor, E: Tensor, weight: Tensor | None, updates: float, input_rms: float, share: float = 1.0
+        self,
+        Z: Tensor | Patches,
+        E: Tensor,
+        weight: Tensor | None,
+        updates: float,
+        input_rms: float,
+        share: float = 1.0,
     ) -> Moments:
         """Statistics of a batch, to be reduced and given to :meth:`steps`."""
-        return Moments.of(Z, E, weight, self.bias, self.due(len(Z), updates, input_rms, share))
+        return Moments.of(Z, E, weight, self.bias, self.due(len(E), updates, input_rms, share))
 
     def steps(self, sums: Moments, parts: Sequence[slice], penalty: Penalty | None = None) -> Iterator[Step]:
         """Steps from the reduced statistics of a batch, for one part of the outputs after another.
@@ -145,7 +152,10 @@ class GramSolver(Stateful):
         if mean is not None and bias is not None:
             C = torch.zeros_like(C) if sums.alone else C.addr_(mean, bias, alpha=-1)
         if sums.gram is not None:
-            self._refresh(sums.gram / n, None if sums.alone else mean, 0.0 if penalty is None else penalty.curvature)
+            rows = n if sums.gram_n is None else sums.gram_n.to(n.dtype)
+            centre = mean if sums.gram_inputs is None else sums.gram_inputs / rows
+            curvature = 0.0 if penalty is None else penalty.curvature
+            self._refresh(sums.gram / rows, None if sums.alone else centre, curvature)
         if penalty is not None:
             C -= penalty.gradient
         C = self.momentum("right-hand side", C)

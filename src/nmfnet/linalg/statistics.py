@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.products import inner_product, weighted
 from nmfnet.linalg.sparse import SparseRows
 
@@ -24,7 +25,7 @@ def local(sums: Sequence[Tensor]) -> list[Tensor]:
     return list(sums)
 
 
-def total_weight(like: Tensor | SparseRows, weight: Tensor | None) -> Tensor:
+def total_weight(like: Tensor | SparseRows | Patches, weight: Tensor | None) -> Tensor:
     """Sum of the weights (m,) of samples; their number where they have none.  A scalar in float64."""
     if weight is None:
         return torch.tensor(float(len(like)), dtype=torch.float64, device=like.device)
@@ -37,12 +38,12 @@ def weighted_sum(values: Tensor, weight: Tensor | None = None) -> Tensor:
 
 
 def sum_of_squares(A: Tensor | SparseRows, weight: Tensor | None = None) -> Tensor:
-    """Weighted sum over samples of the squared lengths of the rows of A (m, k), a scalar."""
+    """Weighted sum over samples of the squares of the numbers of A (m, ...), a scalar."""
     if isinstance(A, SparseRows):
         return A.squares(weight)
     if weight is None:
         return inner_product(A, A)  # mostly in a third of the time of vector_norm
-    return weight @ torch.linalg.vector_norm(A, dim=1).square()
+    return weight @ torch.linalg.vector_norm(A.flatten(1), dim=1).square()
 
 
 def means(reduce: Reducer, n: Tensor, *sums: Tensor) -> list[Tensor]:
@@ -67,6 +68,8 @@ class Moments:
         Sum of ``v z zt``, where it was asked for.
     rows : Tensor, a scalar
         Number of the samples.
+    gram_n, gram_inputs : Tensor or None
+        `n` and `inputs` of the rows in `gram`, where these are a part of all: patches are many.
     """
 
     n: Tensor
@@ -75,6 +78,8 @@ class Moments:
     residuals: Tensor | None = None
     gram: Tensor | None = None
     rows: Tensor | None = None
+    gram_n: Tensor | None = None
+    gram_inputs: Tensor | None = None
 
     @property
     def alone(self) -> bool:
@@ -82,8 +87,13 @@ class Moments:
         return self.rows is not None and int(self.rows) == 1
 
     @classmethod
-    def of(cls, Z: Tensor, E: Tensor, weight: Tensor | None, bias: bool, gram: bool) -> Moments:
-        """Of inputs Z (m, n) and residuals E (m, k) with weights (m,); with a bias, and a Gram matrix, or without."""
+    def of(cls, Z: Tensor | Patches, E: Tensor, weight: Tensor | None, bias: bool, gram: bool) -> Moments:
+        """Of inputs Z (m, n) and residuals E (m, k) with weights (m,); with a bias, and a Gram matrix, or without.
+
+        Of patches of m images E has the shape (m, h, w, k), and a position is a row.
+        """
+        if isinstance(Z, Patches):
+            return cls._of_patches(Z, E, weight, bias, gram)
         return cls(
             total_weight(Z, weight),
             Z.T @ weighted(E, weight),
@@ -93,8 +103,25 @@ class Moments:
             total_weight(Z, None),
         )
 
+    @classmethod
+    def _of_patches(cls, P: Patches, E: Tensor, weight: Tensor | None, bias: bool, gram: bool) -> Moments:
+        E = E if weight is None else weight[:, None, None, None] * E
+        count, inputs, products = P.gram(weight) if gram else (None, None, None)
+        return cls(
+            total_weight(P.images, weight) * P.places,
+            P.transposed_product(E),
+            P.sum(weight) if bias else None,
+            E.sum((0, 1, 2)) if bias else None,
+            products,
+            total_weight(P, None),
+            count,
+            inputs if bias else None,
+        )
+
     def reduced(self, reduce: Reducer) -> Moments:
         """The same over all samples."""
-        parts = (self.n, self.cross, self.inputs, self.residuals, self.gram, self.rows)
+        parts = (
+            self.n, self.cross, self.inputs, self.residuals, self.gram, self.rows, self.gram_n, self.gram_inputs
+        )  # fmt: skip
         sums = iter(reduce([part for part in parts if part is not None]))
         return Moments(*(None if part is None else next(sums) for part in parts))  # type: ignore[arg-type]

@@ -93,6 +93,8 @@ def followed(
     carries: list[Carry] = []
     tiny = MIN_MIXED_SPREAD if young else MIN_SPREAD
     for name in names:
+        if name == "inputs" and network.input_shape is not None:
+            continue  # a shift could not be carried over to weights, where images are padded with zeros
         if name == "inputs":
             change = _change_of_inputs(network, rows_at_hand, tiny)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.scaling import Scaling
-from nmfnet.layers import Dense, Layer
+from nmfnet.layers import Layer, Linearization, Spec, build_layers
 from nmfnet.layers.activations import Activation
 from nmfnet.linalg import all_finite
 from nmfnet.linalg.penalties import penalty
@@ -22,12 +23,13 @@ MOST_ROWS, MOST_NUMBERS = 8192, 2**22  # that predictions are computed of at a t
 
 @dataclass
 class Network:
-    """A fully-connected network.
+    """A network of fully-connected layers, or of convolutions, pooling and fully-connected layers.
 
     Attributes
     ----------
     weights : list of Tensor
-        W[l] of shape (n_{l-1} + 1, n_l) with the bias in the last row, or (n_{l-1}, n_l) without.
+        W[l] of shape (n_{l-1} + 1, n_l) with the bias in the last row, or (n_{l-1}, n_l) without; of a convolution
+        a column for each channel, with a row for each number of a patch.
     activation : Activation or sequence of Activation
         Of the hidden layers: of all, or one by one.
     intercept : bool
@@ -40,8 +42,12 @@ class Network:
         Of real targets: the outputs are on its scale.
     frozen : frozenset of int
         Numbers of the layers, from 0, whose weights no training changes.
+    hidden : sequence of int and Spec, optional
+        The hidden layers; widths, by the weights, if left out.
+    input_shape : (channels, height, width) or (channels, length), optional
+        Of a sample, where hidden layers are of images or sequences.
     layers : sequence of Layer, optional
-        What the weights belong to; fully-connected layers if left out.
+        What the weights belong to; by default those of `hidden`.
     """
 
     weights: list[Tensor]
@@ -51,17 +57,29 @@ class Network:
     inputs: Scaling | None = None
     targets: Scaling | None = None
     frozen: frozenset[int] = frozenset()
+    hidden: Sequence[int | Spec] = ()
+    input_shape: tuple[int, ...] | None = None
     layers: Sequence[Layer] = ()
 
     def __post_init__(self) -> None:
+        if not self.hidden:
+            self.hidden = [W.shape[1] for W in self.weights[:-1]]
         if not self.layers:
-            self.layers = [Dense.like(W, self.intercept) for W in self.weights]
+            n_in, n_out = len(self.weights[0]) - self.intercept, self.weights[-1].shape[1]
+            self.layers = build_layers(self.hidden, n_in, n_out, self.intercept, self.input_shape)
 
     @property
     def sizes(self) -> list[int]:
-        """Widths n_0, ..., n_L; n_0 is that of X."""
+        """Numbers of units n_0, ..., n_L; n_0 is the width of X."""
         first = len(self.weights[0]) - self.intercept if self.inputs is None else len(self.inputs.shift)
-        return [first, *(W.shape[1] for W in self.weights)]
+        if self.input_shape is not None:
+            first = math.prod(self.input_shape)
+        return [first, *(math.prod(layer.out_shape) for layer in self.layers)]
+
+    @property
+    def by_column(self) -> bool:
+        """Whether inputs are scaled column by column, as those of tables are: pixels of images share a unit."""
+        return self.input_shape is None and self.inputs is not None and self.inputs.by_column
 
     @property
     def activations(self) -> list[Activation]:
@@ -100,12 +118,19 @@ class Network:
             The pre-activations A[1], ..., A[L] of every layer; the last are the outputs, on the scale of
             the scaled targets.
         """
-        Z, A = [self.scaled_inputs(X)], []
+        Z, A, _ = self.linearize(X)
+        return Z, A
+
+    def linearize(self, X: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor], list[Linearization]]:
+        """Forward pass, with every layer at its inputs."""
+        Z, A, at = [self.scaled_inputs(X)], [], []
         for layer, W, f in zip(self.layers, self.weights, [*self.activations, None], strict=True):
-            A.append(layer.forward(Z[-1], W))
+            outputs, linearization = layer.linearize(Z[-1], W)
+            A.append(outputs)
+            at.append(linearization)
             if f is not None:
                 Z.append(f(A[-1]))
-        return Z, A
+        return Z, A, at
 
     def predict(self, X: Tensor | SparseRows) -> Tensor:
         """Outputs (m, n_L) for inputs (m, n_0), computed some rows at a time."""
@@ -114,8 +139,11 @@ class Network:
         return self.original_outputs(torch.cat(outputs))
 
     def code(self, X: Tensor | SparseRows, layer: int) -> Tensor:
-        """Activations Z[layer] (m, n_layer) of a hidden layer, from 1, for inputs (m, n_0)."""
-        return torch.cat(list(self._codes(X, layer)))
+        """Activations Z[layer] (m, n_layer) of a hidden layer, from 1, for inputs (m, n_0); images (m, c, h, w)."""
+        Z = torch.cat(list(self._codes(X, layer)))
+        if Z.ndim == 2 or self.input_shape is None:
+            return Z
+        return Z.permute(0, 3, 1, 2) if len(self.input_shape) == 3 else Z[:, 0].transpose(1, 2)
 
     def _codes(self, X: Tensor | SparseRows, layer: int) -> Iterator[Tensor]:
         """Inputs of the layer after `layer`, part by part."""
@@ -139,16 +167,40 @@ class Network:
         return replace(self, weights=list(weights))
 
     def folded(self) -> list[tuple[Tensor, Tensor]]:
-        """Weights (n_{l-1}, n_l) and biases (n_l,) of a network without scalings that predicts the same."""
+        """Weights (n_{l-1}, n_l) and biases (n_l,) of a network without scalings that predicts the same.
+
+        Of images the scaling is folded in where it does not shift: their padding is zero after the shift.
+        """
         layers = [(W[:-1], W[-1]) if self.intercept else (W, W.new_zeros(W.shape[1])) for W in self.weights]
         if self.inputs is not None:
             W, b = layers[0]
-            W = self.inputs.factor @ W if self.inputs.projects else self.inputs.factor[:, None] * W
-            layers[0] = (W, b - self.inputs.shift @ W)
+            if self.input_shape is None:
+                W = self.inputs.factor @ W if self.inputs.projects else self.inputs.factor[:, None] * W
+                layers[0] = (W, b - self.inputs.shift @ W)
+            elif not bool(self.inputs.shift.any()):
+                layers[0] = (self._factor_of_rows()[:, None] * W, b)
         if self.targets is not None:
             W, b = layers[-1]
             layers[-1] = (W / self.targets.factor, self.targets.inverse(b))
         return layers
+
+    def unfolded(self) -> Tensor:
+        """First weights that predict on scaled inputs what those of this network do on inputs as they are."""
+        assert self.inputs is not None and not self.inputs.projects
+        W, n_in = self.weights[0].double(), len(self.weights[0]) - self.intercept
+        factor = self._factor_of_rows().double()
+        shift = torch.zeros_like(factor) if self.input_shape is not None else self.inputs.shift.double()
+        rows = [W[-1:] + shift @ W[:-1]] if self.intercept else []
+        return torch.cat([W[:n_in] / factor[:, None], *rows]).to(self.dtype)
+
+    def _factor_of_rows(self) -> Tensor:
+        """Factor of the inputs for each row of the first weights; of images one for each channel."""
+        assert self.inputs is not None
+        factor, n_in = self.inputs.factor, len(self.weights[0]) - self.intercept
+        if self.input_shape is None:
+            return factor
+        channels = self.input_shape[0]
+        return factor.reshape(channels, -1)[:, 0].repeat_interleave(n_in // channels)
 
     def is_finite(self) -> bool:
         """Whether every weight is finite."""

@@ -95,7 +95,7 @@ class Solver(Protocol):
         """Whether the L2 part of the penalty includes the biases."""
 
     def default_batch_size(self, n: int, real_values: int = 0) -> int:
-        """Batch size for n samples, each with so many real target values."""
+        """Batch size for n samples, each with so many real target values, or positions in an image or a sequence."""
 
     def default_alpha(self, network: Network) -> float:
         """Strength of the penalty on the weights."""

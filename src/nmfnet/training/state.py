@@ -185,10 +185,12 @@ class Training:
         """What must be the same for a stored state to be one of this training."""
         settings, network = self.settings, self.network
         frozen = f", layers {sorted(network.frozen)} frozen" if network.frozen else ""
+        layers = "" if network.input_shape is None else f"{list(network.hidden)} on {network.input_shape}, "
         names = ("batch_size", "max_iter", "tol", "n_iter_no_change", "alpha", "l1_ratio")
         return {
             "solver": repr(self.solver),
-            "network": f"{network.sizes}, {network.activation_names}, {network.output}, {network.intercept}{frozen}",
+            "network": f"{network.sizes}, {layers}{network.activation_names}, {network.output}, "
+            f"{network.intercept}{frozen}",
             "dtype": str(network.dtype),
             **{name: getattr(settings, name) for name in names},
             "data": digest(self.source),

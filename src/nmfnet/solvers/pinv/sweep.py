@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from sklearn.base import BaseEstimator
@@ -18,8 +18,10 @@ from nmfnet._parameters import check_settings
 from nmfnet.data.scaling import Scaling
 from nmfnet.data.source import Rows, Source
 from nmfnet.factorization import nonlinear_least_squares, nonlinear_z_step, semi_nmf_z_step
-from nmfnet.layers import Layer
+from nmfnet.layers import Layer, Linearization
+from nmfnet.layers.activations import Activation, get_activation
 from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, weighted, with_ones
+from nmfnet.linalg.patches import Patches
 from nmfnet.network import Network
 from nmfnet.network.drift import Rescaled
 from nmfnet.network.initialization import initial_weights
@@ -80,8 +82,8 @@ class Pinv(BaseEstimator):
         Examples
         --------
         >>> from nmfnet import Pinv
-        >>> Pinv.paper()
-        Pinv(delta=1e-14)
+        >>> Pinv.paper().delta
+        1e-14
         """
         return cls(delta=1e-14)
 
@@ -145,20 +147,24 @@ class Pinv(BaseEstimator):
 
     def _first_layer_basis(self, network: Network, source: Source, plan: Plan) -> FirstLayer:
         """From a batch to its rows of the decomposition of the data, and its share of the samples."""
-        first, bias = network.layers[0], network.layers[0].bias
+        first, bias = network.layers[0], network.intercept
 
-        def weighted_rows(Z: Any, weight: Tensor | None) -> Tensor:
-            return weighted(with_ones(Z, bias), weight, 0.5)
+        def weighted_rows(rows: Tensor, weight: Tensor | None) -> Tensor:
+            return weighted(with_ones(rows, bias), weight, 0.5)
 
         if self.first_layer == "batch":
-            return lambda Z, weight: (truncated_svd(weighted_rows(Z, weight), self.delta_x), 1.0)
-        blocks = [weighted_rows(first.rows(network.scaled_inputs(X)), weight) for X, _, weight in source.blocks()]
+            return lambda rows, weight: (truncated_svd(weighted_rows(rows, weight), self.delta_x), 1.0)
+        blocks = []
+        for X, _, weight in source.blocks():
+            rows = matrix(first.linearize(network.scaled_inputs(X), network.weights[0])[1])
+            blocks.append(weighted_rows(rows, repeated(weight, len(rows))))
+        per_sample = sum(map(len, blocks)) / source.n_rows  # positions of an image
         s, V = singular_basis(blocks, self.delta_x)
         inverse, s, V = ((V / s).to(network.dtype), s.to(network.dtype), V.to(network.dtype))
 
-        def basis(Z: Tensor, weight: Tensor | None) -> tuple[TruncatedSVD, float]:
-            U = weighted(affine(Z, inverse, bias), weight, 0.5)
-            return TruncatedSVD(U, s, V), total(Z, weight) / plan.n_samples
+        def basis(rows: Tensor, weight: Tensor | None) -> tuple[TruncatedSVD, float]:
+            U = weighted(affine(rows, inverse, bias), weight, 0.5)
+            return TruncatedSVD(U, s, V), total(rows, weight) / (per_sample * plan.n_samples)
 
         return basis
 
@@ -166,6 +172,45 @@ class Pinv(BaseEstimator):
 def total(X: Tensor, sample_weight: Tensor | None) -> float:
     """Number of the samples X (b, n_0), by their weights."""
     return len(X) if sample_weight is None else float(sample_weight.double().sum())
+
+
+def matrix(at: Linearization) -> Tensor:
+    """Rows (r, n_in) of a layer's problem."""
+    rows: Any = at.rows
+    return rows.dense() if isinstance(rows, Patches) else rows
+
+
+def repeated(weight: Tensor | None, rows: int) -> Tensor | None:
+    """Weights of samples as those of the rows that each has, one or a position in its image each."""
+    return None if weight is None else weight.repeat_interleave(rows // len(weight))
+
+
+class Problem(NamedTuple):
+    """The nonlinear least-squares problem ``T ~ f([Z, 1] W)`` of a layer, by rows.
+
+    Attributes
+    ----------
+    Z : Tensor of shape (r, n_in)
+        Inputs: samples, or patches.
+    T, A : Tensor of shape (r, n_out)
+        Targets, and pre-activations.
+    """
+
+    Z: Tensor
+    T: Tensor
+    A: Tensor
+
+    @classmethod
+    def of(cls, at: Linearization, T: Tensor, A: Tensor, W: Tensor, f: Activation, bias: bool) -> Problem:
+        """Of a layer at its inputs, with targets T and pre-activations A behind its max-pooling, if there is any.
+
+        Where the largest numbers are the targets are those, and elsewhere what the layer puts out.
+        """
+        rows = matrix(at)
+        if A.numel() == len(rows) * A.shape[-1]:
+            return cls(rows, T.flatten(0, -2), A.flatten(0, -2))
+        whole = affine(rows, W, bias)
+        return cls(rows, f(whole) + at.columns(T - f(A)).flatten(0, -2), whole)
 
 
 class PinvSweep:
@@ -205,35 +250,38 @@ class PinvSweep:
         network, settings = self.network, self.settings
         W, F, intercept = list(network.weights), network.activations, network.intercept
         share = self.plan.alpha * total(X, sample_weight) / self.plan.n_samples
-        penalty: dict[str, Any] = {
-            "alpha": share, "l1_ratio": self.plan.l1_ratio, "intercept": intercept, "sample_weight": sample_weight
-        }  # fmt: skip
-        Z, A = network.forward(X)
+        penalty: dict[str, Any] = {"alpha": share, "l1_ratio": self.plan.l1_ratio, "intercept": intercept}
+        Z, A, at = network.linearize(X)
         outputs, T = A[-1], Y
         for layer in reversed(range(1, len(W))):
             # From the second layer up: T ~ g(Z W), in W and then in Z, the target of the layer below.
             top, f = layer == len(W) - 1, F[layer - 1]
             g, n_w, omega = ("identity", 1, 1.0) if top else (F[layer], settings.n_w, settings.omega)
-            fitted = A[layer]
+            rows, T, fitted = Problem.of(at[layer], T, A[layer], W[layer], get_activation(g), intercept)
             if layer not in network.frozen:
                 W[layer], fitted = nonlinear_least_squares(
-                    T, Z[layer], W[layer], g, n_iter=n_w, omega=omega, delta=settings.delta, A=A[layer], **penalty
-                )
+                    T, rows, W[layer], g, n_iter=n_w, omega=omega, delta=settings.delta, A=fitted,
+                    sample_weight=repeated(sample_weight, len(rows)), **penalty,
+                )  # fmt: skip
             if layer == network.lowest_trained:
                 return outputs, W
             if top and f.nonnegative:
-                T = f.project(semi_nmf_z_step(T, Z[layer], W[layer], intercept=intercept))
+                T = f.project(semi_nmf_z_step(T, rows, W[layer], intercept=intercept))
             else:
                 T = nonlinear_z_step(
-                    T, Z[layer], W[layer], f, output=g, n_iter=1 if top else settings.n_z,
+                    T, rows, W[layer], f, output=g, n_iter=1 if top else settings.n_z,
                     omega=settings.omega, delta=settings.delta, intercept=intercept, A=fitted,
                 )  # fmt: skip
+            if rows is not Z[layer]:  # patches overlap, and means stand for many numbers
+                T = f.project(Z[layer] + at[layer].moved(T))
         assert self.first_layer is not None
-        rows: Any = network.layers[0].rows(Z[0])
-        basis, fraction = self.first_layer(rows, sample_weight)
+        f = F[0] if F else get_activation("identity")
+        rows, T, fitted = Problem.of(at[0], T, A[0], W[0], f, intercept)
+        weight = repeated(sample_weight, len(rows))
+        basis, fraction = self.first_layer(rows, weight)
         penalty["alpha"] = share / fraction  # of which a fraction is against this batch
         W[0], _ = nonlinear_least_squares(
-            T, rows, W[0], F[0] if F else "identity", n_iter=settings.n_w, omega=settings.omega,
-            delta=settings.delta_x, basis=basis, fraction=fraction, A=A[0], **penalty,
+            T, rows, W[0], f, n_iter=settings.n_w, omega=settings.omega, delta=settings.delta_x,
+            basis=basis, fraction=fraction, A=fitted, sample_weight=weight, **penalty,
         )  # fmt: skip
         return outputs, W

@@ -43,7 +43,7 @@ class Adversary(Stateful):
     fields = ("radius", "settled", "seen", "error", "shares")
 
     def __init__(self, radius: float | Literal["auto"], network: Network, plan: Plan) -> None:
-        one_unit = network.inputs is not None and not network.inputs.by_column
+        one_unit = network.inputs is not None and not network.by_column
         open_question = network.output.name == "softmax" and plan.n_updates is not None and not plan.trained
         self.settled = radius != "auto" or not (one_unit and open_question)
         self.radius = 0.0 if radius == "auto" else float(radius)

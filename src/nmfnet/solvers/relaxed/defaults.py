@@ -26,14 +26,15 @@ ALPHA_PER_INPUT = {"softmax": 0.07, "sigmoid": 0.07, "identity": 0.02}
 class Resolved:
     """Settings of the relaxed solver with a number for each "auto"; see :class:`nmfnet.Relaxed`.
 
-    `adversarial` stays "auto" where the training itself is to find out.
+    `dropout` is that of all hidden layers, or has one for each.  `adversarial` stays "auto" where the training itself
+    is to find out.
     """
 
     delta: float
     tau: float
     damping: float
     noise: float
-    dropout: float
+    dropout: float | tuple[float, ...]
     adversarial: float | Literal["auto"]
     momentum: float
     averaging: float
@@ -45,8 +46,7 @@ def auto_alpha(network: Network) -> float:
     A penalty is the inverse of a variance that weights are expected to have.  He's is 2 / n for n inputs of a unit;
     that of a trained network is larger, by a factor that was measured with 256 units a layer.
     """
-    inputs = network.inputs
-    if inputs is None or not inputs.by_column:
+    if not network.by_column:
         return 0.0
     mean_fan_in = sum(W.numel() for W in network.weights) / sum(W.shape[1] for W in network.weights)
     return ALPHA_PER_INPUT[network.output.name] * mean_fan_in
@@ -58,13 +58,22 @@ def auto_damping(network: Network, sparse: bool) -> float:
     return min(MAX_SPARSE_DAMPING, max(1.0, network.sizes[0] / 4)) if words else 1.0
 
 
-def auto_dropout(network: Network, plan: Plan) -> float:
+def auto_dropout(network: Network, plan: Plan) -> float | tuple[float, ...]:
+    """Of all hidden layers; or of each, with none in front of convolutions, whose weights many positions share."""
+    own = [not layer.shares_weights for layer in network.layers]
+    if all(own):
+        return _dropout(network, plan, len(own))
+    share = _dropout(network, plan, max(1, sum(own) - 1))
+    return tuple(share * each for each in own[1:])
+
+
+def _dropout(network: Network, plan: Plan, depth: int) -> float:
     """More with more weights for each target value, less with depth, half for real targets; below 1 % none at all."""
     if plan.n_updates is None:  # nobody knows how much is to come
         return STREAM_DROPOUT
     weights = sum(W.numel() for W in network.weights)
     values = plan.n_samples * network.weights[-1].shape[1]  # an autoencoder has many more of them than weights
-    most = (0.15 if network.output.name == "identity" else 0.3) / len(network.weights) ** 0.5
+    most = (0.15 if network.output.name == "identity" else 0.3) / depth**0.5
     share = most * weights / (weights + values)
     return share if share >= 0.01 else 0.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -38,16 +40,27 @@ class Masks:
         """Go on from a :meth:`state`: the same masks again."""
         self.generator.set_state(state["generator"])
 
-    def __call__(self, like: Tensor, p: float) -> Tensor:
-        """A mask of the shape, dtype and device of `like`: a view, not to be written into."""
+    def __call__(self, like: Tensor, p: float, shape: tuple[int, ...] | None = None) -> Tensor:
+        """A mask of the dtype and device of `like`: a view, not to be written into.
+
+        Parameters
+        ----------
+        like : Tensor of shape (m, ...) or (m,)
+        p : float
+        shape : tuple of int, optional
+            Of a sample's mask; by default that of a sample.
+        """
         key = (p, like.dtype, like.device)
-        width = like.shape[-1]
+        shape = tuple(like.shape[1:]) if shape is None else shape
+        rows, width = (len(like), math.prod(shape)) if like.ndim > 1 else (1, len(like))
         stride = min(width, STRIDE)
-        size = PLACES + width + stride * (like[..., 0].numel() - 1)
+        size = PLACES + width + stride * (rows - 1)
         if key not in self.pools or len(self.pools[key]) < size:
             self.pools[key] = self._pool(like, size, p)
         place = int(torch.randint(PLACES, (), generator=self.generator))
-        return self.pools[key].as_strided(like.shape, (stride, 1)[-like.ndim :], place)
+        inner = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+        sizes, strides = ((rows, *shape), (stride, *inner)) if like.ndim > 1 else ((width,), (1,))
+        return self.pools[key].as_strided(sizes, strides, place)
 
     def _pool(self, like: Tensor, size: int, p: float) -> Tensor:
         """A byte of randomness an entry, drawn eight at a time: several times as fast as bernoulli_."""

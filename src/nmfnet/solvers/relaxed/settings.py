@@ -32,7 +32,7 @@ from nmfnet.solvers.relaxed.defaults import (
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
-MANY = 64  # real target values a sample from which on batches have half the size
+MANY = 64  # real target values a sample, or positions in an image, from which on batches have half the size
 
 
 @dataclass
@@ -63,11 +63,13 @@ class Relaxed(BaseEstimator):
         Probability that an input is masked during training.  A masked input is set to 0, or to the value nearest to 0
         that its column has.  The others move away from that value by the factor ``1 / (1 - noise)``.  "auto" is
         ``0.3 (1 - 2 r / n_0)`` where r principal components replace n_0 inputs, as in images, and otherwise 0.
-    dropout : float or "auto", default="auto"
-        Probability that the activation of a hidden unit is set to 0 during training.  The others are multiplied by
+    dropout : float, sequence of float or "auto", default="auto"
+        Probability that the activation of a hidden unit is set to 0 during training: one for all hidden layers, or one
+        for each.  In front of a convolution whole channels are set to 0.  The others are multiplied by
         ``1 / (1 - dropout)``.  "auto" is ``0.3 / sqrt(L) w / (w + v)`` for w weights in L layers and v target values,
         and half of that for real targets: 0.17 for two hidden layers and few data, nothing for an autoencoder.  In
-        `partial_fit` it is 0.1.
+        `partial_fit` it is 0.1.  In front of convolutions there is none, and L counts the fully-connected hidden layers
+        alone.
     adversarial : float or "auto", default="auto"
         Radius of adversarial inputs.  Before each update every sample is moved in a direction in which the network
         fits it worse.  The length of this move is the radius times the root mean square of the Euclidean lengths of
@@ -94,7 +96,7 @@ class Relaxed(BaseEstimator):
     tau: float | Literal["auto"] = "auto"
     damping: float | Literal["auto"] = "auto"
     noise: float | Literal["auto"] = "auto"
-    dropout: float | Literal["auto"] = "auto"
+    dropout: float | Sequence[float] | Literal["auto"] = "auto"
     adversarial: float | Literal["auto"] = "auto"
     momentum: float | Literal["auto"] = "auto"
     averaging: float = 8.0
@@ -117,15 +119,18 @@ class Relaxed(BaseEstimator):
         if self.tau != "auto":
             between("tau", self.tau, 0, 1, open_low=True)
         check_settings(damping=1.0 if self.damping == "auto" else self.damping, averaging=self.averaging)
-        for name in ("noise", "dropout", "adversarial", "momentum", "label_smoothing"):
+        for name in ("noise", "adversarial", "momentum", "label_smoothing"):
             if name == "label_smoothing" or getattr(self, name) != "auto":
                 between(name, getattr(self, name), 0, 1, open_high=True)
+        for each in self.dropout if isinstance(self.dropout, (list, tuple)) else [self.dropout]:
+            if self.dropout != "auto":
+                between("dropout", each, 0, 1, open_high=True)
         boolean("standardize", self.standardize)
         between("explained_variance", self.explained_variance, 0, 1, open_low=True)
 
     @staticmethod
     def default_batch_size(n: int, real_values: int = 0) -> int:
-        """A twentieth of the samples, within [200, 1000]; half of that for many real values, as of an autoencoder."""
+        """A twentieth of the samples, within [200, 1000]; half of that for many real values or positions a sample."""
         size = max(200, min(1000, n // 20))
         return min(n, size // 2 if real_values >= MANY else size)
 
@@ -158,11 +163,23 @@ class Relaxed(BaseEstimator):
             tau=auto_tau(name) if self.tau == "auto" else float(self.tau),
             damping=auto_damping(network, sparse) if self.damping == "auto" else float(self.damping),
             noise=auto_noise(network.inputs) if self.noise == "auto" else float(self.noise),
-            dropout=auto_dropout(network, plan) if self.dropout == "auto" else float(self.dropout),
+            dropout=self._dropout(network, plan),
             adversarial=self.adversarial,
             momentum=momentum,
             averaging=self.averaging,
         )
+
+    def _dropout(self, network: Network, plan: Plan) -> float | tuple[float, ...]:
+        """The probability of all hidden layers, or of each."""
+        if isinstance(self.dropout, (list, tuple)):
+            n_hidden = len(network.layers) - 1
+            if len(self.dropout) != n_hidden:
+                raise ValueError(
+                    f"dropout has {len(self.dropout)} numbers for {n_hidden} hidden layers with weights; give one, or "
+                    "one for each."
+                )
+            return tuple(map(float, self.dropout))
+        return auto_dropout(network, plan) if self.dropout == "auto" else float(self.dropout)  # type: ignore[arg-type]
 
     def target_scaling(self, source: Source, kind: Kind, centre: bool) -> Scaling | None:
         """Scaling of real targets."""

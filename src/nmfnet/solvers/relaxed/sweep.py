@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.source import Rows, Source
-from nmfnet.layers.base import kernel
+from nmfnet.layers.base import Linearization, kernel
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.gram_solver import Penalty
 from nmfnet.linalg.products import inner_product
@@ -36,11 +36,17 @@ CHECK_INTERVAL = 4  # updates between two looks at the running losses and errors
 
 
 class Pass(NamedTuple):
-    """A forward pass: inputs Z and pre-activations A of every layer, and the dropout masks M of the inputs."""
+    """A forward pass: inputs Z and their dropout masks M, outputs A and linearization `at` Z of every layer."""
 
     Z: list[Tensor]
     A: list[Tensor]
     M: list[Tensor | None]
+    at: list[Linearization]
+
+    def pop(self) -> None:
+        """Let go of the last layer's."""
+        for each in self:
+            each.pop()
 
 
 class Lengths(NamedTuple):
@@ -87,6 +93,8 @@ class RelaxedSweep:
             DampedLeastSquares(settings.damping, layer.bias, settings.momentum, n, low_rank)
             for layer in network.layers
         ]
+        of_all, n_hidden = settings.dropout, len(network.layers) - 1
+        self.dropout = of_all if isinstance(of_all, tuple) else (of_all,) * n_hidden
         self.schedule = Schedule(settings.delta, plan.n_updates, plan.trained)
         self.averaging = Averaging(network.weights, settings.averaging, self.schedule)
         self.safeguard = Safeguard()
@@ -106,27 +114,27 @@ class RelaxedSweep:
         """
         network, Y, drawn = self.network, self.network.scaled_targets(Y), self.masks.state()
         begins = self.schedule.begin(share)
-        Z, A, M = self._forward(X, network.weights)
-        outputs, loss = A[-1], self._loss(A[-1], Y, sample_weight)
-        if not self.safeguard.accepts(loss):
-            if self._diverged(loss, X, Y, sample_weight, drawn):
-                self._roll_back()
-                return network.original_outputs(outputs)
-            self.safeguard.reset()  # for what the data are now
+        forward = self._forward(X, network.weights)
+        outputs = forward.A[-1]
+        loss = self._loss(outputs, Y, sample_weight)
+        if not self._accepts(loss, X, Y, sample_weight, drawn):
+            self._roll_back()
+            return network.original_outputs(outputs)
         self.averaging.update(network.weights)
-        E = self.settings.tau * network.output.residual(Y, A[-1])  # T[L] - Z[L]
+        E = self.settings.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
         if self.adversary.radius:
-            Z, A, M, E = self._adversarial(X, Y, Pass(Z, A, M), E, sample_weight)
-        self.adversary.observe(A[-1], Y, sample_weight, share, self.reduce)
+            forward, E = self._adversarial(X, Y, forward, E, sample_weight)
+        self.adversary.observe(forward.A[-1], Y, sample_weight, share, self.reduce)
         if begins is not None and begins % CHECK_INTERVAL == 0:
             self.safeguard.observe(loss)
             self.adversary.decide()
-        lengths, lowest = self._lengths(Z, A, sample_weight), network.lowest_trained
+        lengths, lowest = self._lengths(forward.Z, forward.A, sample_weight), network.lowest_trained
         for layer in reversed(range(lowest, len(network.layers))):  # targets are of weights from before the update
-            below = self._difference_below(layer, E, Z, A, M) if layer > lowest else E
-            self._step(layer, Z.pop(), E, lengths[layer], sample_weight)
-            A.pop()
+            E = forward.at[layer].columns(E)
+            below = self._difference_below(layer, E, forward) if layer > lowest else E
+            self._step(layer, forward.at[layer], E, lengths[layer], sample_weight)
             E = below
+            forward.pop()
         self._finish()
         return network.original_outputs(outputs)
 
@@ -175,21 +183,24 @@ class RelaxedSweep:
 
     def _forward(self, X: Rows, weights: list[Tensor], shift: Tensor | None = None) -> Pass:
         """Forward pass of masked inputs, moved by a `shift` if there is one."""
-        network, dropout = self.network, self.settings.dropout
+        network = self.network
         X = self._masked(X) if self.settings.noise else X
-        Z, A = [network.scaled_inputs(X)], []
-        M: list[Tensor | None] = [None]
+        Z, M = [network.scaled_inputs(X)], list[Tensor | None]([None])
+        A, at = list[Tensor](), list[Linearization]()
         if shift is not None:
             Z[0] = shift.add_(Z[0])
-        for layer, W, f in zip(network.layers, weights, [*network.activations, None], strict=True):
-            A.append(layer.forward(Z[-1], W))
-            if f is not None:
-                Z.append(f(A[-1]))
-                mask = self.masks(Z[-1], dropout) if dropout else None
+        for number, (layer, W) in enumerate(zip(network.layers, weights, strict=True)):
+            if number:
+                Z.append(network.activations[number - 1](A[-1]))
+                dropout = self.dropout[number - 1]
+                mask = self.masks(Z[-1], dropout, layer.mask_shape(tuple(Z[-1].shape[1:]))) if dropout else None
                 M.append(mask)
                 if mask is not None:
                     Z[-1].mul_(mask)
-        return Pass(Z, A, M)
+            outputs, linearization = layer.linearize(Z[-1], W)
+            A.append(outputs)
+            at.append(linearization)
+        return Pass(Z, A, M, at)
 
     def _masked(self, X: Any) -> Any:
         """Inputs (b, n_0), some of them set to the masking value."""
@@ -205,6 +216,14 @@ class RelaxedSweep:
         loss = weighted_sum(self.network.output.loss(outputs, Y), sample_weight)
         return float(means(self.reduce, total_weight(Y, sample_weight), loss)[0])
 
+    def _accepts(self, loss: float, X: Rows, Y: Tensor, sample_weight: Tensor | None, drawn: State) -> bool:
+        """Whether to go on from weights with such a loss of a batch, whose masks were `drawn`."""
+        if not self.safeguard.accepts(loss):
+            if self._diverged(loss, X, Y, sample_weight, drawn):
+                return False
+            self.safeguard.reset()  # for what the data are now
+        return True
+
     def _diverged(self, loss: float, X: Rows, Y: Tensor, sample_weight: Tensor | None, drawn: State) -> bool:
         """Whether the loss of a batch is so large because of the steps; looked at with the masks of that loss."""
         self.masks.restore(drawn)
@@ -213,47 +232,49 @@ class RelaxedSweep:
 
     def _adversarial(
         self, X: Rows, Y: Tensor, forward: Pass, E: Tensor, sample_weight: Tensor | None
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor | None], Tensor]:
+    ) -> tuple[Pass, Tensor]:
         """Pass of the inputs moved away from their targets, and its residual."""
         for layer in reversed(range(len(self.network.layers))):
-            E = self._difference_below(layer, E, *forward)
+            E = self._difference_below(layer, forward.at[layer].columns(E), forward)
         shift = self.adversary.shift(forward.Z[0], E, sample_weight, self.reduce)
-        Z, A, M = self._forward(X, self.network.weights, shift)
-        return Z, A, M, self.settings.tau * self.network.output.residual(Y, A[-1])
+        forward = self._forward(X, self.network.weights, shift)
+        return forward, self.settings.tau * self.network.output.residual(Y, forward.A[-1])
 
-    def _difference_below(
-        self, layer: int, E: Tensor, Z: list[Tensor], A: list[Tensor], M: list[Tensor | None]
-    ) -> Tensor:
+    def _difference_below(self, layer: int, E: Tensor, forward: Pass) -> Tensor:
         """Target minus value of a layer's inputs, from that of its outputs, E; in the memory of A below."""
-        this, W = self.network.layers[layer], self.network.weights[layer]
+        this, W = forward.at[layer], self.network.weights[layer]
         if not layer:  # inputs have no pre-activations: their target is Z + E Wt
             return this.carry(E, W)
-        T = self.network.activations[layer - 1].f_(this.carry(E, W, onto=A[layer - 1]))  # f(A + E Wt)
-        mask = M[layer]
-        return T.sub_(Z[layer]) if mask is None else T.mul_(mask).sub_(Z[layer])
+        T = self.network.activations[layer - 1].f_(this.carry(E, W, onto=forward.A[layer - 1]))  # f(A + E Wt)
+        mask = forward.M[layer]
+        return T.sub_(forward.Z[layer]) if mask is None else T.mul_(mask).sub_(forward.Z[layer])
 
     def _lengths(self, Z: list[Tensor], A: list[Tensor], sample_weight: Tensor | None) -> list[Lengths]:
         """Root mean squares of the inputs and outputs of every layer, by one reduction."""
         sums, layers = [], list(zip(self.network.layers, self.solvers, Z, A, strict=True))
         for layer, solver, z, a in layers:
             parts = solver.parts(layer.n_in, layer.n_out)
-            sums += [sum_of_squares(z, sample_weight), *(sum_of_squares(a[:, part], sample_weight) for part in parts)]
+            sums += [
+                sum_of_squares(z, sample_weight),
+                *(sum_of_squares(a[..., part], sample_weight) for part in parts),
+            ]
         n = total_weight(A[-1], sample_weight)
         mean_squares = iter(means(self.reduce, n, *sums))
         lengths = []
-        for layer, solver, _, _ in layers:
-            input_rms = float(next(mean_squares).sqrt()) / layer.n_in**0.5
-            outputs = [next(mean_squares).sqrt() for _ in solver.parts(layer.n_in, layer.n_out)]
+        for layer, solver, z, a in layers:
+            input_rms = float(next(mean_squares).sqrt()) / math.prod(z.shape[1:]) ** 0.5
+            places = math.prod(a.shape[1:-1])  # at which the same weights are used
+            outputs = [(next(mean_squares) / places).sqrt() for _ in solver.parts(layer.n_in, layer.n_out)]
             lengths.append(Lengths(input_rms, outputs))
         return lengths
 
-    def _step(self, layer: int, Z: Tensor, E: Tensor, lengths: Lengths, sample_weight: Tensor | None) -> None:
+    def _step(self, layer: int, at: Linearization, E: Tensor, lengths: Lengths, sample_weight: Tensor | None) -> None:
         """Move weights by a damped least-squares step D on E, so that Z D is a share delta of the size of A."""
         if layer in self.network.frozen:
             return
         this, W, solver = self.network.layers[layer], self.network.weights[layer], self.solvers[layer]
-        rows, columns, share = this.rows(Z), this.columns(E), self.schedule.share
-        statistics = solver.collect(rows, columns, sample_weight, self.schedule.updates, lengths.input_rms, share)
+        updates, share = self.schedule.updates, self.schedule.share
+        statistics = solver.collect(at.rows, E, sample_weight, updates, lengths.input_rms, share)
         statistics = statistics.reduced(self.reduce)
         parts = solver.parts(this.n_in, this.n_out)
         # At most UNANCHORED_DELTA at once: the rest of delta comes through the average.

@@ -1,0 +1,190 @@
+"""Convolutional networks: the relaxed sweep beside one-cycle AdamW, on a part of MNIST or CIFAR-10.
+
+    python benchmarks/convolution.py TASK METHOD [NAME=VALUE ...]      one run, stored in results/convolution
+    python benchmarks/convolution.py report                            docs/results/convolution.md
+
+TASK is mnist or cifar10 and METHOD nmfnet or adamw.  Names: rows (10000), epochs, seed (0), batch, score (validation
+or test); those of `nmfnet.Relaxed`, and gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing,
+dropout for adamw.  Settings are chosen on the 5000 training rows behind those that are trained on; test rows are for
+the runs that are reported.  Data: FOLDER/TASK.npz, where FOLDER is $NMFNET_DATA.  One thread, and seconds are those of
+the processor, so that runs may share a machine.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from store import REPORTS, RESULTS, Store
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmfnet import Callback, NMFNetClassifier, Relaxed
+from nmfnet.layers import Conv2d, MaxPool2d
+from nmfnet.linalg import patches
+
+WIDTHS = {"mnist": (32, 64), "cifar10": (32, 64, 128)}
+UNITS = 128
+EPOCHS = {"mnist": 5, "cifar10": 6}
+FIELDS = ("method", "rows", "epochs", "seed", "batch", "score", "settings")
+BEGIN, END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
+STORE = Store(RESULTS / "convolution", *FIELDS)
+Record = Callable[[Callable[[Tensor], Tensor]], None]
+
+
+def load(task: str, rows: int, score: str) -> list[np.ndarray]:
+    """Training images and labels, and those to score on."""
+    data = np.load(Path(os.environ["NMFNET_DATA"]) / f"{task}.npz")
+
+    def images(X: np.ndarray) -> np.ndarray:
+        X = X.reshape(len(X), *(28, 28, 1) if task == "mnist" else (32, 32, 3))
+        return np.ascontiguousarray(X.transpose(0, 3, 1, 2)) / np.float32(255)
+
+    X, y = data["X_train"], data["y_train"].ravel().astype(int)
+    if score == "validation":
+        T, t = X[rows : rows + 5000], y[rows : rows + 5000]
+        if len(T) < 5000:
+            raise ValueError("rows leave no 5000 rows for validation.")
+    else:
+        T, t = data["X_test"], data["y_test"].ravel().astype(int)
+    return [images(X[:rows]), y[:rows], images(T), t]
+
+
+class Clock:
+    """Seconds of training, and the error after each epoch."""
+
+    def __init__(self, T: Tensor, t: Tensor) -> None:
+        self.T, self.t = T, t
+        self.errors: list[float] = []
+        self.seconds: list[float] = []
+        self.spent, self.since = 0.0, time.process_time()
+
+    @torch.no_grad()
+    def record(self, predict: Callable[[Tensor], Tensor]) -> None:
+        self.spent += time.process_time() - self.since
+        outputs = torch.cat([predict(part) for part in self.T.split(1000)])
+        self.errors.append(round(100 * float((outputs.argmax(1) != self.t).double().mean()), 3))
+        self.seconds.append(round(self.spent, 2))
+        print(len(self.errors), self.seconds[-1], self.errors[-1], flush=True)
+        self.since = time.process_time()
+
+
+class Watch(Callback):
+    """Records every epoch."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def __deepcopy__(self, memo: Any) -> Watch:
+        return self
+
+    def on_epoch_end(self, network: Any, record: Any) -> None:
+        self.clock.record(lambda part: network.predict(part.flatten(1)))
+
+
+def nmfnet(task: str, X: np.ndarray, y: np.ndarray, clock: Clock, epochs: int, seed: int, batch: Any, **settings: Any):
+    patches.GRAM_ROWS = settings.pop("gram_rows", patches.GRAM_ROWS)
+    hidden = [layer for width in WIDTHS[task] for layer in (Conv2d(width, 3, padding="same"), MaxPool2d(2))]
+    model = NMFNetClassifier(
+        (*hidden, UNITS), solver=Relaxed(**settings), max_iter=epochs, random_state=seed, batch_size=batch,
+        n_iter_no_change=np.inf, callbacks=[Watch(clock)],
+    )  # fmt: skip
+    model.fit(X, y)
+
+
+def adamw(
+    task: str, X: np.ndarray, y: np.ndarray, clock: Clock, epochs: int, seed: int, batch: Any,
+    rate: float = 3e-3, decay: float = 0.01, smoothing: float = 0.1, dropout: float = 0.0,
+) -> None:  # fmt: skip
+    torch.manual_seed(seed)
+    size = 128 if batch == "auto" else batch
+    data, labels = torch.from_numpy(X), torch.from_numpy(y)
+    mean, deviation = data.mean((0, 2, 3), keepdim=True), data.std((0, 2, 3), keepdim=True)
+    layers: list[nn.Module] = []
+    channels, side = X.shape[1], X.shape[2]
+    for width in WIDTHS[task]:
+        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()]
+        channels, side = width, side // 2
+    layers += [nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels * side**2, UNITS), nn.ReLU()]
+    module = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(UNITS, 10)).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
+    updates = epochs * -(-len(data) // size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=updates)
+    scaled = ((data - mean) / deviation).contiguous(memory_format=torch.channels_last)
+    for _ in range(epochs):
+        module.train()
+        for part in torch.randperm(len(data)).split(size):
+            optimizer.zero_grad()
+            F.cross_entropy(module(scaled[part]), labels[part], label_smoothing=smoothing).backward()
+            optimizer.step()
+            schedule.step()
+        module.eval()
+        clock.record(lambda part: module((part - mean) / deviation))
+
+
+def value(text: str) -> Any:
+    """A number, several with commas between them, or text."""
+    if "," in text:
+        return tuple(map(value, text.split(",")))
+    try:
+        return float(text) if "." in text or ("e" in text and text != "auto") else int(text)
+    except ValueError:
+        return text
+
+
+def run(task: str, method: str, given: dict[str, Any]) -> None:
+    rows, seed = given.pop("rows", 10000), given.pop("seed", 0)
+    epochs, batch = given.pop("epochs", EPOCHS[task]), given.pop("batch", "auto")
+    score = given.pop("score", "validation")
+    settings = " ".join(f"{key}={each}" for key, each in sorted(given.items()))
+    name = (method, rows, epochs, seed, str(batch), score, settings)
+    if STORE.find(task, *name) is not None:
+        return
+    torch.set_num_threads(1)
+    X, y, T, t = load(task, rows, score)
+    clock = Clock(torch.from_numpy(T), torch.from_numpy(t))
+    {"nmfnet": nmfnet, "adamw": adamw}[method](task, X, y, clock, epochs, seed, batch, **given)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # MB, data and libraries included
+    measured = {"errors": clock.errors, "seconds": clock.seconds, "peak": peak}
+    STORE.add(task, {"task": task, **dict(zip(FIELDS, name, strict=True)), **measured})
+
+
+def report() -> None:
+    """Rewrite the tables between the two marks of docs/results/convolution.md."""
+    path = REPORTS / "convolution.md"
+    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
+    lines = []
+    for task in WIDTHS:
+        runs: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for record in STORE.records(task):
+            key = (record["score"], record["rows"], record["epochs"], record["method"], record["batch"])
+            runs.setdefault((*key, record["settings"]), []).append(record)
+        for score, rows, epochs in sorted({key[:3] for key in runs}):
+            lines += ["", f"### {task}, {rows:,} rows, {epochs} epochs, {score} rows", ""]
+            lines += ["| method | batch | settings | seeds | error after each epoch, % | seconds an epoch |"]
+            lines += ["| --- | --- | --- | ---: | --- | ---: |"]
+            for key, records in sorted(runs.items(), key=lambda each: np.mean([r["errors"][-1] for r in each[1]])):
+                if key[:3] != (score, rows, epochs):
+                    continue
+                errors = np.mean([record["errors"] for record in records], 0)
+                last = [record["errors"][-1] for record in records]
+                spread = f" ± {np.std(last, ddof=1):.2f}" if len(last) > 1 else ""
+                seconds = np.mean([record["seconds"][-1] for record in records]) / epochs
+                shown = " ".join(f"{error:.2f}" for error in errors) + spread
+                lines += [f"| {key[3]} | {key[4]} | {key[5] or '-'} | {len(records)} | {shown} | {seconds:.1f} |"]
+    path.write_text(f"{before}{BEGIN}\n{chr(10).join(lines).strip()}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["report"]:
+        report()
+    else:
+        task, method, *pairs = sys.argv[1:]
+        run(task, method, {key: value(text) for key, text in (pair.split("=") for pair in pairs)})

@@ -1,0 +1,124 @@
+"""A layer with weights, and the maps without weights around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmfnet.layers.base import Linearization
+from nmfnet.layers.convolution import Convolution
+from nmfnet.layers.dense import Dense
+from nmfnet.layers.maps import Map
+from nmfnet.linalg.patches import Patches
+from nmfnet.linalg.sparse import SparseRows
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A layer, with maps of its inputs in front of it and maps of its outputs behind it.
+
+    Max-pooling directly behind an activation stands in front of that activation here, behind the layer: activations
+    are monotone, so the order makes no difference, and f then has fewer numbers to work on.
+
+    Parameters
+    ----------
+    layer : Dense or Convolution
+    before, behind : tuple of Map
+    """
+
+    layer: Dense | Convolution
+    before: tuple[Map, ...] = ()
+    behind: tuple[Map, ...] = ()
+
+    @property
+    def n_in(self) -> int:
+        """Inputs of a unit, the bias not among them."""
+        return self.layer.n_in
+
+    @property
+    def n_out(self) -> int:
+        """Output units that have weights of their own."""
+        return self.layer.n_out
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """Of the outputs of a sample, behind the last map."""
+        return self.behind[-1].out_shape if self.behind else self.layer.out_shape
+
+    @property
+    def bias(self) -> bool:
+        """Whether the last row of W are the biases."""
+        return self.layer.bias
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether the layer does."""
+        return self.layer.shares_weights
+
+    def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """By number where the layer sees each number on its own, else by channel: means over a mask would undo it."""
+        if len(in_shape) == 1 or (isinstance(self.layer, Dense) and len(self.before) == 1):
+            return in_shape
+        return (1, 1, in_shape[-1])
+
+    def initial(self, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+        """Weights to start from, those of the layer."""
+        return self.layer.initial(generator, dtype)
+
+    def forward(self, Z: Any, W: Tensor) -> Tensor:
+        """Pre-activations, of shape (m, *out_shape)."""
+        return self.linearize(Z, W)[0]
+
+    def linearize(self, Z: Any, W: Tensor) -> tuple[Tensor, StageAt]:
+        """Pre-activations, and the layer at these inputs."""
+        chosen = []
+        for each in self.before:
+            Z, choice = each(Z)
+            chosen.append(choice)
+        A, inner = self.layer.linearize(Z, W)
+        for each in self.behind:
+            A, choice = each(A)
+            chosen.append(choice)
+        return A, StageAt(self, inner, chosen)
+
+
+@dataclass(frozen=True)
+class StageAt:
+    """A stage at its inputs, with what its maps have chosen from them."""
+
+    stage: Stage
+    inner: Linearization
+    chosen: list[Tensor | None]
+
+    @property
+    def rows(self) -> Tensor | SparseRows | Patches:
+        """Rows of the layer's least-squares problem."""
+        return self.inner.rows
+
+    def columns(self, E: Tensor) -> Tensor:
+        """A difference behind the last map, by the rows of the layer's problem."""
+        chosen = self.chosen[len(self.stage.before) :]
+        for each, choice in reversed(list(zip(self.stage.behind, chosen, strict=True))):
+            E = each.transposed(E, choice)
+        return self.inner.columns(E)
+
+    def moved(self, rows: Tensor) -> Tensor:
+        """Difference of the inputs of the first map."""
+        D = self.inner.moved(rows)
+        chosen = self.chosen[: len(self.stage.before)]
+        for each, choice in reversed(list(zip(self.stage.before, chosen, strict=True))):
+            D = each.gain * each.transposed(D, choice)
+        return D
+
+    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
+        """Carry columns down to the inputs of the first map; added to `onto`, in place."""
+        if not self.stage.before:
+            return self.inner.carry(E, W, onto)
+        E = self.inner.carry(E, W)
+        chosen = self.chosen[: len(self.stage.before)]
+        for each, choice in reversed(list(zip(self.stage.before, chosen, strict=True))):
+            E = each.transposed(E, choice)
+        return E if onto is None else onto.add_(E)

@@ -1,0 +1,93 @@
+"""The paper's sweep on convolutions, against a literal transcription and in its known limits."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from nmfnet import NMFNetClassifier, Pinv
+from nmfnet.layers import AvgPool2d, Conv1d, Conv2d, GlobalAvgPool, MaxPool2d, build_layers
+from nmfnet.layers.activations import get_activation
+from nmfnet.network import Network
+from nmfnet.solvers.base import Plan
+from references import paper_images
+from references.paper_images import Conv
+from solving import prepared
+
+EPS = np.finfo(np.float64).tiny
+
+
+def network_of(hidden, shape, weights, name, bias):
+    return Network([torch.tensor(W) for W in weights], get_activation(name), bias, hidden=hidden, input_shape=shape)
+
+
+def weights_of(hidden, shape, n_out, bias, seed=0):
+    rng = np.random.default_rng(seed)
+    layers = build_layers(hidden, math.prod(shape), n_out, bias, shape)
+    return [rng.standard_normal((layer.n_in + bias, layer.n_out)) / layer.n_in**0.5 for layer in layers]
+
+
+CASES = {
+    "overlapping": [Conv(3, 1, 0, 1), Conv(2, 1, 0, 1)],
+    "padded and pooled": [Conv(3, 1, 1, 2), Conv(3, 1, 1, 1)],
+    "strided": [Conv(2, 2, 0, 1), Conv(3, 1, 1, 2)],
+    "one": [Conv(3, 2, 1, 1)],
+    "rows that no patch has": [Conv(2, 1, 0, 1), Conv(2, 3, 0, 1)],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", ["relu", "tanh", "softplus"])
+@pytest.mark.parametrize(("bias", "first_layer"), [(True, "data"), (False, "batch"), (True, "batch")])
+def test_sweep(case, name, bias, first_layer):
+    convs, shape = CASES[case], (2, 6, 6)
+    hidden = [
+        layer
+        for conv, channels in zip(convs, (4, 3), strict=False)
+        for layer in (Conv2d(channels, conv.size, conv.stride, conv.padding), MaxPool2d(conv.pool))
+    ]
+    rng = np.random.default_rng(4)
+    X_all, Y = rng.random((30, *shape)), rng.random((20, 3))
+    X, weights = X_all[:20], weights_of(hidden, shape, 3, bias)
+    delta_x, delta = 0.1, 0.2
+    expected = paper_images.sweep(name, weights, convs, X, Y, X_all, 3, 2, 0.9, delta_x, delta, EPS, bias, first_layer)
+    network = network_of(hidden, shape, weights, name, bias)
+    solver = Pinv(n_w=3, n_z=2, omega=0.9, delta=delta, delta_x=delta_x, first_layer=first_layer)
+    sweep = prepared(solver, network, torch.tensor(X_all.reshape(30, -1)), Plan(n_samples=30))
+    sweep(torch.tensor(X.reshape(20, -1)), torch.tensor(Y))
+    for ours, reference in zip(network.weights, expected, strict=True):
+        scale = max(1.0, np.abs(reference).max())
+        np.testing.assert_allclose(ours.numpy(), reference, rtol=0, atol=1e-8 * scale)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "shape"),
+    [((Conv2d(5, (3, 4)), 4), (2, 3, 4)), ((Conv1d(5, 12), 4), (1, 12)), ((Conv2d(5, 1), 4), (12, 1, 1))],
+    ids=["images", "sequences", "pixels"],
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_kernel_as_large_as_the_image_makes_the_sweep_of_a_dense_network(hidden, shape, weighted):
+    rng = np.random.default_rng(0)
+    n = math.prod(shape)
+    X, Y = torch.tensor(rng.random((40, n))), torch.tensor(rng.random((40, 3)))
+    weight = torch.tensor(rng.random(40)) if weighted else None
+    weights = weights_of(hidden, shape, 3, True)
+    dense = Network([torch.tensor(W) for W in weights], get_activation("relu"))
+    images = network_of(hidden, shape, weights, "relu", True)
+    for network in (dense, images):
+        sweep = prepared(Pinv(delta=0.2), network, X, Plan(n_samples=40, alpha=0.1))
+        for _ in range(2):
+            sweep(X, Y, weight)
+    for W, V in zip(dense.weights, images.weights, strict=True):
+        torch.testing.assert_close(W, V, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("pooling", [AvgPool2d(2), GlobalAvgPool()])
+def test_it_learns(pooling):
+    X, y = load_digits(return_X_y=True)
+    X = (X / 16).reshape(-1, 1, 8, 8)
+    hidden = (Conv2d(16, 3, padding="same"), MaxPool2d(2), Conv2d(32, 3, padding="same"), pooling)
+    model = NMFNetClassifier(hidden, solver="pinv", max_iter=5, random_state=0, batch_size=500).fit(X[:1000], y[:1000])
+    assert model.score(X[1000:], y[1000:]) > 0.5
