@@ -68,8 +68,8 @@ class Relaxed(BaseEstimator):
         for each.  In front of a convolution whole channels are set to 0.  The others are multiplied by
         ``1 / (1 - dropout)``.  "auto" is ``0.3 / sqrt(L) w / (w + v)`` for w weights in L layers and v target values,
         and half of that for real targets: 0.17 for two hidden layers and few data, nothing for an autoencoder.  In
-        `partial_fit` it is 0.1.  In front of convolutions there is none, and L counts the fully-connected hidden layers
-        alone.
+        `partial_fit` it is 0.1.  In front of convolutions there is none, and L counts the fully-connected hidden
+        layers alone.
     adversarial : float or "auto", default="auto"
         Radius of adversarial inputs.  Before each update every sample is moved in a direction in which the network
         fits it worse.  The length of this move is the radius times the root mean square of the Euclidean lengths of
