@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from nmfnet.data.containers import plain, refuse_missing, to_array
 from nmfnet.data.labels import label_array
@@ -82,6 +81,8 @@ def targets_of(y: Tensor, k: int, dtype: torch.dtype, head: str | None, task: Ta
     ValueError
         If `y` is none of the conventions, or fits two of them and nothing tells which.
     """
+    if not y.is_floating_point():
+        y = y.long()  # PyTorch compares no unsigned numbers
     kind = _kind(y, k, head) if task == "auto" else KINDS[task]
     if HEADS.get(kind) != head and head is not None:
         raise ValueError(f"module ends with {head}, which does not fit y: its targets are {kind}.")
@@ -143,4 +144,4 @@ def _classes(y: Tensor, k: int, dtype: torch.dtype) -> Tensor:
             f"y has whole numbers from {low:g} to {high:g}, which are classes; module has outputs for 0 to {k - 1}. "
             "Real targets are floating-point numbers."
         )
-    return one_hot(number, k).to(dtype)
+    return torch.zeros(len(y), k, dtype=dtype, device=y.device).scatter_(1, number[:, None], 1)
