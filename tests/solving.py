@@ -31,7 +31,7 @@ def solved(solver, Z, E, update, pull=None, curvature=0.0, sample_weight=None, r
     `pull` (n or more, k) is added to the right-hand side.
     """
     n, k = Z.shape[1], E.shape[1]
-    pulled = Z.new_zeros(n, k) if pull is None else -pull[:n]
+    pulled = E.new_zeros(n, k) if pull is None else -pull[:n]
     penalty = Penalty(pulled, curvature) if pull is not None or curvature else None
     input_rms = float((sum_of_squares(Z, sample_weight) / total_weight(Z, sample_weight) / n).sqrt())
     statistics = solver.collect(Z, E, sample_weight, update, input_rms).reduced(reduce)

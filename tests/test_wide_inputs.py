@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from sklearn.datasets import make_regression
 from sklearn.model_selection import train_test_split
@@ -9,6 +10,7 @@ from sklearn.model_selection import train_test_split
 from nmfnet import NMFNetClassifier, NMFNetRegressor, Relaxed
 from nmfnet.layers.activations import get_activation
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
+from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from solving import he_weights, prepared, solved
@@ -62,6 +64,21 @@ def test_the_penalty_of_unknown_directions_counts_with_their_variance():
     d = 0.5 * np.trace(G) / N
     expected = np.linalg.solve(G + d * np.eye(N), -gradient.numpy()) * d / (d + np.trace(G) / 400)
     np.testing.assert_allclose(D, expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_steps_by_sparse_rows_are_those_by_dense_ones(bias):
+    rng = np.random.default_rng(0)
+    dense, sparse = DampedLeastSquares(0.5, bias), DampedLeastSquares(0.5, bias)
+    weight = torch.linspace(0.5, 2, 40, dtype=torch.float64)
+    for update in range(3):
+        X = scipy.sparse.random_array((40, N), density=0.02, format="csr", rng=rng)
+        _, E = batch(40, seed=update)
+        one, length = solved(dense, torch.from_numpy(X.toarray()), E, update, sample_weight=weight)
+        two, same = solved(sparse, SparseRows(X), E, update, sample_weight=weight)
+        assert sparse.form == "earlier batch"
+        np.testing.assert_allclose(two, one, rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(same, length, rtol=1e-8)
 
 
 def test_single_precision_is_double_precision_to_rounding():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -108,6 +107,9 @@ class Source(Protocol):
     def blocks(self) -> Iterator[Samples]:
         """All samples in their own order, as many at a time as are easily held."""
 
+    def subset(self, rows: Tensor) -> InMemory:
+        """Some of the samples, by their numbers (m,) in the order of the blocks."""
+
 
 @dataclass(frozen=True)
 class InMemory:
@@ -188,37 +190,49 @@ class InMemory:
         rows = max(64, BLOCK_NUMBERS // max(1, self.n_features))
         for start in range(0, len(self.Y), rows):
             part = slice(start, start + rows)
-            yield Samples(self.X[part], self.Y[part], None if self.weight is None else self.weight[part])
+            yield Samples(self._inputs(part), self.Y[part], None if self.weight is None else self.weight[part])
+
+    def subset(self, rows: Tensor) -> Subset:
+        """Some of the samples, by their numbers (m,)."""
+        rows = rows.to(self.Y.device)
+        return Subset(self.X, self.Y[rows], None if self.weight is None else self.weight[rows], rows=rows)
 
     def _batch(self, window: Window, min_rows: int) -> Batch:
         if window.n_new == len(self.Y):  # all there is, in the order that it has
-            return Batch(self.X, self.Y, self.weight, window.n_new, share_of(window, min_rows, self.weight))
+            X = self._inputs(slice(None))
+            return Batch(X, self.Y, self.weight, window.n_new, share_of(window, min_rows, self.weight))
         rows = window.rows.to(self.X.device)
         weight = None if self.weight is None else picked(self.weight, rows)
-        X, Y = picked(self.X, rows), picked(self.Y, rows)
+        X, Y = self._inputs(rows), picked(self.Y, rows)
         return Batch(X, Y, weight, window.n_new, share_of(window, min_rows, weight))
+
+    def _inputs(self, rows: Tensor | slice) -> Rows:
+        return picked(self.X, rows) if isinstance(rows, Tensor) else self.X[rows]
+
+
+@dataclass(frozen=True)
+class Subset(InMemory):
+    """Some rows of :class:`InMemory`, whose inputs are not copied.
+
+    Parameters
+    ----------
+    X : Tensor or SparseRows
+        All inputs.
+    Y, weight
+        Of the rows.
+    rows : Tensor of shape (m,)
+        Their numbers in X.
+    """
+
+    rows: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+
+    def _inputs(self, rows: Tensor | slice) -> Rows:
+        return picked(self.X, self.rows[rows])
 
 
 def n_batches(n_rows: int, batch_size: int) -> int:
     """Batches of at most `batch_size` in a pass over the data."""
     return -(-n_rows // batch_size)
-
-
-def picked_rows(source: Source, rows: Tensor) -> Samples:
-    """Some of the samples, by their ascending numbers (m,) in the order of the blocks."""
-    if isinstance(source, InMemory):
-        blocks: Iterator[Samples] = iter([source.samples])
-    else:
-        blocks = source.blocks()
-    parts, start = [], 0
-    for block in blocks:
-        here = rows[(rows >= start) & (rows < start + len(block.Y))] - start
-        start += len(block.Y)
-        if len(here):
-            parts.append(block.rows(here.to(block.Y.device)))
-    weights = [part.weight for part in parts if part.weight is not None]
-    Y = torch.cat([part.Y for part in parts])
-    return Samples(reduce(stacked, [part.X for part in parts]), Y, torch.cat(weights) if weights else None)
 
 
 def joined(before: Samples, data: InMemory) -> InMemory:

@@ -41,6 +41,7 @@ class DampedLeastSquares:
 
     gram_features: ClassVar[int] = 1024  # inputs up to here take the primal form,
     primal_max_features: ClassVar[int] = 4096  # and up to here never the dual one
+    sparse_max_density: ClassVar[float] = 1 / 16  # share of stored values, from which on dense products are faster
     enough_samples: ClassVar[int] = 64  # in a batch: while there are fewer,
     more_samples: ClassVar[float] = 1.25  # so many times more begin the running means anew
     part_outputs: ClassVar[int] = 2048  # that are scaled together, at most,
@@ -125,11 +126,12 @@ class DampedLeastSquares:
         if form == "dual":
             assert not isinstance(Z, Patches)
             return self.dual.collect(Z, E, weight)
-        if isinstance(Z, SparseRows):
+        if isinstance(Z, SparseRows) and (form == "primal" or Z.density > self.sparse_max_density):
             Z = Z.dense()
         if form == "earlier batch":
-            assert isinstance(Z, Tensor)
+            assert not isinstance(Z, Patches)
             return self.earlier.collect_samples(Z, E, weight, updates, input_rms, share)
+        assert not isinstance(Z, SparseRows)
         return self.primal.collect(Z, E, weight, updates, input_rms, share)
 
     def steps(

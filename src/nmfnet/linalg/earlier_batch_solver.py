@@ -12,7 +12,7 @@ from torch import Tensor
 from nmfnet.linalg.cholesky import damped_cholesky, damping_term
 from nmfnet.linalg.gram_solver import GramSolver, Penalty, Step
 from nmfnet.linalg.sample_solver import Samples
-from nmfnet.linalg.sparse import CentredRows
+from nmfnet.linalg.sparse import CentredRows, SparseRows, transposed_product
 
 
 class EarlierBatchSolver(GramSolver):
@@ -46,7 +46,13 @@ class EarlierBatchSolver(GramSolver):
         self.rows = None
 
     def collect_samples(
-        self, Z: Tensor, E: Tensor, weight: Tensor | None, updates: float, input_rms: float, share: float = 1.0
+        self,
+        Z: Tensor | SparseRows,
+        E: Tensor,
+        weight: Tensor | None,
+        updates: float,
+        input_rms: float,
+        share: float = 1.0,
     ) -> Samples:
         """The samples of a batch, centred and weighted; they are remembered where that is due."""
         return Samples.of(Z, E, weight, self.bias, refresh=self.due(len(E), updates, input_rms, share))
@@ -58,15 +64,15 @@ class EarlierBatchSolver(GramSolver):
         Z: Any = samples.Z
         E, m = samples.E, len(samples.E)
         if samples.refresh:
-            assert not isinstance(Z, CentredRows)
-            self._remember(Z, 0.0 if penalty is None else penalty.curvature)
+            rows = Z.dense() if isinstance(Z, CentredRows) else Z
+            self._remember(rows, 0.0 if penalty is None else penalty.curvature)
         bias = None if samples.residuals is None else self.momentum("bias", samples.residuals.clone())
         assert self.rows is not None and self.inverse is not None
         assert self.ridge is not None and self.unknown is not None
         for part in parts:
             D = E.new_empty(Z.shape[1] + self.bias, part.stop - part.start)
             weights = D[: Z.shape[1]]
-            C = (Z.T @ E[:, part]).div_(m)
+            C = transposed_product(Z, E[:, part], torch.empty_like(weights)).div_(m)
             if penalty is not None:
                 C.addcmul_(penalty.gradient[:, part], self.ridge / self.unknown, value=-1)
             C = self.momentum(f"right-hand side from {part.start}", C)

@@ -65,6 +65,11 @@ class SparseRows:
         return [as_tensor(part) for part in (self.matrix.data, self.matrix.indices, self.matrix.indptr)]
 
     @property
+    def density(self) -> float:
+        """Share of the entries that are stored."""
+        return self.matrix.nnz / max(1, self.shape[0] * self.shape[1])
+
+    @property
     def values(self) -> Tensor:
         """What is stored, shape (number of stored values,)."""
         return as_tensor(self.matrix.data)
@@ -192,6 +197,11 @@ class CentredRows:
         S = self.root[:, None] * S
         product = self.X.transposed_product(S)
         return product if self.centre is None else product.addr_(self.centre, S.sum(0), alpha=-1)
+
+    def dense(self) -> Tensor:
+        """All of it, shape (m, n)."""
+        X = self.X.dense()
+        return (X if self.centre is None else X.sub_(self.centre)).mul_(self.root[:, None])
 
     def outer(self) -> Tensor:
         """Inner products of the rows, shape (m, m)."""

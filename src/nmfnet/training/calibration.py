@@ -11,7 +11,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from nmfnet.data.source import InMemory, Source, n_batches, picked_rows
+from nmfnet.data.source import Source, n_batches
 from nmfnet.errors import DivergenceError
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
@@ -26,7 +26,7 @@ SHARE, MOST_EPOCHS = 5, 10  # one epoch of a small network for so many of the fi
 ENOUGH_UPDATES, ENOUGH_SPARSE_UPDATES = 10, 50  # or more, for so many updates
 FEWEST_ROWS = 10  # below, there is nothing to measure
 ONE_HALF = 1000  # rows, from which on one half of them is enough to measure on
-MOST_TRAINED, MOST_HELD_OUT, BLOCK = 10_000, 5000, 1000  # rows of a small network
+MOST_TRAINED, MOST_HELD_OUT = 10_000, 5000  # rows of a small network
 
 
 def relative_temperature(
@@ -78,7 +78,7 @@ def _held_out(
 ) -> HeldOut:
     """Outputs (m, k) for the second half by a network trained on the first, their targets and weights."""
     trained, held_out = (_some(rows, most) for rows, most in zip(pair, (MOST_TRAINED, MOST_HELD_OUT), strict=True))
-    part = InMemory(*picked_rows(source, trained)).normalized()[0]
+    part = source.subset(trained).normalized()[0]
     weights = solver.initial_weights(network.layers, generator, network.dtype)
     network = network.with_weights([W.to(part.Y.device) for W in weights])
     size = min(settings.batch_size, solver.default_batch_size(part.n_rows))
@@ -89,10 +89,10 @@ def _held_out(
     alpha *= part.total_weight / source.total_weight  # as strong for a sample as in the fit
     few = replace(settings, max_iter=epochs, batch_size=size, alpha=alpha, trained=False)
     network = plain_fit(network, solver, part, few, generator, deadline)
-    unit = output_rms(network.output, network.predict(part.X), part.weight)
-    blocks = (picked_rows(source, rows) for rows in held_out.split(BLOCK))  # one at a time in memory
-    found = [(network.predict(block.X).double() / unit, block.Y, block.weight) for block in blocks]
-    return _joined(found)
+    outputs = torch.cat([network.predict(block.X) for block in part.blocks()])
+    unit = output_rms(network.output, outputs, part.weight)
+    blocks = source.subset(held_out).blocks()
+    return _joined([(network.predict(block.X).double() / unit, block.Y, block.weight) for block in blocks])
 
 
 def plain_fit(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.scaling import target_scaling
-from nmfnet.data.source import InMemory, Samples, Source, picked_rows
+from nmfnet.data.source import Samples, Source
 from nmfnet.network import Network
 from nmfnet.network.calibration import output_rms
 from nmfnet.training.records import EpochRecord
@@ -75,7 +75,7 @@ def sampled(source: Source, seed: int) -> Source:
     drawn = torch.arange(n)
     if n > MOST_SAMPLED:
         drawn = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:MOST_SAMPLED].sort().values
-    return InMemory(*picked_rows(source, drawn + before))
+    return source.subset(drawn + before)
 
 
 def error_unit(network: Network, source: Source, real: bool) -> float:
