@@ -57,7 +57,5 @@ def test_scalings_are_the_same_from_blocks_of_any_size(sparse, weighted, share, 
     monkeypatch.setattr(sources, "BLOCK_NUMBERS", 1)  # 64 rows then
     for one, two in zip(whole, (input_scaling(source, share), target_scaling(source)), strict=True):
         torch.testing.assert_close(one.shift, two.shift, rtol=1e-12, atol=1e-14)
-        factors = [
-            each.factor @ each.factor.T if each.projects else each.factor for each in (one, two)
-        ]  # but for signs
+        factors = [each.factor @ each.factor.T if each.projects else each.factor for each in (one, two)]
         torch.testing.assert_close(*factors, rtol=1e-6, atol=1e-9)
