@@ -125,9 +125,7 @@ class RelaxedSweep:
         if self.adversary.radius:
             forward, E = self._adversarial(X, Y, forward, E, sample_weight)
         self.adversary.observe(forward.A[-1], Y, sample_weight, share, self.reduce)
-        if begins is not None and begins % CHECK_INTERVAL == 0:
-            self.safeguard.observe(loss)
-            self.adversary.decide()
+        self._look(begins, loss)
         lengths, lowest = self._lengths(forward.Z, forward.A, sample_weight), network.lowest_trained
         for layer in reversed(range(lowest, len(network.layers))):  # targets are of weights from before the update
             E = forward.at[layer].columns(E)
@@ -229,6 +227,12 @@ class RelaxedSweep:
         self.masks.restore(drawn)
         of_average = self._loss(self._forward(X, self.averaging.mean).A[-1], Y, sample_weight)
         return self.safeguard.diverged(loss, of_average, lambda: self._loss(torch.zeros_like(Y), Y, sample_weight))
+
+    def _look(self, begins: int | None, loss: float) -> None:
+        """Every few updates, of which one may begin, go on with the running loss, and let the adversary decide."""
+        if begins is not None and begins % CHECK_INTERVAL == 0:
+            self.safeguard.observe(loss)
+            self.adversary.decide()
 
     def _adversarial(
         self, X: Rows, Y: Tensor, forward: Pass, E: Tensor, sample_weight: Tensor | None
