@@ -4,7 +4,6 @@ import pytest
 import scipy.sparse
 import torch
 
-from nmfnet.data import source as sources
 from nmfnet.data.scaling import input_scaling, target_scaling
 from nmfnet.data.source import InMemory
 from nmfnet.linalg.sparse import SparseRows
@@ -54,7 +53,7 @@ def test_scalings_are_the_same_from_blocks_of_any_size(sparse, weighted, share, 
         monkeypatch.setattr("nmfnet.data.scaling.COVARIANCE_ROWS", 100)
     whole = input_scaling(source, share), target_scaling(source)
     assert whole[0].projects == (share < 1 and not sparse)
-    monkeypatch.setattr(sources, "BLOCK_NUMBERS", 1)  # 64 rows then
+    monkeypatch.setattr(InMemory, "block_numbers", 1)  # 64 rows then
     for one, two in zip(whole, (input_scaling(source, share), target_scaling(source)), strict=True):
         torch.testing.assert_close(one.shift, two.shift, rtol=1e-12, atol=1e-14)
         factors = [each.factor @ each.factor.T if each.projects else each.factor for each in (one, two)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,8 +14,6 @@ from nmfnet.data.windows import Window, share_of, windows
 from nmfnet.linalg.sparse import SparseRows, picked, stacked
 
 Rows: TypeAlias = Tensor | SparseRows  # inputs (m, n): dense, or sparse
-
-BLOCK_NUMBERS = 2**22  # of the inputs, in a block
 
 
 class Samples(NamedTuple):
@@ -130,6 +128,8 @@ class InMemory:
     weight: Tensor | None = None
     before: int = 0
 
+    block_numbers: ClassVar[int] = 2**22  # of the inputs, in a block
+
     @property
     def samples(self) -> Samples:
         """All of them."""
@@ -187,7 +187,7 @@ class InMemory:
 
     def blocks(self) -> Iterator[Samples]:
         """All samples in their own order."""
-        rows = max(64, BLOCK_NUMBERS // max(1, self.n_features))
+        rows = max(64, self.block_numbers // max(1, self.n_features))
         for start in range(0, len(self.Y), rows):
             part = slice(start, start + rows)
             yield Samples(self._inputs(part), self.Y[part], None if self.weight is None else self.weight[part])
@@ -224,6 +224,7 @@ class Subset(InMemory):
         Their numbers in X.
     """
 
+    block_numbers: ClassVar[int] = 2**19  # which are copied
     rows: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
 
     def _inputs(self, rows: Tensor | slice) -> Rows:
