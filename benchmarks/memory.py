@@ -86,11 +86,13 @@ def sparse() -> None:
     print(f"training error {model.history_[-1]['train_error']:.3f}, test accuracy {model.score(X[test], y[test]):.3f}")
 
 
-def needed(widths: list[int], batch: int, real: bool) -> int:
-    """Bytes of float32 weights, of a batch's activations, and of one Gram matrix for each layer's input."""
+def needed(widths: list[int], batch: int) -> int:
+    """Bytes of float32 weights, of a batch's activations, and of a Gram matrix for each layer's input.
+
+    Also where the layer takes steps by the samples of an earlier batch, and holds none.
+    """
     weights = sum((a + 1) * b for a, b in pairwise(widths))
-    widest = 4096 if real else 1024  # inputs; wider ones take a form by the samples of a batch
-    grams = sum(min(a * a, a * batch) if a > widest else a * a for a in widths[:-1])
+    grams = sum(a * a for a in widths[:-1] if a <= max(batch, 4096))  # wider ones take the dual form
     return 4 * (weights + batch * sum(widths) + grams)
 
 
@@ -145,7 +147,7 @@ def working() -> None:
     ]
     for number, (n, n_features, hidden, k, targets) in enumerate(CASES):
         batch = Relaxed.default_batch_size(n, k if targets == "real" else 0)
-        least = needed([n_features, *hidden, k], batch, targets == "real") / MIB
+        least = needed([n_features, *hidden, k], batch) / MIB
         width = "-".join(map(str, hidden))
         alive, process = added(number, "tensors"), statistics.median(added(number, "process") for _ in range(TIMES))
         lines.append(
