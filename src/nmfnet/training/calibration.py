@@ -16,7 +16,6 @@ from nmfnet.errors import DivergenceError
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.solvers.base import Solver
-from nmfnet.stateful import copied
 from nmfnet.training.loop import planned, swept, whole_update
 from nmfnet.training.settings import FitSettings
 
@@ -125,7 +124,7 @@ def plain_fit(
             if deadline is not None and time.perf_counter() >= deadline:
                 break
             swept(sweep, batch)
-    return network.with_weights(copied(sweep.weights()))
+    return network.with_weights(list(sweep.weights()))  # no copy: the sweep ends here
 
 
 def _joined(parts: Sequence[HeldOut]) -> HeldOut:
