@@ -4,7 +4,7 @@ python -m benchmarks.memory dense    # 60,000 x 784 float32: how much comes on t
 python -m benchmarks.memory sparse   # 100,000 x 50,000 at 0.1 % density: all of the process
 python -m benchmarks.memory working  # against weights, a batch and Gram matrices: docs/results/working_memory.md
 
-The cases of `working` are processes of their own.  Five note their memory when data and libraries are there, and the
+The cases of `working` are processes of their own.  Three note their memory when data and libraries are there, and the
 peak after a fit of a few batches: tensors, work space of the BLAS beyond what it keeps, and the gaps that the C
 library leaves between what it gives out, which are not the same each time; the median counts.  Another one sums up the
 tensors alone, by PyTorch's profiler.  Target: 4 times weights + activations of a batch + Gram matrices held.

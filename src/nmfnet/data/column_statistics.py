@@ -35,9 +35,9 @@ class Blocks:
 
     def __iter__(self) -> Iterator[tuple[Rows, Tensor | None]]:
         """Rows (m, n), and their weights (m,) in float64, of mean 1 over all rows."""
+        mean_weight = self.source.total_weight / len(self)
         for X, Y, weight in self.source.blocks():
-            normal = None if weight is None else weight.double() / (self.source.total_weight / len(self))
-            yield X if self.part == "X" else Y, normal
+            yield X if self.part == "X" else Y, None if weight is None else weight.double() / mean_weight
 
     def in_float64(self, step: int = 1) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Every `step`-th dense row, in blocks to write into, and their weights."""

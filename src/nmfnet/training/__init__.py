@@ -1,6 +1,6 @@
 """Training: the one loop, its callbacks, its state."""
 
-from nmfnet.training.calibration import plain_fit, relative_temperature
+from nmfnet.training.calibration import relative_temperature
 from nmfnet.training.callbacks import Callback, PrintLog, announced
 from nmfnet.training.loop import Fitted, fit_network
 from nmfnet.training.records import EpochRecord
@@ -19,7 +19,6 @@ __all__ = [
     "Updated",
     "announced",
     "fit_network",
-    "plain_fit",
     "relative_temperature",
     "undone_on_failure",
     "update_network",

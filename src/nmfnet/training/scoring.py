@@ -15,7 +15,7 @@ from nmfnet.network.calibration import output_rms
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
 
-MOST_NUMBERS = 2**18
+MOST_NUMBERS = 2**18  # outputs that are scored at a time
 MOST_SAMPLED = 5000  # training samples that losses are recorded of: a pass of all would cost a fifth of an epoch
 
 
@@ -45,7 +45,7 @@ def calibrated(network: Network, relative_temperature: float | None, training: P
 
 def scores(part: Literal["train", "val"], network: Network, settings: FitSettings, found: Predicted) -> EpochRecord:
     """Loss and error of some samples, of weights of the network."""
-    rows = max(64, MOST_NUMBERS // found.Y.shape[1])  # in float64 at a time, for squares of large numbers
+    rows = max(64, MOST_NUMBERS // found.Y.shape[1])  # in float64, for squares of large numbers
     pairs = ((A.double(), Y.double()) for A, Y in zip(found.outputs.split(rows), found.Y.split(rows), strict=True))
     each = torch.cat([torch.stack([network.output.prediction_loss(A, Y), settings.error(A, Y)]) for A, Y in pairs], 1)
     if found.weight is None:
