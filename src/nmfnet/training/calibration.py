@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,9 +15,8 @@ from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.solvers.base import Solver
 from nmfnet.training.loop import planned, swept, whole_update
+from nmfnet.training.scoring import Predicted, concatenated, predicted
 from nmfnet.training.settings import FitSettings
-
-HeldOut: TypeAlias = tuple[Tensor, Tensor, Tensor | None]  # outputs and targets (m, k), weights (m,)
 
 SHARE, MOST_EPOCHS = 5, 10  # one epoch of a small network for so many of the fit, at most so many,
 ENOUGH_UPDATES, ENOUGH_SPARSE_UPDATES = 10, 50  # or more, for so many updates
@@ -55,7 +52,7 @@ def relative_temperature(
         found = [_held_out(network, solver, source, settings, generator, pair, deadline) for pair in pairs]
     except DivergenceError:
         return None
-    A, Y, weight = _joined(found)
+    A, Y, weight = concatenated(found)
     return fitted_temperature(output, A, Y, weight) if bool(A.isfinite().all()) else None
 
 
@@ -74,7 +71,7 @@ def _held_out(
     generator: torch.Generator,
     pair: tuple[Tensor, Tensor],
     deadline: float | None,
-) -> HeldOut:
+) -> Predicted:
     """Outputs (m, k) for the second half by a network trained on the first, their targets and weights."""
     trained, held_out = (_some(rows, most) for rows, most in zip(pair, (MOST_TRAINED, MOST_HELD_OUT), strict=True))
     part = source.subset(trained).normalized()[0]
@@ -87,20 +84,19 @@ def _held_out(
     alpha = solver.default_alpha(network) if settings.alpha == "auto" else settings.alpha
     alpha *= part.total_weight / source.total_weight  # as strong for a sample as in the fit
     few = replace(settings, max_iter=epochs, batch_size=size, alpha=alpha, trained=False)
-    network = plain_fit(network, solver, part, few, generator, deadline)
-    outputs = torch.cat([network.predict(block.X) for block in part.blocks()])
-    unit = output_rms(network.output, outputs, part.weight)
-    blocks = source.subset(held_out).blocks()
-    return _joined([(network.predict(block.X).double() / unit, block.Y, block.weight) for block in blocks])
+    network = _plain_fit(network, solver, part, few, generator, deadline)
+    unit = output_rms(network.output, predicted(network, part).outputs, part.weight)
+    found = predicted(network, source.subset(held_out))
+    return found._replace(outputs=found.outputs.double() / unit)
 
 
-def plain_fit(
+def _plain_fit(
     network: Network,
     solver: Solver,
     source: Source,
     settings: FitSettings,
     generator: torch.Generator,
-    deadline: float | None = None,
+    deadline: float | None,
 ) -> Network:
     """Train a network for all planned epochs, or until a time of `perf_counter`: nothing is recorded or stopped early.
 
@@ -115,8 +111,6 @@ def plain_fit(
     DivergenceError
         If decompositions meet numbers that are not finite.
     """
-    if settings.alpha == "auto":
-        settings = replace(settings, alpha=solver.default_alpha(network))
     min_rows = min(whole_update(solver, settings), source.n_rows)
     sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
     for _ in range(settings.max_iter):
@@ -125,11 +119,6 @@ def plain_fit(
                 break
             swept(sweep, batch)
     return network.with_weights(list(sweep.weights()))  # no copy: the sweep ends here
-
-
-def _joined(parts: Sequence[HeldOut]) -> HeldOut:
-    outputs, Y, weights = zip(*parts, strict=True)
-    return torch.cat(outputs), torch.cat(Y), None if weights[0] is None else torch.cat(weights)
 
 
 def _some(rows: Tensor, most: int) -> Tensor:

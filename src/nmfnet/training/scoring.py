@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -29,7 +30,11 @@ class Predicted(NamedTuple):
 
 def predicted(network: Network, source: Source) -> Predicted:
     """What a network predicts for a source, block by block."""
-    parts = [(network.predict(block.X), block.Y, block.weight) for block in source.blocks()]
+    return concatenated([Predicted(network.predict(block.X), block.Y, block.weight) for block in source.blocks()])
+
+
+def concatenated(parts: Sequence[Predicted]) -> Predicted:
+    """All samples of the parts, of which either all or none have weights."""
     outputs, Y, weights = zip(*parts, strict=True)
     return Predicted(torch.cat(outputs), torch.cat(Y), None if weights[0] is None else torch.cat(weights))
 
