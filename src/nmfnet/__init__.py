@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "errors": (
         "CheckpointError", "DataError", "DivergenceError", "DivergenceWarning", "ModelFileError", "NMFNetError",
-        "VersionWarning",
+        "RankError", "VersionWarning",
     ),
     "data.augmentation": ("Augmentation",),
     "estimators": ("NMFNetClassifier", "NMFNetRegressor"),
@@ -55,7 +55,7 @@ _MODULES = {
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 _SUBMODULES = (
-    "callbacks", "data", "datasets", "errors", "estimators", "export", "factorization", "layers", "linalg", "network",
+    "callbacks", "data", "datasets", "distributed", "errors", "estimators", "export", "factorization", "layers", "linalg", "network",
     "persistence", "plotting", "solvers", "storage", "torch_training", "training", "transformers",
 )  # fmt: skip
 
@@ -99,6 +99,7 @@ __all__ = [
     "NMFPretraining",
     "NonlinearSemiNMF",
     "Pinv",
+    "RankError",
     "Relaxed",
     "SemiNMF",
     "VersionWarning",

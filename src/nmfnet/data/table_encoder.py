@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nmfnet.data.columns import DAY, Column, Table
 from nmfnet.data.containers import Array, missing
+from nmfnet.distributed import now
 
 MOST_CATEGORIES = 255  # of a column, as in HistGradientBoosting; the rarest beyond are "other"
 LISTED = 10  # names in a message
@@ -59,7 +60,9 @@ class Categories:
     @classmethod
     def of(cls, column: Column, complete: bool) -> Self:
         """Learn the categories; not `complete` where the rows are the first of many."""
-        counts = Counter(column.values.tolist())
+        n, counts = 0, Counter[Any]()
+        for rows, found in now().objects((len(column.values), Counter(column.values.tolist()))):
+            n, counts = n + rows, counts + found
         absent = counts.pop(None, 0) > 0
         named: Counter[str] = Counter()
         for value, count in counts.items():
@@ -67,7 +70,7 @@ class Categories:
         if not complete:
             named.update({text_of(value): 0 for value in column.declared})
             return cls(column.name, tuple(sorted(named)), other=True, missing=True)
-        fewest = fewest_rows(len(column.values))
+        fewest = fewest_rows(n)
         kept = [value for value, count in named.most_common(MOST_CATEGORIES) if count >= fewest]
         return cls(column.name, tuple(sorted(kept)), len(kept) < len(named), absent)
 
@@ -107,7 +110,7 @@ class Dates:
         """Learn whether there are times of the day; of the first of many rows nobody knows."""
         days = column.values.astype("datetime64[D]")
         present = ~np.isnat(column.values)
-        return cls(column.name, not complete or bool((column.values != days)[present].any()))
+        return cls(column.name, not complete or now().any(bool((column.values != days)[present].any())))
 
     def names(self) -> list[str]:
         """Names of what the column becomes."""

@@ -19,7 +19,9 @@ from torch import Tensor
 
 from nmfnet._parameters import resolve
 from nmfnet.data.augmentation import Augmentation, augmented
+from nmfnet.data.sharded import Sharded
 from nmfnet.data.source import InMemory
+from nmfnet.distributed import now, together
 from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.estimators.codes import HiddenCodesMixin
 from nmfnet.estimators.curves import CurvesMixin
@@ -34,6 +36,7 @@ from nmfnet.estimators.streaming import Stream, update
 from nmfnet.estimators.transaction import unchanged_on_failure
 from nmfnet.estimators.weights import WeightsMixin
 from nmfnet.layers import Spec
+from nmfnet.linalg.holders import local
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import PRETRAININGS, SOLVERS
@@ -183,9 +186,11 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         if (X_val is None) != (y_val is None) or (sample_weight_val is not None and X_val is None):
             raise ValueError("X_val and y_val go together, and sample_weight_val with them.")
         tasks = FitTasks(self, X, y, sample_weight)
-        with unchanged_on_failure(self):
+        with unchanged_on_failure(self), together() as holders:
             hidden = self._check_parameters()
             goes_on = self.warm_start and hasattr(self, "network_")
+            if holders is not local:
+                self._refuse_ranks(goes_on)
             dtype = self.network_.dtype if goes_on else None
             data, validation = checked_data(self, X, y, sample_weight, dtype=dtype), None
             if X_val is not None:
@@ -219,7 +224,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             validation=held_out,
             start=self.network_ if continued else None,
             history=self.history_ if continued else (),
-            callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose else []), tasks],
+            callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose and not now().rank else []), tasks],
             pretraining=None if self.pretrain is None else resolve(self.pretrain, PRETRAININGS),
             feature_names=self._encoded_names(),
         )
@@ -256,17 +261,29 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         if self.verbose:
             PrintLog().on_epoch_end(self.network_, self.history_[-1])
 
-    def _source(self, solver: Solver, data: Data, device: torch.device) -> InMemory:
+    def _refuse_ranks(self, goes_on: bool) -> None:
+        """Refuse parameters that need one process with all samples."""
+        if goes_on:
+            raise ValueError("warm_start=True cannot go on with a network by several ranks: use a Checkpoint to resume.")
+        if self.pretrain is not None:
+            raise ValueError("pretrain needs all samples in one process: several ranks take pretrain=None.")
+        if not getattr(resolve(self.solver, SOLVERS), "takes_ranks", False):
+            raise ValueError(f"solver={self.solver!r} needs all samples in one process: several ranks take 'relaxed'.")
+
+    def _source(self, solver: Solver, data: Data, device: torch.device) -> InMemory | Sharded:
         """Checked data as a source; sparse inputs stay sparse for a solver that takes them, but not to pre-train."""
         if issparse(data.X) and not (solver.takes_sparse and self.pretrain is None and self.input_shape_ is None):
             data = data._replace(X=data.X.toarray())
-        return InMemory(*data.on(device))
+        source, holders = InMemory(*data.on(device)), now()
+        if holders is local:
+            return source
+        return Sharded.of(source, holders, None if data.keys is None else torch.from_numpy(data.keys))
 
     def _architecture(self, hidden: list[int | Spec]) -> Architecture:
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
         return Architecture(*asked, self.input_shape_)
 
-    def _settings(self, solver: Solver, source: InMemory, mean_weight: float = 1.0) -> FitSettings:
+    def _settings(self, solver: Solver, source: InMemory | Sharded, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
         real_values, output = source.n_outputs if self._kind() == "real" else 0, solver.output(self._kind())
         default = solver.default_batch_size(source.n_rows, values_of_a_sample(real_values, self.input_shape_))

@@ -107,6 +107,7 @@ class Relaxed(BaseEstimator):
     # The length of a step does not depend on the residuals: over fewer samples their noise does not cancel.
     min_batch_samples: ClassVar[int] = 64
     takes_sparse: ClassVar[bool] = True
+    takes_ranks: ClassVar[bool] = True
     penalizes_bias: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -197,7 +198,8 @@ class Relaxed(BaseEstimator):
         if new and source.is_sparse and network.output.has_classes:
             # Of inputs that outnumber samples most are rare: random weights would outlast what is learned of them.
             network.weights[0][: source.n_features] *= min(1.0, plan.n_samples / source.n_features)
-        sweep = RelaxedSweep(self.resolved(network, plan, source.is_sparse), network, plan, masking_value(source))
+        resolved = self.resolved(network, plan, source.is_sparse)
+        sweep = RelaxedSweep(resolved, network, plan, masking_value(source), source.holders)
         if source.is_sparse:
             sweep.adversary.stop()
         return sweep

@@ -1,0 +1,47 @@
+"""What estimators ask of the ranks that fit together, before there is a source: that they agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from nmfnet.data.columns import Table
+from nmfnet.data.containers import Array
+from nmfnet.distributed import now
+from nmfnet.linalg.holders import local
+
+
+def refuse_differences(**values: Any) -> None:
+    """Refuse values that are not the same on all ranks, naming the first."""
+    if now() is local:
+        return
+    said = now().objects(values)
+    for name in values:
+        for rank, each in enumerate(said):
+            if each[name] != said[0][name]:
+                raise ValueError(
+                    f"Ranks must have the same {name}; rank 0 has {said[0][name]!s:.200}, rank {rank} has "
+                    f"{each[name]!s:.200}."
+                )
+
+
+def refuse_other_inputs(X: Any) -> None:
+    """Refuse checked inputs of another kind, dtype, width or with other columns than those of other ranks."""
+    if now() is local:
+        return
+    kind = "table" if isinstance(X, Table) else "sparse matrix" if hasattr(X, "indptr") else "dense"
+    columns = [f"{each.name} ({each.kind})" for each in X.columns] if isinstance(X, Table) else X.shape[1]
+    dtype = None if isinstance(X, Table) else str(X.dtype).removeprefix("torch.")
+    refuse_differences(**{"kind of X": kind, "dtype of X": dtype, "columns of X": columns})
+
+
+def all_classes(classes: Array) -> Array:
+    """Classes that any rank has, sorted; of one process as they are."""
+    return classes if now() is local else np.unique(np.concatenate(now().objects(classes)))
+
+
+def shared_random_state(random_state: Any) -> Any:
+    """That of rank 0, so that all draw the same numbers; of one process as it is."""
+    return random_state if now() is local else now().shared(check_random_state(random_state))
