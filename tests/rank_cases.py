@@ -55,3 +55,58 @@ def regressor(rank, size, dtype="float64", targets=3, **options):
     X, Y = mine(rank, size, X[:, :40] * np.arange(1, 41, dtype=dtype), X[:, 40 : 40 + targets])
     options = {"max_iter": 3, "batch_size": 70, "random_state": 0, **options}
     return weights_of(NMFNetRegressor((20,), "tanh", **options).fit(X, Y if targets > 1 else Y[:, 0]))
+
+
+def images(rank, size, augmentation=None, **options):
+    from nmfnet import Augmentation
+    from nmfnet.layers import Conv2d, MaxPool2d
+
+    X, y = mine(rank, size, *digits(300))
+    model = NMFNetClassifier(
+        [Conv2d(6, 3, padding=1), MaxPool2d(2), Conv2d(8, 3), 20], max_iter=2, batch_size=60, random_state=0,
+        solver=Relaxed(dropout=0.2), augmentation=augmentation and Augmentation(**augmentation), **options,
+    )  # fmt: skip
+    return weights_of(model.fit(X.reshape(-1, 1, 8, 8), y))
+
+
+def sparse(rank, size, n_features=400, n=300, solver=None, **options):
+    import scipy.sparse
+
+    rng = np.random.default_rng(0)
+    X = scipy.sparse.random(n, n_features, 0.05, "csr", rng=rng)
+    X, y = mine(rank, size, X, (X @ rng.random(n_features) > X.mean() * n_features / 2).astype(int) + (np.arange(n) % 2))
+    options = {"max_iter": 2, "batch_size": 60, "random_state": 0, "solver": Relaxed(**(solver or {})), **options}
+    return weights_of(NMFNetClassifier((10,), **options).fit(X, y))
+
+
+def module(rank, size, early_stopping=False, real=False):
+    import torch
+    from torch import nn
+
+    from nmfnet import fit_module
+
+    torch.manual_seed(rank)  # rank 0's weights count
+    net = nn.Sequential(nn.Linear(64, 20), nn.ReLU(), nn.Dropout(0.1), nn.Linear(20, 3 if real else 10))
+    X, y = digits(500, "float32")
+    y = X[:, :3] if real else y
+    X, y, X_val, y_val = *mine(rank, size, X[:400], y[:400]), *mine(rank, size, X[400:], y[400:])
+    history = fit_module(net, X, y, X_val=X_val, y_val=y_val, early_stopping=early_stopping, max_iter=3, random_state=0)
+    weights = [W.detach().numpy() for W in net.parameters()]
+    return {"weights": weights, "history": history, "best": None, "temperature": None, "classes": []}
+
+
+def table(rank, size, **options):
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    n = 240
+    kinds = np.array(["red", "green", "blue", "rare"])[np.minimum(rng.integers(0, 30, n) // 9, 3)].astype(object)
+    kinds[::17] = None
+    number = rng.random(n)
+    y = np.where(number + (kinds == "red") > 0.9, "yes", "no")
+    number[::13] = np.nan
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), unit="D")
+    frame = pd.DataFrame({"kind": kinds, "number": number, "other": rng.random(n) * 1e3, "day": days})
+    a, b = bounds(n, size)[rank : rank + 2]
+    model = NMFNetClassifier((10,), max_iter=2, random_state=0, **options).fit(frame[a:b], y[a:b])
+    return {**weights_of(model), "classes": [*model.classes_, *model._encoded_names()]}

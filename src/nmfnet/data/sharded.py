@@ -131,6 +131,10 @@ class Sharded:
         at_hand = (here >= 0).nonzero()[:, 0]
         return Sharded(self.here.subset(here[at_hand]), at_hand, len(rows), self.holders)
 
+    def with_targets(self, Y: Tensor) -> Sharded:
+        """The same inputs with other targets (m, k) of the samples at hand."""
+        return replace(self, here=self.here.with_targets(Y))
+
     def joined(self, values: Tensor) -> Tensor:
         """Values (n, ...) of all samples by their numbers, from those of the samples at hand."""
         gathered = self.holders.gathered(values)

@@ -230,6 +230,10 @@ class InMemory:
         rows = rows.to(self.Y.device)
         return Subset(self.X, self.Y[rows], None if self.weight is None else self.weight[rows], rows=rows)
 
+    def with_targets(self, Y: Tensor) -> InMemory:
+        """The same inputs with other targets (n, k)."""
+        return replace(self, Y=Y)
+
     def joined(self, values: Tensor) -> Tensor:
         """As they are."""
         return values

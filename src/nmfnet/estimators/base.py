@@ -32,6 +32,7 @@ from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
 from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, values_of_a_sample
+from nmfnet.estimators.ranks import refuse_solver, source_of
 from nmfnet.estimators.streaming import Stream, update
 from nmfnet.estimators.transaction import unchanged_on_failure
 from nmfnet.estimators.weights import WeightsMixin
@@ -186,11 +187,10 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         if (X_val is None) != (y_val is None) or (sample_weight_val is not None and X_val is None):
             raise ValueError("X_val and y_val go together, and sample_weight_val with them.")
         tasks = FitTasks(self, X, y, sample_weight)
-        with unchanged_on_failure(self), together() as holders:
+        with unchanged_on_failure(self), together():
             hidden = self._check_parameters()
             goes_on = self.warm_start and hasattr(self, "network_")
-            if holders is not local:
-                self._refuse_ranks(goes_on)
+            self._refuse_ranks(goes_on)
             dtype = self.network_.dtype if goes_on else None
             data, validation = checked_data(self, X, y, sample_weight, dtype=dtype), None
             if X_val is not None:
@@ -262,22 +262,20 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             PrintLog().on_epoch_end(self.network_, self.history_[-1])
 
     def _refuse_ranks(self, goes_on: bool) -> None:
-        """Refuse parameters that need one process with all samples."""
+        """Refuse parameters that need one process with all samples, where there are several."""
+        if now() is local:
+            return
         if goes_on:
             raise ValueError("warm_start=True cannot go on with a network by several ranks: use a Checkpoint to resume.")
         if self.pretrain is not None:
             raise ValueError("pretrain needs all samples in one process: several ranks take pretrain=None.")
-        if not getattr(resolve(self.solver, SOLVERS), "takes_ranks", False):
-            raise ValueError(f"solver={self.solver!r} needs all samples in one process: several ranks take 'relaxed'.")
+        refuse_solver(resolve(self.solver, SOLVERS))
 
     def _source(self, solver: Solver, data: Data, device: torch.device) -> InMemory | Sharded:
         """Checked data as a source; sparse inputs stay sparse for a solver that takes them, but not to pre-train."""
         if issparse(data.X) and not (solver.takes_sparse and self.pretrain is None and self.input_shape_ is None):
             data = data._replace(X=data.X.toarray())
-        source, holders = InMemory(*data.on(device)), now()
-        if holders is local:
-            return source
-        return Sharded.of(source, holders, None if data.keys is None else torch.from_numpy(data.keys))
+        return source_of(InMemory(*data.on(device)), data.keys)
 
     def _architecture(self, hidden: list[int | Spec]) -> Architecture:
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None

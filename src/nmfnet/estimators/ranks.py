@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils import check_random_state
 
 from nmfnet.data.columns import Table
 from nmfnet.data.containers import Array
+from nmfnet.data.sharded import Sharded
+from nmfnet.data.source import InMemory
 from nmfnet.distributed import now
 from nmfnet.linalg.holders import local
 
@@ -35,6 +38,19 @@ def refuse_other_inputs(X: Any) -> None:
     columns = [f"{each.name} ({each.kind})" for each in X.columns] if isinstance(X, Table) else X.shape[1]
     dtype = None if isinstance(X, Table) else str(X.dtype).removeprefix("torch.")
     refuse_differences(**{"kind of X": kind, "dtype of X": dtype, "columns of X": columns})
+
+
+def refuse_solver(solver: Any) -> None:
+    """Refuse a solver that needs all samples in one process, where there are several."""
+    if now() is not local and not getattr(solver, "takes_ranks", False):
+        raise ValueError(f"solver={solver!r} needs all samples in one process: several ranks take 'relaxed'.")
+
+
+def source_of(here: InMemory, keys: Array | None = None) -> InMemory | Sharded:
+    """Samples at hand as a source, of all ranks where there are several; `keys` (m,) say in what order these are."""
+    if now() is local:
+        return here
+    return Sharded.of(here, now(), None if keys is None else torch.from_numpy(keys))
 
 
 def all_classes(classes: Array) -> Array:

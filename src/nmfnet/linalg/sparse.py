@@ -76,6 +76,11 @@ class SparseRows:
         return as_tensor(self.matrix.data)
 
     @property
+    def counts(self) -> Tensor:
+        """Values that each row stores, shape (m,)."""
+        return torch.from_numpy(np.diff(self.matrix.indptr)).long()
+
+    @property
     def columns(self) -> Tensor:
         """Of what is stored."""
         return as_tensor(self.matrix.indices).long()
@@ -239,7 +244,7 @@ def gathered_rows(part: Any, holders: Holders) -> Any:
     """Rows of all who hold some, dense or sparse, those of the first holder first."""
     if isinstance(part, Tensor):
         return holders.gathered(part)
-    counts = holders.gathered(torch.from_numpy(np.diff(part.matrix.indptr)).long())
+    counts = holders.gathered(part.counts)
     values, columns = holders.gathered(part.values), holders.gathered(part.columns)
     starts = np.concatenate([[0], counts.cumsum(0).numpy()])
     shape = (len(counts), part.shape[1])

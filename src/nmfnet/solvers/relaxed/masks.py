@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.source import Source
-from nmfnet.linalg.holders import AtHand, batch_rows
+from nmfnet.linalg.holders import AtHand, Reducer, batch_rows
+from nmfnet.linalg.sparse import SparseRows
 from nmfnet.stateful import State
 
 PLACES = 2**20  # where a mask can begin in the pool
@@ -69,6 +70,18 @@ class Masks:
         sizes, strides = ((rows, *shape), (stride, *inner)) if like.ndim > 1 else ((width,), (1,))
         mask = self.pools[key].as_strided(sizes, strides, place)
         return mask if self.at_hand is None or like.ndim == 1 else mask[self.at_hand.positions]
+
+    def of_stored(self, X: SparseRows, p: float, reduce: Reducer) -> Tensor:
+        """A mask of the values that sparse rows store, shape (number of stored values,)."""
+        if self.at_hand is None:
+            return self(X.values, p)
+        counts = X.counts
+        of_batch = torch.zeros(self.at_hand.total, dtype=torch.float64)
+        of_batch[self.at_hand.positions] = counts.double()
+        ends = reduce([of_batch])[0].long().cumsum(0)
+        first = (ends[self.at_hand.positions] - counts).repeat_interleave(counts)
+        within = torch.arange(len(first)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+        return self(X.values.new_empty(1).expand(int(ends[-1])), p)[first + within]
 
     def _pool(self, like: Tensor, size: int, p: float) -> Tensor:
         """A byte of randomness an entry, drawn eight at a time: several times as fast as bernoulli_."""

@@ -208,7 +208,7 @@ class RelaxedSweep:
     def _masked(self, X: Any) -> Any:
         """Inputs (b, n_0), some of them set to the masking value."""
         if isinstance(X, SparseRows):
-            return X.with_values(self.masks(X.values, self.settings.noise) * X.values)
+            return X.with_values(self.masks.of_stored(X, self.settings.noise, self.reduce) * X.values)
         mask = self.masks(X, self.settings.noise)
         if self.masking_value is None:
             return mask * X
