@@ -1,11 +1,14 @@
 """What the processes of ranks.py do: each case is a function of the rank, their number, and arguments."""
 
+import os
+import signal
+import time
 import warnings
 
 import numpy as np
 from sklearn.datasets import load_digits
 
-from nmfnet import NMFNetClassifier, NMFNetRegressor, Relaxed
+from nmfnet import Callback, Checkpoint, NMFNetClassifier, NMFNetRegressor, RankError, Relaxed, distributed
 
 
 def digits(n=600, dtype="float64"):
@@ -57,14 +60,14 @@ def regressor(rank, size, dtype="float64", targets=3, **options):
     return weights_of(NMFNetRegressor((20,), "tanh", **options).fit(X, Y if targets > 1 else Y[:, 0]))
 
 
-def images(rank, size, augmentation=None, **options):
+def images(rank, size, augmentation=None, n=300, **options):
     from nmfnet import Augmentation
     from nmfnet.layers import Conv2d, MaxPool2d
 
-    X, y = mine(rank, size, *digits(300))
+    X, y = mine(rank, size, *digits(n))
     model = NMFNetClassifier(
-        [Conv2d(6, 3, padding=1), MaxPool2d(2), Conv2d(8, 3), 20], max_iter=2, batch_size=60, random_state=0,
-        solver=Relaxed(dropout=0.2), augmentation=augmentation and Augmentation(**augmentation), **options,
+        [Conv2d(6, 3, padding=1), MaxPool2d(2), Conv2d(8, 3), 20], solver=Relaxed(dropout=0.2), random_state=0,
+        augmentation=augmentation and Augmentation(**augmentation), **{"batch_size": 60, **options},
     )  # fmt: skip
     return weights_of(model.fit(X.reshape(-1, 1, 8, 8), y))
 
@@ -74,7 +77,8 @@ def sparse(rank, size, n_features=400, n=300, solver=None, **options):
 
     rng = np.random.default_rng(0)
     X = scipy.sparse.random(n, n_features, 0.05, "csr", rng=rng)
-    X, y = mine(rank, size, X, (X @ rng.random(n_features) > X.mean() * n_features / 2).astype(int) + (np.arange(n) % 2))
+    y = (X @ rng.random(n_features) > X.mean() * n_features / 2).astype(int) + np.arange(n) % 2
+    X, y = mine(rank, size, X, y)
     options = {"max_iter": 2, "batch_size": 60, "random_state": 0, "solver": Relaxed(**(solver or {})), **options}
     return weights_of(NMFNetClassifier((10,), **options).fit(X, y))
 
@@ -90,7 +94,8 @@ def module(rank, size, early_stopping=False, real=False):
     X, y = digits(500, "float32")
     y = X[:, :3] if real else y
     X, y, X_val, y_val = *mine(rank, size, X[:400], y[:400]), *mine(rank, size, X[400:], y[400:])
-    history = fit_module(net, X, y, X_val=X_val, y_val=y_val, early_stopping=early_stopping, max_iter=3, random_state=0)
+    options = {"early_stopping": early_stopping, "max_iter": 3, "random_state": 0}
+    history = fit_module(net, X, y, X_val=X_val, y_val=y_val, **options)
     weights = [W.detach().numpy() for W in net.parameters()]
     return {"weights": weights, "history": history, "best": None, "temperature": None, "classes": []}
 
@@ -110,3 +115,62 @@ def table(rank, size, **options):
     a, b = bounds(n, size)[rank : rank + 2]
     model = NMFNetClassifier((10,), max_iter=2, random_state=0, **options).fit(frame[a:b], y[a:b])
     return {**weights_of(model), "classes": [*model.classes_, *model._encoded_names()]}
+
+
+class At(Callback):
+    """Does something at a batch, on one rank."""
+
+    def __init__(self, act, rank, batch):
+        self.act, self.on_rank, self.batch, self.seen = act, rank, batch, 0
+
+    def on_batch_end(self, batch, n_batches):
+        self.seen += 1
+        if self.seen == self.batch and distributed.now().rank == self.on_rank:
+            self.act()
+
+
+def fails():
+    raise KeyError("spilled coffee")
+
+
+def failing(rank, size, where):
+    """One rank raises an error: in its data, or in a callback; then all go on with another fit."""
+    X, y = mine(rank, size, *digits(200))
+    model = NMFNetClassifier((10,), max_iter=2, random_state=0)
+    if where == "data" and rank == 1:
+        X = X.copy()
+        X[3, 2] = np.inf
+    if where == "columns" and rank == 1:
+        X = X[:, :-1]
+    if where == "callback":
+        model.set_params(callbacks=[At(fails, 1, 2)])
+    if where == "solver":
+        model.set_params(solver="pinv")
+    start = time.perf_counter()
+    try:
+        model.fit(X, y)
+    except RankError as error:
+        said = str(error)
+    assert not hasattr(model, "network_")
+    seconds = time.perf_counter() - start
+    X, y = mine(rank, size, *digits(200))
+    after = NMFNetClassifier((10,), max_iter=2, random_state=0).fit(X, y)
+    with distributed.alone():
+        own = NMFNetClassifier((10,), max_iter=2, random_state=0).fit(X, y)
+    return {"said": said, "seconds": seconds, "after": after.coefs_[0], "own": own.coefs_[0]}
+
+
+def dying(rank, size, folder, batch, every=1, resume=False, killed=True, fail=False):
+    """A training that stores checkpoints; the last rank is killed by itself after a batch."""
+    X, y = mine(rank, size, *digits(300))
+    die = At(lambda: os.kill(os.getpid(), signal.SIGKILL), size - 1, batch)
+    checkpoint = Checkpoint(folder, every=every, resume=resume)
+    model = NMFNetClassifier(
+        (10,), max_iter=4, batch_size=50, random_state=0, early_stopping=True, solver=Relaxed(dropout=0.2),
+        callbacks=[checkpoint, *([die] if killed else [])],
+    )  # fmt: skip
+    start = time.perf_counter()
+    try:
+        return weights_of(model.fit(X, y))
+    except RankError as error:
+        return {"said": str(error), "seconds": time.perf_counter() - start}

@@ -1,6 +1,6 @@
 """Processes that train together, for the tests: forked from one that has loaded all libraries and runs nothing else.
 
-    python tests/ranks.py            serve: lines of JSON {"folder", "case", "size", "arguments"} come in
+python tests/ranks.py            serve: lines of JSON {"folder", "case", "size", "arguments"} come in
 """
 
 import json

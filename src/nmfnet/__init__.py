@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         DivergenceWarning,
         ModelFileError,
         NMFNetError,
+        RankError,
         VersionWarning,
     )
     from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
@@ -55,8 +56,8 @@ _MODULES = {
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 _SUBMODULES = (
-    "callbacks", "data", "datasets", "distributed", "errors", "estimators", "export", "factorization", "layers", "linalg", "network",
-    "persistence", "plotting", "solvers", "storage", "torch_training", "training", "transformers",
+    "callbacks", "data", "datasets", "distributed", "errors", "estimators", "export", "factorization", "layers",
+    "linalg", "network", "persistence", "plotting", "solvers", "storage", "torch_training", "training", "transformers",
 )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ class Ranks:
         self.messages = self.bytes = self.fits = 0
 
     def __call__(self, sums: Sequence[Tensor]) -> list[Tensor]:
-        """Sums over all samples, by one message: few numbers in float64, many in the widest dtype of the large ones."""
+        """Sums over all samples, by one message: few numbers in float64, many in the dtype of most."""
         if not sums:
             return []
         small = sum(each.numel() for each in sums) <= WIDE_NUMBERS

@@ -20,7 +20,7 @@ from nmfnet.distributed import now, together
 from nmfnet.errors import DivergenceError
 from nmfnet.estimators.images import image_scaling
 from nmfnet.estimators.parameters import check_training, values_of_a_sample
-from nmfnet.estimators.ranks import refuse_differences, refuse_solver, shared_random_state, source_of
+from nmfnet.estimators.ranks import refuse_differences, refuse_in_ranks, shared_random_state, source_of
 from nmfnet.export.conventions import check_trainable
 from nmfnet.export.sequential import Layers, layers_of, tensors_of
 from nmfnet.linalg import all_finite
@@ -125,7 +125,7 @@ def fit_module(
     layers = layers_of(module)
     check_trainable(module, layers.trained)
     chosen = _with_dropout(layers) if solver == "relaxed" else resolve(solver, SOLVERS)
-    refuse_solver(chosen)
+    refuse_in_ranks(solver)
     X_checked, Y, kind = _checked(layers, X, y, task)
     refuse_differences(**{"kind of y (see `task`)": kind, "shape of a sample": tuple(X_checked.shape[1:])})
     input_shape = None if layers.ndim is None else tuple(X_checked.shape[1:])

@@ -13,7 +13,6 @@ from torch import Tensor
 from nmfnet.data.source import Batch, InMemory, Rows, Samples, n_batches
 from nmfnet.data.windows import Window, share_of, windows
 from nmfnet.linalg.holders import AtHand, Holders
-from nmfnet.linalg.sparse import picked
 
 
 @dataclass(frozen=True)

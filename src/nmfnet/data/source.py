@@ -132,7 +132,7 @@ class Source(Protocol):
         """The same with weights of mean 1, and the mean that they had."""
 
     def joined(self, values: Tensor) -> Tensor:
-        """Values (n, ...) of all samples by their numbers, from those of the samples at hand, in the order of blocks."""
+        """Values (n, ...) of all samples by their numbers, from those at hand, in the order of blocks."""
 
 
 @dataclass(frozen=True)

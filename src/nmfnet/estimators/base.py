@@ -19,8 +19,7 @@ from torch import Tensor
 
 from nmfnet._parameters import resolve
 from nmfnet.data.augmentation import Augmentation, augmented
-from nmfnet.data.sharded import Sharded
-from nmfnet.data.source import InMemory
+from nmfnet.data.source import InMemory, Source
 from nmfnet.distributed import now, together
 from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.estimators.codes import HiddenCodesMixin
@@ -32,12 +31,11 @@ from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
 from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, values_of_a_sample
-from nmfnet.estimators.ranks import refuse_solver, source_of
+from nmfnet.estimators.ranks import refuse_in_ranks, source_of
 from nmfnet.estimators.streaming import Stream, update
 from nmfnet.estimators.transaction import unchanged_on_failure
 from nmfnet.estimators.weights import WeightsMixin
 from nmfnet.layers import Spec
-from nmfnet.linalg.holders import local
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import PRETRAININGS, SOLVERS
@@ -114,8 +112,6 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         """Refuse unfit parameters, naming them; return the hidden layers."""
         return check_parameters(self)
 
-    # What the two subclasses answer differently.
-
     _numeric_y: ClassVar[bool]  # whether y must be numbers
 
     def _encode(self, y: Array, dtype: Any, reset: bool = True) -> Array:
@@ -190,7 +186,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         with unchanged_on_failure(self), together():
             hidden = self._check_parameters()
             goes_on = self.warm_start and hasattr(self, "network_")
-            self._refuse_ranks(goes_on)
+            refuse_in_ranks(self.solver, self.pretrain, goes_on)
             dtype = self.network_.dtype if goes_on else None
             data, validation = checked_data(self, X, y, sample_weight, dtype=dtype), None
             if X_val is not None:
@@ -203,8 +199,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             elif self.early_stopping:
                 data, validation = split(self, data)
             data, *others = self._weighted(data, *([] if validation is None else [validation]))
-            fitted = self._train(hidden, data, others[0] if others else None, tasks)
-            self.network_, self.history_, self.best_epoch_ = fitted
+            held_out = others[0] if others else None
+            self.network_, self.history_, self.best_epoch_ = self._train(hidden, data, held_out, tasks)
             self._stream_ = None  # the next partial_fit starts its averages anew
         return self
 
@@ -261,17 +257,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         if self.verbose:
             PrintLog().on_epoch_end(self.network_, self.history_[-1])
 
-    def _refuse_ranks(self, goes_on: bool) -> None:
-        """Refuse parameters that need one process with all samples, where there are several."""
-        if now() is local:
-            return
-        if goes_on:
-            raise ValueError("warm_start=True cannot go on with a network by several ranks: use a Checkpoint to resume.")
-        if self.pretrain is not None:
-            raise ValueError("pretrain needs all samples in one process: several ranks take pretrain=None.")
-        refuse_solver(resolve(self.solver, SOLVERS))
-
-    def _source(self, solver: Solver, data: Data, device: torch.device) -> InMemory | Sharded:
+    def _source(self, solver: Solver, data: Data, device: torch.device) -> Any:
         """Checked data as a source; sparse inputs stay sparse for a solver that takes them, but not to pre-train."""
         if issparse(data.X) and not (solver.takes_sparse and self.pretrain is None and self.input_shape_ is None):
             data = data._replace(X=data.X.toarray())
@@ -281,7 +267,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
         return Architecture(*asked, self.input_shape_)
 
-    def _settings(self, solver: Solver, source: InMemory | Sharded, mean_weight: float = 1.0) -> FitSettings:
+    def _settings(self, solver: Solver, source: Source, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
         real_values, output = source.n_outputs if self._kind() == "real" else 0, solver.output(self._kind())
         default = solver.default_batch_size(source.n_rows, values_of_a_sample(real_values, self.input_shape_))

@@ -51,7 +51,8 @@ def class_weights(class_weight: Mapping[Any, float] | str, classes: Array, data:
         if not (np.isfinite(each).all() and (each >= 0).all() and each.any()):
             raise ValueError(f"class_weight must hold finite, nonnegative weights, not all 0; got {class_weight!r}.")
         return each
-    counts = sum(now().objects(np.bincount(data.Y.argmax(1), data.weight, len(classes))))
+    of_ranks = now().objects(np.bincount(data.Y.argmax(1), data.weight, len(classes)))
+    counts = np.sum(of_ranks, axis=0)
     present = counts > 0
     return np.where(present, counts.sum() / (present.sum() * np.where(present, counts, 1)), 1.0)
 

@@ -131,6 +131,7 @@ def train(
     """
     progress = Progress.after(history)
     if start is not None:
+        assert isinstance(data, InMemory)
         architecture.check(start, solver, data, "warm_start=True")
         network = start.with_weights(copied(start.weights)).on(data.X.device)
         rescaled = followed(network, data, whole=True)  # columns and targets may have another unit now

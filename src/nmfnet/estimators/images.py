@@ -91,7 +91,7 @@ def _expected(wanted: Shape) -> str:
 
 
 def image_scaling(
-    data: InMemory | Sharded, input_shape: Shape, scaling_of: Callable[[InMemory | Sharded], Scaling | None]
+    data: InMemory | Sharded, input_shape: Shape, scaling_of: Callable[[Any], Scaling | None]
 ) -> Scaling | None:
     """Scaling of images by channel, which a convolution needs: all positions of a channel are scaled alike.
 
@@ -103,11 +103,12 @@ def image_scaling(
     X, weight = cast(Tensor, data.X[rows]), None if data.weight is None else data.weight[rows]
     pixels = X.reshape(len(X), input_shape[0], places).transpose(1, 2).reshape(-1, input_shape[0])
     weight = None if weight is None else weight.repeat_interleave(places)
-    source: InMemory | Sharded = InMemory(pixels, pixels[:, :1], weight)
-    if not isinstance(data, InMemory):
+    table = InMemory(pixels, pixels[:, :1], weight)
+    if isinstance(data, InMemory):
+        scaling = scaling_of(table)
+    else:
         numbers = (data.numbers[rows] // step)[:, None] * places + torch.arange(places)
-        source = Sharded(source, numbers.flatten(), -(-data.n_rows // step) * places, data.holders)
-    scaling = scaling_of(source)
+        scaling = scaling_of(Sharded(table, numbers.flatten(), -(-data.n_rows // step) * places, data.holders))
     if scaling is None:
         return None
     return Scaling(scaling.shift.repeat_interleave(places), scaling.factor.repeat_interleave(places))

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from nmfnet._parameters import resolve
 from nmfnet.data.columns import Table
 from nmfnet.data.containers import Array
 from nmfnet.data.sharded import Sharded
 from nmfnet.data.source import InMemory
 from nmfnet.distributed import now
 from nmfnet.linalg.holders import local
+from nmfnet.solvers import SOLVERS
 
 
 def refuse_differences(**values: Any) -> None:
@@ -40,10 +42,24 @@ def refuse_other_inputs(X: Any) -> None:
     refuse_differences(**{"kind of X": kind, "dtype of X": dtype, "columns of X": columns})
 
 
-def refuse_solver(solver: Any) -> None:
-    """Refuse a solver that needs all samples in one process, where there are several."""
-    if now() is not local and not getattr(solver, "takes_ranks", False):
-        raise ValueError(f"solver={solver!r} needs all samples in one process: several ranks take 'relaxed'.")
+def refuse_in_ranks(solver: Any, pretrain: Any = None, goes_on: bool = False) -> None:
+    """Refuse what needs all samples in one process, where there are several.
+
+    Parameters
+    ----------
+    solver : Solver or str
+    pretrain : NMFPretraining, str or None
+    goes_on : bool
+        Whether a network of an earlier fit is trained further.
+    """
+    if now() is local:
+        return
+    if goes_on:
+        raise ValueError("warm_start=True cannot go on with a network by several ranks: use a Checkpoint to resume.")
+    if pretrain is not None:
+        raise ValueError("pretrain needs all samples in one process: several ranks take pretrain=None.")
+    if not getattr(resolve(solver, SOLVERS), "takes_ranks", False):
+        raise ValueError(f"solver={solver!r} needs all samples in one process: several ranks take solver='relaxed'.")
 
 
 def source_of(here: InMemory, keys: Array | None = None) -> InMemory | Sharded:

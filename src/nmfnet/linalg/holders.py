@@ -21,7 +21,6 @@ class Holders(Protocol):
 
     rank: int  # of this one, from 0
 
-
     def __call__(self, sums: Sequence[Tensor]) -> list[Tensor]:
         """Sums over all samples, from those over the samples at hand."""
 

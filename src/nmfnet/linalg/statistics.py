@@ -6,7 +6,7 @@ it comes out alike wherever the samples are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from nmfnet.linalg.holders import AtHand, Reducer, local
 from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.products import inner_product, weighted
 from nmfnet.linalg.sparse import SparseRows
+
 
 def total_weight(like: Tensor | SparseRows | Patches, weight: Tensor | None) -> Tensor:
     """Sum of the weights (m,) of samples; their number where they have none.  A scalar in float64."""

@@ -186,7 +186,8 @@ def _run(training: Training, callbacks: Sequence[Callback], deadline: float | No
         network = training.network.with_weights(training.weights)
         ends = [callback.on_epoch_end(network, record) for callback in callbacks]
         out_of_time = deadline is not None and progress.seconds >= deadline
-        if training.source.holders.any(any(ends) or out_of_time) or best.epochs_without_progress >= settings.n_iter_no_change:
+        asked = training.source.holders.any(any(ends) or out_of_time)
+        if asked or best.epochs_without_progress >= settings.n_iter_no_change:
             break
     return False
 

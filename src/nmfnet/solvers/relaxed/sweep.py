@@ -291,8 +291,11 @@ class RelaxedSweep:
             below = self._difference_below(layer, E, forward) if layer > lowest else E
             if layer not in network.frozen:
                 rms, weight = lengths[layer].input_rms, sample_weight
-                yield layer, self.solvers[layer].collect(
-                    at.rows, E, weight, schedule.updates, rms, schedule.share, self.masks.at_hand
+                yield (
+                    layer,
+                    self.solvers[layer].collect(
+                        at.rows, E, weight, schedule.updates, rms, schedule.share, self.masks.at_hand
+                    ),
                 )
             E = below
             forward.pop()
