@@ -191,6 +191,28 @@ def launched() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ and "MASTER_ADDR" in os.environ
 
 
+def join() -> None:
+    """Form a process group with the others that a launcher has started; alone, or in a group already, do nothing.
+
+    torchrun's store outlives a restart: names of its own for each attempt keep what dead processes left there apart.
+
+    Examples
+    --------
+    >>> from nmfnet.distributed import join
+    >>> join()
+    """
+    environment = os.environ
+    if not launched() or dist.is_initialized():
+        return
+    if environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        dist.init_process_group("gloo")
+        return
+    rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
+    server = dist.TCPStore(environment["MASTER_ADDR"], int(environment["MASTER_PORT"]), is_master=False)
+    store = dist.PrefixStore(f"nmfnet/attempt {environment.get('TORCHELASTIC_RESTART_COUNT', 0)}", server)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
+
+
 def _several() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 

@@ -20,6 +20,7 @@ class Holders(Protocol):
     """
 
     rank: int  # of this one, from 0
+    size: int  # number of the holders
 
     def __call__(self, sums: Sequence[Tensor]) -> list[Tensor]:
         """Sums over all samples, from those over the samples at hand."""
@@ -43,7 +44,7 @@ class Holders(Protocol):
 class Local:
     """One process, which has all samples at hand."""
 
-    rank = 0
+    rank, size = 0, 1
 
     def __call__(self, sums: Sequence[Tensor]) -> list[Tensor]:
         """As they are."""
