@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
+
 from ranks import Pool
 
 SIZES = [2, 3, pytest.param(4, marks=pytest.mark.slow)]

@@ -207,9 +207,11 @@ def join() -> None:
     if environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         dist.init_process_group("gloo")
         return
+    from torch.distributed.distributed_c10d import PrefixStore, TCPStore  # type: ignore[attr-defined]
+
     rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
-    server = dist.TCPStore(environment["MASTER_ADDR"], int(environment["MASTER_PORT"]), is_master=False)
-    store = dist.PrefixStore(f"nmfnet/attempt {environment.get('TORCHELASTIC_RESTART_COUNT', 0)}", server)
+    server = TCPStore(environment["MASTER_ADDR"], int(environment["MASTER_PORT"]), is_master=False)
+    store = PrefixStore(f"nmfnet/attempt {environment.get('TORCHELASTIC_RESTART_COUNT', 0)}", server)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
 
 

@@ -18,7 +18,16 @@ OPTIONS = ["--hidden", "20", "--epochs", "12", "--batch-size", "40", "--seed", "
 def train(out, *options, ranks=0, restarts=0, meanwhile=None):
     """Output of a training, by ranks of torchrun if there are any."""
     launch = ["-m", "torch.distributed.run", f"--nproc-per-node={ranks}", f"--max-restarts={restarts}", "-m"]
-    command = [sys.executable, *(launch if ranks else ["-m"]), "nmfnet", "train", "digits", "--out", str(out), *options]
+    command = [
+        sys.executable,
+        *(launch if ranks else ["-m"]),
+        "nmfnet",
+        "train",
+        "digits",
+        "--out",
+        str(out),
+        *options,
+    ]
     process = subprocess.Popen(
         [*command, *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

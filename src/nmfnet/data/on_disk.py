@@ -65,6 +65,7 @@ class RowsOnDisk:
     """
 
     ndim = 2
+    folder: Any = None  # a temporary one that the files are in
 
     def __init__(
         self, parts: Sequence[Part], dtype: torch.dtype, index: Array | None = None, device: Any = "cpu"
@@ -88,11 +89,16 @@ class RowsOnDisk:
 
     def to(self, device: Any) -> RowsOnDisk:
         """The same, read to a device."""
-        return RowsOnDisk(self.parts, self.dtype, self.index, device)
+        return self._like(self.index, device)
 
     def subset(self, rows: Array) -> RowsOnDisk:
         """Some of them, in ascending order."""
-        return RowsOnDisk(self.parts, self.dtype, rows if self.index is None else self.index[rows], self.device)
+        return self._like(rows if self.index is None else self.index[rows], self.device)
+
+    def _like(self, index: Array | None, device: Any) -> RowsOnDisk:
+        other = RowsOnDisk(self.parts, self.dtype, index, device)
+        other.folder = self.folder
+        return other
 
     def _range(self, start: int, stop: int) -> Tensor:
         if self.index is None or start == stop:
@@ -232,11 +238,9 @@ class OnDisk(InMemory):
                     found.append(held.index_select(0, taken.to(held.device)))
                     place, needed = place + len(taken), needed - len(taken)
                 earlier = window.rows[: len(window.rows) - window.n_new]
-                X = torch.cat([*([self.X[earlier]] if len(earlier) else []), *found])
+                X = torch.cat([self.X[earlier], *found])  # type: ignore[list-item]
                 rows = window.rows.to(self.Y.device)
                 weight = None if self.weight is None else self.weight[rows]
                 yield Batch(X, self.Y[rows], weight, window.n_new, share_of(window, min_rows, weight))
         finally:
             ahead.close()
-
-

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal, Self, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from nmfnet._parameters import resolve
 from nmfnet.data.augmentation import Augmentation, augmented
-from nmfnet.data.source import InMemory, Source
+from nmfnet.data.source import Source
 from nmfnet.distributed import now, together
 from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.estimators.codes import HiddenCodesMixin
@@ -32,6 +31,7 @@ from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
 from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, values_of_a_sample
 from nmfnet.estimators.ranks import refuse_in_ranks, source_of
+from nmfnet.estimators.stored import is_path, stored_data
 from nmfnet.estimators.streaming import Stream, update
 from nmfnet.estimators.transaction import unchanged_on_failure
 from nmfnet.estimators.weights import WeightsMixin
@@ -153,13 +153,14 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
 
         Parameters
         ----------
-        X : array-like, data frame, SciPy sparse matrix or Tensor of shape (n_samples, n_features)
+        X : array-like, data frame, SciPy sparse matrix, Tensor or path, of shape (n_samples, n_features)
             Or (n_samples, channels, height, width) or (n_samples, channels, length).
+            Or a path: of a .npy, .npz, .parquet or .csv file, or of a folder of them, which may be larger than memory.
             float32 input is trained in float32, anything else in float64; a network that goes on keeps its dtype.
             Sparse input stays sparse with
             ``solver="relaxed"``; a tensor is trained on where it is, and what is predicted from one is a tensor.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels or real targets.
+            Class labels or real targets.  With a path as X also a .npy file, or the name of an array or a column.
         sample_weight : array-like of shape (n_samples,), optional
             Nonnegative.  A sample of weight 0 is left out; one of weight 2 counts as two in every sum and mean over
             samples.  What counts rows, the batches and the automatic settings, does not look at the weights.
@@ -187,8 +188,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             hidden = self._check_parameters()
             goes_on = self.warm_start and hasattr(self, "network_")
             refuse_in_ranks(self.solver, self.pretrain, goes_on)
-            dtype = self.network_.dtype if goes_on else None
-            data, validation = checked_data(self, X, y, sample_weight, dtype=dtype), None
+            in_memory = partial(checked_data, dtype=self.network_.dtype if goes_on else None)
+            data, validation = (stored_data if is_path(X) else in_memory)(self, X, y, sample_weight), None
             if X_val is not None:
                 try:
                     validation = checked_data(
@@ -259,9 +260,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
 
     def _source(self, solver: Solver, data: Data, device: torch.device) -> Any:
         """Checked data as a source; sparse inputs stay sparse for a solver that takes them, but not to pre-train."""
-        if issparse(data.X) and not (solver.takes_sparse and self.pretrain is None and self.input_shape_ is None):
-            data = data._replace(X=data.X.toarray())
-        return source_of(InMemory(*data.on(device)), data.keys)
+        sparse = solver.takes_sparse and self.pretrain is None and self.input_shape_ is None
+        return source_of(data.source(device, sparse), data.keys)
 
     def _architecture(self, hidden: list[int | Spec]) -> Architecture:
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None

@@ -16,6 +16,8 @@ from torch import Tensor
 from nmfnet.data.columns import Table, ids_among, is_frame
 from nmfnet.data.containers import Array, refuse_missing, to_array
 from nmfnet.data.labels import label_array
+from nmfnet.data.on_disk import OnDisk, RowsOnDisk
+from nmfnet.data.source import InMemory
 from nmfnet.data.table_encoder import listed
 from nmfnet.distributed import now
 from nmfnet.estimators.input_encoder import InputEncoder
@@ -48,6 +50,11 @@ class Data(NamedTuple):
         weight, keys = (None if part is None else part[rows] for part in (self.weight, self.keys))
         return Data(rows_of(self.X, rows), self.Y[rows], weight, keys)
 
+    def source(self, where: torch.device, sparse: bool) -> InMemory:
+        """The samples on a device, to train on; sparse inputs stay so if they may."""
+        samples = (self if sparse or not issparse(self.X) else self._replace(X=self.X.toarray())).on(where)
+        return OnDisk(*samples) if isinstance(self.X, RowsOnDisk) else InMemory(*samples)
+
     def on(self, where: torch.device) -> tuple[Any, Tensor, Tensor | None]:
         """Tensors on a device, which share memory with the arrays where they can."""
         X = to_tensor(self.X).to(where)
@@ -59,6 +66,8 @@ def rows_of(X: Any, rows: Array) -> Any:
     """Some rows of an array, a sparse matrix, a tensor or a table."""
     if isinstance(X, Table):
         return X.rows(rows)
+    if isinstance(X, RowsOnDisk):
+        return X.subset(rows)
     return X[torch.from_numpy(rows).to(X.device)] if isinstance(X, Tensor) else X[rows]
 
 
@@ -175,6 +184,8 @@ def split(estimator: BaseNMFNet, data: Data) -> tuple[Data, Data]:
         )  # fmt: skip
     except ValueError as error:
         raise ValueError(f"early_stopping=True with validation_fraction={fraction}: {error}") from None
+    if isinstance(data.X, RowsOnDisk):  # which are read in their own order
+        train, held_out = np.sort(train), np.sort(held_out)
     if now() is local:
         return data.rows(train), data.rows(held_out)
     first = sum(counts[: now().rank])
