@@ -1,6 +1,6 @@
 """An epoch of a training set on disk: its memory and its speed beside the same in memory.
 
-    python benchmarks/larger_than_memory.py [GB] [FOLDER]     # 2 GB in a temporary folder by default; all goes afterwards
+    python benchmarks/larger_than_memory.py [GB] [FOLDER]     # 2 GB in a temporary folder by default
 
 Every training is a process of its own.  Memory is the largest resident set that the process ever had (VmHWM).  The
 files are warm in the page cache unless they are larger than it.

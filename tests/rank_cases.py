@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import traceback
 import warnings
 
 import numpy as np
@@ -174,3 +175,26 @@ def dying(rank, size, folder, batch, every=1, resume=False, killed=True, fail=Fa
         return weights_of(model.fit(X, y))
     except RankError as error:
         return {"said": str(error), "seconds": time.perf_counter() - start}
+
+
+def stored(rank, size, folder):
+    """Files of its own for each rank; one process has all in memory."""
+    X, y = digits(300, "float32")
+    options = {"max_iter": 1, "batch_size": 60, "random_state": 0}
+    if size == 1:
+        return weights_of(NMFNetClassifier((10,), **options).fit(X, y))
+    X, y = mine(rank, size, X, y)
+    path = os.path.join(folder, f"{rank}-of-{size}.npy")
+    np.save(path, X)
+    return weights_of(NMFNetClassifier((10,), **options).fit(path, y))
+
+
+def many(rank, size, cases):
+    """Several cases in one process group: what each finds, or the traceback of its error."""
+    found = {}
+    for name, (case, arguments) in cases.items():
+        try:
+            found[name] = globals()[case](rank, size, **arguments)
+        except Exception:
+            found[name] = traceback.format_exc()
+    return found

@@ -16,15 +16,14 @@ def pool():
 
 
 @pytest.fixture(scope="module")
-def alone(pool):
-    """What one process finds, once for all numbers of ranks."""
-    found = {}
+def found(pool, tmp_path_factory):
+    """What each rank finds in all cases, by their number."""
+    cases, of_sizes = {**CASES, "files": ("stored", {"folder": str(tmp_path_factory.mktemp("files"))})}, {}
 
-    def of(case, **arguments):
-        key = repr((case, arguments))
-        if key not in found:
-            found[key] = pool.values(case, 1, **arguments)[0]
-        return found[key]
+    def of(size):
+        if size not in of_sizes:
+            of_sizes[size] = pool.values("many", size, cases=cases)
+        return of_sizes[size]
 
     return of
 
@@ -54,13 +53,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", CASES)
-def test_ranks_end_as_one_process_does(pool, alone, name, size):
-    case, arguments = CASES[name]
-    one, found = alone(case, **arguments), pool.values(case, size, **arguments)
+@pytest.mark.parametrize("name", [*CASES, "files"])
+def test_ranks_end_as_one_process_does(found, name, size):
+    one, of_ranks = found(1)[0][name], [each[name] for each in found(size)]
+    assert isinstance(one, dict), one
+    assert isinstance(of_ranks[0], dict), of_ranks[0]
     single = one["weights"][0].dtype == np.float32
-    for each in found:
-        assert all(map(np.array_equal, each["weights"], found[0]["weights"]))
+    for each in of_ranks:
+        assert all(map(np.array_equal, each["weights"], of_ranks[0]["weights"]))
         difference = np.concatenate([(a - b).ravel() for a, b in zip(each["weights"], one["weights"], strict=True)])
         size_of_weights = np.linalg.norm(np.concatenate([W.ravel() for W in one["weights"]]))
         assert np.linalg.norm(difference) <= (1e-4 if single else 1e-10) * size_of_weights

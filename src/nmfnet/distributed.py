@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 TIMEOUT = "NMFNET_RANK_TIMEOUT"  # environment variable: most seconds that a process waits for the others
 DEFAULT_TIMEOUT = 600.0
-GRACE = timedelta(seconds=5)  # for the words of a rank that failed to come
+GRACE = timedelta(seconds=2)  # for the words of a rank that failed to come
 WIDE_NUMBERS = 2**12  # sums of fewer numbers are taken in float64
 
 _NOW: ContextVar[Holders] = ContextVar("nmfnet_ranks", default=local)

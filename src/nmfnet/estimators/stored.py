@@ -82,8 +82,8 @@ def _looked_over(X: RowsOnDisk) -> MissingValues:
         block = X[start : start + rows]
         if not bool(block.isfinite().all()):
             raise ValueError(
-                f"Input X contains NaN or infinity, in rows {start} to {start + len(block) - 1}: fill it in before; only "
-                "inputs in memory may have missing values."
+                f"Input X contains NaN or infinity, in rows {start} to {start + len(block) - 1}: fill it in before; "
+                "only inputs in memory may have missing values."
             )
         total += block.sum(0, dtype=torch.float64)
     total, n = now()([total, torch.tensor(float(len(X)), dtype=torch.float64)])
