@@ -145,6 +145,8 @@ def failing(rank, size, where):
         X = X[:, :-1]
     if where == "callback":
         model.set_params(callbacks=[At(fails, 1, 2)])
+    if where == "parameters":
+        model.set_params(max_iter=2 + rank % 2)
     if where == "solver":
         model.set_params(solver="pinv")
     start = time.perf_counter()

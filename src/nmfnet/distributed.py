@@ -152,11 +152,12 @@ def alone() -> Iterator[None]:
     >>> with alone():
     ...     model = NMFNetClassifier((5,), max_iter=2, random_state=0).fit([[0.0], [1.0]] * 10, [0, 1] * 10)
     """
-    token = _ALONE.set(True)
+    token, before = _ALONE.set(True), _NOW.set(local)
     try:
         yield
     finally:
         _ALONE.reset(token)
+        _NOW.reset(before)
 
 
 @contextmanager

@@ -187,7 +187,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         with unchanged_on_failure(self), together():
             hidden = self._check_parameters()
             goes_on = self.warm_start and hasattr(self, "network_")
-            refuse_in_ranks(self.solver, self.pretrain, goes_on)
+            refuse_in_ranks(goes_on=goes_on, X_val=X_val is not None, **self.get_params(deep=False))
             in_memory = partial(checked_data, dtype=self.network_.dtype if goes_on else None)
             data, validation = (stored_data if is_path(X) else in_memory)(self, X, y, sample_weight), None
             if X_val is not None:

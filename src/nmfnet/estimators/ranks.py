@@ -17,6 +17,8 @@ from nmfnet.distributed import now
 from nmfnet.linalg.holders import local
 from nmfnet.solvers import SOLVERS
 
+OWN = ("callbacks", "verbose", "device", "random_state")  # parameters of which ranks may have their own
+
 
 def refuse_differences(**values: Any) -> None:
     """Refuse values that are not the same on all ranks, naming the first."""
@@ -42,8 +44,8 @@ def refuse_other_inputs(X: Any) -> None:
     refuse_differences(**{"kind of X": kind, "dtype of X": dtype, "columns of X": columns})
 
 
-def refuse_in_ranks(solver: Any, pretrain: Any = None, goes_on: bool = False) -> None:
-    """Refuse what needs all samples in one process, where there are several.
+def refuse_in_ranks(solver: Any, pretrain: Any = None, goes_on: bool = False, **same: Any) -> None:
+    """Refuse what needs all samples in one process, where there are several, and parameters that differ among them.
 
     Parameters
     ----------
@@ -51,9 +53,13 @@ def refuse_in_ranks(solver: Any, pretrain: Any = None, goes_on: bool = False) ->
     pretrain : NMFPretraining, str or None
     goes_on : bool
         Whether a network of an earlier fit is trained further.
+    **same
+        Parameters that must be the same on all ranks; those that each rank may have of its own are left out.
     """
     if now() is local:
         return
+    compared = {"solver": solver, "pretrain": pretrain, **same}
+    refuse_differences(**{name: repr(value) for name, value in compared.items() if name not in OWN})
     if goes_on:
         raise ValueError("warm_start=True cannot go on with a network by several ranks: use a Checkpoint to resume.")
     if pretrain is not None:
