@@ -5,9 +5,9 @@
     python benchmarks/ranks.py report         # benchmarks/results/ranks.jsonl as a table
 
 10,000 of the training rows are held out, and the error is theirs; test rows are not used.  DistributedDataParallel
-ends as one process with the same global batch does, and sends a gradient in every step: its bytes are the parameters times
-the steps, and its messages the buckets (of 25 MiB, the first of 1 MiB) times the steps.  Both sides count what a rank
-puts into collective operations, whatever gloo makes of them.
+ends as one process with the same global batch does, and sends a gradient in every step: its bytes are the parameters
+times the steps, and its messages the buckets (of 25 MiB, the first of 1 MiB) times the steps.  Both sides count what a
+rank puts into collective operations, whatever gloo makes of them.
 """
 
 import itertools

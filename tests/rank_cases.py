@@ -200,3 +200,35 @@ def many(rank, size, cases):
         except Exception:
             found[name] = traceback.format_exc()
     return found
+
+
+def joined(rank, size, port):
+    """Form a group by the variables of torchrun, whose store rank 0 keeps here, and do something together."""
+    import torch.distributed as dist
+
+    os.environ |= {
+        "RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "1",
+    }  # fmt: skip
+    server = dist.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False) if rank == 0 else None
+    distributed.join()
+    distributed.join()  # does nothing
+    with distributed.together() as ranks:
+        found = ranks.objects(rank), (ranks.messages, ranks.size), distributed.now() is ranks
+        with distributed.alone():
+            assert distributed.now().size == 1
+    dist.barrier()
+    dist.destroy_process_group()
+    del server
+    return found
+
+
+def momentum(rank, size, folder):
+    """Real targets have momentum; its means are in the checkpoints."""
+    X, _ = digits(300, "float32")
+    X, Y = mine(rank, size, X[:, :40], X[:, 40:44])
+    model = NMFNetRegressor((100,), max_iter=2, batch_size=50, random_state=0)
+    model.set_params(callbacks=[Checkpoint(folder, every=5)]).fit(X, Y)
+    resumed = NMFNetRegressor((100,), max_iter=2, batch_size=50, random_state=0)
+    resumed.set_params(callbacks=[Checkpoint(folder, resume=True)]).fit(X, Y)
+    return weights_of(model), weights_of(resumed)

@@ -20,7 +20,7 @@ def work(folder, case, rank, size, arguments):
 
     import rank_cases
 
-    if size > 1:
+    if size > 1 and case != "joined":  # which forms the group itself
         os.environ["NMFNET_RANK_TIMEOUT"] = "60"
         store = dist.FileStore(str(Path(folder, "store")), size)
         dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=60))

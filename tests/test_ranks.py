@@ -1,5 +1,7 @@
 """Fits by several processes, each with rows of its own, end as one process with all rows does."""
 
+import socket
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,19 @@ def test_an_error_on_one_rank_is_raised_by_all_and_they_can_go_on(pool, where):
         assert each["seconds"] < 30
         assert np.array_equal(each["after"], found[0]["after"])
     assert not np.array_equal(found[0]["own"], found[1]["own"])  # of a fit alone
+
+
+def test_ranks_of_a_launcher_find_each_other(pool):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for each in pool.values("joined", 2, port=port):
+        assert each == ([0, 1], (1, 2), True)
+
+
+def test_a_checkpoint_has_momentum_over_ranks(pool, tmp_path):
+    for whole, resumed in pool.values("momentum", 2, folder=str(tmp_path)):
+        assert all(map(np.array_equal, whole["weights"], resumed["weights"]))
 
 
 def killed_and_resumed(pool, folder, batch, sizes=(3, 2)):

@@ -208,7 +208,7 @@ def join() -> None:
     if environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         dist.init_process_group("gloo")
         return
-    from torch.distributed.distributed_c10d import PrefixStore, TCPStore  # type: ignore[attr-defined]
+    from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
     rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
     server = TCPStore(environment["MASTER_ADDR"], int(environment["MASTER_PORT"]), is_master=False)
