@@ -12,7 +12,7 @@ import pytest
 
 import nmfnet
 
-OPTIONS = ["--hidden", "20", "--epochs", "12", "--batch-size", "40", "--seed", "1"]
+OPTIONS = ["--hidden", "20", "--epochs", "6", "--batch-size", "40", "--seed", "1"]
 
 
 def train(out, *options, ranks=0, restarts=0, meanwhile=None):
@@ -50,11 +50,11 @@ def kill_one_rank(process, out, checkpoints):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
 def test_a_killed_rank_is_started_again_and_the_training_ends_as_if_nothing_had_happened(tmp_path):
-    train(tmp_path / "whole")
+    train(tmp_path / "whole", ranks=2)
     options, out = ["--checkpoint-every", "5", "--resume"], tmp_path / "killed"
     said = train(out, *options, ranks=2, restarts=2, meanwhile=lambda process: kill_one_rank(process, out, 2))
     assert said.count("going on from the last checkpoint") == 1 and said.count("Test error") == 1
     one, two = (nmfnet.load(folder / "model.safetensors") for folder in (tmp_path / "whole", out))
-    assert one.best_epoch_ == two.best_epoch_ and len(one.history_) == len(two.history_) == 12
+    assert one.best_epoch_ == two.best_epoch_ and len(one.history_) == len(two.history_) == 6
     for W, V in zip(one.coefs_, two.coefs_, strict=True):
-        assert np.linalg.norm(W - V) < 1e-3 * np.linalg.norm(W)  # float64 would be closer: digits are float32
+        assert np.array_equal(W, V)
