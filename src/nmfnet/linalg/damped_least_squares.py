@@ -152,11 +152,14 @@ class DampedLeastSquares:
         if isinstance(Z, Patches):  # always more rows than columns
             return "primal"
         m, n = Z.shape
-        if isinstance(Z, SparseRows) and n > self.primal_max_features:
+        if isinstance(Z, SparseRows) and self._stays_sparse(m, n):
             return "dual"
         if self._dual_is_cheaper(m, n, k):
             return "dual"
         return "earlier batch" if self._earlier_batch_is_cheaper(m, n, k) else "primal"
+
+    def _stays_sparse(self, m: int, n: int) -> bool:
+        return n > self.primal_max_features or (self.low_rank and n > max(m, self.gram_features))
 
     def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
         cheaper = m * m * (n + k) + m**3 / 6 < self._primal_cost(m, n, k)
