@@ -83,6 +83,11 @@ class DampedLeastSquares:
         for name, solver in self._solvers.items():
             solver.restore(state[name])
 
+    def wants_covariance(self, m: int, n: int, k: int) -> bool:
+        """Whether one Gram matrix of all inputs spares much, of n inputs and k outputs in batches of m samples."""
+        wide = not self.low_rank and n > self.gram_features
+        return wide and not self._dual_is_cheaper(m, n, k)
+
     def parts(self, n: int, k: int) -> list[slice]:
         """Of k outputs of n inputs, those whose step is scaled together: all of them, or about equally many."""
         few = max(self.part_min_outputs, self.part_numbers // n)

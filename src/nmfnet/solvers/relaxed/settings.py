@@ -200,6 +200,7 @@ class Relaxed(BaseEstimator):
         sweep = RelaxedSweep(self.resolved(network, plan, source.is_sparse), network, plan, masking_value(source))
         if source.is_sparse:
             sweep.adversary.stop()
+        sweep.look_at(source)
         return sweep
 
     @staticmethod
