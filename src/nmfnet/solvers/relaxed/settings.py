@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from nmfnet._parameters import between, boolean, check_settings
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
-from nmfnet.data.source import Source
+from nmfnet.data.source import Source, stored_per_row
 from nmfnet.layers import Layer
 from nmfnet.network import Network
 from nmfnet.network.drift import Rescaled
@@ -20,6 +21,7 @@ from nmfnet.network.initialization import initial_weights
 from nmfnet.network.outputs import Output
 from nmfnet.solvers.base import Kind, Plan
 from nmfnet.solvers.relaxed.defaults import (
+    WORD_WEIGHTS,
     Resolved,
     auto_alpha,
     auto_damping,
@@ -28,6 +30,7 @@ from nmfnet.solvers.relaxed.defaults import (
     auto_momentum,
     auto_noise,
     auto_tau,
+    is_text,
 )
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
@@ -154,15 +157,16 @@ class Relaxed(BaseEstimator):
         share = 1.0 if kind == "real" else self.explained_variance
         return input_scaling(source, share, centre, float(partial)) if self.standardize else None
 
-    def resolved(self, network: Network, plan: Plan, sparse: bool = False) -> Resolved:
-        """The settings with a number for each "auto"; `sparse`: whether inputs are."""
-        name = network.output.name
+    def resolved(self, network: Network, plan: Plan, source: Source | None = None) -> Resolved:
+        """The settings with a number for each "auto", for the samples of a source."""
+        name, sparse = network.output.name, source is not None and source.is_sparse
+        words = stored_per_row(source) if source is not None and is_text(network, sparse) and plan.n_updates else None
         momentum = auto_momentum(name, plan) if self.momentum == "auto" else float(self.momentum)
         return Resolved(
             delta=auto_delta(plan.n_updates, momentum) if self.delta == "auto" else float(self.delta),
             tau=auto_tau(name) if self.tau == "auto" else float(self.tau),
-            damping=auto_damping(network, sparse) if self.damping == "auto" else float(self.damping),
-            noise=auto_noise(network.inputs) if self.noise == "auto" else float(self.noise),
+            damping=auto_damping(network, sparse, plan, words or math.inf) if self.damping == "auto" else float(self.damping),
+            noise=auto_noise(network.inputs, words or 0.0) if self.noise == "auto" else float(self.noise),
             dropout=self._dropout(network, plan),
             adversarial=self.adversarial,
             momentum=momentum,
@@ -196,8 +200,9 @@ class Relaxed(BaseEstimator):
         new = not plan.trained and plan.n_updates is not None
         if new and source.is_sparse and network.output.has_classes:
             # Of inputs that outnumber samples most are rare: random weights would outlast what is learned of them.
-            network.weights[0][: source.n_features] *= min(1.0, plan.n_samples / source.n_features)
-        sweep = RelaxedSweep(self.resolved(network, plan, source.is_sparse), network, plan, masking_value(source))
+            most = WORD_WEIGHTS if is_text(network, source.is_sparse) else 1.0
+            network.weights[0][: source.n_features] *= min(most, plan.n_samples / source.n_features)
+        sweep = RelaxedSweep(self.resolved(network, plan, source), network, plan, masking_value(source))
         if source.is_sparse:
             sweep.adversary.stop()
         sweep.look_at(source)
