@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,17 +62,19 @@ def is_text(network: Network, sparse: bool) -> bool:
     return sparse and network.output.has_classes and network.sizes[0] >= MIN_WORDS
 
 
-def auto_damping(network: Network, sparse: bool, plan: Plan, words: float = math.inf) -> float:
+def auto_damping(network: Network, sparse: bool, plan: Plan, words: float | None = None) -> float:
     """Least squares for dense inputs; for classes by many sparse ones nearly the direction of the plain gradient.
 
-    `words` is the mean number of values that a sparse sample has.
+    `words` is the mean number of values that a sparse sample has, where it is known.
     """
     if not (sparse and network.output.has_classes):
         return 1.0
     most = MAX_SPARSE_DAMPING
     if plan.n_updates is not None:
         most *= min(1.0, FEW_DOCUMENTS / plan.n_samples)
-    return max(1.0, min(most, network.sizes[0] / 4, DAMPING_PER_WORD * words))
+    if words is not None:
+        most = min(most, DAMPING_PER_WORD * words)
+    return max(1.0, min(most, network.sizes[0] / 4))
 
 
 def auto_dropout(network: Network, plan: Plan) -> float | tuple[float, ...]:
@@ -118,11 +119,11 @@ def auto_tau(output: str) -> float:
     return REAL_TARGET_TAU if output == "identity" else CLASS_TAU
 
 
-def auto_noise(inputs: Scaling | None, words: float = 0.0) -> float:
+def auto_noise(inputs: Scaling | None, words: float | None = None) -> float:
     """Masking only where what is masked can be told from the rest.
 
     That is so where a few directions hold almost everything, and in documents of more than a few `words`.
     """
-    if words:
-        return MASKED_WORDS * max(0.0, 1 - SPARED_WORDS / words)
+    if words is not None:
+        return MASKED_WORDS * (1 - SPARED_WORDS / max(words, SPARED_WORDS))
     return 0.3 * (1 - 2 * inputs.compression) if inputs is not None and inputs.projects else 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -160,13 +159,15 @@ class Relaxed(BaseEstimator):
     def resolved(self, network: Network, plan: Plan, source: Source | None = None) -> Resolved:
         """The settings with a number for each "auto", for the samples of a source."""
         name, sparse = network.output.name, source is not None and source.is_sparse
-        words = stored_per_row(source) if source is not None and is_text(network, sparse) and plan.n_updates else None
+        known = plan.n_updates is not None and is_text(network, sparse)
+        words = stored_per_row(source) if source is not None and known else None
+        damping = auto_damping(network, sparse, plan, words) if self.damping == "auto" else float(self.damping)
         momentum = auto_momentum(name, plan) if self.momentum == "auto" else float(self.momentum)
         return Resolved(
             delta=auto_delta(plan.n_updates, momentum) if self.delta == "auto" else float(self.delta),
             tau=auto_tau(name) if self.tau == "auto" else float(self.tau),
-            damping=auto_damping(network, sparse, plan, words or math.inf) if self.damping == "auto" else float(self.damping),
-            noise=auto_noise(network.inputs, words or 0.0) if self.noise == "auto" else float(self.noise),
+            damping=damping,
+            noise=auto_noise(network.inputs, words) if self.noise == "auto" else float(self.noise),
             dropout=self._dropout(network, plan),
             adversarial=self.adversarial,
             momentum=momentum,

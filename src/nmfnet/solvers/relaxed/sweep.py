@@ -104,10 +104,12 @@ class RelaxedSweep:
 
     def look_at(self, source: Source) -> None:
         """Let the first layer know all its inputs, where that spares it much: they stay what they are."""
-        layer, solver, network = self.network.layers[0], self.solvers[0], self.network
-        still = self.plan.n_updates is not None and not self.settings.noise and not layer.shares_weights
-        if still and 0 not in network.frozen and solver.wants_covariance(self.plan.batch_size, layer.n_in, layer.n_out):
-            solver.primal.start(*input_covariance(network, source))
+        layer, solver, plan = self.network.layers[0], self.solvers[0], self.plan
+        fixed = layer.shares_weights or 0 in self.network.frozen
+        if plan.n_updates is None or self.settings.noise or fixed:
+            return
+        if solver.wants_covariance(plan.batch_size, layer.n_in, layer.n_out):
+            solver.primal.start(*input_covariance(self.network, source))
 
     @torch.no_grad()
     def __call__(self, X: Rows, Y: Tensor, sample_weight: Tensor | None = None, share: float = 1.0) -> Tensor:
