@@ -59,12 +59,15 @@ class Relaxed(BaseEstimator):
         always active.
     damping : float or "auto", default="auto"
         Tikhonov term of the least-squares steps, divided by the mean of the diagonal of the Gram matrix.  "auto" is 1.
-        For sparse inputs and classes or labels it is a quarter of the number of inputs, at most 700: rare words have
-        too few samples in a batch for a least-squares fit.
+        For sparse inputs and classes or labels it is the least of a quarter of the number of inputs, 16 times the mean
+        number of values stored for a sample, and 700, or 2,100,000 over the number of samples if that is less: rare
+        words have too few samples in a batch for a least-squares fit.
     noise : float or "auto", default="auto"
         Probability that an input is masked during training.  A masked input is set to 0, or to the value nearest to 0
         that its column has.  The others move away from that value by the factor ``1 / (1 - noise)``.  "auto" is
-        ``0.3 (1 - 2 r / n_0)`` where r principal components replace n_0 inputs, as in images, and otherwise 0.
+        ``0.3 (1 - 2 r / n_0)`` where r principal components replace n_0 inputs, as in images;
+        ``0.35 (1 - 5 / w)`` for classes and labels of sparse samples of 1000 columns or more, as of documents, with w
+        stored values on average; and otherwise 0.
     dropout : float, sequence of float or "auto", default="auto"
         Probability that the activation of a hidden unit is set to 0 during training: one for all hidden layers, or one
         for each.  In front of a convolution whole channels are set to 0.  The others are multiplied by
