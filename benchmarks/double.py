@@ -4,7 +4,7 @@
 
 200,000 rows of 50 numbers, ten classes, by scikit-learn's `make_classification`, and 50,000 rows to test on; all with
 their defaults.  The fits of a round take turns, each in a process of its own, so that none profits from what another
-has warmed up or left in memory.  LightGBM is left out where it is not installed.  Let the machine have nothing else to do.
+has warmed up or left in memory.  LightGBM is left out where it is not installed.  The machine should be idle.
 """
 
 from __future__ import annotations

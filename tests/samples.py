@@ -76,3 +76,10 @@ def press_ctrl_c(monkeypatch, hook, call):
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Lines, hook, pressed)
+
+
+def stream(model, X, y, size, **first):
+    for start in range(0, X.shape[0], size):
+        model.partial_fit(X[start : start + size], y[start : start + size], **first)
+        first = {}
+    return model

@@ -20,7 +20,8 @@ from nmfnet.estimators.base import BaseNMFNet
 Array = NDArray[Any]
 Task = Literal["classification", "regression"]
 
-MANY_VALUES = 20  # integers with more values than these, and in more than 5% of the rows, are amounts
+MOST_CLASS_NUMBERS = 20  # integers with more values than these, and in more than 5% of the rows, are amounts
+MOST_LABELS_SHARE = 0.5  # different texts of a row, from which on they are names and no classes
 
 
 class Examples(NamedTuple):
@@ -157,7 +158,12 @@ def task_of(y: Array, asked: str = "auto") -> Task:
             raise DataError("--task classification needs whole numbers or text as targets; these have fractions")
         return "classification"
     values = len(np.unique(y))
-    amounts = fractions or (numeric and values > max(MANY_VALUES, 0.05 * len(y)))
+    if not numeric and values > MOST_LABELS_SHARE * len(y):
+        raise DataError(
+            f"{values} different texts as targets in {len(y)} rows, as {str(y[0])[:30]!r}, are no classes: "
+            "--target names another column"
+        )
+    amounts = fractions or (numeric and values > max(MOST_CLASS_NUMBERS, 0.05 * len(y)))
     return "regression" if amounts else "classification"
 
 

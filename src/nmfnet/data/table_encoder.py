@@ -174,7 +174,10 @@ class TableEncoder:
         found = tuple(make[column.kind](column) for column in table.columns)
         useless = [each.name for each in found if isinstance(each, Categories) and not each.values]
         if useless and len(useless) == len(found):
-            raise ValueError(f"X has only columns in which nearly every row has another text: {listed(useless)}.")
+            raise ValueError(
+                f"X has only columns in which nearly every row has another text: {listed(useless)}. To learn from the "
+                "words of a text, make numbers of them, as with sklearn.feature_extraction.text.TfidfVectorizer."
+            )
         if useless:
             warnings.warn(
                 f"X: nearly every row has a text of its own in {listed(useless)}, as ids and remarks are: nothing can "
@@ -210,10 +213,8 @@ class TableEncoder:
             for values in known.encode(_as(known, column)):
                 X[:, at] = values
                 at += 1
-        infinite = np.flatnonzero(np.isinf(X).any(0))
-        if len(infinite):
-            names = self.get_feature_names_out()
-            raise ValueError(f"X has infinite values in {listed([names[i] for i in infinite])}.")
+        if not np.isfinite(X.sum()):
+            refuse_infinite(X, self.get_feature_names_out())
         return X
 
     @property
@@ -246,6 +247,19 @@ class TableEncoder:
                     raise ValueError(f"the categories of {fields['name']!r:.50} are not different.")
             columns.append(kind(**fields))
         return cls(tuple(columns))
+
+
+def refuse_infinite(X: NDArray[Any], names: Sequence[str]) -> None:
+    """Name the columns of X (n, k) with infinite values, and how many there are in each."""
+    counts = np.isinf(X).sum(0)
+    columns = np.flatnonzero(counts)
+    if len(columns):
+        said = [f"{names[i]!r} ({counts[i]})" for i in columns[:LISTED]]
+        more = f" and {len(columns) - LISTED} more columns" if len(columns) > LISTED else ""
+        raise ValueError(
+            f"X has infinite values in {', '.join(said)}{more}: correct them, or replace them by NaN, which counts as "
+            "missing."
+        )
 
 
 def fewest_rows(n: int) -> int:

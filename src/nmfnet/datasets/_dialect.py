@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from nmfnet.datasets._units import without_unit
 from nmfnet.errors import DataError
 
 SEPARATORS = ",;\t|"
@@ -76,7 +77,7 @@ class Dialect:
         if any("\0" in line for line in sample):
             raise DataError(f"{path}: cannot be read as a .csv file: it is not text, or --encoding is another one")
         sep = found.sep or separator_of(sample, path)
-        cells = [cell.strip() for row in csv.reader(sample[1:], delimiter=sep) for cell in row]
+        cells = [without_unit(cell)[0] for row in csv.reader(sample[1:], delimiter=sep) for cell in row]
         decimal = found.decimal or decimal_of(cells, sep)
         thousands = found.thousands if found.thousands is not None else thousands_of(cells, decimal)
         return replace(found, sep=sep, decimal=decimal, thousands=thousands)

@@ -172,4 +172,8 @@ def _tensor(X: Any, dtype: torch.dtype) -> Tensor:
 
 def _refuse_sparse_nan(X: Any) -> None:
     if np.isnan(X.data).any():
-        raise ValueError("Input X contains NaN in a sparse matrix. Pass a dense X, where it counts as missing.")
+        n = int(np.isnan(X.data).sum())
+        raise ValueError(
+            f"Input X contains NaN in a sparse matrix, {n} of its stored values. Fill them in before, as with "
+            "sklearn.impute.SimpleImputer, which keeps it sparse; or pass X.toarray(), where NaN counts as missing."
+        )
