@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from nmfnet import datasets
+from nmfnet.data.table_encoder import kind_read
 from nmfnet.datasets import Dataset, Dialect, Labels, Schema
 from nmfnet.errors import DataError
 from nmfnet.estimators.base import BaseNMFNet
@@ -226,7 +227,7 @@ def schema_of(model: BaseNMFNet, target: str | None, written: Written, predicts:
 def _encoded_kinds(model: BaseNMFNet) -> dict[str, str]:
     """Kinds of the columns of a model that was trained on a data frame; the form of dates a file says itself."""
     table = model.input_encoder_.table
-    kinds = {} if table is None else {column.name: column.kind for column in table.columns}
+    kinds = {} if table is None else {column.name: kind_read(column) for column in table.columns}
     return {name: "dates, year first" if kind == "dates" else kind for name, kind in kinds.items()}
 
 

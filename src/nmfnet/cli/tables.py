@@ -20,7 +20,7 @@ from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import shown_error
 from nmfnet.datasets import Available
 
-MOST_CLASSES = 20  # with more, a confusion matrix is a list of its largest entries
+MAX_MATRIX_CLASSES = 20  # with more, a confusion matrix is a list of its largest entries
 CONFUSIONS_LISTED = 10
 LONGEST_NAME = 60  # characters of a class
 BINS = 15  # of a calibration error
@@ -124,7 +124,7 @@ def confusion(console: Console, y: Array, predicted: Array, classes: Array) -> T
     others = sorted(set(y.tolist()) - set(name), key=lambda value: (isinstance(value, str), value))
     name |= {value: printable(value, LONGEST_NAME) for value in others}
     counts = Counter(zip(y.tolist(), predicted.tolist(), strict=True))  # 1 and 1.0 are one class
-    if len(name) <= MOST_CLASSES:
+    if len(name) <= MAX_MATRIX_CLASSES:
         table = _confusion_matrix(counts, name)
         if console.measure(table, options=console.options.update(width=10_000)).maximum <= console.width:
             return table

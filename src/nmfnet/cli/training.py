@@ -183,6 +183,7 @@ def hidden_layer_sizes(text: str) -> tuple[int, ...]:
     """From ``"1000-500"`` to the widths; ``"none"`` has none."""
     if text.strip().lower() in ("", "none"):
         return ()
+    text = re.sub(r"\s*,\s*", "-", text.strip())
     if not re.fullmatch(r"[1-9][0-9]*(-[1-9][0-9]*)*", text):
         raise ValueError(f"--hidden must be widths such as 1000-500, or none for a linear model; got {text!r}")
     return tuple(int(width) for width in text.split("-"))

@@ -19,7 +19,7 @@ from nmfnet.data.containers import Array, missing
 Kind: TypeAlias = Literal["numbers", "categories", "dates"]
 DAY = np.timedelta64(1, "D")
 ID_NAME = re.compile(r"(.*[ _.-])?(id|uuid|guid|index|key|rownames?)|.*[a-z]Id", re.IGNORECASE | re.ASCII)
-FEWEST_ROWS = 20  # in which whole numbers that are all different say anything
+MIN_ROWS_OF_IDS = 20  # in which whole numbers that are all different say anything
 
 
 class Column(NamedTuple):
@@ -126,7 +126,7 @@ def ids_among(X: Any) -> list[str]:
 
 def _identifies(series: nw.Series[Any]) -> bool:
     n = len(series)
-    if n < FEWEST_ROWS or not series.dtype.is_integer() or series.null_count():
+    if n < MIN_ROWS_OF_IDS or not series.dtype.is_integer() or series.null_count():
         return False
     counts = series.max() - series.min() == n - 1
     return bool((counts or ID_NAME.fullmatch(str(series.name))) and series.n_unique() == n)
