@@ -15,11 +15,10 @@ from nmfnet.factorization.coordinate_descent import (
     CoordinateDescent,
     Coordinates,
     Tiles,
-    prepare,
     project_gradient_,
     squared_norm,
 )
-from nmfnet.factorization.data import Data, DenseData, SparseData
+from nmfnet.factorization.data import Data, DenseData
 from nmfnet.factorization.least_squares import coordinate_descent
 from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
 from nmfnet.factorization.steps import Pass, SweepThenStep
@@ -93,9 +92,8 @@ class LeastSquares(SweepThenStep):
         self.size = data.squares(row_weights) if self.settled else 0.0
         self.exact = False
         # Sweeps on products that are at hand are cheap as long as they cost less than the products.
-        entries = data.rows.values().numel() if isinstance(data, SparseData) else m * n
-        self.single_first = isinstance(data, DenseData) and self.settled and not signed and k * entries >= SINGLE
-        self.z_sweeps, self.h_sweeps = (max(2, min(8, entries // (4 * k * side))) for side in (m, n))
+        self.single_first = isinstance(data, DenseData) and self.settled and not signed and k * data.entries >= SINGLE
+        self.z_sweeps, self.h_sweeps = (max(2, min(8, data.entries // (4 * k * side))) for side in (m, n))
 
     def sweep(
         self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False, value: bool = True
@@ -131,9 +129,8 @@ class LeastSquares(SweepThenStep):
             As far as it is no Gram product.
         z_residual : float
         """
-        G, S = ridge(G, self.penalties.l2_z), torch.zeros_like(G)
-        steps_by_row = not self.multiplicative or until
-        coordinates = prepare(G, self.intercept) if steps_by_row else Coordinates(G, [], [], len(G) - self.intercept)
+        S = torch.zeros_like(G)
+        coordinates = self.tiles.coordinates.fill(G, self.penalties.l2_z, self.intercept)
         total, squares, size = 0.0, 0.0, 0.0
         for rows, kernel in self.tiles:
             kernel.F.copy_(Z[:, rows])
