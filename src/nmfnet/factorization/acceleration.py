@@ -129,9 +129,9 @@ def alternate(
         beta = 0.0 if problem.multiplicative else min(MOST, (t - 1) / (t + DELAY))
         trial = H_before.lerp_(H, 1 + beta)
         if not problem.signed:
-            torch.maximum(trial, problem.kept * H, out=trial)
+            at_least_(trial, problem.kept, H)
         # The extrapolation leaves the ones of a bias exact.
-        start = torch.maximum(other.lerp_(Z, 1 + beta), problem.kept * Z, out=other) if beta else Z
+        start = at_least_(other.lerp_(Z, 1 + beta), problem.kept, Z) if beta else Z
         now = check_finite(problem.step(start, trial, other, last.objective, measured, gradients))
         n_iter += 1
         if now.objective <= last.objective:
@@ -148,6 +148,11 @@ def alternate(
         roots.append(root(last.objective))
         H, H_before = trial, H
         Z, other = other, Z
+
+
+def at_least_(F: Tensor, share: float, before: Tensor) -> Tensor:
+    """Raise the entries of F, in place, to `share` of what they were before, which was not negative."""
+    return torch.maximum(F, share * before, out=F) if share else torch.relu_(F)
 
 
 def root(objective: float) -> float:

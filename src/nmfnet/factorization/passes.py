@@ -293,6 +293,8 @@ def dot(A: Tensor, B: Tensor) -> float:
     if not A.is_contiguous():  # both lie by columns
         A, B = A.T, B.T
     rows = max(1, TILE // A.shape[1])
+    if rows >= len(A):
+        return float((A * B).sum(dtype=torch.float64))
     return float(sum((a * b).sum(dtype=torch.float64) for a, b in zip(A.split(rows), B.split(rows), strict=True)))
 
 

@@ -1,7 +1,8 @@
 """A start is searched for in compressed data, where a pass costs a fraction.
 
-The best approximation of about twice the rank holds nearly all that the components can fit.  Its passes need no
-product with X.  So some starts and many passes there cost less than a few passes over all data.
+The best approximation of X of about twice the rank (randomized compression: Erichson, Mendible, Wihlborn and Kutz,
+2018) holds nearly all that the components can fit, and its passes need no product with X.  So several ways to a minimum can
+be followed, and the best of them continued, in the time of a few passes over all data.
 """
 
 from __future__ import annotations
@@ -9,50 +10,100 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from nmfnet.factorization.acceleration import Alternation, Problem, alternate
 from nmfnet.factorization.data import Data, LowRankData, SparseData
-from nmfnet.transformers.component_replacement import Factors, exchanged
+from nmfnet.factorization.initialization import leading_vectors
+from nmfnet.factorization.passes import LeastSquares, Penalties
+from nmfnet.transformers.component_replacement import (
+    PASSES_AROUND_REPLACEMENT,
+    REPLACED_SHARES,
+    Factors,
+    replaced,
+    replacement_pays,
+)
+from nmfnet.transformers.subsampled_start import Stalled
 
-MEMBERS = 2, 10  # singular vectors: so many times the components, and so many more
-ROUNDS = 4  # of the subspace iteration
-BRANCH = 5  # passes after which components are replaced early
-PASSES = 40
-LAST = 200
-SHARES = 2, 4
-STALLED = 1e-3, 3e-4
-EASY=1e-5
+VECTORS_PER_COMPONENT, MORE_VECTORS = 2, 10  # rank of the compressed data: so many times the components, and some more
+SUBSPACE_ROUNDS = 4  # of the subspace iteration that finds it: small vectors need not be exact
+SPARSE_SPEED = 4  # multiplications of dense products in the time of one with a stored entry
+WAY_CYCLES, LAST_CYCLES = 2, 4  # of coordinate descent in a pass: few first, which leads to better minima
+WAY_PASSES, LAST_PASSES = 40, 200  # most passes on each of the ways, and from the best of them on
+WAY_GAIN, LAST_GAIN = 1e-3, 3e-4  # they end when ten passes lower the objective by less than this share of it
+EASY_PASSES, EASY_GAIN = 5, 1e-5  # where so many passes gain less after the first way, there is nothing to search for
+LATE_PASSES = 10  # with more components, in the last replacement
 
 
-class Search:
-    def __init__(self, problem, k, offset):
-        self.problem, self.k, self.offset = problem, k, offset
+def compression_pays(data: Data, k: int, max_iter: int) -> bool:
+    """Whether to search in compressed data: where components are replaced at all, and passes become cheaper."""
+    entries = SPARSE_SPEED * data.entries if isinstance(data, SparseData) else data.entries
+    return replacement_pays(data, k, max_iter) and compressed_rank(data, k) * sum(data.shape) <= entries
 
-    def run(self, Z, H, passes, share, problem=None):
-        seen = []
-        def stalled(n_iter, objective):
-            seen.append(objective)
-            return len(seen) > 10 and seen[-11] - objective <= share * (objective + self.offset)
-        return alternate(problem or self.problem(len(H)), Z, H, passes, 0.0, stalled)
 
-    def replace(self, data, at, count, passes):
-        Z, H = exchanged(self.problem, data, at.Z.clone(), at.H.clone(), count, passes)
+def compressed_rank(data: Data, k: int) -> int:
+    """Rank of the compressed data."""
+    return min(VECTORS_PER_COMPONENT * k + MORE_VECTORS, *data.shape)
+
+
+def compress(data: Data, k: int, generator: torch.Generator) -> Factors:
+    """Scaled left and right singular vectors of X, (r, m) and (r, n), for the search with k components."""
+    return leading_vectors(data, compressed_rank(data, k), generator, SUBSPACE_ROUNDS)
+
+
+class CompressedSearch:
+    """Follows two ways from a start, with early replacements of components and without, and replaces some at the end.
+
+    Parameters
+    ----------
+    vectors : tuple of Tensor
+        Of :func:`compress`.
+    penalties : Penalties
+    squares : float
+        ``||X||^2``, of which the compressed data have a part.
+    """
+
+    def __init__(self, vectors: Factors, penalties: Penalties, squares: float) -> None:
+        self.data, self.penalties = LowRankData(*vectors), penalties
+        self.lost = max(0.0, squares - self.data.squares(None)) / 2
+
+    def problem(self, k: int, cycles: int = WAY_CYCLES) -> Problem:
+        """The problem with so many components, and so many cycles of coordinate descent in a pass."""
+        problem = LeastSquares(self.data, k, self.penalties)
+        problem.z_sweeps = problem.h_sweeps = cycles
+        return problem
+
+    def search(self, start: Factors) -> Factors:
+        """Factors whose objective is low, from Z (k, m) and H (k, n), which are overwritten."""
+        early = self._passes(start, PASSES_AROUND_REPLACEMENT)
+        plain = self._way((early.Z, early.H))
+        checked = self._passes((plain.Z, plain.H), EASY_PASSES)
+        gained = plain.last.objective - checked.last.objective
+        if gained <= EASY_GAIN * (checked.last.objective + self.lost):
+            return checked.Z, checked.H
+        other = early
+        for share in REPLACED_SHARES:
+            other = self._passes(self._replaced(other, share, PASSES_AROUND_REPLACEMENT), PASSES_AROUND_REPLACEMENT)
+        best = lower(checked, self._way((other.Z, other.H)))
+        best = lower(best, self._way(self._replaced(best, REPLACED_SHARES[0], LATE_PASSES)))
+        Z, H, *_ = alternate(
+            self.problem(len(best.H), LAST_CYCLES), best.Z, best.H, LAST_PASSES, 0.0, Stalled(LAST_GAIN, self.lost)
+        )
         return Z, H
 
+    def _way(self, start: Factors) -> Alternation:
+        return self._passes(start, WAY_PASSES, Stalled(WAY_GAIN, self.lost))
 
-def search(problem, data, k, start, offset):
-    s = Search(problem, k, offset)
-    early = s.run(*start, BRANCH, 0.0)
-    plain = s.run(early.Z.clone(), early.H.clone(), PASSES, STALLED[0])
-    cand = [plain]
-    at = early
-    for share in SHARES:
-        Z, H = s.replace(data, at, max(1, k // share), BRANCH)
-        at = s.run(Z, H, BRANCH, 0.0)
-    cand.append(s.run(at.Z.clone(), at.H.clone(), PASSES, STALLED[0]))
-    best = min(cand, key=lambda c: c.last.objective)
-    Z, H = s.replace(data, best, max(1, k // 2), 10)
-    late = s.run(Z, H, PASSES, STALLED[0])
-    best = late if late.last.objective < best.last.objective else best
-    return s.run(best.Z, best.H, LAST, STALLED[1])
+    def _replaced(self, at: Alternation, share: int, passes: int) -> Factors:
+        return replaced(self.problem, self.data, at.Z, at.H, max(1, len(at.H) // share), passes)
+
+    def _passes(
+        self, start: Factors, most: int, stop: Callable[[int, float], bool | None] | None = None
+    ) -> Alternation:
+        """Passes from copies of the factors."""
+        Z, H = start
+        return alternate(self.problem(len(H)), Z.clone(), H.clone(), most, 0.0, stop)
+
+
+def lower(one: Alternation, other: Alternation) -> Alternation:
+    """The one of the lower objective."""
+    return other if other.last.objective < one.last.objective else one
