@@ -9,8 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-BLOCK = 10  # components whose mutual updates go one by one; the rest of the Gram matrix is a GEMM
-TILE = 2**18  # entries of a factor that are worked on at a time, so that they stay in the cache
+BLOCK_COMPONENTS = 10  # components whose mutual updates go one by one; the rest of the Gram matrix is a GEMM
+TILE_ENTRIES = 2**18  # entries of a factor that are worked on at a time, so that they stay in the cache
 
 
 class Coordinates:
@@ -33,11 +33,13 @@ class Coordinates:
 
     def __init__(self, k: int, like: Tensor) -> None:
         self.G, self._later = like.new_zeros(2, k, k)
-        starts, block = range(0, k, BLOCK), torch.arange(k, device=like.device) // BLOCK
+        starts, block = range(0, k, BLOCK_COMPONENTS), torch.arange(k, device=like.device) // BLOCK_COMPONENTS
         within = block[:, None] == block
         self._mask = (~within | torch.ones_like(within).triu(1)).to(like.dtype)
-        self.later = list(self._later.split(BLOCK))
-        self.before = [[self.G[j, start:j] for j in range(start, min(start + BLOCK, k))] for start in starts]
+        self.later = list(self._later.split(BLOCK_COMPONENTS))
+        self.before = [
+            [self.G[j, start:j] for j in range(start, min(start + BLOCK_COMPONENTS, k))] for start in starts
+        ]
 
     def fill(self, G: Tensor, l2: float = 0.0, last_stays: bool = False) -> Self:
         """Take the matrix G + l2 I; `last_stays`: whether the last row of F is not to move."""
@@ -49,7 +51,7 @@ class Coordinates:
         inverses: list[float | None] = [1 / g if g >= tiny else 0.0 for g in self.G.diagonal().tolist()]
         if last_stays:
             inverses[-1] = None
-        self.inverses = [inverses[start : start + BLOCK] for start in range(0, len(G), BLOCK)]
+        self.inverses = [inverses[start : start + BLOCK_COMPONENTS] for start in range(0, len(G), BLOCK_COMPONENTS)]
         self.free = len(G) - last_stays
         return self
 
@@ -80,11 +82,11 @@ class CoordinateDescent:
 
     def __init__(self, k: int, columns: int, memory: Tensor) -> None:
         self.F, self.P, self.scratch = memory[:, : k * columns].view(3, k, columns)
-        R = self.scratch[:BLOCK]
+        R = self.scratch[:BLOCK_COMPONENTS]
         # Views cost as much as small products: they are made once.
         self.blocks = [
             (P, R[: len(P)], [(R[i], block[:i].T, block[i]) for i in range(len(P))])
-            for P, block in zip(self.P.split(BLOCK), self.F.split(BLOCK), strict=True)
+            for P, block in zip(self.P.split(BLOCK_COMPONENTS), self.F.split(BLOCK_COMPONENTS), strict=True)
         ]
 
     def sweep(self, coordinates: Coordinates, sweeps: int) -> None:
@@ -204,7 +206,7 @@ class Tiles:
     @staticmethod
     def memory(k: int, columns: int, like: Tensor) -> Tensor:
         """Memory for tiles of factors (k, at most `columns`), with the dtype and device of `like`."""
-        width = max(512, min(4096, TILE // k)) if like.device.type == "cpu" else columns
+        width = max(512, min(4096, TILE_ENTRIES // k)) if like.device.type == "cpu" else columns
         return like.new_empty(3, k * min(width, columns))
 
     def __iter__(self) -> Iterator[tuple[slice, CoordinateDescent]]:

@@ -10,14 +10,14 @@ from nmfnet.factorization.data import Data, DenseData
 from nmfnet.linalg import gram, naming_overflow
 from nmfnet.linalg.draws import normal, uniform
 
-ROUNDS = 7  # passes of the subspace iteration, as in scikit-learn: with fewer the small vectors are not those of X
-DEPENDENT = 1e-4  # pivots of less than this share of the largest: rounding errors of 1e-16 would be 1e-8 of it
+SUBSPACE_ROUNDS = 7  # passes, as in scikit-learn: with fewer the small vectors are not those of X
+MIN_PIVOT_RATIO = 1e-4  # pivots of less than this share of the largest: rounding errors of 1e-16 would be 1e-8 of it
 Factors = tuple[Tensor, Tensor]
 INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 
 
 @naming_overflow()
-def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int = ROUNDS) -> tuple[Tensor, Tensor]:
+def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int = SUBSPACE_ROUNDS) -> Factors:
     """Scaled left and right singular vectors, ``U diag(s)`` transposed (k, m) and Vt (k, n), by subspace iteration.
 
     Halko, Martinsson and Tropp (2011); each round is one pass over the data.
@@ -51,7 +51,7 @@ def orthonormal(A: Tensor) -> Tensor:
     """
     L, failed = torch.linalg.cholesky_ex(gram(A))
     pivots = L.diagonal()
-    if failed or not pivots.min() > DEPENDENT * pivots.max():
+    if failed or not pivots.min() > MIN_PIVOT_RATIO * pivots.max():
         Q = torch.linalg.qr(A.double()).Q.to(A.dtype)
         return Q.mul_(A.any(1, keepdim=True))  # rows of zeros stay zeros, without rounding errors
     return A @ torch.linalg.inv(L).T.to(A.dtype)

@@ -1,8 +1,8 @@
 """A start is searched for in compressed data, where a pass costs a fraction.
 
-The best approximation of X of about twice the rank (randomized compression: Erichson, Mendible, Wihlborn and Kutz,
-2018) holds nearly all that the components can fit, and its passes need no product with X.  So several ways to a minimum can
-be followed, and the best of them continued, in the time of a few passes over all data.
+The best approximation of X of about twice the rank holds nearly all that the components can fit (randomized
+compression: Erichson, Mendible, Wihlborn and Kutz, 2018), and its passes need no product with X.  So several ways to
+a minimum can be followed, and the best of them continued, in the time of a few passes over all data.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from nmfnet.transformers.component_replacement import (
     REPLACED_SHARES,
     Factors,
     replaced,
-    replacement_pays,
 )
 from nmfnet.transformers.subsampled_start import Stalled
 
 VECTORS_PER_COMPONENT, MORE_VECTORS = 2, 10  # rank of the compressed data: so many times the components, and some more
 SUBSPACE_ROUNDS = 4  # of the subspace iteration that finds it: small vectors need not be exact
-SPARSE_SPEED = 4  # multiplications of dense products in the time of one with a stored entry
+DENSE_FACTOR, SPARSE_FACTOR = 2, 4  # multiplications in compressed data that are worth one with X at most
 WAY_CYCLES, LAST_CYCLES = 2, 4  # of coordinate descent in a pass: few first, which leads to better minima
 WAY_PASSES, LAST_PASSES = 40, 200  # most passes on each of the ways, and from the best of them on
 WAY_GAIN, LAST_GAIN = 1e-3, 3e-4  # they end when ten passes lower the objective by less than this share of it
@@ -34,10 +33,10 @@ EASY_PASSES, EASY_GAIN = 5, 1e-5  # where so many passes gain less after the fir
 LATE_PASSES = 10  # with more components, in the last replacement
 
 
-def compression_pays(data: Data, k: int, max_iter: int) -> bool:
-    """Whether to search in compressed data: where components are replaced at all, and passes become cheaper."""
-    entries = SPARSE_SPEED * data.entries if isinstance(data, SparseData) else data.entries
-    return replacement_pays(data, k, max_iter) and compressed_rank(data, k) * sum(data.shape) <= entries
+def compression_pays(data: Data, k: int) -> bool:
+    """Whether passes become cheaper, or hardly dearer, in compressed data."""
+    factor = SPARSE_FACTOR if isinstance(data, SparseData) else DENSE_FACTOR
+    return compressed_rank(data, k) * sum(data.shape) <= factor * data.entries
 
 
 def compressed_rank(data: Data, k: int) -> int:
@@ -60,10 +59,12 @@ class CompressedSearch:
     penalties : Penalties
     squares : float
         ``||X||^2``, of which the compressed data have a part.
+    start : tuple of Tensor
+        Z (k, m) and H (k, n).
     """
 
-    def __init__(self, vectors: Factors, penalties: Penalties, squares: float) -> None:
-        self.data, self.penalties = LowRankData(*vectors), penalties
+    def __init__(self, vectors: Factors, penalties: Penalties, squares: float, start: Factors) -> None:
+        self.data, self.penalties, self.start = LowRankData(*vectors), penalties, start
         self.lost = max(0.0, squares - self.data.squares(None)) / 2
 
     def problem(self, k: int, cycles: int = WAY_CYCLES) -> Problem:
@@ -72,9 +73,14 @@ class CompressedSearch:
         problem.z_sweeps = problem.h_sweeps = cycles
         return problem
 
-    def search(self, start: Factors) -> Factors:
-        """Factors whose objective is low, from Z (k, m) and H (k, n), which are overwritten."""
-        early = self._passes(start, PASSES_AROUND_REPLACEMENT)
+    def way(self) -> Factors:
+        """Factors after passes from the start until these gain little."""
+        done = self._way(self.start)
+        return done.Z, done.H
+
+    def search(self) -> Factors:
+        """Factors whose objective is low."""
+        early = self._passes(self.start, PASSES_AROUND_REPLACEMENT)
         plain = self._way((early.Z, early.H))
         checked = self._passes((plain.Z, plain.H), EASY_PASSES)
         gained = plain.last.objective - checked.last.objective

@@ -13,12 +13,15 @@ from torch import Tensor
 
 from nmfnet.factorization.acceleration import Problem
 from nmfnet.factorization.initialization import MeanFilled, starting_factors
+from nmfnet.factorization.kullback_leibler import KullbackLeibler
 from nmfnet.factorization.passes import Penalties
 from nmfnet.transformers import input as given
 from nmfnet.transformers.component_replacement import Factors, replace_components, replacement_pays
 from nmfnet.transformers.compressed_start import CompressedSearch, compress, compression_pays
 from nmfnet.transformers.input import Input
 from nmfnet.transformers.subsampled_start import FIRST_Z_TOLERANCE, STARTS, best_of, sample_rows
+
+RAISED_SHARE = 0.01  # of the mean of a component that is added to its entries where the divergence starts
 
 
 class Starts:
@@ -74,8 +77,10 @@ class Starts:
 
     def _searched_start(self, data: Input, k: int, problem: Problem) -> Factors | None:
         """Starting factors that a search found; None where none pays."""
-        if self.init == "custom" or self.batch_size is not None or problem.by_objective:
+        if self.init == "custom" or self.batch_size is not None or problem.multiplicative:
             return None
+        if isinstance(problem, KullbackLeibler):
+            return self._start_by_least_squares(data, k, problem)
         return self._start_on_sample(data, k, problem) or self._start_by_replacement(data, k)
 
     def _start_on_sample(self, data: Input, k: int, problem: Problem) -> Factors | None:
@@ -101,14 +106,32 @@ class Starts:
         if not (data.in_memory and replacement_pays(data.data, k, int(self.max_iter))):
             return None
         part, generator = data.single, self._generator()
-        if compression_pays(part.data, k, int(self.max_iter)):
-            vectors = compress(part.data, k, generator)
-            start = self._start(part, k, None, None, generator, vectors)
-            Z, H = CompressedSearch(vectors, self._penalties(part), part.data.squares(None)).search(start)
+        if compression_pays(part.data, k):
+            Z, H = self._compressed(part, k, generator, self._penalties(part)).search()
         else:
             start = self._start(part, k, None, None, generator)
             Z, H = replace_components(lambda size: self._problem(part, size), part.data, start, int(self.max_iter))
         return Z.to(data.data.like), H.to(data.data.like)
+
+    def _start_by_least_squares(self, data: Input, k: int, problem: KullbackLeibler) -> Factors | None:
+        """Starting factors for the divergence, by least squares in compressed data; None where that does not pay.
+
+        Zeros are raised to a small share of their component, as an entry without any source is far from all data.
+        """
+        if data.row_weights is not None or not (problem.single_first and data.in_memory):
+            return None
+        part = data.single
+        if not compression_pays(part.data, k) or k > min(data.shape):
+            return None
+        factors = self._compressed(part, k, self._generator(), Penalties()).way()
+        Z, H = (F + RAISED_SHARE * F.mean(1, keepdim=True) for F in factors)
+        return Z.to(data.data.like), H.to(data.data.like)
+
+    def _compressed(self, part: Input, k: int, generator: torch.Generator, penalties: Penalties) -> CompressedSearch:
+        """A search in the data compressed."""
+        vectors = compress(part.data, k, generator)
+        start = self._start(part, k, None, None, generator, vectors)
+        return CompressedSearch(vectors, penalties, part.data.squares(None), start)
 
     def _zero_start(self, data: Input, k: int) -> Tensor:
         return data.data.like.new_zeros(k, data.shape[0])

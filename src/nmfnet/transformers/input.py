@@ -22,8 +22,8 @@ from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.initialization import INITS
 from nmfnet.linalg.arrays import as_tensor
 
-ROWS = 4096  # looked at together
-RANGE = 1e12  # of float32: squares and sums of numbers between 1 / RANGE and RANGE are safe
+ROWS_PER_BLOCK = 4096  # looked at together
+SAFE_RANGE_FLOAT32 = 1e12  # squares and sums of numbers between its inverse and this are safe
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Input:
     def rows(self, rows: slice | NDArray[np.intp], single: bool = False) -> Input:
         """The same of some of the rows; `single`: in single precision, unless its range is too small for them."""
         device, dtype = self.data.like.device, self.X.dtype
-        if single and 1 / RANGE < max(-self.low, self.high) < RANGE:
+        if single and 1 / SAFE_RANGE_FLOAT32 < max(-self.low, self.high) < SAFE_RANGE_FLOAT32:
             dtype = np.dtype(np.float32)
         X = self.X if isinstance(rows, slice) and rows == slice(None) else self.X[rows]
         X = in_dtype(X, dtype)
@@ -132,8 +132,8 @@ def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, mo
 def extremes(X: NDArray[Any]) -> tuple[float, float, bool]:
     """Smallest and largest entry (0 where there is none), and whether any is NaN."""
     low, high, missing = math.inf, -math.inf, False
-    for start in range(0, len(X), ROWS):
-        block = X[start : start + ROWS]
+    for start in range(0, len(X), ROWS_PER_BLOCK):
+        block = X[start : start + ROWS_PER_BLOCK]
         if not block.size:
             continue
         smallest, largest = float(block.min()), float(block.max())
@@ -165,7 +165,7 @@ def scaled(X: Any, scale: float) -> Any:
 
 def safe_scale(largest: float, dtype: Any) -> float:
     """1, or the power of 2 that brings the largest entry near 1 where squares would overflow or be subnormal."""
-    limit = RANGE if dtype == np.float32 else 1e120
+    limit = SAFE_RANGE_FLOAT32 if dtype == np.float32 else 1e120
     if largest == 0 or 1 / limit < largest < limit:
         return 1.0
     return 2.0 ** -min(max(math.floor(math.log2(largest)), -1022), 1000)  # its inverse is a number, too
