@@ -2,8 +2,8 @@
 
     python -m benchmarks.resumed_streams [SEEDS]      writes docs/results/streams.md
 
-`partial_fit` of digits, in calls of 50, or row by row after a fit, in random order.  After half of
-the rows the model is stored.  Then three models go on with the same rows: the live one, the one that is loaded from the file, and a
+`partial_fit` of digits, in calls of 50, or row by row after a fit, in random order.  After half of the rows the
+model is stored.  Then three models go on with the same rows: the live one, the one that is loaded from the file, and a
 network with the same weights that remembers nothing else, as a file held before it had the stream (version 3).
 Errors on test rows, in per cent: when the model is stored, and at their worst and in the end afterwards.
 """
