@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 AXES = {2: ("channels", "length"), 3: ("channels", "height", "width")}
-PIXELS = 2**22  # that a scaling is made of, about
+SCALING_PIXELS = 2**22  # that a scaling is made of, about
 
 
 def hidden_layers(sizes: Any) -> list[Any]:
@@ -98,7 +98,7 @@ def image_scaling(
     `scaling_of` is that of a table whose columns are the channels and whose rows are the positions: channels that
     share a unit get one factor, others one each.
     """
-    step, places = max(1, (data.n_rows + data.before) * data.n_features // PIXELS), math.prod(input_shape[1:])
+    step, places = max(1, (data.n_rows + data.before) * data.n_features // SCALING_PIXELS), math.prod(input_shape[1:])
     rows: Any = slice(None, None, step) if isinstance(data, InMemory) else data.numbers % step == 0
     X, weight = cast(Tensor, data.X[rows]), None if data.weight is None else data.weight[rows]
     pixels = X.reshape(len(X), input_shape[0], places).transpose(1, 2).reshape(-1, input_shape[0])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nmfnet.data.source import Rows, Source
+from nmfnet.data.source import Rows, Source, stored_per_row
 from nmfnet.layers.base import Linearization, kernel
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.gram_solver import Penalty
@@ -26,6 +26,7 @@ from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import Adversary
 from nmfnet.solvers.relaxed.averaging import Averaging
+from nmfnet.solvers.relaxed.covariance import input_covariance
 from nmfnet.solvers.relaxed.defaults import UNANCHORED_DELTA, Resolved
 from nmfnet.solvers.relaxed.masks import Masks, masking_value
 from nmfnet.solvers.relaxed.safeguard import Safeguard
@@ -101,6 +102,17 @@ class RelaxedSweep:
         self.safeguard = Safeguard()
         self.masks = Masks(plan.seed)
         self.adversary = Adversary(settings.adversarial, network, plan)
+
+    def look_at(self, source: Source) -> None:
+        """Let the first layer know all its inputs, where that spares it much: they stay what they are."""
+        layer, solver, plan = self.network.layers[0], self.solvers[0], self.plan
+        if source.is_sparse and source.holders.size > 1:  # ranks decide alike; a rank may have no rows of a batch
+            solver.density = stored_per_row(source) / source.n_features
+        fixed = layer.shares_weights or 0 in self.network.frozen
+        if plan.n_updates is None or self.settings.noise or fixed:
+            return
+        if solver.wants_covariance(plan.batch_size, layer.n_in, layer.n_out):
+            solver.primal.start(*input_covariance(self.network, source))
 
     @torch.no_grad()
     def __call__(
