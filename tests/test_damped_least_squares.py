@@ -253,11 +253,7 @@ def test_statistics_of_parts_of_a_batch_add_up(weights, bias):
     others = [Moments.of(*piece, bias, True) for piece in pieces[1:]]
 
     def reduce(sums):
-        more = [
-            [each.n, each.cross, *([each.inputs, each.residuals] if bias else []), each.gram, each.rows]
-            for each in others
-        ]
-        return [sum(parts) for parts in zip(sums, *more, strict=True)]
+        return [sum(parts) for parts in zip(sums, *(each.sums() for each in others), strict=True)]
 
     whole = solved(DampedLeastSquares(0.3, bias), Z, E, 0, sample_weight=weight)
     Z, E, weight = pieces[0]

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from nmfnet import Callback, DivergenceError, NMFNetRegressor, Pinv, Relaxed, fit_module
+from nmfnet.data.source import InMemory
 from nmfnet.export.sequential import layers_of
 from nmfnet.torch_training import _checked, _network
 
@@ -78,7 +79,7 @@ def test_training_starts_where_the_module_is(bias, y):
     module = mlp(5, 6, 3, bias=bias).double()
     layers = layers_of(module)
     checked, Y, kind = _checked(layers, X, y)
-    network = _network(layers, Relaxed(), checked, Y, kind)
+    network = _network(layers, Relaxed(), InMemory(checked, Y), kind)
     np.testing.assert_allclose(network.predict(checked), forward(module, checked), rtol=1e-9)
 
 

@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from nmfnet import NMFNetRegressor
 from nmfnet.layers.activations import get_activation
+from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import Relaxed
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.safeguard import Safeguard
-from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 from references import relaxed as reference
 from solving import he_weights, input_scaling, prepared, target_scaling
 
@@ -203,13 +203,13 @@ def test_residuals_tend_to_the_backpropagated_errors(activation, output, monkeyp
     rng = np.random.default_rng(3)
     network = network_of(random_weights(rng, (6, 9, 8, 3), True), activation, output)
     X, Y = torch.tensor(rng.standard_normal((25, 6))), torch.tensor(targets(rng, output, 25, 3))
-    residuals, step = {}, RelaxedSweep._step
+    residuals, collect = [], DampedLeastSquares.collect
 
-    def spy(self, layer, Z, E, *others):
-        residuals[layer] = E.clone()
-        return step(self, layer, Z, E, *others)
+    def spy(self, Z, E, *others):
+        residuals.insert(0, E.clone())  # from the output layer down
+        return collect(self, Z, E, *others)
 
-    monkeypatch.setattr(RelaxedSweep, "_step", spy)
+    monkeypatch.setattr(DampedLeastSquares, "collect", spy)
     f, A = getattr(functional, {"logistic": "sigmoid"}.get(activation, activation)), []
     for W in network.weights:
         Z = f(A[-1]) if A else X

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         DivergenceWarning,
         ModelFileError,
         NMFNetError,
+        RankError,
         VersionWarning,
     )
     from nmfnet.estimators import NMFNetClassifier, NMFNetRegressor
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "errors": (
         "CheckpointError", "DataError", "DivergenceError", "DivergenceWarning", "ModelFileError", "NMFNetError",
-        "VersionWarning",
+        "RankError", "VersionWarning",
     ),
     "data.augmentation": ("Augmentation",),
     "estimators": ("NMFNetClassifier", "NMFNetRegressor"),
@@ -55,8 +56,8 @@ _MODULES = {
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 _SUBMODULES = (
-    "callbacks", "data", "datasets", "errors", "estimators", "export", "factorization", "layers", "linalg", "network",
-    "persistence", "plotting", "solvers", "storage", "torch_training", "training", "transformers",
+    "callbacks", "data", "datasets", "distributed", "errors", "estimators", "export", "factorization", "layers",
+    "linalg", "network", "persistence", "plotting", "solvers", "storage", "torch_training", "training", "transformers",
 )  # fmt: skip
 
 
@@ -99,6 +100,7 @@ __all__ = [
     "NMFPretraining",
     "NonlinearSemiNMF",
     "Pinv",
+    "RankError",
     "Relaxed",
     "SemiNMF",
     "VersionWarning",

@@ -21,6 +21,10 @@ class DivergenceError(NMFNetError, ArithmeticError):
     """Numbers left the range of their dtype: in a factorization, or in training before the first epoch's end."""
 
 
+class RankError(NMFNetError, RuntimeError):
+    """One of the processes that train together has failed, ended, or cannot be reached; all raise the same error."""
+
+
 class DivergenceWarning(UserWarning):
     """Training stopped at non-finite weights; the last good ones were kept."""
 

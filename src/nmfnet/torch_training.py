@@ -14,10 +14,13 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from nmfnet._parameters import at_least, boolean, resolve
+from nmfnet.data.sharded import Sharded
 from nmfnet.data.source import InMemory
+from nmfnet.distributed import now, together
 from nmfnet.errors import DivergenceError
 from nmfnet.estimators.images import image_scaling
 from nmfnet.estimators.parameters import check_training, values_of_a_sample
+from nmfnet.estimators.ranks import refuse_differences, refuse_in_ranks, shared_random_state, source_of
 from nmfnet.export.conventions import check_trainable
 from nmfnet.export.sequential import Layers, layers_of, tensors_of
 from nmfnet.linalg import all_finite
@@ -30,6 +33,7 @@ from nmfnet.training import Callback, EpochRecord, FitSettings, PrintLog, fit_ne
 
 
 @plain_tensors()
+@together()
 def fit_module(
     module: nn.Sequential,
     X: ArrayLike | Tensor | Iterable[Any],
@@ -121,12 +125,14 @@ def fit_module(
     layers = layers_of(module)
     check_trainable(module, layers.trained)
     chosen = _with_dropout(layers) if solver == "relaxed" else resolve(solver, SOLVERS)
+    refuse_in_ranks(solver)
     X_checked, Y, kind = _checked(layers, X, y, task)
+    refuse_differences(**{"kind of y (see `task`)": kind, "shape of a sample": tuple(X_checked.shape[1:])})
     input_shape = None if layers.ndim is None else tuple(X_checked.shape[1:])
-    X_checked = X_checked.flatten(1)
+    source = source_of(InMemory(X_checked.flatten(1), Y))
     settings = FitSettings(
         error=ERRORS[kind],
-        batch_size=_batch_size(batch_size, chosen, Y, kind, input_shape),
+        batch_size=_batch_size(batch_size, chosen, source, kind, input_shape),
         max_iter=max_iter,
         max_time=max_time,
         tol=tol,
@@ -137,23 +143,23 @@ def fit_module(
         trained=True,  # nobody knows
         real=kind == "real",
     )
-    network = _network(layers, chosen, X_checked, Y, kind, input_shape)
-    validation = None
+    network = _network(layers, chosen, source, kind, input_shape)
+    validation: InMemory | Sharded | None = None
     if X_val is not None:
         X_held_out, Y_held_out, _ = _checked(layers, X_val, y_val, TASKS[kind], "_val")
         if input_shape is not None and tuple(X_held_out.shape[1:]) != input_shape:
             raise ValueError(f"X_val has images of {tuple(X_held_out.shape[1:])}, but X of {input_shape}.")
-        validation = InMemory(X_held_out.flatten(1), _fitted(Y_held_out, kind, network))
-    Y = _fitted(Y, kind, network)
-    generator = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
+        validation = source_of(InMemory(X_held_out.flatten(1), _fitted(Y_held_out, kind, network)))
+    seed = int(check_random_state(shared_random_state(random_state)).randint(2**31 - 1))
+    generator = torch.Generator().manual_seed(seed)
     fitted = fit_network(
         network,
         chosen,
-        InMemory(X_checked, Y),
+        source.with_targets(_fitted(Y, kind, network)),
         settings,
         generator,
         validation=validation,
-        callbacks=[*(callbacks or ()), *([PrintLog()] if verbose else [])],
+        callbacks=[*(callbacks or ()), *([PrintLog()] if verbose and not now().rank else [])],
     )
     _write(layers, fitted.network)
     return fitted.history
@@ -176,9 +182,10 @@ def _check_task(task: str, early_stopping: bool, X_val: Any, y_val: Any) -> None
         raise ValueError("early_stopping and y_val need a validation set: pass X_val.")
 
 
-def _batch_size(given: int | str, solver: Solver, Y: Tensor, kind: Kind, input_shape: tuple[int, ...] | None) -> int:
-    """For targets Y (n, k)."""
-    n, k = Y.shape
+def _batch_size(
+    given: int | str, solver: Solver, source: InMemory | Sharded, kind: Kind, input_shape: tuple[int, ...] | None
+) -> int:
+    n, k = source.n_rows, source.n_outputs
     values = values_of_a_sample(k if kind == "real" else 0, input_shape)
     return solver.default_batch_size(n, values) if isinstance(given, str) else min(n, int(given))
 
@@ -233,26 +240,30 @@ def _check_shape(layers: Layers, X: Tensor, name: str) -> None:
 
 
 def _network(
-    layers: Layers, solver: Solver, X: Tensor, Y: Tensor, kind: Kind, input_shape: tuple[int, ...] | None = None
+    layers: Layers,
+    solver: Solver,
+    source: InMemory | Sharded,
+    kind: Kind,
+    input_shape: tuple[int, ...] | None = None,
 ) -> Network:
     """The module as a network on scaled inputs and targets, which predicts the same."""
-    network = layers.network(input_shape).on(X.device)
+    network = layers.network(input_shape).on(source.device)
     network.frozen = layers.frozen
     network.output = replace(solver.output(kind), temperature=1.0)  # losses are those of the module's own outputs
     if network.inputs is None:
         # As for real targets: no principal components, which would lose a part of the weights there are; and as for
         # a part of the samples: the weights of columns that are constant here stay.
         if input_shape is None:
-            network.inputs = solver.input_scaling(InMemory(X, Y), "real", network.intercept, partial=True)
+            network.inputs = solver.input_scaling(source, "real", network.intercept, partial=True)
         else:  # a shift could not be folded into weights, where images are padded with zeros
             network.inputs = image_scaling(
-                InMemory(X, Y),
+                source,
                 input_shape,
                 lambda pixels: solver.input_scaling(pixels, "real", False, partial=True),
             )
         if network.inputs is not None:
             network.weights[0] = network.unfolded()
-    network.targets = solver.target_scaling(InMemory(X, Y), kind, network.intercept)
+    network.targets = solver.target_scaling(source, kind, network.intercept)
     if network.targets is not None:
         W = network.weights[-1].clone()
         if network.intercept:

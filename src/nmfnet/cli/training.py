@@ -7,6 +7,7 @@ import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from nmfnet._text import printable
 from nmfnet.cli import data as cli_data
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import CtrlC, reporter
+from nmfnet.cli.ranks import all_ranks, own_rows
 from nmfnet.cli.reporting import INTERRUPTED
 from nmfnet.cli.request import Request
 from nmfnet.cli.results import CHECKPOINTS, MODEL, SETTINGS, Run, run_folder, summary, write
 from nmfnet.cli.tables import Score, score
 from nmfnet.datasets import Dataset
+from nmfnet.distributed import now
 from nmfnet.errors import NMFNetError
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.solvers import PRETRAININGS, SOLVERS
@@ -52,13 +55,25 @@ def train(request: Request, console: Console) -> int:
     KeyboardInterrupt
         On Ctrl-C before there is anything to save.
     """
+    with all_ranks(console) as console:
+        return _train(request, console)
+
+
+def _train(request: Request, console: Console) -> int:
+    """As :func:`train`, in each of the processes; rank 0 has the folder, and all rows to judge by."""
     estimator(request, "classification")._check_parameters()  # before any data is read
     if request.threads is not None:
         torch.set_num_threads(request.threads)
-    with run_folder(request.folder, request.force or request.resume), CtrlC() as ctrl_c:
+    first = now().rank == 0
+    folder = run_folder(request.folder, request.force or request.resume) if first else nullcontext()
+    with folder, CtrlC() as ctrl_c:
+        if not first:
+            now().any(False)  # rank 0 fetches what is not on this machine
         if not cli_data.is_here(request.data):
             console.print(printable(f"{request.data} is not on this machine: fetching it"))
         dataset = cli_data.read(request.data, request.schema, request.task)
+        if first:
+            now().any(False)
         if request.test is not None:
             dataset = cli_data.with_test(dataset, request.test, request.seed, request.schema.dialect)
         y = cli_data.targets(dataset)
@@ -68,8 +83,10 @@ def train(request: Request, console: Console) -> int:
         model, checkpoint = prepared(request, task, console)
         console.print(printable(headline(dataset, task, request.validation)), soft_wrap=True)
         callbacks = [*([] if checkpoint is None else [checkpoint]), ctrl_c]
-        interrupted = fit(model, cli_data.features(dataset), y, task, callbacks, console)
+        interrupted = fit(model, *own_rows(cli_data.features(dataset), y), task, callbacks, console)
         unfinished = interrupted and not model.warm_start
+        if not first:
+            return 0
         model.set_params(warm_start=False, max_iter=request.epochs)
         cli_data.remember(model, dataset, request.schema.dialect)
         run = Run(request, dataset, task, model, interrupted, scores(model, dataset, task, request.validation))

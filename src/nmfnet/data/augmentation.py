@@ -11,7 +11,9 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from nmfnet._parameters import at_least, boolean
+from nmfnet.data.sharded import Sharded
 from nmfnet.data.source import Batch, InMemory
+from nmfnet.linalg.holders import AtHand, batch_rows
 
 Shape = tuple[int, ...]
 
@@ -54,14 +56,17 @@ class Augmentation(BaseEstimator):
             if getattr(self, name) >= min(input_shape[1:]):
                 raise ValueError(f"{name}={getattr(self, name)} is too much for images of {input_shape}: lower it.")
 
-    def __call__(self, X: Tensor, input_shape: Shape, generator: torch.Generator) -> Tensor:
-        """Changed copies of images that are rows of numbers (m, n)."""
+    def __call__(
+        self, X: Tensor, input_shape: Shape, generator: torch.Generator, at_hand: AtHand | None = None
+    ) -> Tensor:
+        """Changed copies of images that are rows of numbers (m, n); `at_hand` says which of a batch, if not all."""
         c, w = input_shape[0], input_shape[-1]
         h = input_shape[1] if len(input_shape) == 3 else 1
         images, m = X.reshape(-1, c, h, w), len(X)
 
         def drawn(most: int) -> Tensor:
-            return torch.randint(most, (m, 1), generator=generator).to(X.device)
+            of_batch = torch.randint(most, (batch_rows(m, at_hand), 1), generator=generator).to(X.device)
+            return of_batch if at_hand is None else of_batch[at_hand.positions]
 
         rows = torch.arange(h, device=X.device).expand(m, h)
         columns = torch.arange(w, device=X.device).expand(m, w)
@@ -96,32 +101,52 @@ def mirrored(places: Tensor, size: int) -> Tensor:
     return (size - 1 - (size - 1 - places.abs()).abs()).abs()
 
 
-@dataclass(frozen=True)
-class Augmented(InMemory):
-    """A source whose batches are augmented; in blocks the samples are as they are."""
+class _Augmented:
+    """Of a source whose batches are augmented; in blocks the samples are as they are."""
 
-    augmentation: Augmentation | None = None
-    input_shape: Shape = ()
+    augmentation: Augmentation | None
+    input_shape: Shape
 
     def batches(
         self, batch_size: int, generator: torch.Generator, start: int = 0, min_rows: int = 1
     ) -> Iterator[Batch]:
         """As of any source; the changes of a batch follow from its number, so that a training can be resumed."""
-        plain = super().batches(batch_size, generator, start, min_rows)
+        plain = super().batches(batch_size, generator, start, min_rows)  # type: ignore[misc]
         seed = int(torch.randint(2**31, (), generator=generator))
         return (self._changed(batch, seed + number) for number, batch in enumerate(plain, start))
 
     def _changed(self, batch: Any, seed: int) -> Batch:
         assert self.augmentation is not None
-        X = self.augmentation(batch.X, self.input_shape, torch.Generator().manual_seed(seed))
+        X = self.augmentation(batch.X, self.input_shape, torch.Generator().manual_seed(seed), batch.at_hand)
         return batch._replace(X=X)
 
 
-def augmented(source: InMemory, augmentation: Augmentation | None, input_shape: Shape | None) -> InMemory:
+@dataclass(frozen=True)
+class Augmented(_Augmented, InMemory):
+    """A source in memory whose batches are augmented."""
+
+    augmentation: Augmentation | None = None
+    input_shape: Shape = ()
+
+
+@dataclass(frozen=True)
+class AugmentedShards(_Augmented, Sharded):
+    """A source of several processes whose batches are augmented."""
+
+    augmentation: Augmentation | None = None
+    input_shape: Shape = ()
+
+
+def augmented(
+    source: InMemory | Sharded, augmentation: Augmentation | None, input_shape: Shape | None
+) -> InMemory | Sharded:
     """The same samples, their batches augmented; as it is without an augmentation."""
     if augmentation is None:
         return source
     augmentation.check()
     augmentation.check_shape(input_shape)
     assert input_shape is not None
+    if isinstance(source, Sharded):
+        shards = source.here, source.numbers, source.n_rows, source.holders
+        return AugmentedShards(*shards, augmentation, input_shape)
     return Augmented(source.X, source.Y, source.weight, source.before, augmentation, input_shape)

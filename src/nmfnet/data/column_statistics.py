@@ -42,9 +42,11 @@ class Blocks:
 
     def in_float64(self, step: int = 1) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Every `step`-th dense row, in blocks to write into, and their weights."""
-        start = 0
+        start, numbers = 0, self.source.numbers
         for X, weight in self:
-            rows = slice(-start % step, None, step)
+            rows: Any = slice(-start % step, None, step)
+            if numbers is not None and step > 1:
+                rows = (numbers[start : start + len(X)] % step == 0).to(X.device)
             assert isinstance(X, Tensor)
             picked, w = X[rows], None if weight is None else weight[rows]
             done = 0
@@ -114,10 +116,11 @@ def _is_sparse(blocks: Blocks) -> bool:
 
 def _sparse_columns(blocks: Blocks) -> Columns:
     """Root mean squares in place of deviations, and the largest absolute values."""
-    sizes = [(len(X), *_sizes(X, weight)) for X, weight in blocks]
-    reach = torch.stack([largest for _, _, largest in sizes]).amax(0)
+    holders, nothing = blocks.source.holders, torch.zeros(blocks.source.n_features, dtype=torch.float64)
+    sizes = [(len(X), *_sizes(X, weight)) for X, weight in blocks if len(X)] or [(0, nothing, nothing)]
+    reach = holders.largest(torch.stack([largest for _, _, largest in sizes]).amax(0))
     unit = torch.where(reach > 0, reach, 1.0)  # keeps squares in range
-    squares = torch.stack([m * (rms / unit).square() for m, rms, _ in sizes]).sum(0)
+    (squares,) = holders([torch.stack([m * (rms / unit).square() for m, rms, _ in sizes]).sum(0)])
     deviation = unit * (squares / len(blocks)).sqrt()
     return Columns(torch.zeros_like(reach), deviation, -reach, reach, reach, len(blocks), False, False)
 
@@ -132,18 +135,32 @@ def _sizes(X: Any, weight: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 def _dense_columns(blocks: Blocks, centre: bool) -> Columns:
-    extremes = [(X.amax(0), X.amin(0)) for X, _ in blocks if isinstance(X, Tensor)]  # abs() would copy X
-    highest = torch.stack([each for each, _ in extremes]).amax(0).double()
-    lowest = torch.stack([each for _, each in extremes]).amin(0).double()
+    holders, (highest, lowest) = blocks.source.holders, _extremes(blocks)
     mean, squares = torch.zeros_like(highest), torch.zeros_like(highest)
     if centre:
         for block, weight in blocks.in_float64():
             mean.addmv_(block.T, (block.new_ones(len(block)) if weight is None else weight) / len(blocks))
+        (mean,) = holders([mean])
         mean = torch.minimum(torch.maximum(mean, lowest), highest)  # where rounding has put it outside
     spread = torch.maximum(highest - mean, mean - lowest)
     unit = torch.where(spread > 0, spread, torch.ones_like(spread))  # keeps squares in range
     for block, weight in blocks.in_float64():
         block.sub_(mean).div_(unit).square_()
         squares += (block if weight is None else block.mul_(weight[:, None])).sum(0)
+    (squares,) = holders([squares])
     deviation = unit * (squares / len(blocks)).sqrt()
     return Columns(mean, deviation, lowest, highest, spread, len(blocks), centre)
+
+
+def _extremes(blocks: Blocks) -> tuple[Tensor, Tensor]:
+    """Largest and smallest value of each dense column (n,), in float64."""
+    extremes = [(X.amax(0), X.amin(0)) for X, _ in blocks if isinstance(X, Tensor) and len(X)]  # abs() would copy X
+    if extremes:
+        highest = torch.stack([each for each, _ in extremes]).amax(0).double()
+        lowest = torch.stack([each for _, each in extremes]).amin(0).double()
+    else:
+        n = blocks.source.n_features if blocks.part == "X" else blocks.source.n_outputs
+        highest = torch.full((n,), -torch.inf, dtype=torch.float64, device=blocks.source.device)
+        lowest = -highest
+    highest, lowest = blocks.source.holders.largest(torch.cat([highest, -lowest])).tensor_split(2)
+    return highest, -lowest

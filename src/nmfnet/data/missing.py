@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmfnet.distributed import now
 from nmfnet.linalg import float64_blocks
 
 
@@ -33,18 +34,21 @@ class MissingValues:
         """Learn from rows X (m, n), weighted ones or not; a column without any value is filled by 0."""
         w = torch.ones(len(X), dtype=torch.float64, device=X.device) if weight is None else weight.double()
         fill = torch.zeros(X.shape[1], dtype=torch.float64, device=X.device)
-        start = 0
+        start, holders = 0, now()
+        (total,) = holders([w.sum()])
         for block in float64_blocks(X):
-            fill += w[start : start + len(block)] @ block / w.sum()
+            fill += w[start : start + len(block)] @ block / total
             start += len(block)
+        (fill,) = holders([fill])
         odd = (~fill.isfinite()).nonzero()[:, 0]  # NaN, or a sum that overflows
         if len(odd):  # few, as a rule
             columns = X[:, odd]
             absent = columns.isnan()
             present = (~absent).double() * w[:, None]
-            shares = present / present.sum(0).clamp_min(torch.finfo(torch.float64).tiny)
-            fill[odd] = (columns.double().nan_to_num(nan=0.0) * shares).sum(0)
-            odd = odd[absent.any(0)]
+            (total,) = holders([present.sum(0)])
+            shares = present / total.clamp_min(torch.finfo(torch.float64).tiny)
+            (fill[odd],) = holders([(columns.double().nan_to_num(nan=0.0) * shares).sum(0)])
+            odd = odd[holders.largest(absent.any(0).double()) > 0]
         return cls(fill.to(X.dtype), odd)
 
     def __call__(self, X: Tensor) -> Tensor:

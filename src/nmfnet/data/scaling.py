@@ -170,4 +170,5 @@ def _covariance(blocks: Blocks, mean: Tensor, unit: float, step: int) -> Tensor:
             block.mul_(weight[:, None].sqrt())
         covariance.addmm_(block.T, block)
         rows += len(block)
-    return covariance.div_(rows)
+    covariance, count = blocks.source.holders([covariance, mean.new_tensor(float(rows))])
+    return covariance.div_(count)

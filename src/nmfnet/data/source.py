@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.windows import Window, share_of, windows
+from nmfnet.linalg.holders import AtHand, Holders, local
 from nmfnet.linalg.sparse import SparseRows, picked, stacked
 
 Rows: TypeAlias = Tensor | SparseRows  # inputs (m, n): dense, or sparse
@@ -48,6 +49,8 @@ class Batch(NamedTuple):
         Samples, the last ones, that this batch is about; those before fill it up.
     share : float
         Of an update that the new ones make; 1 for all but small batches.
+    at_hand : AtHand or None
+        Which samples of the batch these are; None: all.
     """
 
     X: Rows
@@ -55,6 +58,7 @@ class Batch(NamedTuple):
     weight: Tensor | None
     n_new: int
     share: float
+    at_hand: AtHand | None = None
 
     def new(self) -> Samples:
         """The new samples."""
@@ -63,7 +67,19 @@ class Batch(NamedTuple):
 
 
 class Source(Protocol):
-    """Samples to train on or to be scored on.  A new source is a class like :class:`InMemory`."""
+    """Samples to train on or to be scored on.  A new source is a class like :class:`InMemory`.
+
+    Several processes may hold some of the samples each.  What is said of samples, as their number, is of all of them;
+    batches and blocks are of those at hand.
+    """
+
+    @property
+    def holders(self) -> Holders:
+        """Who holds the samples."""
+
+    @property
+    def numbers(self) -> Tensor | None:
+        """Numbers (m,) among all samples of those at hand, in the order of the blocks; None where all are at hand."""
 
     @property
     def n_rows(self) -> int:
@@ -86,6 +102,10 @@ class Source(Protocol):
         """Of inputs and targets."""
 
     @property
+    def device(self) -> torch.device:
+        """Where the samples are."""
+
+    @property
     def total_weight(self) -> float:
         """Sum of the samples' weights; their number where they have none."""
 
@@ -105,8 +125,14 @@ class Source(Protocol):
     def blocks(self) -> Iterator[Samples]:
         """All samples in their own order, as many at a time as are easily held."""
 
-    def subset(self, rows: Tensor) -> InMemory:
-        """Some of the samples, by their numbers (m,) in the order of the blocks."""
+    def subset(self, rows: Tensor) -> Source:
+        """Some of the samples, by their numbers (m,)."""
+
+    def normalized(self) -> tuple[Source, float]:
+        """The same with weights of mean 1, and the mean that they had."""
+
+    def joined(self, values: Tensor) -> Tensor:
+        """Values (n, ...) of all samples by their numbers, from those at hand, in the order of blocks."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +155,8 @@ class InMemory:
     before: int = 0
 
     block_numbers: ClassVar[int] = 2**22  # of the inputs, in a block
+    holders: ClassVar[Holders] = local
+    numbers: ClassVar[Tensor | None] = None
 
     @property
     def samples(self) -> Samples:
@@ -164,6 +192,11 @@ class InMemory:
         return self.Y.dtype
 
     @property
+    def device(self) -> torch.device:
+        """Where the samples are."""
+        return self.Y.device
+
+    @property
     def total_weight(self) -> float:
         """Sum of the samples' weights; their number where they have none."""
         return float(self.n_rows if self.weight is None else self.weight.double().sum())
@@ -197,6 +230,14 @@ class InMemory:
         rows = rows.to(self.Y.device)
         return Subset(self.X, self.Y[rows], None if self.weight is None else self.weight[rows], rows=rows)
 
+    def with_targets(self, Y: Tensor) -> InMemory:
+        """The same inputs with other targets (n, k)."""
+        return replace(self, Y=Y)
+
+    def joined(self, values: Tensor) -> Tensor:
+        """As they are."""
+        return values
+
     def _batch(self, window: Window, min_rows: int) -> Batch:
         if window.n_new == len(self.Y):  # all there is, in the order that it has
             X = self._inputs(slice(None))
@@ -205,6 +246,11 @@ class InMemory:
         weight = None if self.weight is None else picked(self.weight, rows)
         X, Y = self._inputs(rows), picked(self.Y, rows)
         return Batch(X, Y, weight, window.n_new, share_of(window, min_rows, weight))
+
+    def take(self, rows: Tensor) -> Samples:
+        """Some of the samples, by their places (m,)."""
+        weight = None if self.weight is None else picked(self.weight, rows)
+        return Samples(self._inputs(rows), picked(self.Y, rows), weight)
 
     def _inputs(self, rows: Tensor | slice) -> Rows:
         return picked(self.X, rows) if isinstance(rows, Tensor) else self.X[rows]
@@ -240,7 +286,7 @@ def stored_per_row(source: Source) -> float:
     """Mean number of stored values in a sparse sample; on a GPU, where these are dense, of those that are not 0."""
     blocks = (block.X for block in source.blocks())
     stored = sum(X.matrix.nnz if isinstance(X, SparseRows) else int(X.count_nonzero()) for X in blocks)
-    return stored / max(1, source.n_rows)
+    return float(source.holders([torch.tensor(float(stored), dtype=torch.float64)])[0]) / max(1, source.n_rows)
 
 
 def joined(before: Samples, data: InMemory) -> InMemory:

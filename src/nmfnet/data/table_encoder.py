@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nmfnet.data.columns import DAY, Column, Table
 from nmfnet.data.containers import Array, missing
 from nmfnet.data.target_means import MIN_ROWS_OF_A_CATEGORY, TargetMeans
+from nmfnet.distributed import now
 
 MOST_CATEGORIES = 255  # of a column, as in HistGradientBoosting; a column of more becomes mean targets
 LISTED = 10  # names in a message
@@ -60,7 +61,9 @@ class Categories:
     @classmethod
     def of(cls, column: Column, complete: bool) -> Self:
         """Learn the categories; not `complete` where the rows are the first of many."""
-        counts = Counter(column.values.tolist())
+        n, counts = 0, Counter[Any]()
+        for rows, found in now().objects((len(column.values), Counter(column.values.tolist()))):
+            n, counts = n + rows, counts + found
         absent = counts.pop(None, 0) > 0
         named: Counter[str] = Counter()
         for value, count in counts.items():
@@ -68,7 +71,7 @@ class Categories:
         if not complete:
             named.update({text_of(value): 0 for value in column.declared})
             return cls(column.name, tuple(sorted(named)), other=True, missing=True)
-        fewest = fewest_rows(len(column.values))
+        fewest = fewest_rows(n)
         kept = [value for value, count in named.most_common(MOST_CATEGORIES) if count >= fewest]
         return cls(column.name, tuple(sorted(kept)), len(kept) < len(named), absent)
 
@@ -108,7 +111,7 @@ class Dates:
         """Learn whether there are times of the day; of the first of many rows nobody knows."""
         days = column.values.astype("datetime64[D]")
         present = ~np.isnat(column.values)
-        return cls(column.name, not complete or bool((column.values != days)[present].any()))
+        return cls(column.name, not complete or now().any(bool((column.values != days)[present].any())))
 
     def names(self) -> list[str]:
         """Names of what the column becomes."""
@@ -279,8 +282,15 @@ def _categories(column: Column, complete: bool, Y: Array | None) -> Categories |
     """Categories of which each has a column; or, where they are very many and no ids, their mean targets."""
     if complete and Y is not None:
         present = [value for value in column.values.tolist() if value is not None]
-        n = len({text_of(value) for value in set(present)})
-        if n > MOST_CATEGORIES and len(present) >= MIN_ROWS_OF_A_CATEGORY * n:
+        found = now().objects((len(present), {text_of(value) for value in set(present)}))
+        rows, n = sum(count for count, _ in found), len(set().union(*(texts for _, texts in found)))
+        if n > MOST_CATEGORIES and rows >= MIN_ROWS_OF_A_CATEGORY * n:
+            if len(found) > 1:
+                raise ValueError(
+                    f"column {column.name!r} has {n} categories, which become mean targets; these are not formed over "
+                    "several ranks yet. Encode it before the fit, as with sklearn.preprocessing.TargetEncoder, or "
+                    "drop it."
+                )
             return TargetMeans.of(column, Y, text_of)
     return Categories.of(column, complete)
 

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal, Self, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
@@ -19,7 +18,8 @@ from torch import Tensor
 
 from nmfnet._parameters import resolve
 from nmfnet.data.augmentation import Augmentation, augmented
-from nmfnet.data.source import InMemory
+from nmfnet.data.source import Source
+from nmfnet.distributed import now, together
 from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_callbacks
 from nmfnet.estimators.codes import HiddenCodesMixin
 from nmfnet.estimators.curves import CurvesMixin
@@ -30,6 +30,8 @@ from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
 from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, values_of_a_sample
+from nmfnet.estimators.ranks import refuse_in_ranks, source_of
+from nmfnet.estimators.stored import is_path, stored_data
 from nmfnet.estimators.streaming import Stream, update
 from nmfnet.estimators.transaction import unchanged_on_failure
 from nmfnet.estimators.weights import WeightsMixin
@@ -110,8 +112,6 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         """Refuse unfit parameters, naming them; return the hidden layers."""
         return check_parameters(self)
 
-    # What the two subclasses answer differently.
-
     _numeric_y: ClassVar[bool]  # whether y must be numbers
 
     def _encode(self, y: Array, dtype: Any, reset: bool = True) -> Array:
@@ -153,13 +153,14 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
 
         Parameters
         ----------
-        X : array-like, data frame, SciPy sparse matrix or Tensor of shape (n_samples, n_features)
+        X : array-like, data frame, SciPy sparse matrix, Tensor or path, of shape (n_samples, n_features)
             Or (n_samples, channels, height, width) or (n_samples, channels, length).
+            Or a path: of a .npy, .npz, .parquet or .csv file, or of a folder of them, which may be larger than memory.
             float32 input is trained in float32, anything else in float64; a network that goes on keeps its dtype.
             Sparse input stays sparse with
             ``solver="relaxed"``; a tensor is trained on where it is, and what is predicted from one is a tensor.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels or real targets.
+            Class labels or real targets.  With a path as X also a .npy file, or the name of an array or a column.
         sample_weight : array-like of shape (n_samples,), optional
             Nonnegative.  A sample of weight 0 is left out; one of weight 2 counts as two in every sum and mean over
             samples.  What counts rows, the batches and the automatic settings, does not look at the weights.
@@ -183,11 +184,12 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         if (X_val is None) != (y_val is None) or (sample_weight_val is not None and X_val is None):
             raise ValueError("X_val and y_val go together, and sample_weight_val with them.")
         tasks = FitTasks(self, X, y, sample_weight)
-        with unchanged_on_failure(self):
+        with unchanged_on_failure(self), together():
             hidden = self._check_parameters()
             goes_on = self.warm_start and hasattr(self, "network_")
-            dtype = self.network_.dtype if goes_on else None
-            data, validation = checked_data(self, X, y, sample_weight, dtype=dtype), None
+            refuse_in_ranks(goes_on=goes_on, X_val=X_val is not None, **self.get_params(deep=False))
+            in_memory = partial(checked_data, dtype=self.network_.dtype if goes_on else None)
+            data, validation = (stored_data if is_path(X) else in_memory)(self, X, y, sample_weight), None
             if X_val is not None:
                 try:
                     validation = checked_data(
@@ -198,8 +200,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             elif self.early_stopping:
                 data, validation = split(self, data)
             data, *others = self._weighted(data, *([] if validation is None else [validation]))
-            fitted = self._train(hidden, data, others[0] if others else None, tasks)
-            self.network_, self.history_, self.best_epoch_ = fitted
+            held_out = others[0] if others else None
+            self.network_, self.history_, self.best_epoch_ = self._train(hidden, data, held_out, tasks)
             self._stream_ = None  # the next partial_fit starts its averages anew
         return self
 
@@ -219,7 +221,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             validation=held_out,
             start=self.network_ if continued else None,
             history=self.history_ if continued else (),
-            callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose else []), tasks],
+            callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose and not now().rank else []), tasks],
             pretraining=None if self.pretrain is None else resolve(self.pretrain, PRETRAININGS),
             feature_names=self._encoded_names(),
         )
@@ -256,17 +258,16 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         if self.verbose:
             PrintLog().on_epoch_end(self.network_, self.history_[-1])
 
-    def _source(self, solver: Solver, data: Data, device: torch.device) -> InMemory:
+    def _source(self, solver: Solver, data: Data, device: torch.device) -> Any:
         """Checked data as a source; sparse inputs stay sparse for a solver that takes them, but not to pre-train."""
-        if issparse(data.X) and not (solver.takes_sparse and self.pretrain is None and self.input_shape_ is None):
-            data = data._replace(X=data.X.toarray())
-        return InMemory(*data.on(device))
+        sparse = solver.takes_sparse and self.pretrain is None and self.input_shape_ is None
+        return source_of(data.source(device, sparse), data.keys)
 
     def _architecture(self, hidden: list[int | Spec]) -> Architecture:
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
         return Architecture(*asked, self.input_shape_)
 
-    def _settings(self, solver: Solver, source: InMemory, mean_weight: float = 1.0) -> FitSettings:
+    def _settings(self, solver: Solver, source: Source, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
         real_values, output = source.n_outputs if self._kind() == "real" else 0, solver.output(self._kind())
         default = solver.default_batch_size(source.n_rows, values_of_a_sample(real_values, self.input_shape_))

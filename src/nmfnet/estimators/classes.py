@@ -12,7 +12,10 @@ from sklearn import get_config
 from sklearn.utils.class_weight import compute_class_weight
 
 from nmfnet.data.labels import class_codes
+from nmfnet.distributed import now
 from nmfnet.estimators.data import Data
+from nmfnet.estimators.ranks import all_classes
+from nmfnet.linalg.holders import local
 from nmfnet.network.outputs import Output
 
 Array = NDArray[Any]
@@ -31,9 +34,10 @@ def threshold(output: Output) -> float:
 
 def one_hot(labels: Array, classes: Array | None, dtype: Any) -> tuple[Array, Array]:
     """Classes, found if they are not given, and the indicators (n, n_classes) of the labels (n,) among them."""
-    if classes is None:
+    if classes is None and now() is local:
         classes, index = np.unique(labels, return_inverse=True)
     else:
+        classes = all_classes(np.unique(labels)) if classes is None else classes
         index = class_codes(labels, classes)
     indicators = np.zeros((len(index), len(classes)), dtype)  # with many classes the largest array of a fit
     indicators[np.arange(len(index)), index] = 1
@@ -47,7 +51,8 @@ def class_weights(class_weight: Mapping[Any, float] | str, classes: Array, data:
         if not (np.isfinite(each).all() and (each >= 0).all() and each.any()):
             raise ValueError(f"class_weight must hold finite, nonnegative weights, not all 0; got {class_weight!r}.")
         return each
-    counts = np.bincount(data.Y.argmax(1), data.weight, len(classes))
+    of_ranks = now().objects(np.bincount(data.Y.argmax(1), data.weight, len(classes)))
+    counts = np.sum(of_ranks, axis=0)
     present = counts > 0
     return np.where(present, counts.sum() / (present.sum() * np.where(present, counts, 1)), 1.0)
 

@@ -16,20 +16,29 @@ from torch import Tensor
 from nmfnet.data.columns import Table, ids_among, is_frame
 from nmfnet.data.containers import Array, refuse_missing, to_array
 from nmfnet.data.labels import label_array
+from nmfnet.data.on_disk import OnDisk, RowsOnDisk
+from nmfnet.data.source import InMemory
 from nmfnet.data.table_encoder import listed
+from nmfnet.distributed import now
 from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_inputs, to_tensor
+from nmfnet.estimators.ranks import refuse_other_inputs, shared_random_state
+from nmfnet.linalg.holders import local
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
 
 
 class Data(NamedTuple):
-    """Inputs X (n, n_0), targets Y (n, n_L) and positive weights (n,) in float64, or None where all are 1."""
+    """Inputs X (n, n_0), targets Y (n, n_L) and positive weights (n,) in float64, or None where all are 1.
+
+    Where several processes hold samples, `keys` (n,) may say in what order these are; None: as they come.
+    """
 
     X: Any
     Y: Array
     weight: Array | None = None
+    keys: Array | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -38,7 +47,13 @@ class Data(NamedTuple):
 
     def rows(self, rows: Array) -> Data:
         """Return some of the samples."""
-        return Data(rows_of(self.X, rows), self.Y[rows], None if self.weight is None else self.weight[rows])
+        weight, keys = (None if part is None else part[rows] for part in (self.weight, self.keys))
+        return Data(rows_of(self.X, rows), self.Y[rows], weight, keys)
+
+    def source(self, where: torch.device, sparse: bool) -> InMemory:
+        """The samples on a device, to train on; sparse inputs stay so if they may."""
+        samples = (self if sparse or not issparse(self.X) else self._replace(X=self.X.toarray())).on(where)
+        return OnDisk(*samples) if isinstance(self.X, RowsOnDisk) else InMemory(*samples)
 
     def on(self, where: torch.device) -> tuple[Any, Tensor, Tensor | None]:
         """Tensors on a device, which share memory with the arrays where they can."""
@@ -51,6 +66,8 @@ def rows_of(X: Any, rows: Array) -> Any:
     """Some rows of an array, a sparse matrix, a tensor or a table."""
     if isinstance(X, Table):
         return X.rows(rows)
+    if isinstance(X, RowsOnDisk):
+        return X.subset(rows)
     return X[torch.from_numpy(rows).to(X.device)] if isinstance(X, Tensor) else X[rows]
 
 
@@ -84,6 +101,7 @@ def checked_data(
     if first and complete:
         warn_of_ids(X)
     X, y = checked_inputs(estimator, X, y, reset, dtype)
+    refuse_other_inputs(X)
     dtype = dtype or (torch.float32 if getattr(X, "dtype", None) in (np.float32, torch.float32) else torch.float64)
     numbers = np.float32 if dtype == torch.float32 else np.float64
     weight = checked_weights(sample_weight, len(y), f"sample_weight{suffix}")
@@ -155,12 +173,26 @@ def checked_weights(sample_weight: Any, n: int, name: str) -> Array | None:
 
 def split(estimator: BaseNMFNet, data: Data) -> tuple[Data, Data]:
     """Hold out the validation set of early stopping."""
-    fraction = estimator.validation_fraction
+    fraction, labels = estimator.validation_fraction, estimator._stratify(data.Y)
+    counts = now().objects(len(data.Y))
+    if labels is not None and now() is not local:
+        labels = np.concatenate(now().objects(labels))
     try:
         train, held_out = train_test_split(
-            np.arange(len(data.Y)), test_size=fraction, stratify=estimator._stratify(data.Y),
-            random_state=check_random_state(estimator.random_state),
+            np.arange(sum(counts)), test_size=fraction, stratify=labels,
+            random_state=check_random_state(shared_random_state(estimator.random_state)),
         )  # fmt: skip
     except ValueError as error:
         raise ValueError(f"early_stopping=True with validation_fraction={fraction}: {error}") from None
-    return data.rows(train), data.rows(held_out)
+    if isinstance(data.X, RowsOnDisk):  # which are read in their own order
+        train, held_out = np.sort(train), np.sort(held_out)
+    if now() is local:
+        return data.rows(train), data.rows(held_out)
+    first = sum(counts[: now().rank])
+    return _at_hand(data, train - first), _at_hand(data, held_out - first)
+
+
+def _at_hand(data: Data, rows: Array) -> Data:
+    """Those of some rows that are at hand, in the order of all of them; the numbers of the others are out of range."""
+    keys = np.flatnonzero((rows >= 0) & (rows < len(data.Y)))
+    return data.rows(rows[keys])._replace(keys=keys)

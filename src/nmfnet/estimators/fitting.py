@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from nmfnet.data.scaling import Scaling
+from nmfnet.data.sharded import Sharded
 from nmfnet.data.source import InMemory
 from nmfnet.estimators.images import image_scaling
 from nmfnet.layers import Spec, build_layers, n_weighted
@@ -60,7 +61,7 @@ class Architecture:
         return activations_named(self.activation, n_weighted(self.hidden))
 
     def new_network(
-        self, solver: Solver, data: InMemory, generator: torch.Generator, partial: bool = False
+        self, solver: Solver, data: InMemory | Sharded, generator: torch.Generator, partial: bool = False
     ) -> Network:
         """A network with random weights, where the data are; `partial` where they are the first of a stream."""
         inputs = self._input_scaling(solver, data, partial) if self.scaled else None
@@ -73,14 +74,14 @@ class Architecture:
             hidden=self.hidden, input_shape=self.input_shape, layers=layers,
         )  # fmt: skip
 
-    def _input_scaling(self, solver: Solver, data: InMemory, partial: bool) -> Scaling | None:
+    def _input_scaling(self, solver: Solver, data: InMemory | Sharded, partial: bool) -> Scaling | None:
         if self.input_shape is None:
             return solver.input_scaling(data, self.kind, self.intercept, partial)
         return image_scaling(
             data, self.input_shape, lambda pixels: solver.input_scaling(pixels, "real", self.intercept, partial)
         )
 
-    def check(self, network: Network, solver: Solver, data: InMemory, how: str) -> None:
+    def check(self, network: Network, solver: Solver, data: InMemory | Sharded, how: str) -> None:
         """Refuse to go on with a network that is not the one asked for; `how` it goes on is for the message."""
         f, output = self.activations, solver.output(self.kind)
         names = f.name if isinstance(f, Activation) else [each.name for each in f]
@@ -103,11 +104,11 @@ def _described(sizes: list[int | Spec], f: str | list[str], output: Output, inte
 def train(
     architecture: Architecture,
     solver: Solver,
-    data: InMemory,
+    data: InMemory | Sharded,
     settings: FitSettings,
     generator: torch.Generator,
     *,
-    validation: InMemory | None = None,
+    validation: InMemory | Sharded | None = None,
     start: Network | None = None,
     history: Sequence[EpochRecord] = (),
     callbacks: Sequence[Callback] = (),
@@ -130,6 +131,7 @@ def train(
     """
     progress = Progress.after(history)
     if start is not None:
+        assert isinstance(data, InMemory)
         architecture.check(start, solver, data, "warm_start=True")
         network = start.with_weights(copied(start.weights)).on(data.X.device)
         rescaled = followed(network, data, whole=True)  # columns and targets may have another unit now

@@ -8,9 +8,11 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from nmfnet.data.scaling import Scaling
+from nmfnet.data.sharded import Sharded
 from nmfnet.data.source import InMemory
 from nmfnet.layers import takes_images
 
@@ -89,19 +91,24 @@ def _expected(wanted: Shape) -> str:
 
 
 def image_scaling(
-    data: InMemory, input_shape: Shape, scaling_of: Callable[[InMemory], Scaling | None]
+    data: InMemory | Sharded, input_shape: Shape, scaling_of: Callable[[Any], Scaling | None]
 ) -> Scaling | None:
     """Scaling of images by channel, which a convolution needs: all positions of a channel are scaled alike.
 
     `scaling_of` is that of a table whose columns are the channels and whose rows are the positions: channels that
     share a unit get one factor, others one each.
     """
-    step = max(1, data.X.shape[0] * data.X.shape[1] // SCALING_PIXELS)
-    X, weight = cast(Tensor, data.X[::step]), None if data.weight is None else data.weight[::step]
-    places = math.prod(input_shape[1:])
+    step, places = max(1, (data.n_rows + data.before) * data.n_features // SCALING_PIXELS), math.prod(input_shape[1:])
+    rows: Any = slice(None, None, step) if isinstance(data, InMemory) else data.numbers % step == 0
+    X, weight = cast(Tensor, data.X[rows]), None if data.weight is None else data.weight[rows]
     pixels = X.reshape(len(X), input_shape[0], places).transpose(1, 2).reshape(-1, input_shape[0])
     weight = None if weight is None else weight.repeat_interleave(places)
-    scaling = scaling_of(InMemory(pixels, pixels[:, :1], weight))
+    table = InMemory(pixels, pixels[:, :1], weight)
+    if isinstance(data, InMemory):
+        scaling = scaling_of(table)
+    else:
+        numbers = (data.numbers[rows] // step)[:, None] * places + torch.arange(places)
+        scaling = scaling_of(Sharded(table, numbers.flatten(), -(-data.n_rows // step) * places, data.holders))
     if scaling is None:
         return None
     return Scaling(scaling.shift.repeat_interleave(places), scaling.factor.repeat_interleave(places))

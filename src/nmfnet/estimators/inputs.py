@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nmfnet.data.columns import has_numbers_alone, table_of
 from nmfnet.data.containers import Array, infinite_columns, validated
+from nmfnet.data.on_disk import RowsOnDisk
 from nmfnet.estimators.images import rows_of_images
 from nmfnet.estimators.input_encoder import categorical_positions
 from nmfnet.linalg import all_finite
@@ -124,7 +125,7 @@ def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool, dtype: torch.
 
 def to_tensor(data: Any) -> Any:
     """Share memory with a tensor that is only ever read; tensors stay, and a CSR matrix becomes SparseRows."""
-    if isinstance(data, Tensor):
+    if isinstance(data, (Tensor, RowsOnDisk)):
         return data
     return SparseRows(canonical(data)) if issparse(data) else as_tensor(data)
 

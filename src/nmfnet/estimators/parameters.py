@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from nmfnet._parameters import Choice, at_least, between, boolean
 from nmfnet.data.augmentation import Augmentation
 from nmfnet.estimators.images import hidden_layers
+from nmfnet.estimators.ranks import shared_random_state
 from nmfnet.layers import Spec, n_weighted, takes_images
 from nmfnet.layers.activations import activations_named
 from nmfnet.solvers import PRETRAININGS, SOLVERS
@@ -106,5 +107,5 @@ def device_for(device: str | torch.device | None, X: Any) -> torch.device:
 
 def generator_for(random_state: int | np.random.RandomState | None) -> torch.Generator:
     """A generator of our own: torch's global one is left alone."""
-    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+    seed = check_random_state(shared_random_state(random_state)).randint(np.iinfo(np.int32).max)
     return torch.Generator().manual_seed(int(seed))

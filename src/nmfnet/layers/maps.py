@@ -72,7 +72,7 @@ class ToRows:
 
     def __call__(self, Z: Tensor) -> tuple[Tensor, None]:
         """The rows."""
-        return channels_first(Z).reshape(len(Z), -1), None
+        return channels_first(Z).reshape(len(Z), math.prod(Z.shape[1:])), None
 
     def transposed(self, E: Tensor, chosen: Any = None) -> Tensor:
         """From rows to images."""

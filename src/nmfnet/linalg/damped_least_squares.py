@@ -10,9 +10,10 @@ from torch import Tensor
 
 from nmfnet.linalg.earlier_batch_solver import EarlierBatchSolver
 from nmfnet.linalg.gram_solver import GramSolver, Penalty, Step
+from nmfnet.linalg.holders import AtHand, batch_rows
 from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.products import column_parts
-from nmfnet.linalg.sample_solver import Samples, SampleSolver
+from nmfnet.linalg.sample_solver import Samples, SampleSolver, Scattered
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.linalg.statistics import Moments
 from nmfnet.stateful import State
@@ -56,6 +57,7 @@ class DampedLeastSquares:
         self.primal = GramSolver(damping, bias, momentum)
         self.earlier = EarlierBatchSolver(damping, bias, momentum, n_samples)
         self.dual = SampleSolver(damping, bias, momentum, n_samples)
+        self.density: float | None = None  # share of stored values in all rows, where these are sparse and known
         self.form = ""  # of the last batch
         self.samples = 0  # with which the running means began, up to `enough_samples`
 
@@ -102,7 +104,8 @@ class DampedLeastSquares:
         updates: float,
         input_rms: float,
         share: float = 1.0,
-    ) -> Moments | Samples:
+        at_hand: AtHand | None = None,
+    ) -> Moments | Samples | Scattered:
         """Statistics of a batch, to be reduced and given to :meth:`steps`.
 
         Parameters
@@ -119,18 +122,25 @@ class DampedLeastSquares:
             Root mean square of the inputs.
         share : float, default=1
             Of an update that the batch is.
+        at_hand : AtHand, optional
+            Which samples of the batch these are; left out, all.
         """
-        if min(len(E), self.enough_samples) >= self.more_samples * self.samples:
+        m = batch_rows(len(E), at_hand)
+        if min(m, self.enough_samples) >= self.more_samples * self.samples:
             self.forget()  # what fewer have told is not worth a running mean
-            self.samples = min(len(E), self.enough_samples)
-        if isinstance(Z, SparseRows) and not self._stays_sparse(Z):
+            self.samples = min(m, self.enough_samples)
+        if isinstance(Z, SparseRows) and not self._stays_sparse(Z, m):
             Z = Z.dense()
-        form = self._form(Z, E.shape[-1])
+        form = self._form(Z, m, E.shape[-1])
         if form != self.form:  # what was averaged is something else
             for solver in self._solvers.values():
                 solver.momentum.forget()
             self.form = form
         self._solvers[form].momentum.share = share
+        if at_hand is not None and form != "primal":
+            assert not isinstance(Z, Patches)
+            refresh = form == "earlier batch" and self.earlier.due(m, updates, input_rms, share)
+            return Scattered(Z, E, weight, self.primal.bias, refresh)
         if form == "dual":
             assert not isinstance(Z, Patches)
             return self.dual.collect(Z, E, weight)
@@ -138,7 +148,7 @@ class DampedLeastSquares:
         if form == "earlier batch":
             assert not isinstance(Z, Patches)
             return self.earlier.collect_samples(Z, E, weight, updates, input_rms, share)
-        return self.primal.collect(Z, E, weight, updates, input_rms, share)
+        return self.primal.collect(Z, E, weight, updates, input_rms, share, at_hand)
 
     def steps(
         self, statistics: Moments | Samples, parts: Sequence[slice], penalty: Penalty | None = None
@@ -153,19 +163,20 @@ class DampedLeastSquares:
             return self.dual.steps(statistics, parts, penalty)
         return self.earlier.steps_from_samples(statistics, parts, penalty)
 
-    def _form(self, Z: Tensor | SparseRows | Patches, k: int) -> str:
-        """The cheapest form for inputs Z (m, n) and k outputs."""
+    def _form(self, Z: Tensor | SparseRows | Patches, m: int, k: int) -> str:
+        """The cheapest form for the inputs of m samples and k outputs."""
         if isinstance(Z, Patches):  # always more rows than columns
             return "primal"
-        m, n = Z.shape
+        n = Z.shape[1]
         if isinstance(Z, SparseRows) or self._dual_is_cheaper(m, n, k):
             return "dual"
         return "earlier batch" if self._earlier_batch_is_cheaper(m, n, k) else "primal"
 
-    def _stays_sparse(self, Z: SparseRows) -> bool:
-        """Whether products of sparse rows, which the dual form takes alone, are cheaper than those of dense ones."""
-        m, n = Z.shape
-        few = Z.density <= self.sparse_max_density and n > max(m, self.gram_features)
+    def _stays_sparse(self, Z: SparseRows, m: int) -> bool:
+        """Whether products of m sparse rows, which the dual form takes alone, are cheaper than those of dense ones."""
+        n = Z.shape[1]
+        density = Z.density if self.density is None else self.density
+        few = density <= self.sparse_max_density and n > max(m, self.gram_features)
         return n > self.primal_max_features or (self.low_rank and few)
 
     def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:

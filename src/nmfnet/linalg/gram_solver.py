@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.linalg.cholesky import damped_cholesky, damping_term
+from nmfnet.linalg.holders import AtHand, batch_rows
 from nmfnet.linalg.momentum import Momentum
 from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.products import inner_product
@@ -153,9 +154,11 @@ class GramSolver(Stateful):
         updates: float,
         input_rms: float,
         share: float = 1.0,
+        at_hand: AtHand | None = None,
     ) -> Moments:
         """Statistics of a batch, to be reduced and given to :meth:`steps`."""
-        return Moments.of(Z, E, weight, self.bias, self.due(len(E), updates, input_rms, share))
+        due = self.due(batch_rows(len(E), at_hand), updates, input_rms, share)
+        return Moments.of(Z, E, weight, self.bias, due, at_hand)
 
     def steps(self, sums: Moments, parts: Sequence[slice], penalty: Penalty | None = None) -> Iterator[Step]:
         """Steps from the reduced statistics of a batch, for one part of the outputs after another.

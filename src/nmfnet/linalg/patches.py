@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn.functional import fold, unfold
 from torch.nn.grad import conv2d_weight
 
+from nmfnet.linalg.holders import AtHand
+
 Pair = tuple[int, int]  # of rows and columns of an image
 
 GRAM_ROWS = 4096  # patches that a Gram matrix is made of, at least,
@@ -135,10 +137,14 @@ class Patches:
         images = self.images.sum(0) if weight is None else torch.tensordot(weight, self.images, 1)
         return Patches(images[None], self.window).dense().sum(0)
 
-    def gram(self, weight: Tensor | None = None, all_rows: bool = False) -> Sums:
-        """Sums for the Gram matrix: of the first images alone where they have rows enough, as batches are shuffled."""
+    def gram(self, weight: Tensor | None = None, all_rows: bool = False, at_hand: AtHand | None = None) -> Sums:
+        """Sums for the Gram matrix: of the first images alone where they have rows enough, as batches are shuffled.
+
+        Where `at_hand` says that the images are but some of a batch, the first ones are those of the batch.
+        """
         rows = max(GRAM_ROWS, GRAM_ROWS_PER_FEATURE * self.n_columns)
-        count = len(self.images) if all_rows else min(len(self.images), -(-rows // self.places))
+        first = -(-rows // self.places) if at_hand is None else at_hand.among_first(-(-rows // self.places))
+        count = len(self.images) if all_rows else min(len(self.images), first)
         P = Patches(self.images[:count], self.window).dense()
         if weight is None:
             return Sums(torch.tensor(float(len(P)), dtype=torch.float64, device=P.device), P.sum(0), P.T @ P)

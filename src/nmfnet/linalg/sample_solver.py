@@ -11,10 +11,11 @@ from torch import Tensor
 
 from nmfnet.linalg.cholesky import damped_cholesky, damping_term
 from nmfnet.linalg.gram_solver import Penalty, Step
+from nmfnet.linalg.holders import Holders, Reducer, local
 from nmfnet.linalg.momentum import Momentum
 from nmfnet.linalg.products import weighted, weighted_mean
-from nmfnet.linalg.sparse import CentredRows, SparseRows, outer, transposed_product
-from nmfnet.linalg.statistics import Reducer, local, total_weight
+from nmfnet.linalg.sparse import CentredRows, SparseRows, gathered_rows, outer, transposed_product
+from nmfnet.linalg.statistics import total_weight
 from nmfnet.stateful import State, Stateful
 
 
@@ -73,6 +74,29 @@ class Samples:
         if reduce is not local:
             raise ValueError("The dual form needs all samples of a batch in one process.")
         return self
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """The samples of a batch that are at hand, for all who hold some to have them all.
+
+    Attributes
+    ----------
+    Z, E, weight, bias, refresh
+        As :meth:`Samples.of` takes them.
+    """
+
+    Z: Tensor | SparseRows
+    E: Tensor
+    weight: Tensor | None
+    bias: bool
+    refresh: bool = False
+
+    def reduced(self, holders: Holders) -> Samples:
+        """All samples of the batch."""
+        weight = None if self.weight is None else holders.gathered(self.weight)
+        rows, residuals = gathered_rows(self.Z, holders), holders.gathered(self.E)
+        return Samples.of(rows, residuals, weight, self.bias, self.refresh)
 
 
 class SampleSolver(Stateful):

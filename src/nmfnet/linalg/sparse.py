@@ -12,6 +12,7 @@ from scipy.sparse import csr_array, csr_matrix, vstack
 from torch import Tensor
 
 from nmfnet.linalg.arrays import as_tensor
+from nmfnet.linalg.holders import Holders
 from nmfnet.stateful import State
 
 MOST_RESTORED = 2**20  # rows, of which files hold few
@@ -50,7 +51,7 @@ class SparseRows:
 
     def split(self, rows: int) -> Iterator[SparseRows | Tensor]:
         """Parts of so many rows."""
-        return (self[start : start + rows] for start in range(0, len(self), rows))
+        return (self[start : start + rows] for start in range(0, max(1, len(self)), rows))
 
     def to(self, device: torch.device | str) -> SparseRows:
         """The same, for results on a device."""
@@ -73,6 +74,11 @@ class SparseRows:
     def values(self) -> Tensor:
         """What is stored, shape (number of stored values,)."""
         return as_tensor(self.matrix.data)
+
+    @property
+    def counts(self) -> Tensor:
+        """Values that each row stores, shape (m,)."""
+        return torch.from_numpy(np.diff(self.matrix.indptr)).long()
 
     @property
     def columns(self) -> Tensor:
@@ -232,6 +238,17 @@ def stacked(X: Any, Y: Any) -> Any:
     if isinstance(X, SparseRows) and isinstance(Y, SparseRows):
         return SparseRows(vstack([X.matrix, Y.matrix], format="csr"), Y.device)
     return torch.cat([part.dense() if isinstance(part, SparseRows) else part for part in (X, Y)])
+
+
+def gathered_rows(part: Any, holders: Holders) -> Any:
+    """Rows of all who hold some, dense or sparse, those of the first holder first."""
+    if isinstance(part, Tensor):
+        return holders.gathered(part)
+    counts = holders.gathered(part.counts)
+    values, columns = holders.gathered(part.values), holders.gathered(part.columns)
+    starts = np.concatenate([[0], counts.cumsum(0).numpy()])
+    shape = (len(counts), part.shape[1])
+    return SparseRows(csr_matrix((values.numpy(), columns.numpy(), starts), shape), part.device)
 
 
 def some_rows(X: Tensor, rows: slice) -> Tensor:

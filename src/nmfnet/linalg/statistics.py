@@ -6,23 +6,17 @@ it comes out alike wherever the samples are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from nmfnet.linalg.holders import AtHand, Reducer, local
 from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.products import inner_product, weighted
 from nmfnet.linalg.sparse import SparseRows
-
-# From the sums over the samples at hand to those over all samples.
-Reducer = Callable[[Sequence[Tensor]], list[Tensor]]
-
-
-def local(sums: Sequence[Tensor]) -> list[Tensor]:
-    """The reducer of one process, which has all samples at hand."""
-    return list(sums)
 
 
 def total_weight(like: Tensor | SparseRows | Patches, weight: Tensor | None) -> Tensor:
@@ -87,13 +81,21 @@ class Moments:
         return self.rows is not None and int(self.rows) == 1
 
     @classmethod
-    def of(cls, Z: Tensor | Patches, E: Tensor, weight: Tensor | None, bias: bool, gram: bool) -> Moments:
+    def of(
+        cls,
+        Z: Tensor | Patches,
+        E: Tensor,
+        weight: Tensor | None,
+        bias: bool,
+        gram: bool,
+        at_hand: AtHand | None = None,
+    ) -> Moments:
         """Of inputs Z (m, n) and residuals E (m, k) with weights (m,); with a bias, and a Gram matrix, or without.
 
         Of patches of m images E has the shape (m, h, w, k), and a position is a row.
         """
         if isinstance(Z, Patches):
-            return cls._of_patches(Z, E, weight, bias, gram)
+            return cls._of_patches(Z, E, weight, bias, gram, at_hand)
         return cls(
             total_weight(Z, weight),
             Z.T @ weighted(E, weight),
@@ -104,9 +106,11 @@ class Moments:
         )
 
     @classmethod
-    def _of_patches(cls, P: Patches, E: Tensor, weight: Tensor | None, bias: bool, gram: bool) -> Moments:
+    def _of_patches(
+        cls, P: Patches, E: Tensor, weight: Tensor | None, bias: bool, gram: bool, at_hand: AtHand | None
+    ) -> Moments:
         E = E if weight is None else weight[:, None, None, None] * E
-        count, inputs, products = P.gram(weight) if gram else (None, None, None)
+        count, inputs, products = P.gram(weight, at_hand=at_hand) if gram else (None, None, None)
         return cls(
             total_weight(P.images, weight) * P.places,
             P.transposed_product(E),
@@ -120,8 +124,52 @@ class Moments:
 
     def reduced(self, reduce: Reducer) -> Moments:
         """The same over all samples."""
-        parts = (
-            self.n, self.cross, self.inputs, self.residuals, self.gram, self.rows, self.gram_n, self.gram_inputs
-        )  # fmt: skip
-        sums = iter(reduce([part for part in parts if part is not None]))
-        return Moments(*(None if part is None else next(sums) for part in parts))  # type: ignore[arg-type]
+        return self if reduce is local else self.with_sums(iter(reduce(self.sums())))
+
+    def sums(self) -> list[Tensor]:
+        """All that is there, in one list; of the Gram matrix a triangle."""
+        parts = [part for part in self._others() if part is not None]
+        return parts if self.gram is None else [*parts, triangle(self.gram)]
+
+    def with_sums(self, sums: Iterator[Tensor]) -> Moments:
+        """Others in the place of :meth:`sums`, taken from these."""
+        n, cross, *rest = (None if part is None else next(sums) for part in self._others())
+        assert n is not None and cross is not None
+        inputs, residuals, rows, gram_n, gram_inputs = rest
+        gram = None if self.gram is None else symmetric(next(sums), len(self.gram))
+        return Moments(n, cross, inputs, residuals, gram, rows, gram_n, gram_inputs)
+
+    def _others(self) -> tuple[Tensor | None, ...]:
+        """All but the Gram matrix."""
+        return self.n, self.cross, self.inputs, self.residuals, self.rows, self.gram_n, self.gram_inputs
+
+
+def triangle(G: Tensor) -> Tensor:
+    """The numbers that a symmetric matrix (n, n) is made of, about half of them: shape (n (n + 1) / 2,) or a few more.
+
+    They are the block beside the diagonal, and one square of the two triangles on the diagonal.
+    """
+    h = (len(G) + 1) // 2
+    square, last = G[:h, :h].triu(), G[h:, h:]
+    square[: len(last), : len(last)] += last.tril(-1)
+    return torch.cat([square.flatten(), G[:h, h:].flatten(), last.diagonal()])
+
+
+def symmetric(parts: Tensor, n: int) -> Tensor:
+    """Inverse of :func:`triangle`."""
+    h = (n + 1) // 2
+    k = n - h
+    square, beside, diagonal = parts.split([h * h, h * k, k])
+    square, G = square.view(h, h), parts.new_empty(n, n)
+    first, last = square.triu(), square[:k, :k].tril(-1)
+    G[:h, :h] = first + first.triu(1).T
+    G[:h, h:], G[h:, :h] = beside.view(h, k), beside.view(h, k).T
+    G[h:, h:] = last + last.T + diagonal.diag()
+    return G
+
+
+def reduced_together(statistics: Iterable[Any], reduce: Reducer) -> list[Any]:
+    """Statistics of several layers over all samples, those that are sums by one reduction."""
+    found = list(statistics)
+    sums = iter(reduce([part for each in found if isinstance(each, Moments) for part in each.sums()]))
+    return [each.with_sums(sums) if isinstance(each, Moments) else each.reduced(reduce) for each in found]

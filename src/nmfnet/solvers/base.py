@@ -58,6 +58,8 @@ class Sweep(Protocol):
         """Move the network's weights, and return the outputs from before.
 
         A `share` below 1 is of an update: the batch is as large as for one, but only so much of it is new.
+        Solvers with ``takes_ranks = True`` are given an `at_hand`, too, where several processes hold the samples of a
+        batch: which of them these are.  They reduce their sums by ``source.holders``.
         If it ends half-way, by Ctrl-C or an error, :meth:`weights` are as they were.
         """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nmfnet._parameters import at_least, boolean
+from nmfnet.distributed import now
 from nmfnet.errors import CheckpointError
 from nmfnet.stateful import State
 from nmfnet.storage import container
@@ -74,7 +75,9 @@ class Checkpoint(Callback):
 
     def resumes(self) -> bool:  # noqa: D102
         if self.resume and self._found is None:
-            self._found = self._newest()
+            self._found = self._newest() if now().rank == 0 else None
+        if self.resume:  # rank 0 alone writes and reads
+            self._found = now().shared(self._found)
         return self._found is not None
 
     def planned_epochs(self) -> Any:
@@ -98,9 +101,10 @@ class Checkpoint(Callback):
         OSError
             If the folder cannot be made.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for left in self.folder.glob(f".{ALL}.*"):  # by a process that was killed while writing
-            left.unlink(missing_ok=True)
+        if now().rank == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for left in self.folder.glob(f".{ALL}.*"):  # by a process that was killed while writing
+                left.unlink(missing_ok=True)
         self._training, self._fingerprint, self._files, self._batches = training, training.fingerprint(), [], 0
         if self.resumes() and self._found is not None:
             self._restore(training, self._found)
@@ -132,6 +136,8 @@ class Checkpoint(Callback):
     def _write(self, training: Training) -> None:
         path = self.folder / NAME.format(self._batches)
         content = {"fingerprint": self._fingerprint, "batches": self._batches, "state": training.state()}
+        if now().rank:
+            return
         try:
             write(path, content)
         except OSError as error:

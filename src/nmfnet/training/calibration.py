@@ -45,7 +45,8 @@ def relative_temperature(
     output, generator = network.output, torch.Generator().manual_seed(seed)
     if output.name == "identity" or source.n_rows < FEWEST_ROWS:
         return None
-    first, second = halves(torch.cat([block.Y for block in source.blocks()]), generator)
+    classes = source.joined(torch.cat([block.Y.argmax(1) for block in source.blocks()]))
+    first, second = halves(classes.cpu(), generator)
     pairs = [(first, second)] if source.n_rows >= ONE_HALF else [(first, second), (second, first)]
     deadline = None if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
     try:
@@ -56,10 +57,10 @@ def relative_temperature(
     return fitted_temperature(output, A, Y, weight) if bool(A.isfinite().all()) else None
 
 
-def halves(Y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Two random halves of the rows, in ascending order, with about as many rows of each class (Y of shape (n, k))."""
-    order = torch.randperm(len(Y), generator=generator)
-    order = order[Y.argmax(1).cpu()[order].sort(stable=True).indices]
+def halves(classes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Two random halves of the rows, in ascending order, with about as many rows of each of their classes (n,)."""
+    order = torch.randperm(len(classes), generator=generator)
+    order = order[classes[order].sort(stable=True).indices]
     return order[::2].sort().values, order[1::2].sort().values
 
 
@@ -76,7 +77,7 @@ def _held_out(
     trained, held_out = (_some(rows, most) for rows, most in zip(pair, (MOST_TRAINED, MOST_HELD_OUT), strict=True))
     part = source.subset(trained).normalized()[0]
     weights = solver.initial_weights(network.layers, generator, network.dtype)
-    network = network.with_weights([W.to(part.Y.device) for W in weights])
+    network = network.with_weights([W.to(part.device) for W in weights])
     size = min(settings.batch_size, solver.default_batch_size(part.n_rows))
     updates = ENOUGH_SPARSE_UPDATES if source.is_sparse else ENOUGH_UPDATES
     wanted = max(min(settings.max_iter / SHARE, MOST_EPOCHS), updates / n_batches(part.n_rows, size))
@@ -85,7 +86,8 @@ def _held_out(
     alpha *= part.total_weight / source.total_weight  # as strong for a sample as in the fit
     few = replace(settings, max_iter=epochs, batch_size=size, alpha=alpha, trained=False)
     network = _plain_fit(network, solver, part, few, generator, deadline)
-    unit = output_rms(network.output, predicted(network, part).outputs, part.weight)
+    of_trained = predicted(network, part)
+    unit = output_rms(network.output, of_trained.outputs, of_trained.weight)
     found = predicted(network, source.subset(held_out))
     return found._replace(outputs=found.outputs.double() / unit)
 
@@ -115,7 +117,7 @@ def _plain_fit(
     sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
     for _ in range(settings.max_iter):
         for batch in source.batches(settings.batch_size, generator, min_rows=min_rows):
-            if deadline is not None and time.perf_counter() >= deadline:
+            if deadline is not None and source.holders.any(time.perf_counter() >= deadline):
                 break
             swept(sweep, batch)
     return network.with_weights(list(sweep.weights()))  # no copy: the sweep ends here

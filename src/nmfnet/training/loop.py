@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nmfnet.data.source import Batch, Source, n_batches
 from nmfnet.errors import DivergenceError, DivergenceWarning
+from nmfnet.linalg.holders import Holders, local
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan, Solver, Sweep
 from nmfnet.stateful import copied
@@ -97,6 +98,7 @@ def fit_network(
         weights of the last whole epoch.
     """
     progress = Progress() if progress is None else progress
+    _make_alike(network, source.holders)
     if settings.alpha == "auto":
         settings = replace(settings, alpha=solver.default_alpha(network))
     with announced(callbacks, network, settings.max_iter):
@@ -106,7 +108,7 @@ def fit_network(
                 pretrain(network)
         deadline = None if settings.max_time is None else progress.seconds + settings.max_time
         with progress.timed():
-            temperature = None if calibrate is None or resumes else calibrate()
+            temperature = source.holders.shared(None if calibrate is None or resumes else calibrate())
         training = None
         try:
             training = _begun(network, solver, source, settings, generator, validation, progress, callbacks)
@@ -114,6 +116,8 @@ def fit_network(
                 training.relative_temperature = temperature
             diverged = _run(training, callbacks, deadline)
         except KeyboardInterrupt:
+            if source.holders is not local:  # the others go on
+                raise
             warnings.warn("Training interrupted by user.", ConvergenceWarning, stacklevel=4)
             diverged = False
         finally:
@@ -126,6 +130,14 @@ def fit_network(
     if training.relative_temperature is not None:  # of the weights that callbacks may have put into the network
         network = calibrated(network, training.relative_temperature, predicted(network, training.sample))
     return Fitted(network, progress.history, training.best.epoch)
+
+
+def _make_alike(network: Network, holders: Holders) -> None:
+    """Have all processes start from the same numbers: those of another kind of machine differ in the last digits."""
+    if holders is not local:
+        tensors, network.inputs, network.targets = holders.shared((network.weights, network.inputs, network.targets))
+        for W, of_first in zip(network.weights, tensors, strict=True):
+            W.copy_(of_first)
 
 
 def _begun(
@@ -174,7 +186,8 @@ def _run(training: Training, callbacks: Sequence[Callback], deadline: float | No
         network = training.network.with_weights(training.weights)
         ends = [callback.on_epoch_end(network, record) for callback in callbacks]
         out_of_time = deadline is not None and progress.seconds >= deadline
-        if any(ends) or out_of_time or best.epochs_without_progress >= settings.n_iter_no_change:
+        asked = training.source.holders.any(any(ends) or out_of_time)
+        if asked or best.epochs_without_progress >= settings.n_iter_no_change:
             break
     return False
 
@@ -231,14 +244,14 @@ def epoch(training: Training, callbacks: Sequence[Callback] = (), deadline: floa
                 return None
         for callback in callbacks:
             callback.on_batch_end(number, count)
-        if deadline is not None and progress.seconds >= deadline:
+        if deadline is not None and source.holders.any(progress.seconds >= deadline):
             break
     with progress.timed():
         record = _record(training)
     if record is not None:
         record["seconds"] = progress.seconds
     position.start = None
-    return record
+    return source.holders.shared(record)
 
 
 def _update(training: Training, batch: Batch) -> None:
@@ -250,16 +263,19 @@ def _update(training: Training, batch: Batch) -> None:
 
 
 def swept(sweep: Sweep, batch: Batch) -> Tensor:
-    """One update, or a share of one; solvers that need no small batches need not know of shares."""
-    share = {} if batch.share == 1 else {"share": batch.share}
-    return sweep(batch.X, batch.Y, batch.weight, **share)
+    """One update, or a share of one; solvers need not know of shares, nor of other processes, where there are none."""
+    given: dict[str, Any] = {} if batch.share == 1 else {"share": batch.share}
+    if batch.at_hand is not None:
+        given["at_hand"] = batch.at_hand
+    return sweep(batch.X, batch.Y, batch.weight, **given)
 
 
 def _record(training: Training) -> EpochRecord | None:
     """What is recorded of an epoch that ends; None if its numbers are not finite."""
     settings, position, source = training.settings, training.position, training.source
     assert position.totals is not None
-    loss, seen = position.totals.tolist()
+    (totals,) = source.holders([torch.cat([position.totals, position.totals.new_tensor([position.samples])])])
+    loss, seen, samples = totals.tolist()
     model = training.network.with_weights(training.sweep.weights())
     if not (math.isfinite(loss) and model.is_finite()):
         return None
@@ -272,7 +288,7 @@ def _record(training: Training) -> EpochRecord | None:
     record |= scores("train", model, settings, found)
     if training.validation is not None:
         record |= scores("val", model, settings, predicted(model, training.validation))
-    record["n_samples"] = position.samples
+    record["n_samples"] = int(samples)
     if training.sweep.retries > position.retries:
         record["retries"] = training.sweep.retries - position.retries
     return record

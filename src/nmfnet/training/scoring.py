@@ -29,8 +29,9 @@ class Predicted(NamedTuple):
 
 
 def predicted(network: Network, source: Source) -> Predicted:
-    """What a network predicts for a source, block by block."""
-    return concatenated([Predicted(network.predict(block.X), block.Y, block.weight) for block in source.blocks()])
+    """What a network predicts for a source, block by block; of samples that several processes hold all have all."""
+    found = concatenated([Predicted(network.predict(block.X), block.Y, block.weight) for block in source.blocks()])
+    return Predicted(*(None if each is None else source.joined(each) for each in found))  # type: ignore[arg-type]
 
 
 def concatenated(parts: Sequence[Predicted]) -> Predicted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from nmfnet.data.scaling import Scaling
 from nmfnet.data.source import Source
+from nmfnet.linalg.holders import Holders, local
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network import Network
 from nmfnet.solvers.base import Solver, Sweep
@@ -21,6 +21,7 @@ from nmfnet.stateful import State, Stateful, copied
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
 
+ODD = 0x1E3779B97F4A7C15  # that checksums are multiplied by
 DATA, VALIDATION = "training data", "validation data"  # in a fingerprint, by their checksums
 LONGEST_SHOWN = 100  # characters of a value in a message
 
@@ -78,6 +79,17 @@ class Position(Stateful):
             self.batch = self.samples = 0
         else:
             generator.set_state(self.start)
+
+    def state_over(self, holders: Holders) -> State:
+        """The fields, with sums over the samples of all processes."""
+        if self.totals is None or holders is local:
+            return self.state()
+        totals, n = holders([self.totals, self.totals.new_tensor(float(self.samples))])
+        return {**self.state(), "totals": totals, "samples": int(n)}
+
+    def begin_sums(self) -> None:
+        """Sum from zero: another process has what was summed so far."""
+        self.totals, self.samples = None if self.totals is None else torch.zeros_like(self.totals), 0
 
     def add(self, totals: Tensor, n: int) -> None:
         """Count a batch of n samples."""
@@ -153,11 +165,14 @@ class Training:
     relative_temperature: float | None = None
 
     def state(self) -> State:
-        """All that changes in a training; tensors are valid until it goes on."""
+        """All that changes in a training; tensors are valid until it goes on.
+
+        Where several processes train together all ask for it at the same time, and any of them may store it.
+        """
         scalings = {"inputs": self.network.inputs, "targets": self.network.targets}
         return {
             "epochs": self.epochs,
-            "position": self.position.state(),
+            "position": self.position.state_over(self.source.holders),
             "generator": self.generator.get_state(),
             "sweep": self.sweep.state(),
             "best": self.best.state(),
@@ -179,6 +194,8 @@ class Training:
         self.sweep.restore(moved(state["sweep"], device))
         self.epochs, self.weights = state["epochs"], copied(moved(state["weights"], device))
         self.position.restore({**moved(state["position"], device), "start": state["position"]["start"]})
+        if self.source.holders.rank:
+            self.position.begin_sums()
         self.generator.set_state(state["generator"])
         self.best.restore(moved(state["best"], device))
         self.progress.history[:], self.progress.seconds = state["history"], state["seconds"]
@@ -240,12 +257,28 @@ def moved(value: Any, device: torch.device) -> Any:
 
 
 def digest(source: Source) -> str:
-    """Checksum of all samples, block by block."""
-    checksum = hashlib.blake2b(digest_size=16)
+    """Checksum of all samples in their order, however they are divided into blocks and among processes."""
+    n, found, start = source.n_rows + source.before, 0, 0
     for block in source.blocks():
-        for part in block:
-            arrays = part.arrays() if isinstance(part, SparseRows) else [] if part is None else [part]
-            for tensor in arrays:
-                checksum.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-                checksum.update(tensor.detach().cpu().contiguous().numpy().data)
-    return checksum.hexdigest()
+        m = len(block.Y)
+        places = torch.arange(start, start + m) if source.numbers is None else source.numbers[start : start + m]
+        rows = places * ODD + sum(_checksums(part, seed) for seed, part in enumerate(block) if part is not None)
+        rows = (rows ^ (rows >> 29)) * ODD  # so that rows cannot change places
+        found, start = found + int((rows ^ (rows >> 32)).sum()), start + m
+    total = sum(source.holders.objects(found)) % 2**64
+    return f"{source.dtype} {n} x {source.n_features}, {source.n_outputs}: {total:016x}"
+
+
+def _checksums(part: Any, seed: int) -> Tensor:
+    """A whole number for each row of a part of some samples, shape (m,)."""
+    generator = torch.Generator().manual_seed(seed)
+    numbers = part.values if isinstance(part, SparseRows) else part.detach().cpu()
+    words = numbers.contiguous().view(torch.int32).long()
+    width = part.shape[1] if isinstance(part, SparseRows) else 1 if part.ndim == 1 else part.shape[1]
+    each = numbers.element_size() // 4  # words of a number
+    factors = torch.randint(2**62, (width * each,), generator=generator) * 2 + 1
+    if not isinstance(part, SparseRows):
+        return (words.view(len(part), -1) * factors).sum(1)
+    products = (words.view(-1, each) * factors.view(width, each)[part.columns]).sum(1)
+    rows = torch.arange(len(part)).repeat_interleave(part.counts)
+    return torch.zeros(len(part), dtype=torch.long).index_add_(0, rows, products)

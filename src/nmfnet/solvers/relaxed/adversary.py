@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nmfnet.linalg.statistics import Reducer, local, sum_of_squares, total_weight, weighted_sum
+from nmfnet.linalg.holders import Reducer, local
+from nmfnet.linalg.statistics import sum_of_squares, total_weight, weighted_sum
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.stateful import Stateful
@@ -96,7 +97,7 @@ class Adversary(Stateful):
 
     def shift(self, Z: Tensor, E: Tensor, sample_weight: Tensor | None = None, reduce: Reducer = local) -> Tensor:
         """Step for inputs Z (b, n): away from their target, which is Z + E, all by the same length."""
-        largest = E.abs().amax().clamp(min=torch.finfo(E.dtype).tiny)
+        largest = (E.abs().amax() if len(E) else E.new_zeros(())).clamp(min=torch.finfo(E.dtype).tiny)
         E = E / largest  # squares of small numbers would vanish
         length = torch.linalg.vector_norm(E, dim=1, keepdim=True)
         sums = [total_weight(Z, sample_weight), sum_of_squares(Z, sample_weight)]

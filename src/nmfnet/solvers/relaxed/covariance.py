@@ -22,14 +22,16 @@ def input_covariance(network: Network, source: Source) -> tuple[Tensor, Tensor]:
     n, bias = network.layers[0].n_in, network.layers[0].bias
     step = max(1, source.n_rows // (ROWS_PER_COLUMN * n))
     gram = torch.zeros(n, n, dtype=network.dtype, device=network.weights[0].device)
-    total, count = gram.new_zeros(n), 0.0
-    for block in source.blocks():
-        Z = network.scaled_inputs(block.X[::step])
+    total, count = gram.new_zeros(n), torch.zeros((), dtype=torch.float64)
+    chosen = source if step == 1 else source.subset(torch.arange(0, source.n_rows, step))
+    for block in chosen.blocks():
+        Z = network.scaled_inputs(block.X)
         Z = Z.dense() if isinstance(Z, SparseRows) else Z
-        weight = None if block.weight is None else block.weight[::step].to(Z.dtype)
+        weight = None if block.weight is None else block.weight.to(Z.dtype)
         gram.addmm_(Z.T, weighted(Z, weight))
         total += weighted_sum(Z, weight)
         count += len(Z) if weight is None else float(weight.sum())
+    gram, total, count = source.holders([gram, total, count])
     gram /= count
     size = gram.diagonal().mean()
     return (gram.addr_(total / count, total / count, alpha=-1) if bias else gram), size

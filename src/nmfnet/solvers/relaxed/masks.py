@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.source import Source
+from nmfnet.linalg.holders import AtHand, Reducer, batch_rows
+from nmfnet.linalg.sparse import SparseRows
 from nmfnet.stateful import State
 
 PLACES = 2**20  # where a mask can begin in the pool
@@ -25,10 +27,16 @@ class Masks:
     Parameters
     ----------
     seed : int
+
+    Attributes
+    ----------
+    at_hand : AtHand or None
+        Which samples of the batch masks are for: the others' are drawn, too, so that each has its own wherever it is.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        self.at_hand: AtHand | None = None
         self.generator = torch.Generator().manual_seed(seed)
         self.pools: dict[tuple[float, torch.dtype, torch.device], Tensor] = {}
 
@@ -52,7 +60,7 @@ class Masks:
         """
         key = (p, like.dtype, like.device)
         shape = tuple(like.shape[1:]) if shape is None else shape
-        rows, width = (len(like), math.prod(shape)) if like.ndim > 1 else (1, len(like))
+        rows, width = (batch_rows(len(like), self.at_hand), math.prod(shape)) if like.ndim > 1 else (1, len(like))
         stride = min(width, STRIDE)
         size = PLACES + width + stride * (rows - 1)
         if key not in self.pools or len(self.pools[key]) < size:
@@ -60,7 +68,20 @@ class Masks:
         place = int(torch.randint(PLACES, (), generator=self.generator))
         inner = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
         sizes, strides = ((rows, *shape), (stride, *inner)) if like.ndim > 1 else ((width,), (1,))
-        return self.pools[key].as_strided(sizes, strides, place)
+        mask = self.pools[key].as_strided(sizes, strides, place)
+        return mask if self.at_hand is None or like.ndim == 1 else mask[self.at_hand.positions]
+
+    def of_stored(self, X: SparseRows, p: float, reduce: Reducer) -> Tensor:
+        """A mask of the values that sparse rows store, shape (number of stored values,)."""
+        if self.at_hand is None:
+            return self(X.values, p)
+        counts = X.counts
+        of_batch = torch.zeros(self.at_hand.total, dtype=torch.float64)
+        of_batch[self.at_hand.positions] = counts.double()
+        ends = reduce([of_batch])[0].long().cumsum(0)
+        first = (ends[self.at_hand.positions] - counts).repeat_interleave(counts)
+        within = torch.arange(len(first)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+        return self(X.values.new_empty(1).expand(int(ends[-1])), p)[first + within]
 
     def _pool(self, like: Tensor, size: int, p: float) -> Tensor:
         """A byte of randomness an entry, drawn eight at a time: several times as fast as bernoulli_."""
@@ -75,10 +96,13 @@ def masking_value(source: Source) -> Tensor | None:
     """What a masked input becomes, shape (n,): 0, or the value nearest to 0 that its column has."""
     if source.is_sparse:
         return None
-    lowest = highest = None
+    lowest = torch.full((source.n_features,), math.inf, dtype=source.dtype, device=source.device)
+    highest = -lowest
     for block in source.blocks():
+        if not len(block.Y):
+            continue
         low, high = block.X.aminmax(dim=0)  # type: ignore[union-attr]
-        lowest = low if lowest is None else torch.minimum(lowest, low)
-        highest = high if highest is None else torch.maximum(highest, high)
-    assert lowest is not None and highest is not None
+        lowest, highest = torch.minimum(lowest, low), torch.maximum(highest, high)
+    highest, lowest = source.holders.largest(torch.cat([highest, -lowest])).tensor_split(2)
+    lowest = -lowest
     return lowest.clamp(min=0) + highest.clamp(max=0)

@@ -112,6 +112,7 @@ class Relaxed(BaseEstimator):
     # The length of a step does not depend on the residuals: over fewer samples their noise does not cancel.
     min_batch_samples: ClassVar[int] = 64
     takes_sparse: ClassVar[bool] = True
+    takes_ranks: ClassVar[bool] = True
     penalizes_bias: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -206,7 +207,8 @@ class Relaxed(BaseEstimator):
             # Of inputs that outnumber samples most are rare: random weights would outlast what is learned of them.
             most = WORD_WEIGHTS if is_text(network, source.is_sparse) else 1.0
             network.weights[0][: source.n_features] *= min(most, plan.n_samples / source.n_features)
-        sweep = RelaxedSweep(self.resolved(network, plan, source), network, plan, masking_value(source))
+        resolved = self.resolved(network, plan, source)
+        sweep = RelaxedSweep(resolved, network, plan, masking_value(source), source.holders)
         if source.is_sparse:
             sweep.adversary.stop()
         sweep.look_at(source)

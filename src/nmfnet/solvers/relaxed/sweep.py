@@ -7,20 +7,21 @@ and no derivative of f anywhere.  docs/relaxed.md explains each part and what is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from nmfnet.data.source import Rows, Source
+from nmfnet.data.source import Rows, Source, stored_per_row
 from nmfnet.layers.base import Linearization, kernel
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.gram_solver import Penalty
+from nmfnet.linalg.holders import AtHand, Reducer, local
 from nmfnet.linalg.products import inner_product
 from nmfnet.linalg.sparse import SparseRows
-from nmfnet.linalg.statistics import Reducer, local, means, sum_of_squares, total_weight, weighted_sum
+from nmfnet.linalg.statistics import means, reduced_together, sum_of_squares, total_weight, weighted_sum
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import Adversary
@@ -105,6 +106,8 @@ class RelaxedSweep:
     def look_at(self, source: Source) -> None:
         """Let the first layer know all its inputs, where that spares it much: they stay what they are."""
         layer, solver, plan = self.network.layers[0], self.solvers[0], self.plan
+        if source.is_sparse and source.holders.size > 1:  # ranks decide alike; a rank may have no rows of a batch
+            solver.density = stored_per_row(source) / source.n_features
         fixed = layer.shares_weights or 0 in self.network.frozen
         if plan.n_updates is None or self.settings.noise or fixed:
             return
@@ -112,10 +115,17 @@ class RelaxedSweep:
             solver.primal.start(*input_covariance(self.network, source))
 
     @torch.no_grad()
-    def __call__(self, X: Rows, Y: Tensor, sample_weight: Tensor | None = None, share: float = 1.0) -> Tensor:
+    def __call__(
+        self,
+        X: Rows,
+        Y: Tensor,
+        sample_weight: Tensor | None = None,
+        share: float = 1.0,
+        at_hand: AtHand | None = None,
+    ) -> Tensor:
         """Update the weights from a batch (b, n_0) and its targets (b, n_L), weighted by positive weights (b,).
 
-        A `share` below 1 is a part of an update.
+        A `share` below 1 is a part of an update; `at_hand` says which samples of the batch these are, if not all.
 
         Returns
         -------
@@ -123,7 +133,7 @@ class RelaxedSweep:
             Outputs from before the update, of the masked inputs.
         """
         network, Y, drawn = self.network, self.network.scaled_targets(Y), self.masks.state()
-        begins = self.schedule.begin(share)
+        begins, self.masks.at_hand = self.schedule.begin(share), at_hand
         forward = self._forward(X, network.weights)
         outputs = forward.A[-1]
         loss = self._loss(outputs, Y, sample_weight)
@@ -136,13 +146,10 @@ class RelaxedSweep:
             forward, E = self._adversarial(X, Y, forward, E, sample_weight)
         self.adversary.observe(forward.A[-1], Y, sample_weight, share, self.reduce)
         self._look(begins, loss)
-        lengths, lowest = self._lengths(forward.Z, forward.A, sample_weight), network.lowest_trained
-        for layer in reversed(range(lowest, len(network.layers))):  # targets are of weights from before the update
-            E = forward.at[layer].columns(E)
-            below = self._difference_below(layer, E, forward) if layer > lowest else E
-            self._step(layer, forward.at[layer], E, lengths[layer], sample_weight)
-            E = below
-            forward.pop()
+        lengths = self._lengths(forward.Z, forward.A, sample_weight)
+        for layer, statistics in self._reduced(self._statistics(forward, E, lengths, sample_weight)):
+            self._step(layer, statistics, lengths[layer])
+            del statistics  # a matrix, while the next is formed
         self._finish()
         return network.original_outputs(outputs)
 
@@ -213,7 +220,7 @@ class RelaxedSweep:
     def _masked(self, X: Any) -> Any:
         """Inputs (b, n_0), some of them set to the masking value."""
         if isinstance(X, SparseRows):
-            return X.with_values(self.masks(X.values, self.settings.noise) * X.values)
+            return X.with_values(self.masks.of_stored(X, self.settings.noise, self.reduce) * X.values)
         mask = self.masks(X, self.settings.noise)
         if self.masking_value is None:
             return mask * X
@@ -282,14 +289,39 @@ class RelaxedSweep:
             lengths.append(Lengths(input_rms, outputs))
         return lengths
 
-    def _step(self, layer: int, at: Linearization, E: Tensor, lengths: Lengths, sample_weight: Tensor | None) -> None:
-        """Move weights by a damped least-squares step D on E, so that Z D is a share delta of the size of A."""
-        if layer in self.network.frozen:
-            return
+    def _statistics(
+        self, forward: Pass, E: Tensor, lengths: list[Lengths], sample_weight: Tensor | None
+    ) -> Iterator[tuple[int, Any]]:
+        """Layers that are trained, from the output down, and what their steps on the differences E are made of.
+
+        Targets are of weights from before the update, so that a layer may move as soon as its statistics are there.
+        """
+        network, lowest, schedule = self.network, self.network.lowest_trained, self.schedule
+        for layer in reversed(range(lowest, len(network.layers))):
+            at = forward.at[layer]
+            E = at.columns(E)
+            below = self._difference_below(layer, E, forward) if layer > lowest else E
+            if layer not in network.frozen:
+                rms, weight = lengths[layer].input_rms, sample_weight
+                yield (
+                    layer,
+                    self.solvers[layer].collect(
+                        at.rows, E, weight, schedule.updates, rms, schedule.share, self.masks.at_hand
+                    ),
+                )
+            E = below
+            forward.pop()
+
+    def _reduced(self, statistics: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+        """Statistics over all samples: one by one where all are at hand, else all of them by one message."""
+        if self.reduce is local:
+            return statistics
+        layers, found = zip(*statistics, strict=True)
+        return zip(layers, reduced_together(found, self.reduce), strict=True)
+
+    def _step(self, layer: int, statistics: Any, lengths: Lengths) -> None:
+        """Move weights by a damped least-squares step D, so that Z D is a share delta of the size of A."""
         this, W, solver = self.network.layers[layer], self.network.weights[layer], self.solvers[layer]
-        updates, share = self.schedule.updates, self.schedule.share
-        statistics = solver.collect(at.rows, E, sample_weight, updates, lengths.input_rms, share)
-        statistics = statistics.reduced(self.reduce)
         parts = solver.parts(this.n_in, this.n_out)
         # At most UNANCHORED_DELTA at once: the rest of delta comes through the average.
         delta = self.schedule.step * min(self.schedule.delta, UNANCHORED_DELTA)

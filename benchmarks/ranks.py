@@ -1,0 +1,107 @@
+"""What ranks send each other to 1.5 % validation error on MNIST (1000-500): exact mode beside data-parallel AdamW.
+
+    python benchmarks/ranks.py adamw          # steps that AdamW needs, by batch size; one process
+    torchrun --nproc-per-node=4 benchmarks/ranks.py exact
+    python benchmarks/ranks.py report         # benchmarks/results/ranks.jsonl as a table
+
+10,000 of the training rows are held out, and the error is theirs; test rows are not used.  DistributedDataParallel
+ends as one process with the same global batch does, and sends a gradient in every step: its bytes are the parameters
+times the steps, and its messages the buckets (of 25 MiB, the first of 1 MiB) times the steps.  Both sides count what a
+rank puts into collective operations, whatever gloo makes of them.
+"""
+
+import itertools
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+RESULTS = Path(__file__).parent / "results" / "ranks.jsonl"
+GOAL, HELD_OUT, BUCKETS = 0.015, 10_000, 2
+GRID = {128: (1e-3, 2e-3), 512: (2e-3, 4e-3), 1024: (3e-3, 6e-3)}
+
+
+def mnist():
+    path = Path(os.environ.get("MNIST", "/tmp/data/mnist.npz"))
+    with np.load(path) as data:
+        X, y = data["X_train"] if "X_train" in data else data["x_train"], data["y_train"]
+    X = (X.reshape(len(X), -1) / 255).astype(np.float32)
+    order = np.random.default_rng(0).permutation(len(X))
+    held_out, rest = order[:HELD_OUT], order[HELD_OUT:]
+    return X[rest], y[rest].astype(np.int64), X[held_out], y[held_out].astype(np.int64)
+
+
+def store(**line):
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print(line, flush=True)
+
+
+def adamw():
+    X, y, X_val, y_val = map(torch.from_numpy, mnist())
+    done = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    done = {(line["batch"], line["lr"], line["epochs"]) for line in done if line["solver"] == "adamw"}
+    for epochs, (batch, rates) in itertools.product((2, 4, 8), GRID.items()):
+        for rate in rates:
+            if (batch, rate, epochs) in done:
+                continue
+            torch.manual_seed(0)
+            net = nn.Sequential(
+                nn.Linear(784, 1000), nn.ReLU(), nn.Dropout(0.2), nn.Linear(1000, 500), nn.ReLU(), nn.Linear(500, 10)
+            )
+            optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
+            steps = epochs * -(-len(X) // batch)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+            for _ in range(epochs):
+                for rows in torch.randperm(len(X)).split(batch):
+                    loss = nn.functional.cross_entropy(net(X[rows]), y[rows])
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    schedule.step()
+            with torch.no_grad():
+                error = float((net.eval()(X_val).argmax(1) != y_val).float().mean())
+            numbers = sum(W.numel() for W in net.parameters())
+            store(
+                solver="adamw", batch=batch, lr=rate, epochs=epochs, error=error, messages=BUCKETS * steps,
+                bytes=4 * numbers * steps,
+            )  # fmt: skip
+
+
+def exact():
+    from nmfnet import NMFNetClassifier
+    from nmfnet.distributed import join, together
+
+    join()
+    with together() as ranks:
+        X, y, X_val, y_val = mnist()
+        n = len(X)
+        rows = slice(n * ranks.rank // ranks.size, n * (ranks.rank + 1) // ranks.size)
+        for epochs in (1, 2, 3, 4):
+            before = ranks.messages, ranks.bytes
+            model = NMFNetClassifier((1000, 500), max_iter=epochs, random_state=0).fit(X[rows], y[rows])
+            error = 1 - model.score(X_val, y_val)
+            if ranks.rank == 0:
+                sent = {"messages": ranks.messages - before[0], "bytes": ranks.bytes - before[1]}
+                seconds = model.history_[-1]["seconds"]
+                store(solver="exact", ranks=ranks.size, epochs=epochs, error=error, seconds=seconds, **sent)
+            if error <= GOAL:
+                break
+
+
+def report():
+    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    for solver in ("exact", "adamw"):
+        there = [line for line in lines if line["solver"] == solver and line["error"] <= GOAL]
+        for line in sorted(there, key=lambda line: line["bytes"])[:3]:
+            print(line)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    {"adamw": adamw, "exact": exact, "report": report}[sys.argv[1]]()

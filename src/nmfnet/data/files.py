@@ -1,0 +1,137 @@
+"""Files of samples that are larger than memory: .npy as they are, all others copied once to where they can be read."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import torch
+
+from nmfnet.data.on_disk import Array, Part, RowsOnDisk
+from nmfnet.errors import DataError
+
+COPIED = (".npz", ".parquet", ".csv")
+ENDINGS = (".npy", *COPIED)
+BLOCK_ROWS = 2**16  # of a table that are in memory at a time
+
+
+class Stored(NamedTuple):
+    """Inputs in files, their targets in memory, and the names of the columns where these have any."""
+
+    X: RowsOnDisk
+    y: Any
+    names: list[str] | None
+
+
+def opened(path: Path, y: Any) -> Stored:
+    """Open a file or a folder of files.
+
+    Parameters
+    ----------
+    path : Path
+        A .npy, .npz, .parquet or .csv file, or a folder of files of one kind, whose order is that of their names.
+    y : str, path-like or array-like
+        Targets, or where they are: a .npy file; in a folder of .npy files what the names of those with targets begin
+        with, where those of the inputs begin with X; the array of .npz files; the column of tables.
+
+    Raises
+    ------
+    DataError
+        If there are no such files, or they do not fit together.
+    """
+    if not path.exists():
+        raise DataError(f"X: there is no {path}.")
+    files = sorted(each for each in path.iterdir() if each.suffix in ENDINGS) if path.is_dir() else [path]
+    kinds = sorted({each.suffix for each in files})
+    if len(kinds) != 1 or kinds[0] not in ENDINGS:
+        raise DataError(f"X: {path} must be or hold files of one kind, {', '.join(ENDINGS)}; found {kinds or 'none'}.")
+    if kinds == [".npy"]:
+        return _arrays(path, files, y)
+    if not isinstance(y, str):
+        raise DataError(f"y must name the {'array' if kinds == ['.npz'] else 'column'} of the targets in {path}.")
+    return _copied(_archives(files, y) if kinds == [".npz"] else _tables(files, y), f"{path}")
+
+
+def _arrays(path: Path, files: Sequence[Path], y: Any) -> Stored:
+    if path.is_dir():
+        if not isinstance(y, str):
+            raise DataError(f"y must say what the names of the files with targets in {path} begin with, as 'y'.")
+        targets = [each for each in files if each.name.startswith(y)]
+        files = [each for each in files if each.name.startswith("X")]
+        if len(files) != len(targets) or not files:
+            raise DataError(
+                f"{path} has {len(files)} files X*.npy and {len(targets)} files {y}*.npy: as many of both."
+            )
+        y = np.concatenate([np.load(each, allow_pickle=False) for each in targets])
+    elif isinstance(y, (str, Path)):
+        y = np.load(y, allow_pickle=False)
+    parts = [Part.of(each) for each in files]
+    if len({part.width for part in parts}) > 1:
+        raise DataError(f"X: the files of {path} differ in the numbers of a row.")
+    single = all(part.dtype == np.float32 for part in parts)
+    return Stored(RowsOnDisk(parts, torch.float32 if single else torch.float64), y, None)
+
+
+class Block(NamedTuple):
+    """Some rows of inputs and targets, and the names of the columns."""
+
+    X: Array
+    y: Array
+    names: list[str] | None
+
+
+def _archives(files: Sequence[Path], y: str) -> Iterator[Block]:
+    for each in files:
+        with np.load(each, allow_pickle=False) as archive:
+            if "X" not in archive or y not in archive:
+                raise DataError(f"{each} must have the arrays X and {y}; it has {', '.join(archive)}.")
+            X = archive["X"]
+            yield Block(X.reshape(len(X), -1), archive[y], None)
+
+
+def _tables(files: Sequence[Path], y: str) -> Iterator[Block]:
+    try:
+        from pyarrow import dataset
+    except ImportError:
+        raise DataError("Tables larger than memory need pyarrow: pip install 'nmfnet[tables]'.") from None
+    table = dataset.dataset([str(each) for each in files], format=files[0].suffix[1:])
+    names = [name for name in table.schema.names if name != y]
+    if y not in table.schema.names:
+        raise DataError(f"y: {files[0]} has no column {y!r}; it has {', '.join(names[:20])}.")
+    for batch in table.to_batches(batch_size=BLOCK_ROWS):
+        columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in (*names, y)}
+        text = [name for name in names if columns[name].dtype.kind not in "biuf"]
+        if text:
+            raise DataError(f"X: the column {text[0]!r} is not of numbers, which files larger than memory must have.")
+        if len(batch):
+            yield Block(np.stack([columns[name] for name in names], 1), columns[y], names)
+
+
+def _copied(blocks: Iterator[Block], what: str) -> Stored:
+    """Write the inputs to a temporary file, which is gone with them."""
+    folder = tempfile.TemporaryDirectory(prefix="nmfnet-")
+    path, targets, rows, names = Path(folder.name, "X"), list[Array](), 0, None
+    dtype: np.dtype[Any] | None = None
+    width = 0
+    with path.open("wb") as file:
+        for block in blocks:
+            if dtype is None:
+                dtype = np.dtype(np.float32 if block.X.dtype == np.float32 else np.float64)
+                width, names = block.X.shape[1], block.names
+            if block.X.shape[1] != width:
+                raise DataError(f"X: the files of {what} differ in the numbers of a row.")
+            _write(file, block.X.astype(dtype, copy=False))
+            targets.append(block.y)
+            rows += len(block.X)
+    if dtype is None:
+        raise DataError(f"X: {what} has no rows.")
+    X = RowsOnDisk([Part(path, dtype, 0, rows, width)], torch.float32 if dtype == np.float32 else torch.float64)
+    X.folder = folder
+    return Stored(X, np.concatenate(targets), names)
+
+
+def _write(file: BinaryIO, X: Array) -> None:
+    np.ascontiguousarray(X).tofile(file)

@@ -1,0 +1,229 @@
+"""Training by several processes, each with rows of its own: the group they form, and what they tell each other.
+
+Inside an initialized process group of ``torch.distributed`` every fit is one of all processes.  docs/distributed.md
+takes a reader from one process to many machines.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from nmfnet.errors import RankError
+from nmfnet.linalg.holders import Holders, local
+
+T = TypeVar("T")
+
+TIMEOUT = "NMFNET_RANK_TIMEOUT"  # environment variable: most seconds that a process waits for the others
+DEFAULT_TIMEOUT = 600.0
+GRACE = timedelta(seconds=2)  # for the words of a rank that failed to come
+WIDE_NUMBERS = 2**12  # sums of fewer numbers are taken in float64
+
+_NOW: ContextVar[Holders] = ContextVar("nmfnet_ranks", default=local)
+_ALONE: ContextVar[bool] = ContextVar("nmfnet_alone", default=False)
+
+
+class Ranks:
+    """The processes of a group, each of which holds samples.
+
+    Attributes
+    ----------
+    rank, size : int
+        Number of this process, from 0, and of all.
+    messages, bytes : int
+        Collective operations so far, and the bytes that this process put into them.
+    """
+
+    def __init__(self) -> None:
+        seconds = float(os.environ.get(TIMEOUT, DEFAULT_TIMEOUT))
+        self.world = dist.group.WORLD
+        self.group: Any = dist.new_group(backend="gloo", timeout=timedelta(seconds=seconds))
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.messages = self.bytes = self.fits = 0
+
+    def __call__(self, sums: Sequence[Tensor]) -> list[Tensor]:
+        """Sums over all samples, by one message: few numbers in float64, many in the dtype of most."""
+        if not sums:
+            return []
+        small = sum(each.numel() for each in sums) <= WIDE_NUMBERS
+        dtype = torch.float64 if small else max((each for each in sums), key=Tensor.numel).dtype
+        packed = torch.cat([each.detach().flatten().to("cpu", dtype) for each in sums])
+        self._said(dist.all_reduce, packed)
+        parts = packed.split([each.numel() for each in sums])
+        return [part.view(each.shape).to(each) for part, each in zip(parts, sums, strict=True)]
+
+    def largest(self, values: Tensor) -> Tensor:
+        """Largest of each of the values (n,) that there are anywhere."""
+        found = values.detach().to("cpu", copy=True)
+        self._said(dist.all_reduce, found, dist.ReduceOp.MAX)
+        return found.to(values.device)
+
+    def gathered(self, rows: Tensor) -> Tensor:
+        """Rows (m, ...) of all, those of rank 0 first."""
+        mine = rows.detach().to("cpu").contiguous()
+        counts = [torch.zeros(1, dtype=torch.long) for _ in range(self.size)]
+        self._said(dist.all_gather, counts, torch.tensor([len(mine)]))
+        most = max(int(each) for each in counts)
+        if not most:
+            return rows
+        padded = mine.new_zeros(most, *mine.shape[1:])
+        padded[: len(mine)] = mine
+        found = [torch.empty_like(padded) for _ in range(self.size)]
+        self._said(dist.all_gather, found, padded)
+        return torch.cat([part[: int(n)] for part, n in zip(found, counts, strict=True)]).to(rows.device)
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so for any of the ranks."""
+        return bool(self.largest(torch.tensor([float(flag)])).item())
+
+    def objects(self, value: T) -> list[T]:
+        """What each rank says, rank 0 first."""
+        found: list[Any] = [None] * self.size
+        self._said(dist.all_gather_object, found, value)
+        return found
+
+    def shared(self, value: T) -> T:
+        """What rank 0 says."""
+        found = [value]
+        self._said(dist.broadcast_object_list, found, 0)
+        return found[0]
+
+    def failed(self, error: BaseException) -> BaseException:
+        """The error that all ranks raise where one has met this one; ends the group."""
+        if not isinstance(error, RankError):
+            said = f"rank {self.rank} of {self.size}: {type(error).__name__}: {error}"
+            error = RankError(self._first_error(said) or said)
+        self.close()
+        return error
+
+    def close(self) -> None:
+        """End the group: whoever waits for this process hears of it at once."""
+        if self.group is not None:
+            dist.destroy_process_group(self.group)
+        self.group = None
+
+    def _said(self, operation: Callable[..., Any], *arguments: Any) -> None:
+        """One collective operation, which fails if a rank has failed."""
+        self.messages += 1
+        sent = arguments[-1] if operation in (dist.all_gather,) else arguments[0]
+        self.bytes += sent.numel() * sent.element_size() if isinstance(sent, Tensor) else 0
+        try:
+            operation(*arguments, group=self.group)
+        except (RuntimeError, ValueError) as error:  # a connection that was closed, or a group that has ended
+            raise RankError(self._first_error(None) or f"A rank has ended or cannot be reached: {error}") from None
+
+    def _first_error(self, said: str | None) -> str | None:
+        """What the first rank that failed has said, this one if it is the first; None where none said anything."""
+        key = f"nmfnet/{self.fits}/error"
+        try:
+            store = dist.distributed_c10d._get_default_store()
+            if said is not None:
+                return store.compare_set(key, "", said).decode()
+            store.wait([key], GRACE)
+            return store.get(key).decode()
+        except RuntimeError:  # the process that kept the store has ended
+            return None
+
+
+_RANKS: list[Ranks] = []  # the group of this process, which outlives a fit
+
+
+def now() -> Holders:
+    """Who takes part in the fit under way: the ranks of a group, or this process alone."""
+    return _NOW.get()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let fits inside be those of this process alone, though there is a process group.
+
+    Examples
+    --------
+    >>> from nmfnet import NMFNetClassifier
+    >>> from nmfnet.distributed import alone
+    >>> with alone():
+    ...     model = NMFNetClassifier((5,), max_iter=2, random_state=0).fit([[0.0], [1.0]] * 10, [0, 1] * 10)
+    """
+    token, before = _ALONE.set(True), _NOW.set(local)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+        _NOW.reset(before)
+
+
+@contextmanager
+def together() -> Iterator[Holders]:
+    """Let what is inside be done by all ranks: if one raises an error, all raise the same one.
+
+    Raises
+    ------
+    RankError
+        If a rank raises an error, ends, or cannot be reached.
+    """
+    if now() is not local or _ALONE.get() or not _several():
+        yield now()
+        return
+    ranks = _ranks()
+    ranks.fits += 1
+    token = _NOW.set(ranks)
+    try:
+        yield ranks
+        ranks.any(False)  # all have come to the end
+    except BaseException as error:
+        failure = ranks.failed(error)
+        if not isinstance(error, Exception):  # Ctrl-C, or the end of the process
+            raise
+        raise failure from (None if failure is error else error)
+    finally:
+        _NOW.reset(token)
+
+
+def launched() -> bool:
+    """Whether torchrun, or whatever sets its variables, has started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ and "MASTER_ADDR" in os.environ
+
+
+def join() -> None:
+    """Form a process group with the others that a launcher has started; alone, or in a group already, do nothing.
+
+    torchrun's store outlives a restart: names of its own for each attempt keep what dead processes left there apart.
+
+    Examples
+    --------
+    >>> from nmfnet.distributed import join
+    >>> join()
+    """
+    environment = os.environ
+    if not launched() or dist.is_initialized():
+        return
+    if environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        dist.init_process_group("gloo")
+        return
+    from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+
+    rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
+    server = TCPStore(environment["MASTER_ADDR"], int(environment["MASTER_PORT"]), is_master=False)
+    store = PrefixStore(f"nmfnet/attempt {environment.get('TORCHELASTIC_RESTART_COUNT', 0)}", server)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
+
+
+def _several() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def _ranks() -> Ranks:
+    """The group of this process, a new one where there is none or the last one has ended."""
+    if not (_RANKS and _RANKS[0].group is not None and _RANKS[0].world is dist.group.WORLD):
+        fits = _RANKS[0].fits if _RANKS else 0  # of a group that has ended: its errors are in the store
+        _RANKS[:] = [Ranks()]
+        _RANKS[0].fits = fits
+    return _RANKS[0]

@@ -1,0 +1,85 @@
+"""What estimators ask of the ranks that fit together, before there is a source: that they agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from nmfnet._parameters import resolve
+from nmfnet.data.columns import Table
+from nmfnet.data.containers import Array
+from nmfnet.data.sharded import Sharded
+from nmfnet.data.source import InMemory
+from nmfnet.distributed import now
+from nmfnet.linalg.holders import local
+from nmfnet.solvers import SOLVERS
+
+OWN = ("callbacks", "verbose", "device", "random_state")  # parameters of which ranks may have their own
+
+
+def refuse_differences(**values: Any) -> None:
+    """Refuse values that are not the same on all ranks, naming the first."""
+    if now() is local:
+        return
+    said = now().objects(values)
+    for name in values:
+        for rank, each in enumerate(said):
+            if each[name] != said[0][name]:
+                raise ValueError(
+                    f"Ranks must have the same {name}; rank 0 has {said[0][name]!s:.200}, rank {rank} has "
+                    f"{each[name]!s:.200}."
+                )
+
+
+def refuse_other_inputs(X: Any) -> None:
+    """Refuse checked inputs of another kind, dtype, width or with other columns than those of other ranks."""
+    if now() is local:
+        return
+    kind = "table" if isinstance(X, Table) else "sparse matrix" if hasattr(X, "indptr") else "dense"
+    columns = [f"{each.name} ({each.kind})" for each in X.columns] if isinstance(X, Table) else X.shape[1]
+    dtype = None if isinstance(X, Table) else str(X.dtype).removeprefix("torch.")
+    refuse_differences(**{"kind of X": kind, "dtype of X": dtype, "columns of X": columns})
+
+
+def refuse_in_ranks(solver: Any, pretrain: Any = None, goes_on: bool = False, **same: Any) -> None:
+    """Refuse what needs all samples in one process, where there are several, and parameters that differ among them.
+
+    Parameters
+    ----------
+    solver : Solver or str
+    pretrain : NMFPretraining, str or None
+    goes_on : bool
+        Whether a network of an earlier fit is trained further.
+    **same
+        Parameters that must be the same on all ranks; those that each rank may have of its own are left out.
+    """
+    if now() is local:
+        return
+    compared = {"solver": solver, "pretrain": pretrain, **same}
+    refuse_differences(**{name: repr(value) for name, value in compared.items() if name not in OWN})
+    if goes_on:
+        raise ValueError("warm_start=True cannot go on with a network by several ranks: use a Checkpoint to resume.")
+    if pretrain is not None:
+        raise ValueError("pretrain needs all samples in one process: several ranks take pretrain=None.")
+    if not getattr(resolve(solver, SOLVERS), "takes_ranks", False):
+        raise ValueError(f"solver={solver!r} needs all samples in one process: several ranks take solver='relaxed'.")
+
+
+def source_of(here: InMemory, keys: Array | None = None) -> InMemory | Sharded:
+    """Samples at hand as a source, of all ranks where there are several; `keys` (m,) say in what order these are."""
+    if now() is local:
+        return here
+    return Sharded.of(here, now(), None if keys is None else torch.from_numpy(keys))
+
+
+def all_classes(classes: Array) -> Array:
+    """Classes that any rank has, sorted; of one process as they are."""
+    return classes if now() is local else np.unique(np.concatenate(now().objects(classes)))
+
+
+def shared_random_state(random_state: Any) -> Any:
+    """That of rank 0, so that all draw the same numbers; of one process as it is."""
+    return random_state if now() is local else now().shared(check_random_state(random_state))

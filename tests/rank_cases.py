@@ -1,0 +1,234 @@
+"""What the processes of ranks.py do: each case is a function of the rank, their number, and arguments."""
+
+import os
+import signal
+import time
+import traceback
+import warnings
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from nmfnet import Callback, Checkpoint, NMFNetClassifier, NMFNetRegressor, RankError, Relaxed, distributed
+
+
+def digits(n=600, dtype="float64"):
+    X, y = load_digits(return_X_y=True)
+    return (X[:n] / 16).astype(dtype), y[:n]
+
+
+def bounds(n, size):
+    """Where the rows of each rank begin and end: the later ranks have more of them."""
+    shares = np.arange(1, size + 1).cumsum()
+    return [0, *(n * shares // shares[-1]).tolist()]
+
+
+def mine(rank, size, *arrays):
+    """The rows of a rank; of None nothing."""
+    n = next(each.shape[0] for each in arrays if each is not None)
+    a, b = bounds(n, size)[rank : rank + 2]
+    return [None if each is None else each[a:b] for each in arrays]
+
+
+def weights_of(model):
+    return {
+        "weights": [np.asarray(W) for W in (*model.coefs_, *model.intercepts_)],
+        "history": [{k: v for k, v in record.items() if k != "seconds"} for record in model.history_],
+        "best": model.best_epoch_,
+        "temperature": getattr(model, "temperature_", None),
+        "classes": list(getattr(model, "classes_", [])),
+    }
+
+
+def classifier(rank, size, dtype="float64", weighted=False, n=600, sorted_rows=False, solver=None, **options):
+    X, y = digits(n, dtype)
+    if sorted_rows:
+        order = np.argsort(y, kind="stable")
+        X, y = X[order], y[order]
+    weight = np.random.default_rng(0).random(len(y)) + 0.1 if weighted else None
+    X, y, weight = mine(rank, size, X, y, weight)
+    options = {"max_iter": 3, "batch_size": 100, "random_state": 0, "solver": Relaxed(**(solver or {})), **options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = NMFNetClassifier((20, 15), **options).fit(X, y, sample_weight=weight)
+    return weights_of(model)
+
+
+def regressor(rank, size, dtype="float64", targets=3, **options):
+    X, _ = digits(500, dtype)
+    X, Y = mine(rank, size, X[:, :40] * np.arange(1, 41, dtype=dtype), X[:, 40 : 40 + targets])
+    options = {"max_iter": 3, "batch_size": 70, "random_state": 0, **options}
+    return weights_of(NMFNetRegressor((20,), "tanh", **options).fit(X, Y if targets > 1 else Y[:, 0]))
+
+
+def images(rank, size, augmentation=None, n=300, **options):
+    from nmfnet import Augmentation
+    from nmfnet.layers import Conv2d, MaxPool2d
+
+    X, y = mine(rank, size, *digits(n))
+    model = NMFNetClassifier(
+        [Conv2d(6, 3, padding=1), MaxPool2d(2), Conv2d(8, 3), 20], solver=Relaxed(dropout=0.2), random_state=0,
+        augmentation=augmentation and Augmentation(**augmentation), **{"batch_size": 60, **options},
+    )  # fmt: skip
+    return weights_of(model.fit(X.reshape(-1, 1, 8, 8), y))
+
+
+def sparse(rank, size, n_features=400, n=300, solver=None, **options):
+    import scipy.sparse
+
+    rng = np.random.default_rng(0)
+    X = scipy.sparse.random(n, n_features, 0.05, "csr", rng=rng)
+    y = (X @ rng.random(n_features) > X.mean() * n_features / 2).astype(int) + np.arange(n) % 2
+    X, y = mine(rank, size, X, y)
+    options = {"max_iter": 2, "batch_size": 60, "random_state": 0, "solver": Relaxed(**(solver or {})), **options}
+    return weights_of(NMFNetClassifier((10,), **options).fit(X, y))
+
+
+def module(rank, size, early_stopping=False, real=False):
+    import torch
+    from torch import nn
+
+    from nmfnet import fit_module
+
+    torch.manual_seed(rank)  # rank 0's weights count
+    net = nn.Sequential(nn.Linear(64, 20), nn.ReLU(), nn.Dropout(0.1), nn.Linear(20, 3 if real else 10))
+    X, y = digits(500, "float32")
+    y = X[:, :3] if real else y
+    X, y, X_val, y_val = *mine(rank, size, X[:400], y[:400]), *mine(rank, size, X[400:], y[400:])
+    options = {"early_stopping": early_stopping, "max_iter": 3, "random_state": 0}
+    history = fit_module(net, X, y, X_val=X_val, y_val=y_val, **options)
+    weights = [W.detach().numpy() for W in net.parameters()]
+    return {"weights": weights, "history": history, "best": None, "temperature": None, "classes": []}
+
+
+def table(rank, size, **options):
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    n = 240
+    kinds = np.array(["red", "green", "blue", "rare"])[np.minimum(rng.integers(0, 30, n) // 9, 3)].astype(object)
+    kinds[::17] = None
+    number = rng.random(n)
+    y = np.where(number + (kinds == "red") > 0.9, "yes", "no")
+    number[::13] = np.nan
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), unit="D")
+    frame = pd.DataFrame({"kind": kinds, "number": number, "other": rng.random(n) * 1e3, "day": days})
+    a, b = bounds(n, size)[rank : rank + 2]
+    model = NMFNetClassifier((10,), max_iter=2, random_state=0, **options).fit(frame[a:b], y[a:b])
+    return {**weights_of(model), "classes": [*model.classes_, *model._encoded_names()]}
+
+
+class At(Callback):
+    """Does something at a batch, on one rank."""
+
+    def __init__(self, act, rank, batch):
+        self.act, self.on_rank, self.batch, self.seen = act, rank, batch, 0
+
+    def on_batch_end(self, batch, n_batches):
+        self.seen += 1
+        if self.seen == self.batch and distributed.now().rank == self.on_rank:
+            self.act()
+
+
+def fails():
+    raise KeyError("spilled coffee")
+
+
+def failing(rank, size, where):
+    """One rank raises an error: in its data, or in a callback; then all go on with another fit."""
+    X, y = mine(rank, size, *digits(200))
+    model = NMFNetClassifier((10,), max_iter=2, random_state=0)
+    if where == "data" and rank == 1:
+        X = X.copy()
+        X[3, 2] = np.inf
+    if where == "columns" and rank == 1:
+        X = X[:, :-1]
+    if where == "callback":
+        model.set_params(callbacks=[At(fails, 1, 2)])
+    if where == "parameters":
+        model.set_params(max_iter=2 + rank % 2)
+    if where == "solver":
+        model.set_params(solver="pinv")
+    start = time.perf_counter()
+    try:
+        model.fit(X, y)
+    except RankError as error:
+        said = str(error)
+    assert not hasattr(model, "network_")
+    seconds = time.perf_counter() - start
+    X, y = mine(rank, size, *digits(200))
+    after = NMFNetClassifier((10,), max_iter=2, random_state=0).fit(X, y)
+    with distributed.alone():
+        own = NMFNetClassifier((10,), max_iter=2, random_state=0).fit(X, y)
+    return {"said": said, "seconds": seconds, "after": after.coefs_[0], "own": own.coefs_[0]}
+
+
+def dying(rank, size, folder, batch, every=1, resume=False, killed=True, fail=False):
+    """A training that stores checkpoints; the last rank is killed by itself after a batch."""
+    X, y = mine(rank, size, *digits(300))
+    die = At(lambda: os.kill(os.getpid(), signal.SIGKILL), size - 1, batch)
+    checkpoint = Checkpoint(folder, every=every, resume=resume)
+    model = NMFNetClassifier(
+        (10,), max_iter=4, batch_size=50, random_state=0, early_stopping=True, solver=Relaxed(dropout=0.2),
+        callbacks=[checkpoint, *([die] if killed else [])],
+    )  # fmt: skip
+    start = time.perf_counter()
+    try:
+        return weights_of(model.fit(X, y))
+    except RankError as error:
+        return {"said": str(error), "seconds": time.perf_counter() - start}
+
+
+def stored(rank, size, folder):
+    """Files of its own for each rank; one process has all in memory."""
+    X, y = digits(300, "float32")
+    options = {"max_iter": 1, "batch_size": 60, "random_state": 0}
+    if size == 1:
+        return weights_of(NMFNetClassifier((10,), **options).fit(X, y))
+    X, y = mine(rank, size, X, y)
+    path = os.path.join(folder, f"{rank}-of-{size}.npy")
+    np.save(path, X)
+    return weights_of(NMFNetClassifier((10,), **options).fit(path, y))
+
+
+def many(rank, size, cases):
+    """Several cases in one process group: what each finds, or the traceback of its error."""
+    found = {}
+    for name, (case, arguments) in cases.items():
+        try:
+            found[name] = globals()[case](rank, size, **arguments)
+        except Exception:
+            found[name] = traceback.format_exc()
+    return found
+
+
+def joined(rank, size, port):
+    """Form a group by the variables of torchrun, whose store rank 0 keeps here, and do something together."""
+    import torch.distributed as dist
+
+    os.environ |= {
+        "RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "1",
+    }  # fmt: skip
+    server = dist.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False) if rank == 0 else None
+    distributed.join()
+    distributed.join()  # does nothing
+    with distributed.together() as ranks:
+        found = ranks.objects(rank), (ranks.messages, ranks.size), distributed.now() is ranks
+        with distributed.alone():
+            assert distributed.now().size == 1
+    dist.barrier()
+    dist.destroy_process_group()
+    del server
+    return found
+
+
+def momentum(rank, size, folder):
+    """Real targets have momentum; its means are in the checkpoints."""
+    X, _ = digits(300, "float32")
+    X, Y = mine(rank, size, X[:, :40], X[:, 40:44])
+    model = NMFNetRegressor((100,), max_iter=2, batch_size=50, random_state=0)
+    model.set_params(callbacks=[Checkpoint(folder, every=5)]).fit(X, Y)
+    resumed = NMFNetRegressor((100,), max_iter=2, batch_size=50, random_state=0)
+    resumed.set_params(callbacks=[Checkpoint(folder, resume=True)]).fit(X, Y)
+    return weights_of(model), weights_of(resumed)

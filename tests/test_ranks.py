@@ -1,0 +1,132 @@
+"""Fits by several processes, each with rows of its own, end as one process with all rows does."""
+
+import socket
+
+import numpy as np
+import pytest
+
+from ranks import Pool
+
+SIZES = [2, 3, pytest.param(4, marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module")
+def pool():
+    pool = Pool()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="module")
+def found(pool, tmp_path_factory):
+    """What each rank finds in all cases, by their number."""
+    cases, of_sizes = {**CASES, "files": ("stored", {"folder": str(tmp_path_factory.mktemp("files"))})}, {}
+
+    def of(size):
+        if size not in of_sizes:
+            of_sizes[size] = pool.values("many", size, cases=cases)
+        return of_sizes[size]
+
+    return of
+
+
+CASES = {
+    "dense": ("classifier", {"max_iter": 1}),
+    "float32": ("classifier", {"max_iter": 1, "dtype": "float32"}),
+    "weights, early stopping": ("classifier", {"weighted": True, "early_stopping": True, "max_iter": 2}),
+    "a class on one rank": ("classifier", {"sorted_rows": True, "class_weight": "balanced", "max_iter": 1}),
+    "all kinds of noise": (
+        "classifier", {"max_iter": 1, "solver": {"noise": 0.2, "adversarial": 0.1, "dropout": [0.3, 0.1]}},
+    ),
+    "batches of one row": ("classifier", {"batch_size": 1, "n": 20, "max_iter": 1}),
+    "small weighted batches": ("classifier", {"batch_size": 7, "n": 70, "weighted": True, "max_iter": 1}),
+    "one batch": ("classifier", {"batch_size": 200, "n": 200, "fit_intercept": False, "max_iter": 2}),
+    "real targets": ("regressor", {"alpha": 0.1, "l1_ratio": 0.5, "max_iter": 1}),
+    "one target": ("regressor", {"targets": 1, "early_stopping": True, "max_iter": 2}),
+    "images": ("images", {"augmentation": {"shift": 1, "flip": True, "cutout": 3}, "n": 60, "max_iter": 1}),
+    "image by image": ("images", {"n": 12, "batch_size": 2, "max_iter": 1}),
+    "sparse": ("sparse", {"solver": {"noise": 0.2}, "max_iter": 1}),
+    "wide and sparse": ("sparse", {"n_features": 5000, "n": 120, "max_iter": 1}),
+    "earlier batches": ("sparse", {"n_features": 1500, "max_iter": 1}),
+    "a module": ("module", {"early_stopping": True}),
+    "a module, real": ("module", {"real": True}),
+    "a table": ("table", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", [*CASES, "files"])
+def test_ranks_end_as_one_process_does(found, name, size):
+    one, of_ranks = found(1)[0][name], [each[name] for each in found(size)]
+    assert isinstance(one, dict), one
+    assert isinstance(of_ranks[0], dict), of_ranks[0]
+    single = one["weights"][0].dtype == np.float32
+    for each in of_ranks:
+        assert all(map(np.array_equal, each["weights"], of_ranks[0]["weights"]))
+        difference = np.concatenate([(a - b).ravel() for a, b in zip(each["weights"], one["weights"], strict=True)])
+        size_of_weights = np.linalg.norm(np.concatenate([W.ravel() for W in one["weights"]]))
+        assert np.linalg.norm(difference) <= (1e-4 if single else 1e-10) * size_of_weights
+        assert each["classes"] == one["classes"] and each["best"] == one["best"]
+        for record, expected in zip(each["history"], one["history"], strict=True):
+            assert {k: v for k, v in record.items() if k != "seconds"} == pytest.approx(
+                {k: v for k, v in expected.items() if k != "seconds"}, rel=1e-3 if single else 1e-8
+            )
+
+
+FAILURES = {
+    "data": "rank 1 of 3: ValueError: Input X contains infinity",
+    "columns": "must have the same columns of X; rank 0 has 64, rank 1 has 63",
+    "callback": "rank 1 of 3: KeyError: 'spilled coffee'",
+    "parameters": "Ranks must have the same max_iter; rank 0 has 2, rank 1 has 3",
+    "solver": "solver='pinv' needs all samples in one process: several ranks take solver='relaxed'",
+}
+
+
+@pytest.mark.parametrize("where", FAILURES)
+def test_an_error_on_one_rank_is_raised_by_all_and_they_can_go_on(pool, where):
+    found = pool.values("failing", 3, where=where)
+    for each in found:
+        assert FAILURES[where] in each["said"] and each["said"] == found[0]["said"]
+        assert each["seconds"] < 30
+        assert np.array_equal(each["after"], found[0]["after"])
+    assert not np.array_equal(found[0]["own"], found[1]["own"])  # of a fit alone
+
+
+def test_ranks_of_a_launcher_find_each_other(pool):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for each in pool.values("joined", 2, port=port):
+        assert each == ([0, 1], (1, 2), True)
+
+
+def test_a_checkpoint_has_momentum_over_ranks(pool, tmp_path):
+    for whole, resumed in pool.values("momentum", 2, folder=str(tmp_path)):
+        assert all(map(np.array_equal, whole["weights"], resumed["weights"]))
+
+
+def killed_and_resumed(pool, folder, batch, sizes=(3, 2)):
+    """Kill a rank after a batch, and go on with another number of ranks."""
+    whole = pool.values("dying", sizes[1], folder=str(folder / "whole"), batch=0, killed=False)[0]
+    found = pool.found("dying", sizes[0], folder=str(folder / "killed"), batch=batch)
+    assert found[-1] is None  # it is dead
+    for each in found[:-1]:
+        assert "ended or cannot be reached" in each["value"]["said"] and each["value"]["seconds"] < 60
+    resumed = pool.values("dying", sizes[1], folder=str(folder / "killed"), batch=0, resume=True, killed=False)
+    for each in resumed:
+        assert each["best"] == whole["best"]
+        for W, expected in zip(each["weights"], whole["weights"], strict=True):
+            tolerance = (0, 0) if sizes[0] == sizes[1] else (1e-7, 1e-9)
+            np.testing.assert_allclose(W, expected, *tolerance)
+
+
+def test_the_others_end_when_a_rank_is_killed_and_a_resumed_training_ends_alike(pool, tmp_path):
+    killed_and_resumed(pool, tmp_path, 9)
+
+
+@pytest.mark.slow
+def test_ten_times_killed_each_time_resumed(pool, tmp_path):
+    for number in range(10):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        killed_and_resumed(pool, folder, 2 + 2 * number, (2 + number % 3, 1 + number % 2))
