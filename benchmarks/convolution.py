@@ -1,9 +1,9 @@
-"""Convolutional networks: the relaxed sweep beside one-cycle AdamW, on a part of MNIST or CIFAR-10.
+"""Convolutional networks: the relaxed sweep beside one-cycle AdamW, on a part of MNIST, Fashion-MNIST or CIFAR-10.
 
     python benchmarks/convolution.py TASK METHOD [NAME=VALUE ...]      one run, stored in results/convolution
     python benchmarks/convolution.py report                            docs/results/convolution.md
 
-TASK is mnist or cifar10 and METHOD nmfnet or adamw.  Names: rows (10000), epochs, seed (0), batch, score (validation
+TASK is mnist, fashion-mnist or cifar10 and METHOD nmfnet or adamw.  Names: rows (10000), epochs, seed (0), batch, score (validation
 or test); those of `nmfnet.Relaxed`, and gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing,
 dropout for adamw.  Settings are chosen on the 5000 training rows behind those that are trained on; test rows are for
 the runs that are reported.  Data: FOLDER/TASK.npz, where FOLDER is $NMFNET_DATA.  One thread, and seconds are those of
@@ -30,9 +30,9 @@ from nmfnet import Callback, NMFNetClassifier, Relaxed
 from nmfnet.layers import Conv2d, MaxPool2d
 from nmfnet.linalg import patches
 
-WIDTHS = {"mnist": (32, 64), "cifar10": (32, 64, 128)}
+WIDTHS = {"mnist": (32, 64), "fashion-mnist": (32, 64), "cifar10": (32, 64, 128)}
 UNITS = 128
-EPOCHS = {"mnist": 5, "cifar10": 6}
+EPOCHS = {"mnist": 5, "fashion-mnist": 5, "cifar10": 6}
 FIELDS = ("method", "rows", "epochs", "seed", "batch", "score", "settings")
 BEGIN, END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
 STORE = Store(RESULTS / "convolution", *FIELDS)
@@ -44,7 +44,7 @@ def load(task: str, rows: int, score: str) -> list[np.ndarray]:
     data = np.load(Path(os.environ["NMFNET_DATA"]) / f"{task}.npz")
 
     def images(X: np.ndarray) -> np.ndarray:
-        X = X.reshape(len(X), *(28, 28, 1) if task == "mnist" else (32, 32, 3))
+        X = X.reshape(len(X), *(32, 32, 3) if task == "cifar10" else (28, 28, 1))
         return np.ascontiguousarray(X.transpose(0, 3, 1, 2)) / np.float32(255)
 
     X, y = data["X_train"], data["y_train"].ravel().astype(int)

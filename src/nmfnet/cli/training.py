@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 import nmfnet
 from nmfnet._text import printable
 from nmfnet.cli import data as cli_data
+from nmfnet.cli import images
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import CtrlC, reporter
 from nmfnet.cli.reporting import INTERRUPTED
@@ -26,6 +27,7 @@ from nmfnet.cli.tables import Score, score
 from nmfnet.datasets import Dataset
 from nmfnet.errors import NMFNetError
 from nmfnet.estimators.base import BaseNMFNet
+from nmfnet.layers import takes_images
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.training import Callback
 
@@ -59,11 +61,12 @@ def train(request: Request, console: Console) -> int:
         dataset = cli_data.read(request.data, request.schema, request.task)
         if request.test is not None:
             dataset = cli_data.with_test(dataset, request.test, request.seed, request.schema.dialect)
+        dataset = with_images(request, dataset)
         y = cli_data.targets(dataset)
         task = cli_data.task_of(y, request.task)
         if request.validation and task == "classification":
             cli_data.check_split(y, request.validation)
-        model = extended(request, task) or estimator(request, task)
+        model = extended(request, task, dataset) or estimator(request, task, dataset)
         console.print(printable(headline(dataset, task, request.validation)), soft_wrap=True)
         callbacks = [*([] if model.warm_start else checkpoints(request, console)), ctrl_c]
         interrupted = fit(model, cli_data.features(dataset), y, task, callbacks, console)
@@ -77,16 +80,18 @@ def train(request: Request, console: Console) -> int:
     return INTERRUPTED if interrupted else 0
 
 
-def estimator(request: Request, task: Task) -> BaseNMFNet:
-    """Estimator with the parameters that were asked for."""
+def estimator(request: Request, task: Task, dataset: Dataset | None = None) -> BaseNMFNet:
+    """Estimator with the parameters that were asked for; what its images are the data set may say."""
     if not 0 <= request.validation < 1:
         raise ValueError(
             f"--validation must be a fraction of the rows, at least 0 and below 1; got {request.validation}"
         )
+    hidden, shape = request.hidden_layer_sizes, images.input_shape(request.input_shape)
     cls = nmfnet.NMFNetClassifier if task == "classification" else nmfnet.NMFNetRegressor
     model = cls(
-        hidden_layer_sizes(request.hidden),
+        hidden,
         request.activation,
+        input_shape=images.shape_of(dataset, shape) if dataset is not None and takes_images(hidden) else shape,
         solver=with_thresholds(
             request.solver, SOLVERS, delta_x=request.delta_x, delta=request.delta, dropout=request.dropout
         ),
@@ -108,7 +113,7 @@ def estimator(request: Request, task: Task) -> BaseNMFNet:
     return model
 
 
-def extended(request: Request, task: Task) -> BaseNMFNet | None:
+def extended(request: Request, task: Task, dataset: Dataset) -> BaseNMFNet | None:
     """The model that is in the folder, to go on with for the epochs that it lacks; None where there is none.
 
     Raises
@@ -132,7 +137,7 @@ def extended(request: Request, task: Task) -> BaseNMFNet | None:
             return None
         raise NMFNetError(f"--resume: {request.folder} has {done} epochs already: ask for more with --epochs")
     return model.set_params(
-        **estimator(request, task).get_params(deep=False) | {"warm_start": True, "max_iter": request.epochs - done}
+        **estimator(request, task, dataset).get_params(deep=False) | {"warm_start": True, "max_iter": request.epochs - done}
     )
 
 
@@ -149,13 +154,14 @@ def with_thresholds(name: str, options: Mapping[str, type], **thresholds: float 
     return options[name](**given)
 
 
-def hidden_layer_sizes(text: str) -> tuple[int, ...]:
-    """From ``"1000-500"`` to the widths; ``"none"`` has none."""
-    if text.strip().lower() in ("", "none"):
-        return ()
-    if not re.fullmatch(r"[1-9][0-9]*(-[1-9][0-9]*)*", text):
-        raise ValueError(f"--hidden must be widths such as 1000-500, or none for a linear model; got {text!r}")
-    return tuple(int(width) for width in text.split("-"))
+def with_images(request: Request, dataset: Dataset) -> Dataset:
+    """The data set, with images channel by channel where the network that was asked for has layers of them."""
+    asked = images.input_shape(request.input_shape)
+    if takes_images(request.hidden_layer_sizes):
+        return images.arranged(dataset, images.shape_of(dataset, asked))
+    if asked is not None:
+        raise ValueError("--input-shape is for layers of images or sequences: give some, as in --hidden conv32-pool-128")
+    return dataset
 
 
 def batch_size(text: str) -> int | str:

@@ -55,6 +55,10 @@ class Layer(Protocol):
         """Of the outputs of a sample: (n_out,) or (h, w, n_out)."""
 
     @property
+    def most_numbers(self) -> int:
+        """Of a sample that a forward pass makes at once: pooling comes after all positions."""
+
+    @property
     def bias(self) -> bool:
         """Whether the last row of W are the biases."""
 

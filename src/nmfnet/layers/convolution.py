@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +45,11 @@ class Convolution:
     def out_shape(self) -> Shape:
         """Height, width and channels of the outputs."""
         return (*self.window.places(self.in_shape[:2]), self.n_out)
+
+    @property
+    def most_numbers(self) -> int:
+        """The outputs at all positions."""
+        return math.prod(self.out_shape)
 
     @property
     def shares_weights(self) -> bool:

@@ -39,6 +39,11 @@ class Dense:
         return (self.n_out,)
 
     @property
+    def most_numbers(self) -> int:
+        """The outputs."""
+        return self.n_out
+
+    @property
     def shares_weights(self) -> bool:
         """False: every input has weights of its own."""
         return False

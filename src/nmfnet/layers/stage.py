@@ -49,6 +49,11 @@ class Stage:
         return self.behind[-1].out_shape if self.behind else self.layer.out_shape
 
     @property
+    def most_numbers(self) -> int:
+        """The outputs of the layer, before its pooling."""
+        return self.layer.most_numbers
+
+    @property
     def bias(self) -> bool:
         """Whether the last row of W are the biases."""
         return self.layer.bias

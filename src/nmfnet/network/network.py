@@ -147,7 +147,8 @@ class Network:
 
     def _codes(self, X: Tensor | SparseRows, layer: int) -> Iterator[Tensor]:
         """Inputs of the layer after `layer`, part by part."""
-        rows = max(64, min(MOST_ROWS, MOST_NUMBERS // max(self.sizes)))
+        numbers = max(self.sizes[0], *(layer.most_numbers for layer in self.layers))
+        rows = max(64, min(MOST_ROWS, MOST_NUMBERS // numbers))
         for part in X.split(rows):
             Z = self.scaled_inputs(part.to(self.weights[0].device))
             for this, W, f in zip(self.layers[:layer], self.weights, self.activations, strict=False):
