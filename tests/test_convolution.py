@@ -119,9 +119,6 @@ def test_an_onnx_graph_predicts_the_same(hidden, shape, digits, tmp_path):
         found = session.run([output], {"X": X})[0]
         expected = model.predict_proba(X) if method == "predict" else model.transform(X)
         np.testing.assert_allclose(found, expected, atol=1e-5)
-    wide = NMFNetClassifier((Conv2d(4, 3),), max_iter=1).fit(digits[0][:50].astype(float), y[:50])
-    with pytest.raises(ValueError, match="float32"):
-        wide.to_onnx(tmp_path / "model.onnx")
 
 
 def convolutional_module(seed=0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +36,8 @@ class Convolution:
     n_out: int
     window: Window
     bias: bool = True
+
+    skip: ClassVar[int] = 0
 
     @property
     def n_in(self) -> int:
@@ -75,7 +78,7 @@ class Convolution:
         bias = W[-1] if self.bias else None
         return channels_last(conv2d(channels_first(Z), self.filters(W), bias, w.stride, w.padding, w.dilation))
 
-    def linearize(self, Z: Tensor, W: Tensor) -> tuple[Tensor, ConvolutionAt]:
+    def linearize(self, Z: Tensor, W: Tensor, skipped: Tensor | None = None) -> tuple[Tensor, ConvolutionAt]:
         """Pre-activations, and the layer at these inputs."""
         return self.forward(Z, W), ConvolutionAt(Patches(Z, self.window), self)
 
@@ -87,6 +90,11 @@ class ConvolutionAt:
     rows: Patches
     layer: Convolution
 
+    @property
+    def inputs(self) -> Tensor:
+        """The images."""
+        return self.rows.images
+
     def columns(self, E: Tensor) -> Tensor:
         """E itself, (m, h, w, n_out), in which a position is a row."""
         return E
@@ -95,11 +103,12 @@ class ConvolutionAt:
         """To the means of the patches where they overlap."""
         return self.rows.put_back(rows) - self.rows.images
 
-    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
+    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
         """``E Wt`` on the patches, added up where they overlap: (m, *in_shape); added to `onto`, in place."""
         w = self.layer.window
         rest = w.uncovered(self.layer.in_shape[:2])
         found = channels_last(
             conv_transpose2d(channels_first(E), self.layer.filters(W), None, w.stride, w.padding, rest, 1, w.dilation)
         )
+        found = found if skip is None else found.add_(skip)
         return found if onto is None else onto.add_(found)

@@ -32,7 +32,7 @@ from nmfnet.solvers.relaxed.defaults import (
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
-MANY = 64  # real target values a sample, or positions in an image, from which on batches have half the size
+HALF_BATCH_VALUES = 64  # real target values a sample, or positions in an image, from which on batches have half the size
 
 
 @dataclass
@@ -132,7 +132,7 @@ class Relaxed(BaseEstimator):
     def default_batch_size(n: int, real_values: int = 0) -> int:
         """A twentieth of the samples, within [200, 1000]; half of that for many real values or positions a sample."""
         size = max(200, min(1000, n // 20))
-        return min(n, size // 2 if real_values >= MANY else size)
+        return min(n, size // 2 if real_values >= HALF_BATCH_VALUES else size)
 
     @staticmethod
     def default_alpha(network: Network) -> float:

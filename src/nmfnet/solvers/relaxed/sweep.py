@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.source import Rows, Source
-from nmfnet.layers.base import Linearization, kernel
+from nmfnet.layers.base import Linearization, kernel, skipped_inputs
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.gram_solver import Penalty
 from nmfnet.linalg.products import inner_product
@@ -127,9 +127,10 @@ class RelaxedSweep:
         self.adversary.observe(forward.A[-1], Y, sample_weight, share, self.reduce)
         self._look(begins, loss)
         lengths, lowest = self._lengths(forward.Z, forward.A, sample_weight), network.lowest_trained
+        skips = dict[int, Tensor]()
         for layer in reversed(range(lowest, len(network.layers))):  # targets are of weights from before the update
             E = forward.at[layer].columns(E)
-            below = self._difference_below(layer, E, forward) if layer > lowest else E
+            below = self._difference_below(layer, E, forward, skips) if layer > lowest else E
             self._step(layer, forward.at[layer], E, lengths[layer], sample_weight)
             E = below
             forward.pop()
@@ -195,7 +196,7 @@ class RelaxedSweep:
                 M.append(mask)
                 if mask is not None:
                     Z[-1].mul_(mask)
-            outputs, linearization = layer.linearize(Z[-1], W)
+            outputs, linearization = layer.linearize(Z[-1], W, skipped_inputs(layer, at))
             A.append(outputs)
             at.append(linearization)
         return Pass(Z, A, M, at)
@@ -238,18 +239,26 @@ class RelaxedSweep:
         self, X: Rows, Y: Tensor, forward: Pass, E: Tensor, sample_weight: Tensor | None
     ) -> tuple[Pass, Tensor]:
         """Pass of the inputs moved away from their targets, and its residual."""
+        skips = dict[int, Tensor]()
         for layer in reversed(range(len(self.network.layers))):
-            E = self._difference_below(layer, forward.at[layer].columns(E), forward)
+            E = self._difference_below(layer, forward.at[layer].columns(E), forward, skips)
         shift = self.adversary.shift(forward.Z[0], E, sample_weight, self.reduce)
         forward = self._forward(X, self.network.weights, shift)
         return forward, self.settings.tau * self.network.output.residual(Y, forward.A[-1])
 
-    def _difference_below(self, layer: int, E: Tensor, forward: Pass) -> Tensor:
-        """Target minus value of a layer's inputs, from that of its outputs, E; in the memory of A below."""
-        this, W = forward.at[layer], self.network.weights[layer]
+    def _difference_below(self, layer: int, E: Tensor, forward: Pass, skips: dict[int, Tensor]) -> Tensor:
+        """Target minus value of a layer's inputs, from that of its outputs, E; in the memory of A below.
+
+        An addition hands E to both of its branches: `skips` has what skip connections carry, by the layer they go to.
+        """
+        this, W, skip = forward.at[layer], self.network.weights[layer], self.network.layers[layer].skip
+        if skip:
+            skips[layer + 1 - skip] = E
+        skipped = skips.pop(layer, None)
         if not layer:  # inputs have no pre-activations: their target is Z + E Wt
             return this.carry(E, W)
-        T = self.network.activations[layer - 1].f_(this.carry(E, W, onto=forward.A[layer - 1]))  # f(A + E Wt)
+        below = this.carry(E, W, onto=forward.A[layer - 1], skip=skipped)
+        T = self.network.activations[layer - 1].f_(below)  # f(A + E Wt)
         mask = forward.M[layer]
         return T.sub_(forward.Z[layer]) if mask is None else T.mul_(mask).sub_(forward.Z[layer])
 
