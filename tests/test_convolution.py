@@ -23,6 +23,7 @@ from nmfnet.layers import (
     GlobalAvgPool,
     MaxPool1d,
     MaxPool2d,
+    Residual,
 )
 
 HIDDEN = (Conv2d(8, 3, padding="same"), MaxPool2d(2), Conv2d(8, 3), AvgPool2d(2), 16)
@@ -209,7 +210,12 @@ def test_inputs_that_a_module_does_not_take(digits):
         ((Conv2d(4, 3),), (20, 64), {"input_shape": 64}, r"input_shape must be \(channels, height, width\)"),
         ((Conv2d(4, 3),), (20, 1, 1, 1), {}, "kernel larger than its inputs of 1 x 1 x 1"),
         ((Conv2d(4, 3),), (20, 8, 8, 1), {}, "channels come first"),
-        ((Conv2d(4, 3),), (20, 1, 8, 8), {"pretrain": "nmf"}, "pretrain is for fully-connected layers"),
+        (
+            (Conv2d(4, 3), Residual(Conv2d(4, 3, padding=1))),
+            (20, 1, 8, 8),
+            {"pretrain": "nmf"},
+            "pretrain is not for Residual layers",
+        ),
         ((Conv2d(4, 3), "conv"), (20, 1, 8, 8), {}, "or a layer of nmfnet.layers"),
         ((Conv2d(4, 3), MaxPool2d(2), 5), (20, 1, 8, 8), {"activation": ["relu"]}, "1 names for 2 hidden layers"),
         ((Conv2d(4, 3),), (0, 1, 8, 8), {}, "0 sample"),
