@@ -14,7 +14,7 @@ from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers.base import Plan
-from nmfnet.solvers.relaxed.adversary import FRESH_EPOCHS, AUTO_RADIUS, Adversary
+from nmfnet.solvers.relaxed.adversary import AUTO_RADIUS, FRESH_EPOCHS, Adversary
 from solving import he_weights, input_scaling, prepared
 
 CLASSES = Output("softmax", 0.2)
@@ -81,7 +81,7 @@ def test_an_update_is_that_of_the_moved_inputs_and_returns_the_outputs_of_the_ot
     forward = sweep._forward(X, network.weights)
     A, E = forward.A, sweep.settings.tau * CLASSES.residual(Y, forward.A[-1])
     for layer in (2, 1, 0):
-        E = sweep._difference_below(layer, forward.at[layer].columns(E), forward)
+        E = sweep._difference_below(layer, forward.at[layer].columns(E), forward, {})
     moved = X - 0.2 * X.square().sum(1).mean().sqrt() * E / E.norm(dim=1, keepdim=True)
     assert float(loss(network, moved, Y)) > float(loss(network, X, Y))
     torch.testing.assert_close(sweep(X, Y), A[-1])

@@ -219,12 +219,19 @@ def test_inputs_that_a_module_does_not_take(digits):
         ((Conv2d(4, 3), "conv"), (20, 1, 8, 8), {}, "or a layer of nmfnet.layers"),
         ((Conv2d(4, 3), MaxPool2d(2), 5), (20, 1, 8, 8), {"activation": ["relu"]}, "1 names for 2 hidden layers"),
         ((Conv2d(4, 3),), (0, 1, 8, 8), {}, "0 sample"),
+        ((5,), (20, 1, 8, 8), {}, r"layers of images, as \(nmfnet.layers.Conv2d"),
     ],
 )
 def test_errors_name_what_to_change(hidden, shape, parameters, message):
     X = np.random.default_rng(0).random(shape)
     with pytest.raises(ValueError, match=message):
         NMFNetClassifier(hidden, **parameters).fit(X, np.arange(len(X)) % 2)
+
+
+def test_channels_that_seem_to_be_last():
+    X = np.random.default_rng(0).random((20, 8, 8, 3))
+    with pytest.warns(UserWarning, match=r"8 channels of 8 x 3 pixels.* pass X.transpose\(0, 3, 1, 2\)"):
+        NMFNetClassifier((Conv2d(4, 3),), max_iter=1).fit(X, np.arange(20) % 2)
 
 
 def test_images_that_the_fitted_network_does_not_take(fitted, digits):
@@ -235,6 +242,8 @@ def test_images_that_the_fitted_network_does_not_take(fitted, digits):
         fitted.predict(X.reshape(-1, 1, 4, 16))
     with pytest.raises(ValueError, match="has 63 features"):
         fitted.predict(X.reshape(len(X), -1)[:, :63])
+    with pytest.raises(ValueError, match=r"X\[None\] is a batch of one image"):
+        fitted.predict(X[0])
     bad = X[:3].copy()
     bad[1, 0, 2, 2] = np.nan
     with pytest.raises(ValueError, match="NaN"):

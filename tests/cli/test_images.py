@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -11,6 +9,7 @@ from sklearn.datasets import load_digits
 import nmfnet
 from nmfnet.cli.images import hidden_layer_sizes, input_shape, rows
 from nmfnet.layers import AvgPool2d, Conv1d, Conv2d, GlobalAvgPool, MaxPool1d, MaxPool2d
+from samples import settings
 
 HIDDEN = "conv4-pool-conv6-globalpool-8"
 
@@ -72,7 +71,7 @@ def test_named_images_say_their_shape(run):
     run("train", "digits", "--hidden", HIDDEN, "--epochs", 1, "--validation", 0)
     model = nmfnet.load("nmfnet-digits/model.safetensors")
     assert model.input_shape_ == (1, 8, 8)
-    assert json.loads(open("nmfnet-digits/settings.json").read())["asked"]["hidden"] == HIDDEN
+    assert settings("nmfnet-digits")["asked"]["hidden"] == HIDDEN
 
 
 def test_sequences_in_a_table(run):

@@ -21,7 +21,7 @@ VALIDATION = 5000
 
 
 def load(name: str, rows: int | None = None) -> Data:
-    """Pixels channel by channel, centred, with one scale a channel; all rows, or the first ones, 5000 for validation."""
+    """Pixels channel by channel, centred, with one scale a channel; of all rows or the first, 5000 for validation."""
     stored, (channels, height, width) = nmfnet.datasets.load(name), SHAPES[name]
     assert stored.X_test is not None and stored.y_train is not None and stored.y_test is not None
     train, held = held_out(stored.X_train[:rows], stored.y_train[:rows], VALIDATION)
@@ -72,5 +72,5 @@ TASKS = [
     task("fashion-conv-20k", "fashion-mnist", TWO, 5, 20_000),
     task("cifar10-conv", "cifar10", FOUR, 30),
     task("cifar10-conv-10k", "cifar10", FOUR, 6, 10_000),
-    Task("mnist1d-conv", mnist1d, CURVES, 60, tags=TAGS, rungs=FEWER, input_shape=(1, 40)),
+    Task("mnist1d-conv", mnist1d, CURVES, 60, tags=TAGS, rungs=((8, 0.3), (2, 1.0)), input_shape=(1, 40)),
 ]

@@ -45,7 +45,9 @@ def _layer(part: str, text: str, ndim: int) -> int | Spec:
     if part == "globalpool":
         return GlobalAvgPool()
     if found := re.fullmatch(f"conv({NUMBER})(?:k({NUMBER}))?(?:s({NUMBER}))?", part):
-        channels, kernel, stride = (int(each or default) for each, default in zip(found.groups(), (1, 3, 1), strict=True))
+        channels, kernel, stride = (
+            int(each or default) for each, default in zip(found.groups(), (1, 3, 1), strict=True)
+        )
         if kernel % 2 == 0:
             raise ValueError(f"--hidden: {part} has an even kernel; use an odd one, as in conv{channels}k{kernel + 1}")
         return (Conv1d, Conv2d)[ndim - 1](channels, kernel, stride, padding=kernel // 2)
@@ -76,8 +78,8 @@ def shape_of(dataset: Dataset, asked: Shape | None) -> Shape:
     shape = asked if asked is not None else _channels_first(dataset.image_shape or ())
     if math.prod(shape) != dataset.n_features:
         raise DataError(
-            f"--input-shape {'x'.join(map(str, shape))} has {math.prod(shape)} numbers, but the rows of {dataset.name} "
-            f"have {dataset.n_features}"
+            f"--input-shape {'x'.join(map(str, shape))} has {math.prod(shape)} numbers, but the rows of "
+            f"{dataset.name} have {dataset.n_features}"
         )
     return shape
 

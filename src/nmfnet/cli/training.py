@@ -137,7 +137,8 @@ def extended(request: Request, task: Task, dataset: Dataset) -> BaseNMFNet | Non
             return None
         raise NMFNetError(f"--resume: {request.folder} has {done} epochs already: ask for more with --epochs")
     return model.set_params(
-        **estimator(request, task, dataset).get_params(deep=False) | {"warm_start": True, "max_iter": request.epochs - done}
+        **estimator(request, task, dataset).get_params(deep=False)
+        | {"warm_start": True, "max_iter": request.epochs - done}
     )
 
 
@@ -160,7 +161,9 @@ def with_images(request: Request, dataset: Dataset) -> Dataset:
     if takes_images(request.hidden_layer_sizes):
         return images.arranged(dataset, images.shape_of(dataset, asked))
     if asked is not None:
-        raise ValueError("--input-shape is for layers of images or sequences: give some, as in --hidden conv32-pool-128")
+        raise ValueError(
+            "--input-shape is for layers of images or sequences: give some, as in --hidden conv32-pool-128"
+        )
     return dataset
 
 

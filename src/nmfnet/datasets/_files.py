@@ -134,7 +134,7 @@ def _read_array(path: Path, target: str | None) -> Dataset:
 
 
 def image_shape(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
-    """Shape of the images of a file, (height, width), (height, width, channels) or the other way round; None of rows."""
+    """Shape of the images of a file, (height, width) or (height, width, channels), or channels first; None of rows."""
     path = Path(path)
     if path.suffix.lower() == ".npy":
         return load_npy(path).shape[1:] if load_npy(path).ndim > 2 else None

@@ -112,9 +112,7 @@ class Images:
             self._shaped(found, self.shape[0], axes)
             return
         more = {} if largest else {"count_include_pad": 1}
-        self.value = self.graph.node(
-            "MaxPool" if largest else "AveragePool", self.value, **axes.attributes(), **more
-        )
+        self.value = self.graph.node("MaxPool" if largest else "AveragePool", self.value, **axes.attributes(), **more)
         self.shape = (self.shape[0], *axes.places(self.shape[1:]))
 
     def _gathered(self, axes: Axes, padding: float) -> str:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nmfnet.data.scaling import Scaling
-from nmfnet.export.conventions import check_forward, check_is_sequential, share_memory
 from nmfnet.export import modules
+from nmfnet.export.conventions import check_forward, check_is_sequential, share_memory
 from nmfnet.export.modules import Probabilities, Standardize
 from nmfnet.layers import (
     SPECS,

@@ -92,7 +92,7 @@ class Layer(Protocol):
 
 
 def skipped_inputs(layer: Layer, at: Sequence[Linearization | None]) -> Tensor | None:
-    """What a skip connection of the next layer adds, from the linearizations of those below; None of a single layer."""
+    """What a skip connection of the next layer adds, from the layers below; None of one that adds its own inputs."""
     if layer.skip < 2:
         return None
     first = at[1 - layer.skip]

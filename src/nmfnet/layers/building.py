@@ -112,8 +112,8 @@ class _Builder:
             self.add(each, where)
         if self.shape != before:
             raise ValueError(
-                f"{where} makes {self._size(self._as_image())} of its inputs of {self._size(before)}: to be added, they "
-                "must be alike. Let its last layer have as many channels as its inputs, and use padding='same'."
+                f"{where} makes {self._size(self._as_image())} of its inputs of {self._size(before)}: to be added, "
+                "they must be alike. Let its last layer have as many channels as its inputs, and use padding='same'."
             )
         last = self.layers[-1]
         stage = last if isinstance(last, Stage) else Stage(last)
@@ -163,7 +163,7 @@ class _Builder:
         window = getattr(spec, "window", None)
         if window is not None and min(window.places((h, w))) < 1:
             raise ValueError(
-                f"{where} has a kernel larger than its inputs of {self._size((h, w, c))}: make it smaller, add padding, or leave out "
-                f"pooling before it.{self._advice}"
+                f"{where} has a kernel larger than its inputs of {self._size((h, w, c))}: make it smaller, add "
+                f"padding, or leave out pooling before it.{self._advice}"
             )
         return h, w, c

@@ -63,9 +63,7 @@ class Dense:
         """``[Z, 1] W``, of shape (m, n_out), for Z (m, n_in)."""
         return affine(Z, W, self.bias)
 
-    def linearize(
-        self, Z: Tensor | SparseRows, W: Tensor, skipped: Tensor | None = None
-    ) -> tuple[Tensor, DenseAt]:
+    def linearize(self, Z: Tensor | SparseRows, W: Tensor, skipped: Tensor | None = None) -> tuple[Tensor, DenseAt]:
         """Pre-activations, and the layer at these inputs."""
         return self.forward(Z, W), DenseAt(Z, self.bias)
 

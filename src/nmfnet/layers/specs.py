@@ -223,8 +223,8 @@ class Flatten(Spec):
 class Residual(Spec):
     """Convolutions with a skip connection: their inputs are added to the outputs of the last, before its activation.
 
-    ``Residual(Conv2d(32, 3, padding="same"), Conv2d(32, 3, padding="same"))`` is the block of a residual network (He et
-    al., 2016).  The outputs must have the shape of the inputs.
+    ``Residual(Conv2d(32, 3, padding="same"), Conv2d(32, 3, padding="same"))`` is the block of a residual network (He
+    et al., 2016).  The outputs must have the shape of the inputs.
 
     Parameters
     ----------
@@ -237,7 +237,9 @@ class Residual(Spec):
     def __init__(self, *args: _Convolution, layers: Sequence[_Convolution] = ()) -> None:
         found = (*args, *layers)
         if not found or not all(isinstance(each, _Convolution) for each in found):
-            raise ValueError(f"Residual takes convolutions, one or several; got {', '.join(map(repr, found)) or 'none'}.")
+            raise ValueError(
+                f"Residual takes convolutions, one or several; got {', '.join(map(repr, found)) or 'none'}."
+            )
         object.__setattr__(self, "layers", found)
 
     @property
@@ -255,5 +257,6 @@ def unfolded(hidden: Iterable[int | Spec]) -> list[int | Spec]:
 
 
 SPECS: dict[str, type[Spec]] = {
-    cls.__name__: cls for cls in (Conv1d, Conv2d, MaxPool1d, MaxPool2d, AvgPool1d, AvgPool2d, GlobalAvgPool, Flatten, Residual)
+    cls.__name__: cls
+    for cls in (Conv1d, Conv2d, MaxPool1d, MaxPool2d, AvgPool1d, AvgPool2d, GlobalAvgPool, Flatten, Residual)
 }

@@ -119,7 +119,14 @@ class Patches:
         m, _, _, c = images.shape
         image, row, column, channel = images.stride()
         places = w.places((self.images.shape[1], self.images.shape[2]))
-        strides = (image, row * w.stride[0], column * w.stride[1], channel, row * w.dilation[0], column * w.dilation[1])
+        strides = (
+            image,
+            row * w.stride[0],
+            column * w.stride[1],
+            channel,
+            row * w.dilation[0],
+            column * w.dilation[1],
+        )
         return images.as_strided((m, *places, c, *w.kernel), strides).reshape(-1, self.n_columns)  # faster than unfold
 
     def put_back(self, rows: Tensor) -> Tensor:

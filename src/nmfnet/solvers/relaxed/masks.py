@@ -19,8 +19,9 @@ class Masks:
 
     A mask is a piece of a pool of such numbers, cut out at a random place: to draw one costs nothing, where fresh
     random numbers would take as long as the activations they are for.  Rows overlap in the pool, so that it stays
-    small: in layers wider than `MAX_ROW_STRIDE`, unit j + `MAX_ROW_STRIDE` of one row and unit j of the next share a mask value.  The
-    pool follows from the seed and p alone, so that the state of `generator` is all the state there is.
+    small: in layers wider than `MAX_ROW_STRIDE`, unit j + `MAX_ROW_STRIDE` of one row and unit j of the next share a
+    mask value.  The pool follows from the seed and p alone, so that the state of `generator` is all the state there
+    is.
 
     Parameters
     ----------

@@ -32,7 +32,9 @@ from nmfnet.solvers.relaxed.defaults import (
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
-HALF_BATCH_VALUES = 64  # real target values a sample, or positions in an image, from which on batches have half the size
+HALF_BATCH_VALUES = (
+    64  # real target values a sample, or positions in an image, from which on batches have half the size
+)
 
 
 @dataclass
@@ -74,7 +76,8 @@ class Relaxed(BaseEstimator):
         Radius of adversarial inputs.  Before each update every sample is moved in a direction in which the network
         fits it worse.  The length of this move is the radius times the root mean square of the Euclidean lengths of
         the samples.  An update then takes half as long again.  "auto" is 0.1 where columns share a unit, as pixels do,
-        and classes turn out to hardly overlap; otherwise it is 0.  Sparse inputs are never moved.
+        and classes turn out to hardly overlap; otherwise, and in front of convolutions, it is 0.  Sparse inputs are
+        never moved.
     momentum : float or "auto", default="auto"
         Nesterov momentum of the right-hand sides of the least-squares steps.  "auto" is 0.9 for real targets, whose
         residuals have less noise.  For classes and labels it is 0.7 if there are fewer than 600 updates, from
