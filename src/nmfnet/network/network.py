@@ -128,7 +128,7 @@ class Network:
 
     def linearize(self, X: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor], list[Linearization]]:
         """Forward pass, with every layer at its inputs."""
-        Z, A, at = [self.scaled_inputs(X)], [], []
+        Z, A, at = [self.scaled_inputs(X)], list[Tensor](), list[Linearization]()
         for layer, W, f in zip(self.layers, self.weights, [*self.activations, None], strict=True):
             outputs, linearization = layer.linearize(Z[-1], W, skipped_inputs(layer, at))
             A.append(outputs)
