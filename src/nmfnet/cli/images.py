@@ -36,7 +36,8 @@ def hidden_layer_sizes(text: str, ndim: int = 2) -> tuple[int | Spec, ...]:
     """
     if text.strip().lower() in ("", "none"):
         return ()
-    return tuple(_layer(part, text, ndim) for part in text.split("-"))
+    parts = re.sub(r"\s*,\s*", "-", text.strip()).split("-")
+    return tuple(_layer(part, text, ndim) for part in parts)
 
 
 def _layer(part: str, text: str, ndim: int) -> int | Spec:
