@@ -1,13 +1,14 @@
-"""Convolutional networks: the relaxed sweep beside one-cycle AdamW, on a part of MNIST or CIFAR-10.
+"""Convolutional networks: the relaxed sweep beside one-cycle AdamW, on a part of MNIST, Fashion-MNIST or CIFAR-10.
 
     python benchmarks/convolution.py TASK METHOD [NAME=VALUE ...]      one run, stored in results/convolution
     python benchmarks/convolution.py report                            docs/results/convolution.md
 
-TASK is mnist or cifar10 and METHOD nmfnet or adamw.  Names: rows (10000), epochs, seed (0), batch, score (validation
-or test); those of `nmfnet.Relaxed`, and gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing,
-dropout for adamw.  Settings are chosen on the 5000 training rows behind those that are trained on; test rows are for
-the runs that are reported.  Data: FOLDER/TASK.npz, where FOLDER is $NMFNET_DATA.  One thread, and seconds are those of
-the processor, so that runs may share a machine.
+TASK is mnist, fashion-mnist or cifar10 and METHOD nmfnet or adamw.  Names: rows (10000), epochs, seed (0), batch,
+score (validation or test), augment (1: random shifts, and mirror images of CIFAR-10); those of `nmfnet.Relaxed`, and
+gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing, dropout for adamw.  Settings are chosen on
+the 5000 training rows behind those that are trained on; test rows are for the runs that are reported.  Data:
+FOLDER/TASK.npz, where FOLDER is $NMFNET_DATA.  One thread, and seconds are those of the processor, so that runs may
+share a machine.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from store import REPORTS, RESULTS, Store
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmfnet import Callback, NMFNetClassifier, Relaxed
+from nmfnet import Augmentation, Callback, NMFNetClassifier, Relaxed
 from nmfnet.layers import Conv2d, MaxPool2d
 from nmfnet.linalg import patches
 
-WIDTHS = {"mnist": (32, 64), "cifar10": (32, 64, 128)}
+WIDTHS = {"mnist": (32, 64), "fashion-mnist": (32, 64), "cifar10": (32, 64, 128)}
 UNITS = 128
-EPOCHS = {"mnist": 5, "cifar10": 6}
+EPOCHS = {"mnist": 5, "fashion-mnist": 5, "cifar10": 6}
 FIELDS = ("method", "rows", "epochs", "seed", "batch", "score", "settings")
 BEGIN, END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
 STORE = Store(RESULTS / "convolution", *FIELDS)
@@ -44,7 +45,7 @@ def load(task: str, rows: int, score: str) -> list[np.ndarray]:
     data = np.load(Path(os.environ["NMFNET_DATA"]) / f"{task}.npz")
 
     def images(X: np.ndarray) -> np.ndarray:
-        X = X.reshape(len(X), *(28, 28, 1) if task == "mnist" else (32, 32, 3))
+        X = X.reshape(len(X), *(32, 32, 3) if task == "cifar10" else (28, 28, 1))
         return np.ascontiguousarray(X.transpose(0, 3, 1, 2)) / np.float32(255)
 
     X, y = data["X_train"], data["y_train"].ravel().astype(int)
@@ -89,12 +90,21 @@ class Watch(Callback):
         self.clock.record(lambda part: network.predict(part.flatten(1)))
 
 
-def nmfnet(task: str, X: np.ndarray, y: np.ndarray, clock: Clock, epochs: int, seed: int, batch: Any, **settings: Any):
+def augmentation(task: str) -> Augmentation:
+    """Shifts by up to 2 pixels; of CIFAR-10 by up to 4, and mirror images."""
+    return Augmentation(shift=4, flip=True) if task == "cifar10" else Augmentation(shift=2)
+
+
+def nmfnet(
+    task: str, X: np.ndarray, y: np.ndarray, clock: Clock, epochs: int, seed: int, batch: Any, augment: int = 0,
+    **settings: Any,
+) -> None:  # fmt: skip
     patches.GRAM_ROWS = settings.pop("gram_rows", patches.GRAM_ROWS)
     hidden = [layer for width in WIDTHS[task] for layer in (Conv2d(width, 3, padding="same"), MaxPool2d(2))]
     model = NMFNetClassifier(
         (*hidden, UNITS), solver=Relaxed(**settings), max_iter=epochs, random_state=seed, batch_size=batch,
         n_iter_no_change=np.inf, callbacks=[Watch(clock)],
+        augmentation=augmentation(task) if augment else None,
     )  # fmt: skip
     model.fit(X, y)
 
@@ -102,8 +112,10 @@ def nmfnet(task: str, X: np.ndarray, y: np.ndarray, clock: Clock, epochs: int, s
 def adamw(
     task: str, X: np.ndarray, y: np.ndarray, clock: Clock, epochs: int, seed: int, batch: Any,
     rate: float = 3e-3, decay: float = 0.01, smoothing: float = 0.1, dropout: float = 0.0,
+    augment: int = 0,
 ) -> None:  # fmt: skip
     torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     size = 128 if batch == "auto" else batch
     data, labels = torch.from_numpy(X), torch.from_numpy(y)
     mean, deviation = data.mean((0, 2, 3), keepdim=True), data.std((0, 2, 3), keepdim=True)
@@ -122,7 +134,11 @@ def adamw(
         module.train()
         for part in torch.randperm(len(data)).split(size):
             optimizer.zero_grad()
-            F.cross_entropy(module(scaled[part]), labels[part], label_smoothing=smoothing).backward()
+            inputs = scaled[part]
+            if augment:
+                inputs = augmentation(task)(inputs.flatten(1), X.shape[1:], generator).view(inputs.shape)
+                inputs = inputs.contiguous(memory_format=torch.channels_last)
+            F.cross_entropy(module(inputs), labels[part], label_smoothing=smoothing).backward()
             optimizer.step()
             schedule.step()
         module.eval()

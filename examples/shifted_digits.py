@@ -1,12 +1,12 @@
 """Shifted digits: a convolution finds them wherever they are, where a fully-connected network must see all places.
 
-python examples/shifted_digits.py      writes filters.png
+python examples/shifted_digits.py      writes filters.png and parts.png
 """
 
 import numpy as np
 from sklearn.datasets import load_digits
 
-from nmfnet import Augmentation, NMFNetClassifier
+from nmfnet import Augmentation, NMFNetClassifier, NMFPretraining
 from nmfnet.layers import Conv2d, MaxPool2d
 from nmfnet.plotting import plot_weights
 
@@ -28,3 +28,9 @@ for name, model in models.items():
     print(f"{name:<16} error {100 * (1 - model.score(rows[1200:], y[1200:])):.1f} %")
 
 plot_weights(models["convolutions"]).figure_.savefig("filters.png")
+
+# The paper's pre-training on patches: the filters of the first layer answer to parts of the strokes.
+parts = NMFNetClassifier((Conv2d(16, 5), MaxPool2d(2), 64), solver="pinv", pretrain=NMFPretraining(n_ae=5), max_iter=3)
+parts.fit(images[:1200], y[:1200])
+print(f"{'parts':<16} error {100 * (1 - parts.score(images[1200:], y[1200:])):.1f} %")
+plot_weights(parts).figure_.savefig("parts.png")

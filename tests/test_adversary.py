@@ -14,7 +14,7 @@ from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers.base import Plan
-from nmfnet.solvers.relaxed.adversary import FRESH, RADIUS, Adversary
+from nmfnet.solvers.relaxed.adversary import AUTO_RADIUS, FRESH_EPOCHS, Adversary
 from solving import he_weights, input_scaling, prepared
 
 CLASSES = Output("softmax", 0.2)
@@ -81,7 +81,7 @@ def test_an_update_is_that_of_the_moved_inputs_and_returns_the_outputs_of_the_ot
     forward = sweep._forward(X, network.weights)
     A, E = forward.A, sweep.settings.tau * CLASSES.residual(Y, forward.A[-1])
     for layer in (2, 1, 0):
-        E = sweep._difference_below(layer, forward.at[layer].columns(E), forward)
+        E = sweep._difference_below(layer, forward.at[layer].columns(E), forward, {})
     moved = X - 0.2 * X.square().sum(1).mean().sqrt() * E / E.norm(dim=1, keepdim=True)
     assert float(loss(network, moved, Y)) > float(loss(network, X, Y))
     torch.testing.assert_close(sweep(X, Y), A[-1])
@@ -104,8 +104,8 @@ def test_no_way_to_go_is_no_step():
 def test_automatic_radius_begins_where_errors_are_few_and_ends_where_they_become_many():
     adversary = Adversary("auto", pixels(CLASSES), Plan(n_samples=100, n_updates=1000))
     assert not seen(adversary, 0.3) and adversary.radius == 0
-    assert seen(adversary, 0.02) and adversary.radius == RADIUS
-    assert not seen(adversary, 0.1) and adversary.radius == RADIUS
+    assert seen(adversary, 0.02) and adversary.radius == AUTO_RADIUS
+    assert not seen(adversary, 0.1) and adversary.radius == AUTO_RADIUS
     assert seen(adversary, 0.4) and adversary.radius == 0
     assert not seen(adversary, 0.0) and adversary.radius == 0  # for good
 
@@ -113,7 +113,7 @@ def test_automatic_radius_begins_where_errors_are_few_and_ends_where_they_become
 def test_automatic_radius_does_not_begin_late():
     """The training error of a network that has seen its samples often says little about others."""
     adversary = Adversary("auto", pixels(CLASSES), Plan(n_samples=100, n_updates=1000))
-    for _ in range(FRESH + 1):
+    for _ in range(FRESH_EPOCHS + 1):
         seen(adversary, 0.1)
     assert not seen(adversary, 0.0) and adversary.radius == 0
 
@@ -127,7 +127,7 @@ def test_few_errors_are_those_of_a_constant_guess_where_one_class_is_frequent():
 def test_one_class_is_no_reason_for_an_error():
     adversary = Adversary("auto", pixels(CLASSES), Plan(n_samples=100, n_updates=10))
     seen(adversary, 0.0, k=2, shares=[1.0, 0.0])
-    assert adversary.radius == RADIUS
+    assert adversary.radius == AUTO_RADIUS
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def radii_of(model, monkeypatch, X, y):
 def test_separate_classes_are_told_from_overlapping_ones(monkeypatch):
     model = NMFNetClassifier((30,), max_iter=20, random_state=0)
     X, y = make_blobs(600, 20, centers=5, random_state=0)
-    assert radii_of(model, monkeypatch, X + 20, y)[-1] == RADIUS and model.score(X + 20, y) == 1
+    assert radii_of(model, monkeypatch, X + 20, y)[-1] == AUTO_RADIUS and model.score(X + 20, y) == 1
     assert not any(radii_of(model, monkeypatch, StandardScaler().fit_transform(X), y))  # a table
     X, y = make_classification(600, flip_y=0.2, random_state=0)
     assert not any(radii_of(model, monkeypatch, X + 20, y))

@@ -9,16 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.bench import __main__ as command
 from benchmarks.bench import execute, registry, report, running, tune
+from benchmarks.bench.datasets import _mnist1d
 from benchmarks.bench.objective import Objective, score
-from benchmarks.bench.problem import Data, Part, Solver, Task
-from benchmarks.bench.solvers import _torch
+from benchmarks.bench.problem import Data, Part, Problem, Solver, Task
+from benchmarks.bench.solvers import _images, _torch
 from benchmarks.bench.store import Logs, Runs
 from benchmarks.store import REPORTS
+
+from nmfnet import NMFNetClassifier
+from nmfnet.layers import Conv1d, Conv2d, MaxPool1d, MaxPool2d
 
 TOY_SIZES = (120, 40, 40)
 
@@ -36,6 +41,8 @@ def toy(classification=True, outputs=3):
 CLASSES = Task("toy", toy, (16, 8), 5, tags=("tables",), rungs=((4, 0.4), (2, 1.0)))
 TARGETS = Task("toy-targets", partial(toy, classification=False), (16, 8), 5, "RMSE", tags=("tables",))
 CODE = Task("toy-code", partial(toy, classification=False), (8, 2, 8), 4, "squared error", linear=(1,))
+CURVES = Task("toy-curves", toy, (Conv1d(6, 3, padding=1), MaxPool1d(2), 8), 5, input_shape=(1, 6))
+IMAGES = Task("toy-images", toy, (Conv2d(6, (1, 3)), MaxPool2d((2, 1)), 8), 5, input_shape=(1, 2, 3))
 NO_SEARCH = Solver("plain", lambda *_: None, {}, {}, lambda task: "1")
 
 
@@ -216,18 +223,39 @@ def test_schedules_climb_to_the_peak_and_fall_to_nothing(schedule):
 # All together
 
 
-@pytest.mark.parametrize("task", [CLASSES, TARGETS, CODE], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [CLASSES, TARGETS, CODE, CURVES], ids=lambda task: task.name)
 def test_every_solver_learns_a_toy(task):
     data = task.load()
     average = data.for_results()[0].y.mean(0) if not task.classification else None
     guess = 60.0 if average is None else score(np.full_like(data.test.y, average), data.test.y, task.metric)["error"]
+    epochs = 100 if task.input_shape is None else 40
     for solver in registry.solvers().values():
         if solver.supports(task) and not (task.linear and solver.name == "pinv"):
-            run = execute.execute(task, solver, dict(solver.settings), 0, data.for_results(), data.n_outputs, 100)
+            run = execute.execute(task, solver, dict(solver.settings), 0, data.for_results(), data.n_outputs, epochs)
             assert run["status"] == "done", solver.name
             assert run["epochs"][-1]["error"] < guess, solver.name
             seconds = [epoch["seconds"] for epoch in run["epochs"]]
             assert seconds == sorted(seconds) and run["seconds"] >= seconds[-1]
+
+
+def test_the_baselines_network_is_the_module_of_the_same_layers():
+    model = NMFNetClassifier(IMAGES.hidden, max_iter=1, random_state=0, input_shape=IMAGES.input_shape)
+    X, y = toy().train
+    module = model.fit(X, y).to_torch()[:-1]  # without the probabilities
+    weights = [layer.weight.flatten(1) for layer in module if hasattr(layer, "weight")]
+    biases = [layer.bias for layer in module if hasattr(layer, "weight")]
+    scaled = module[:2](torch.from_numpy(X))  # flattened and standardized
+    problem = Problem(toy().train, IMAGES.hidden, 3, 1, True, input_shape=IMAGES.input_shape)
+    found = _images.forward(scaled, weights, biases, problem)
+    torch.testing.assert_close(found, module(torch.from_numpy(X)), rtol=1e-4, atol=1e-5)
+    assert [tuple(W.shape)[::-1] for W in weights] == _images.fans(problem)
+
+
+def test_curves_of_mnist_1d():
+    X, y = _mnist1d.generate(50)
+    assert X.shape == (50, 40) and X.dtype == np.float32 and (np.bincount(y) == 5).all()
+    assert 0.1 < X.std() < 0.3 and np.abs(X).max() < 2  # templates have a deviation of 1/6
+    assert (_mnist1d.generate(50)[0] == X).all() and (_mnist1d.generate(50, seed=1)[0] != X).any()
 
 
 def test_seeds_and_order():

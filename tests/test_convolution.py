@@ -23,6 +23,7 @@ from nmfnet.layers import (
     GlobalAvgPool,
     MaxPool1d,
     MaxPool2d,
+    Residual,
 )
 
 HIDDEN = (Conv2d(8, 3, padding="same"), MaxPool2d(2), Conv2d(8, 3), AvgPool2d(2), 16)
@@ -119,9 +120,6 @@ def test_an_onnx_graph_predicts_the_same(hidden, shape, digits, tmp_path):
         found = session.run([output], {"X": X})[0]
         expected = model.predict_proba(X) if method == "predict" else model.transform(X)
         np.testing.assert_allclose(found, expected, atol=1e-5)
-    wide = NMFNetClassifier((Conv2d(4, 3),), max_iter=1).fit(digits[0][:50].astype(float), y[:50])
-    with pytest.raises(ValueError, match="float32"):
-        wide.to_onnx(tmp_path / "model.onnx")
 
 
 def convolutional_module(seed=0):
@@ -212,16 +210,28 @@ def test_inputs_that_a_module_does_not_take(digits):
         ((Conv2d(4, 3),), (20, 64), {"input_shape": 64}, r"input_shape must be \(channels, height, width\)"),
         ((Conv2d(4, 3),), (20, 1, 1, 1), {}, "kernel larger than its inputs of 1 x 1 x 1"),
         ((Conv2d(4, 3),), (20, 8, 8, 1), {}, "channels come first"),
-        ((Conv2d(4, 3),), (20, 1, 8, 8), {"pretrain": "nmf"}, "pretrain is for fully-connected layers"),
+        (
+            (Conv2d(4, 3), Residual(Conv2d(4, 3, padding=1))),
+            (20, 1, 8, 8),
+            {"pretrain": "nmf"},
+            "pretrain is not for Residual layers",
+        ),
         ((Conv2d(4, 3), "conv"), (20, 1, 8, 8), {}, "or a layer of nmfnet.layers"),
         ((Conv2d(4, 3), MaxPool2d(2), 5), (20, 1, 8, 8), {"activation": ["relu"]}, "1 names for 2 hidden layers"),
         ((Conv2d(4, 3),), (0, 1, 8, 8), {}, "0 sample"),
+        ((5,), (20, 1, 8, 8), {}, r"layers of images, as \(nmfnet.layers.Conv2d"),
     ],
 )
 def test_errors_name_what_to_change(hidden, shape, parameters, message):
     X = np.random.default_rng(0).random(shape)
     with pytest.raises(ValueError, match=message):
         NMFNetClassifier(hidden, **parameters).fit(X, np.arange(len(X)) % 2)
+
+
+def test_channels_that_seem_to_be_last():
+    X = np.random.default_rng(0).random((20, 8, 8, 3))
+    with pytest.warns(UserWarning, match=r"8 channels of 8 x 3 pixels.* pass X.transpose\(0, 3, 1, 2\)"):
+        NMFNetClassifier((Conv2d(4, 3),), max_iter=1).fit(X, np.arange(20) % 2)
 
 
 def test_images_that_the_fitted_network_does_not_take(fitted, digits):
@@ -232,6 +242,8 @@ def test_images_that_the_fitted_network_does_not_take(fitted, digits):
         fitted.predict(X.reshape(-1, 1, 4, 16))
     with pytest.raises(ValueError, match="has 63 features"):
         fitted.predict(X.reshape(len(X), -1)[:, :63])
+    with pytest.raises(ValueError, match=r"X\[None\] is a batch of one image"):
+        fitted.predict(X[0])
     bad = X[:3].copy()
     bad[1, 0, 2, 2] = np.nan
     with pytest.raises(ValueError, match="NaN"):

@@ -255,7 +255,7 @@ def test_near_targets_carry_backpropagated_errors_through_convolutions_and_pooli
     forward = sweep._forward(X, weights)
     E = [tau * output.residual(Y, forward.A[-1])]
     for layer in reversed(range(1, len(layers))):
-        E.insert(0, sweep._difference_below(layer, forward.at[layer].columns(E[0]), forward))
+        E.insert(0, sweep._difference_below(layer, forward.at[layer].columns(E[0]), forward, {}))
     tracked = [W.clone().requires_grad_() for W in weights]
     A = network.with_weights(tracked).forward(X)[1]
     gradients = torch.autograd.grad(output.loss(A[-1], Y).sum(), A)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from torch.nn.functional import conv2d, max_pool2d, unfold
 
-from nmfnet import NMFNetClassifier, Pinv
+from nmfnet import NMFNetClassifier, NMFPretraining, Pinv
+from nmfnet.factorization.nmf import starting_factors
 from nmfnet.layers import AvgPool2d, Conv1d, Conv2d, GlobalAvgPool, MaxPool2d, build_layers
 from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
@@ -91,3 +93,50 @@ def test_it_learns(pooling):
     hidden = (Conv2d(16, 3, padding="same"), MaxPool2d(2), Conv2d(32, 3, padding="same"), pooling)
     model = NMFNetClassifier(hidden, solver="pinv", max_iter=5, random_state=0, batch_size=500).fit(X[:1000], y[:1000])
     assert model.score(X[1000:], y[1000:]) > 0.5
+
+
+def test_pretraining_makes_parts_of_patches():
+    """The autoencoder of each layer is that of its rows: patches of the digits, then patches of codes."""
+    X, y = load_digits(return_X_y=True)
+    X = (X[:400] / 16).reshape(-1, 1, 8, 8)
+    hidden = (Conv2d(6, 3), MaxPool2d(2), Conv2d(8, 2), GlobalAvgPool())
+    settings = NMFPretraining(n_ae=3, n_nmf=5, n_ls=5, batch_size=4000)
+    layers = build_layers(hidden, 64, 10, True, (1, 8, 8))
+    network = Network(
+        [torch.zeros(layer.n_in + 1, layer.n_out, dtype=torch.float64) for layer in layers],
+        get_activation("relu"), hidden=hidden, input_shape=(1, 8, 8),
+    )  # fmt: skip
+    rows, Y = torch.tensor(X.reshape(400, -1)), torch.eye(10, dtype=torch.float64)[y[:400]]
+    seen = []
+    settings(network, rows, Y, torch.Generator().manual_seed(0), seen.append)
+    assert seen == [1, 2]
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(400, generator=generator)
+    images = rows[order].reshape(-1, 1, 8, 8)
+    f = get_activation("relu")
+    for W, channels in zip(network.weights[:2], (6, 8), strict=True):
+        size = 3 if channels == 6 else 2
+        patches = unfold(images, size).transpose(1, 2).reshape(-1, images.shape[1] * size**2)
+        patches = patches[torch.randperm(len(patches), generator=generator)[:4000]]
+        Z, H = starting_factors(patches, channels, None, None, generator)
+        delta = settings.delta_x if channels == 6 else settings.delta
+        expected = settings.layer(patches, Z, H, f, delta, True)[0]
+        torch.testing.assert_close(W, expected, rtol=1e-8, atol=1e-8)
+        images = conv2d(images, W[:-1].T.reshape(channels, -1, size, size), W[-1]).relu()
+        images = max_pool2d(images, 2) if channels == 6 else images
+    A = images.mean((2, 3))
+    A = torch.cat([A, torch.ones(400, 1, dtype=A.dtype)], 1)
+    torch.testing.assert_close(network.weights[-1], torch.linalg.pinv(A) @ Y[order], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("solver", ["pinv", "relaxed"])
+def test_it_learns_from_parts(solver):
+    X, y = load_digits(return_X_y=True)
+    X = (X / 16).reshape(-1, 1, 8, 8)
+    hidden = (Conv2d(16, 3, padding="same"), MaxPool2d(2), 32)
+    pretrain = NMFPretraining(n_ae=3)
+    model = NMFNetClassifier(hidden, solver=solver, pretrain=pretrain, max_iter=4, random_state=0)
+    model.fit(X[:1000], y[:1000])
+    assert model.score(X[1000:], y[1000:]) > 0.8
+    with pytest.raises(ValueError, match="X must be nonnegative"):
+        model.fit(X - 0.5, y)

@@ -20,6 +20,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import nmfnet
+from nmfnet.layers import Spec
 
 from .objective import Objective
 from .problem import Data, Part, Problem, Settings, Solver, Task
@@ -33,7 +34,7 @@ def execute(
     """Train on the first part, score on the second, and return the epochs and how it ended."""
     train, scored = parts
     objective = Objective(scored.X, scored.y, task.metric)
-    problem = Problem(train, task.hidden, n_outputs, epochs, task.classification, task.linear)
+    problem = Problem(train, task.hidden, n_outputs, epochs, task.classification, task.linear, task.input_shape)
     wall, processor = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of scikit-learn, that a fit of one epoch has not converged
@@ -54,7 +55,7 @@ def warm_up(task: Task, solver: Solver, settings: Settings, n_features: int, n_o
     n = max(256, 4 * n_outputs)
     X = rng.random((n, n_features), dtype=np.float32)
     y = np.arange(n) % n_outputs if task.classification else rng.random((n, n_outputs), dtype=np.float32)
-    toy = replace(task, hidden=tuple(min(width, 32) for width in task.hidden))
+    toy = replace(task, hidden=tuple(each if isinstance(each, Spec) else min(each, 32) for each in task.hidden))
     execute(toy, solver, settings, 0, (Part(X, y), Part(X, y)), n_outputs, 1)
 
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nmfnet.layers import Spec
+
 from .objective import Objective
 
 Array = NDArray[Any]
@@ -47,7 +49,7 @@ class Task:
 
     name: str
     load: Callable[[], Data]
-    hidden: tuple[int, ...]
+    hidden: tuple[int | Spec, ...]
     epochs: int
     metric: str = "error %"  # or "RMSE", or "squared error" per row, the last two for regression
     linear: tuple[int, ...] = ()  # hidden layers without activation, counted from 0
@@ -55,20 +57,28 @@ class Task:
     rungs: tuple[tuple[int, float], ...] | None = None  # of the tuning, where the usual ones cost too much
     version: int = 1
     goals: tuple[float, ...] = ()  # errors whose first time the report tells
+    input_shape: tuple[int, ...] | None = None  # channels first, where there are layers of images or sequences
 
     @property
     def classification(self) -> bool:
         """Whether y holds labels."""
         return self.metric == "error %"
 
+    @property
+    def network(self) -> str:
+        """The hidden layers, for people to read."""
+        return ("-" if self.input_shape is None else ", ").join(map(str, self.hidden))
+
     def key(self) -> dict[str, Any]:
         """What a stored run was a run of."""
+        shape = {} if self.input_shape is None else {"input_shape": list(self.input_shape)}
         return {
             "task": self.name,
-            "hidden": list(self.hidden),
+            "hidden": [each if isinstance(each, int) else repr(each) for each in self.hidden],
             "epochs": self.epochs,
             "linear": list(self.linear),
             "version": self.version,
+            **shape,
         }
 
 
@@ -77,16 +87,12 @@ class Problem:
     """All that a solver learns of a task: never the rows it is scored on."""
 
     train: Part
-    hidden: tuple[int, ...]
+    hidden: tuple[int | Spec, ...]
     n_outputs: int
     epochs: int
     classification: bool
     linear: tuple[int, ...] = ()
-
-    @property
-    def sizes(self) -> list[int]:
-        """Widths of all layers, input and output included."""
-        return [self.train.X.shape[1], *self.hidden, self.n_outputs]
+    input_shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,7 @@ def write(runs: Runs, logs: list[Record], folder: Path) -> None:
 
 def section(task: Task, solvers: dict[str, Runs]) -> list[str]:
     """Table of a task, the lowest error first."""
-    network = "-".join(map(str, task.hidden))
-    lines = [f"## {task.name}", "", f"Hidden layers {network}; at most {task.epochs} epochs.", ""]
+    lines = [f"## {task.name}", "", f"Hidden layers {task.network}; at most {task.epochs} epochs.", ""]
     lines += [
         f"| solver | seeds | epochs | {task.metric} | loss | seconds | to the baseline's |",
         "| --- " + "| ---: " * 6 + "|",

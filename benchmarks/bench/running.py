@@ -120,6 +120,6 @@ def show(store: Runs, tuning: Logs) -> None:
     for found in store.records():
         stored.setdefault(found["task"], []).append(f"{found['solver']}-{found['seed']}")
     for task in chosen_tasks(None):
-        print(f"{task.name:16} {'-'.join(map(str, task.hidden))}, {task.epochs} epochs, {task.metric}")
+        print(f"{task.name:16} {task.network}, {task.epochs} epochs, {task.metric}")
         ready = [s.name for s in solvers if s.space and best(tuning, task, s)]
         print(f"  tuned: {', '.join(ready) or 'none'}\n  stored: {', '.join(stored.get(task.name, [])) or 'none'}")

@@ -14,7 +14,6 @@ from sklearn.model_selection import train_test_split
 import nmfnet
 from nmfnet import cli, datasets
 from nmfnet.cli.data import task_of
-from nmfnet.cli.training import hidden_layer_sizes
 from nmfnet.errors import DataError
 from samples import RUN_FILES, settings
 
@@ -129,13 +128,6 @@ def test_train_on_arrays(run):
 )
 def test_task(y, task):
     assert task_of(y) == task
-
-
-@pytest.mark.parametrize(
-    ("text", "widths"), [("100", (100,)), ("1000-500", (1000, 500)), ("none", ()), ("", ()), ("None", ())]
-)
-def test_hidden(text, widths):
-    assert hidden_layer_sizes(text) == widths
 
 
 def test_warnings_are_lines(run):

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import nmfnet
+from nmfnet.estimators.parameters import values_of_a_sample
 from nmfnet.solvers import SOLVERS
 
 from ..objective import Objective, Predict
@@ -47,7 +48,7 @@ def fit(name: str, problem: Problem, settings: Settings, seed: int, objective: O
     """Fit the estimator; what its end still changes counts as part of the last epoch."""
     estimator = nmfnet.NMFNetClassifier if problem.classification else nmfnet.NMFNetRegressor
     n, y = len(problem.train.X), problem.train.y
-    values = 0 if problem.classification else y[0].size
+    values = values_of_a_sample(0 if problem.classification else y[0].size, problem.input_shape)
     batch = settings.get("batch_size", SOLVERS[name]().default_batch_size(n, values))
     watch = Watch(objective, -(-n // batch))
     activation: Any = "relu"
@@ -55,7 +56,7 @@ def fit(name: str, problem: Problem, settings: Settings, seed: int, objective: O
         activation = ["identity" if layer in problem.linear else "relu" for layer in range(len(problem.hidden))]
     model = estimator(
         problem.hidden, activation, solver=name, max_iter=problem.epochs,
-        random_state=seed, callbacks=[watch], **settings,
+        random_state=seed, callbacks=[watch], input_shape=problem.input_shape, **settings,
     )  # fmt: skip
     watch.model = model
     try:

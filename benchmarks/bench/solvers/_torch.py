@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 
 from ..objective import Objective, Predict
 from ..problem import Array, Problem, Settings, Task
+from . import _images
 
 VERSION = "1"  # bump when a run would come out differently
 STEPS = 20  # at least so many an epoch, whatever the batch size: small tables need them
@@ -40,11 +40,11 @@ def version(task: Task) -> str:
     return VERSION
 
 
-def initial(sizes: list[int], generator: torch.Generator) -> tuple[list[Tensor], list[Tensor]]:
+def initial(fans: Sequence[tuple[int, int]], generator: torch.Generator) -> tuple[list[Tensor], list[Tensor]]:
     """Return weights (n_out, n_in) as He et al. (2015), the output layer without the factor 2, and zero biases."""
     weights, biases = [], []
-    for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
-        gain = 1 if layer == len(sizes) - 2 else 2
+    for layer, (n_in, n_out) in enumerate(fans):
+        gain = 1 if layer == len(fans) - 1 else 2
         weights.append((torch.randn(n_out, n_in, generator=generator) * (gain / n_in) ** 0.5).requires_grad_())
         biases.append(torch.zeros(n_out, requires_grad=True))
     return weights, biases
@@ -96,13 +96,20 @@ def uphill(X: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
     return F.normalize(slope, dim=1)
 
 
+def outputs_of(problem: Problem) -> Callable[..., Tensor]:
+    """Function of inputs, weights, biases and a mask."""
+    if problem.input_shape is None:
+        return partial(forward, linear=problem.linear)
+    return partial(_images.forward, problem=problem)
+
+
 def predictor(weights: list[Tensor], biases: list[Tensor], problem: Problem) -> Predict:
     """From arrays to probabilities or targets."""
 
     @torch.no_grad()
     def predict(X: Array) -> Array:
-        blocks = torch.from_numpy(X).split(4096)
-        outputs = torch.cat([forward(block, weights, biases, problem.linear) for block in blocks])
+        blocks = torch.from_numpy(X).split(4096 if problem.input_shape is None else _images.BLOCK)
+        outputs = torch.cat([outputs_of(problem)(block, weights, biases) for block in blocks])
         found: Array = (outputs.softmax(1) if problem.classification else outputs).numpy()
         return found
 
@@ -114,7 +121,7 @@ def fit(problem: Problem, settings: Settings, seed: int, objective: Objective, m
     X = torch.from_numpy(np.ascontiguousarray(problem.train.X))
     y = torch.from_numpy(problem.train.y)
     generator = torch.Generator().manual_seed(seed)
-    weights, biases = initial(problem.sizes, generator)
+    weights, biases = initial(_images.fans(problem), generator)
     optimizers = make(weights, biases, settings)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     criterion = (
@@ -123,7 +130,7 @@ def fit(problem: Problem, settings: Settings, seed: int, objective: Objective, m
     noise, dropout = settings["noise"], settings["dropout"]
     drop = (lambda Z: Z * keep_mask(Z.shape, dropout, generator)) if dropout else None
     masked = (lambda Z: Z.mul_(keep_mask(Z.shape, noise, generator))) if noise else (lambda Z: Z)
-    outputs = partial(forward, weights=weights, biases=biases, linear=problem.linear, mask=drop)
+    outputs = partial(outputs_of(problem), weights=weights, biases=biases, mask=drop)
     reach = settings.get("reach", 0.0)
     length = float((X - X.mean(0)).square().sum(1).mean().sqrt()) if reach else 0.0
     predict = predictor(weights, biases, problem)

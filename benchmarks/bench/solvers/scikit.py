@@ -63,8 +63,8 @@ def version(task: Task) -> str:
 
 
 def activations(task: Task) -> bool:
-    """scikit-learn's networks have the same activation in every layer."""
-    return not task.linear
+    """scikit-learn's networks have the same activation in every layer, and no convolutions."""
+    return not task.linear and task.input_shape is None
 
 
 def tables(task: Task) -> bool:

@@ -31,6 +31,7 @@ from nmfnet.cli.options import (
     Force,
     Hidden,
     Id,
+    InputShape,
     L1Ratio,
     MaxTime,
     Model,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
 # What computes is imported by the commands that do: help and version must be there at once.
 app = typer.Typer(
-    help="Train fully-connected networks by alternating nonnegative matrix factorizations.",
+    help="Train fully-connected and convolutional networks by alternating nonnegative matrix factorizations.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -85,6 +86,7 @@ def train(
     data: Data,
     target: Target = None,
     hidden: Hidden = "100",
+    input_shape: InputShape = None,
     activation: ActivationName = "relu",
     solver: SolverName = "relaxed",
     pretrain: Pretrain = Pretraining.none,
@@ -124,7 +126,7 @@ def train(
     request = Request(
         data, target, hidden, activation, solver, pretrain.value, epochs, batch_size, alpha, l1_ratio, delta_x, delta,
         bias, validation, seed, device, task.value, out, checkpoint_every, resume, drop, categorical, id_column, sep,
-        decimal, encoding, test, max_time, patience, dropout, class_weight, threads, force,
+        decimal, encoding, test, max_time, patience, dropout, class_weight, threads, force, input_shape,
     )  # fmt: skip
     return training.train(request, console())
 

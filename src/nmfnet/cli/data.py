@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from nmfnet import datasets
+from nmfnet.cli import images
 from nmfnet.data.table_encoder import kind_read
 from nmfnet.datasets import Dataset, Dialect, Labels, Schema
 from nmfnet.errors import DataError
@@ -240,6 +241,7 @@ def examples(data: str, target: str | None, model: BaseNMFNet, written: Written)
         what, X, y = f"the test part of {dataset.name}", dataset.X_test, dataset.y_test
     else:
         what, X, y = f"all of {dataset.name}", dataset.X_train, targets(dataset)
+    X = X if model.input_shape_ is None else images.rows(X, dataset.image_shape, model.input_shape_)
     return Examples(
         what,
         with_names(X, columns_of(model) if table else None),
@@ -257,6 +259,9 @@ def blocks(
     elif schema.id is not None and datasets.ending(Path(data)) in datasets.TABLES:
         schema = replace(schema, id=schema.id if schema.id in datasets.column_names(data, schema) else None)
     names = columns_of(model) if model.input_encoder_.table is not None else None
+    if model.input_shape_ is not None:
+        stored = datasets.image_shape(data)
+        return ((images.rows(X, stored, model.input_shape_), ids) for X, ids in datasets.read_parts(data, schema))
     return ((with_names(X, names), ids) for X, ids in datasets.read_parts(data, schema))
 
 

@@ -66,7 +66,22 @@ ClassWeight = Annotated[bool, typer.Option("--class-weight", help="Let all class
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads to compute with.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the model that is in the folder.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Hidden = Annotated[str, typer.Option(metavar="WIDTHS", help="Widths of the hidden layers, as in 1000-500, or none.")]
+Hidden = Annotated[
+    str,
+    typer.Option(
+        metavar="LAYERS",
+        help="Hidden layers: widths, as in 1000-500, or none; of images conv32-pool-conv64-pool-128, where conv32k5s2 "
+        "has a kernel of 5 and a stride of 2. Also pool3, avgpool, globalpool.",
+    ),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CxHxW",
+        help="Of images, as 3x32x32, or CxL of sequences, where a row of a file does not say.",
+        show_default=False,
+    ),
+]
 ActivationName = Annotated[str, typer.Option(metavar="NAME", help=f"Of the hidden layers: {', '.join(ACTIVATIONS)}.")]
 SolverName = Annotated[str, typer.Option(metavar="NAME", help=f"The sweep over a batch: {', '.join(SOLVERS)}.")]
 Pretrain = Annotated[Pretraining, typer.Option(help="Start from an autoencoder of NMFs; needs data >= 0.")]

@@ -10,14 +10,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from nmfnet.cli import images
 from nmfnet.cli.data import Written, run_name
 from nmfnet.datasets import Schema
+from nmfnet.layers import Spec
 
 LONGEST_NAME = 255  # bytes, on most file systems
 # Options that a training cannot be gone on with if they differ.
 MAKING = (
     "data", "target", "hidden", "activation", "solver", "pretrain", "delta_x", "delta", "bias", "validation", "seed",
-    "task", "drop", "categorical", "id", "test", "dropout", "class_weight",
+    "task", "drop", "categorical", "id", "test", "dropout", "class_weight", "input_shape",
 )  # fmt: skip
 
 
@@ -58,6 +60,13 @@ class Request:
     class_weight: bool = False
     threads: int | None = None
     force: bool = False
+    input_shape: str | None = None
+
+    @cached_property
+    def hidden_layer_sizes(self) -> tuple[int | Spec, ...]:
+        """The hidden layers; of sequences where samples have two axes."""
+        shape = images.input_shape(self.input_shape)
+        return images.hidden_layer_sizes(self.hidden, 2 if shape is None else len(shape) - 1)
 
     @cached_property
     def folder(self) -> Path:

@@ -142,6 +142,9 @@ def settings(run: Run) -> dict[str, Any]:
 
 def network(model: BaseNMFNet) -> str:
     """Sizes of the layers and the activation, as in ``64-100-10, relu``."""
+    if model.input_shape_ is not None:
+        layers = ", ".join(map(str, model.network_.hidden))
+        return f"{'x'.join(map(str, model.input_shape_))}, {layers}, {model.network_.activation_names}"
     sizes = [model.n_features_in_, *(W.shape[1] for W in model.coefs_)]
     names = model.network_.activation_names
     hidden = "linear" if len(sizes) == 2 else names if isinstance(names, str) else "-".join(names)

@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 import nmfnet
 from nmfnet._text import printable
 from nmfnet.cli import data as cli_data
+from nmfnet.cli import images
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import CtrlC, reporter
 from nmfnet.cli.ranks import all_ranks, own_rows
@@ -30,6 +31,7 @@ from nmfnet.datasets import Dataset
 from nmfnet.distributed import now
 from nmfnet.errors import NMFNetError
 from nmfnet.estimators.base import BaseNMFNet
+from nmfnet.layers import takes_images
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.storage.checkpoints import ALL, Checkpoint
 from nmfnet.training import Callback
@@ -76,11 +78,12 @@ def _train(request: Request, console: Console) -> int:
             now().any(False)
         if request.test is not None:
             dataset = cli_data.with_test(dataset, request.test, request.seed, request.schema.dialect)
+        dataset = with_images(request, dataset)
         y = cli_data.targets(dataset)
         task = cli_data.task_of(y, request.task)
         if request.validation and task == "classification":
             cli_data.check_split(y, request.validation)
-        model, checkpoint = prepared(request, task, console)
+        model, checkpoint = prepared(request, task, dataset, console)
         console.print(printable(headline(dataset, task, request.validation)), soft_wrap=True)
         callbacks = [*([] if checkpoint is None else [checkpoint]), ctrl_c]
         interrupted = fit(model, *own_rows(cli_data.features(dataset), y), task, callbacks, console)
@@ -98,16 +101,18 @@ def _train(request: Request, console: Console) -> int:
     return INTERRUPTED if interrupted else 0
 
 
-def estimator(request: Request, task: Task) -> BaseNMFNet:
-    """Estimator with the parameters that were asked for."""
+def estimator(request: Request, task: Task, dataset: Dataset | None = None) -> BaseNMFNet:
+    """Estimator with the parameters that were asked for; what its images are the data set may say."""
     if not 0 <= request.validation < 1:
         raise ValueError(
             f"--validation must be a fraction of the rows, at least 0 and below 1; got {request.validation}"
         )
+    hidden, shape = request.hidden_layer_sizes, images.input_shape(request.input_shape)
     cls = nmfnet.NMFNetClassifier if task == "classification" else nmfnet.NMFNetRegressor
     model = cls(
-        hidden_layer_sizes(request.hidden),
+        hidden,
         request.activation,
+        input_shape=images.shape_of(dataset, shape) if dataset is not None and takes_images(hidden) else shape,
         solver=with_thresholds(
             request.solver, SOLVERS, delta_x=request.delta_x, delta=request.delta, dropout=request.dropout
         ),
@@ -129,7 +134,7 @@ def estimator(request: Request, task: Task) -> BaseNMFNet:
     return model
 
 
-def prepared(request: Request, task: Task, console: Console) -> tuple[BaseNMFNet, Checkpoint | None]:
+def prepared(request: Request, task: Task, dataset: Dataset, console: Console) -> tuple[BaseNMFNet, Checkpoint | None]:
     """The estimator to fit, a new one or one to go on with, and what writes its checkpoints, if they were asked for.
 
     There are checkpoints of trainings only that have not ended: these go before a model that is there.
@@ -137,12 +142,12 @@ def prepared(request: Request, task: Task, console: Console) -> tuple[BaseNMFNet
     every, wanted = request.checkpoint_every, request.checkpoint_every is not None or request.resume
     checkpoint = Checkpoint(request.folder / CHECKPOINTS, every, resume=request.resume)
     if request.resume and (request.folder / MODEL).exists() and checkpoint.planned_epochs() != request.epochs:
-        model = extended(request, task)
+        model = extended(request, task, dataset)
         folder = request.folder / f"{CHECKPOINTS}-after-{len(model.history_)}"
         checkpoint = Checkpoint(folder, every, resume=True)
         begin = f"going on from the model after {len(model.history_)} epochs"
     else:
-        model, begin = estimator(request, task), "no checkpoint: from the beginning"
+        model, begin = estimator(request, task, dataset), "no checkpoint: from the beginning"
     if request.resume:
         begin = "going on from the last checkpoint" if checkpoint.resumes() else begin
         console.print(printable(f"{checkpoint.folder}: {begin}"), soft_wrap=True)
@@ -152,7 +157,7 @@ def prepared(request: Request, task: Task, console: Console) -> tuple[BaseNMFNet
     return model, checkpoint if wanted else None
 
 
-def extended(request: Request, task: Task) -> BaseNMFNet:
+def extended(request: Request, task: Task, dataset: Dataset) -> BaseNMFNet:
     """The model that is in the folder, to go on with for the epochs that it lacks.
 
     Raises
@@ -172,7 +177,8 @@ def extended(request: Request, task: Task) -> BaseNMFNet:
     if done >= request.epochs:
         raise NMFNetError(f"--resume: {request.folder} has {done} epochs already: ask for more with --epochs")
     return model.set_params(
-        **estimator(request, task).get_params(deep=False) | {"warm_start": True, "max_iter": request.epochs - done}
+        **estimator(request, task, dataset).get_params(deep=False)
+        | {"warm_start": True, "max_iter": request.epochs - done}
     )
 
 
@@ -196,14 +202,16 @@ def with_thresholds(name: str, options: Mapping[str, type], **thresholds: float 
     return options[name](**given)
 
 
-def hidden_layer_sizes(text: str) -> tuple[int, ...]:
-    """From ``"1000-500"`` to the widths; ``"none"`` has none."""
-    if text.strip().lower() in ("", "none"):
-        return ()
-    text = re.sub(r"\s*,\s*", "-", text.strip())
-    if not re.fullmatch(r"[1-9][0-9]*(-[1-9][0-9]*)*", text):
-        raise ValueError(f"--hidden must be widths such as 1000-500, or none for a linear model; got {text!r}")
-    return tuple(int(width) for width in text.split("-"))
+def with_images(request: Request, dataset: Dataset) -> Dataset:
+    """The data set, with images channel by channel where the network that was asked for has layers of them."""
+    asked = images.input_shape(request.input_shape)
+    if takes_images(request.hidden_layer_sizes):
+        return images.arranged(dataset, images.shape_of(dataset, asked))
+    if asked is not None:
+        raise ValueError(
+            "--input-shape is for layers of images or sequences: give some, as in --hidden conv32-pool-128"
+        )
+    return dataset
 
 
 def batch_size(text: str) -> int | str:

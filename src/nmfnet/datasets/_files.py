@@ -133,6 +133,14 @@ def _read_array(path: Path, target: str | None) -> Dataset:
     return Dataset(path.stem, rows, y, image_shape=image_shape, source=str(path))
 
 
+def image_shape(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
+    """Shape of the images of a file, (height, width) or (height, width, channels), or channels first; None of rows."""
+    path = Path(path)
+    if path.suffix.lower() == ".npy":
+        return load_npy(path).shape[1:] if load_npy(path).ndim > 2 else None
+    return None if ending(path) in TABLES else read_file(path).image_shape
+
+
 def _features(X: NDArray[Any], path: Path, name: str) -> tuple[NDArray[np.floating], tuple[int, ...] | None]:
     """Return X as checked floating-point rows, and the shape of an image if they are images."""
     if X.ndim not in (2, 3, 4) or X.size == 0:

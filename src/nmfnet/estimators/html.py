@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from nmfnet.estimators.images import hidden_layers
-from nmfnet.layers import Spec, takes_images
+from nmfnet.layers import Spec, takes_images, unfolded
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
@@ -57,8 +57,9 @@ def _layers(estimator: BaseNMFNet) -> tuple[list[str], list[int | None]]:
     fitted = hasattr(estimator, "network_")
     asked: Any = estimator.hidden_layer_sizes
     hidden: list[Any] = [asked] if isinstance(asked, str) else hidden_layers(asked)
-    widths: list[int | None] = [None, *(_width(size) for size in hidden), None]
     images = takes_images(hidden)
+    hidden = unfolded(hidden) if images else hidden
+    widths: list[int | None] = [None, *(_width(size) for size in hidden), None]
     if images:  # layers as they are written, channels for heights
         widths = [None, *(each.channels if hasattr(each, "channels") else _width(each) for each in hidden), None]
     elif fitted:

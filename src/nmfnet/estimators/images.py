@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 AXES = {2: ("channels", "length"), 3: ("channels", "height", "width")}
+COLOURS = (1, 3, 4)  # numbers of channels of most images
 SCALING_PIXELS = 2**22  # that a scaling is made of, about
 
 
@@ -48,6 +50,12 @@ def rows_of_images(estimator: BaseNMFNet, X: Any, reset: bool) -> Any:
         estimator.input_shape_ = _input_shape(estimator.input_shape, hidden, shape) if images else None
     wanted = estimator.input_shape_
     if wanted is None:
+        if reset and ndim > 2 and isinstance(X, (np.ndarray, Tensor)):
+            raise ValueError(
+                f"Found array with dim {ndim}, while hidden layers of widths alone take dim <= 2: give "
+                f"{type(estimator).__name__} layers of images, as (nmfnet.layers.Conv2d(32, 3), 100), or pass "
+                "X.reshape(len(X), -1)."
+            )
         return X
     if ndim < 3 or not isinstance(X, (np.ndarray, Tensor)):
         n_features = shape[1] if len(shape) == 2 else math.prod(wanted)
@@ -55,7 +63,8 @@ def rows_of_images(estimator: BaseNMFNet, X: Any, reset: bool) -> Any:
             raise ValueError(f"input_shape={wanted} has {math.prod(wanted)} numbers, but X {n_features} features.")
         return X
     if shape[1:] != wanted:
-        raise ValueError(f"X has shape {shape}, but the network takes images of {wanted}: {_expected(wanted)}.")
+        one = " X[None] is a batch of one image." if shape == wanted else ""
+        raise ValueError(f"X has shape {shape}, but the network takes images of {wanted}: {_expected(wanted)}.{one}")
     return X.reshape(len(X), math.prod(wanted))
 
 
@@ -82,6 +91,13 @@ def _input_shape(asked: Any, hidden: Sequence[Any], shape: Shape) -> Shape:
         raise ValueError(
             f"X has shape {shape}, but the layers take (n_samples, {', '.join(axes)}): reshape X, or say what each "
             f"row is by input_shape=({', '.join(axes)})."
+        )
+    if len(shape) == 4 and shape[1] == shape[2] > max(COLOURS) and shape[3] in COLOURS:
+        warnings.warn(
+            f"X has shape {shape}, which is taken for {shape[1]} channels of {shape[2]} x {shape[3]} pixels: channels "
+            "come first. If they are last in X, pass X.transpose(0, 3, 1, 2).",
+            UserWarning,
+            stacklevel=5,
         )
     return shape[1:]
 

@@ -16,7 +16,7 @@ from nmfnet._parameters import Choice, at_least, between, boolean
 from nmfnet.data.augmentation import Augmentation
 from nmfnet.estimators.images import hidden_layers
 from nmfnet.estimators.ranks import shared_random_state
-from nmfnet.layers import Spec, n_weighted, takes_images
+from nmfnet.layers import Spec, n_weighted
 from nmfnet.layers.activations import activations_named
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.solvers.registry import SOLVER_METHODS
@@ -47,8 +47,6 @@ def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
     if estimator.augmentation is not None and not isinstance(estimator.augmentation, Augmentation):
         raise ValueError(f"augmentation must be None or nmfnet.Augmentation(...); got {estimator.augmentation!r}.")
     Choice("pretrain", PRETRAININGS, optional=True).check(estimator.pretrain)
-    if estimator.pretrain is not None and takes_images(hidden):
-        raise ValueError("pretrain is for fully-connected layers: with layers of images use pretrain=None.")
     return [size if isinstance(size, Spec) else int(size) for size in hidden]
 
 

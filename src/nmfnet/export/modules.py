@@ -62,6 +62,24 @@ class Standardize(nn.Module):
         return X @ self.factor if self.factor.ndim == 2 else X * self.factor
 
 
+class Residual(nn.Module):
+    """``X + body(X)``, for a body of modules one after the other: a skip connection.
+
+    Parameters
+    ----------
+    *layers : nn.Module
+        The body; its outputs have the shape of its inputs.
+    """
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """From (m, channels, ...) to the same shape."""
+        return X + self.body(X)
+
+
 class Probabilities(nn.Module):
     """From outputs to probabilities, as `predict_proba` has them; to train on, use the modules before it.
 

@@ -17,7 +17,7 @@ from nmfnet.data.missing import MissingValues
 from nmfnet.data.scaling import Scaling
 from nmfnet.export.modules import Probabilities
 from nmfnet.export.onnx_graph import Graph, flat, layers, network_inputs
-from nmfnet.export.onnx_images import check_images, image_layers
+from nmfnet.export.onnx_images import image_layers
 from nmfnet.linalg.arrays import as_tensor
 from nmfnet.network import Network
 
@@ -79,7 +79,6 @@ def write(
     """
     check_onnx()
     network = network.on("cpu")
-    check_images(network)
     graph, k = Graph(network.dtype), network.sizes[-1]
     A = outputs(graph, network, missing)
     if labels is None:
@@ -105,7 +104,6 @@ def write_code(
             path, f"{name}.transform", network.weights[:-1], names, network.intercept, network.inputs, missing
         )
         return
-    check_images(network)
     graph = Graph(network.dtype)
     graph.output("variable", flat(graph, image_layers(graph, network)), graph.dtype, network.sizes[-2])
     graph.write(path, f"{name}.transform", *network.input_shape)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nmfnet.data.scaling import Scaling
+from nmfnet.export import modules
 from nmfnet.export.conventions import check_forward, check_is_sequential, share_memory
 from nmfnet.export.modules import Probabilities, Standardize
 from nmfnet.layers import (
@@ -20,6 +21,7 @@ from nmfnet.layers import (
     GlobalAvgPool,
     MaxPool1d,
     MaxPool2d,
+    Residual,
     Spec,
     takes_images,
 )
@@ -31,7 +33,7 @@ NAMES = {nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu", nn.Sigmoid: "logistic", nn
 Weighted = nn.Linear | nn.Conv1d | nn.Conv2d
 CONVOLUTIONS, DROPOUTS = (nn.Conv1d, nn.Conv2d), (nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
-KNOWN = (nn.Linear, *CONVOLUTIONS, *POOLINGS, *DROPOUTS, nn.Flatten, nn.Identity, *NAMES)
+KNOWN = (nn.Linear, *CONVOLUTIONS, modules.Residual, *POOLINGS, *DROPOUTS, nn.Flatten, nn.Identity, *NAMES)
 
 
 @dataclass
@@ -42,7 +44,9 @@ class Layers:
     ----------
     linear : list of nn.Linear, nn.Conv1d or nn.Conv2d
     hidden : list of int and Spec
-        The hidden layers, pooling and flattening with them.
+        The hidden layers, pooling and flattening with them; those of skip connections one by one.
+    residuals : list of slice
+        Numbers of the layers with weights, from 0, that are inside of a skip connection together.
     activations : list of str
         Of the hidden layers.
     dropout : list of float
@@ -59,12 +63,29 @@ class Layers:
 
     linear: list[Weighted] = field(default_factory=list)
     hidden: list[int | Spec] = field(default_factory=list)
+    residuals: list[slice] = field(default_factory=list)
     activations: list[str] = field(default_factory=list)
     dropout: list[float] = field(default_factory=list)
     flatten: bool = False
     input_shape: tuple[int, ...] | None = None
     inputs: Standardize | None = None
     head: Probabilities | None = None
+
+    @property
+    def layers(self) -> list[int | Spec]:
+        """The hidden layers, with those of skip connections together."""
+        found, n = list[int | Spec](), 0
+        inside = {part.start: part.stop for part in self.residuals}
+        place, end = 0, -1  # in `found`, where a skip connection begins; number of the layer behind it
+        for each in self.hidden:
+            if isinstance(each, (int, Conv1d, Conv2d)):
+                if n in inside:
+                    place, end = len(found), inside[n]
+                n += 1
+            found.append(each)
+            if n == end:
+                found[place:], end = [Residual(*found[place:])], -1  # type: ignore[arg-type]
+        return found
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -122,7 +143,7 @@ class Layers:
         names = self.activations[0] if len(set(self.activations)) == 1 else self.activations or "relu"
         found = Network(
             weights, activations_named(names, len(weights) - 1), intercept, inputs=inputs,
-            hidden=self.hidden if images else (), input_shape=input_shape if images else None,
+            hidden=self.layers if images else (), input_shape=input_shape if images else None,
         )  # fmt: skip
         for layer, mine in zip(self.linear, found.layers, strict=True):
             if mine.n_in != weight_of(layer).shape[0] - intercept:
@@ -159,7 +180,11 @@ def layers_of(module: nn.Module) -> Layers:
     check_forward(module)
     found, reader = Layers(), _Reader()
     for name, layer in _flat(module):
-        reader.read(layer, found, f"module[{name}], a {type(layer).__name__},")
+        at = f"module[{name}], a {type(layer).__name__},"
+        if type(layer) is modules.Residual:
+            reader.read_residual(layer, found, at)
+        else:
+            reader.read(layer, found, at)
     if reader.activation == "logistic":
         found.head = Probabilities("sigmoid")
     elif found.linear and (reader.activation is not None or reader.pending):
@@ -210,6 +235,21 @@ class _Reader:
                 "layers with weights, Dropout and pooling behind it, Flatten in front of a Linear, and Softmax(dim=1) "
                 "or Sigmoid at the end."
             )
+
+    def read_residual(self, module: modules.Residual, found: Layers, at: str) -> None:
+        """Note convolutions with activations between them, whose inputs are added to their outputs."""
+        inner = [layer for _, layer in _flat(module.body)]
+        kinds = (*CONVOLUTIONS, nn.Identity, *NAMES)
+        ends = inner and all(isinstance(each, CONVOLUTIONS) for each in (inner[0], inner[-1]))
+        if not ends or not all(type(each) in kinds for each in inner) or not found.linear:
+            raise ValueError(
+                f"{at} must come behind a layer with weights, begin and end with a convolution, and have nothing but "
+                "activations between: put pooling, Dropout and the last activation outside."
+            )
+        start = len(found.linear)
+        for layer in inner:
+            self.read(layer, found, at)
+        found.residuals.append(slice(start, len(found.linear)))
 
     @property
     def _may_be_activated(self) -> bool:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from nmfnet.data.missing import MissingValues
+from nmfnet.export import modules as modules_of
 from nmfnet.export.modules import FillMissing, Probabilities, Standardize
-from nmfnet.layers import Conv1d, Conv2d, Flatten, GlobalAvgPool, Spec
+from nmfnet.layers import Conv1d, Conv2d, Flatten, GlobalAvgPool, Residual, Spec
 from nmfnet.layers.activations import LEAKY_SLOPE
 from nmfnet.network import Network
 
@@ -46,6 +47,10 @@ def to_sequential(network: Network, head: Probabilities | None, missing: Missing
             is_image = False
         if isinstance(spec, (int, Conv1d, Conv2d)):
             modules += [_filled(spec, *next(weights)), ACTIVATIONS[next(activations).name]()]
+        elif isinstance(spec, Residual):
+            inner = [(_filled(each, *next(weights)), ACTIVATIONS[next(activations).name]()) for each in spec.layers]
+            *body, last = [module for pair in inner for module in pair]
+            modules += [modules_of.Residual(*body), last]
         elif not isinstance(spec, Flatten):
             modules.append(_pooling(spec, len(network.input_shape or ()) - 1))
     modules += [nn.Flatten()] if is_image else []

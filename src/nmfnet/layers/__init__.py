@@ -1,6 +1,6 @@
 """Layers of a network, and the activation functions between them."""
 
-from nmfnet.layers.base import Layer, Linearization
+from nmfnet.layers.base import Layer, Linearization, skipped_inputs
 from nmfnet.layers.building import build_layers, n_weighted, takes_images
 from nmfnet.layers.convolution import Convolution
 from nmfnet.layers.dense import Dense
@@ -14,7 +14,9 @@ from nmfnet.layers.specs import (
     GlobalAvgPool,
     MaxPool1d,
     MaxPool2d,
+    Residual,
     Spec,
+    unfolded,
 )
 from nmfnet.layers.stage import Stage
 
@@ -32,9 +34,12 @@ __all__ = [
     "Linearization",
     "MaxPool1d",
     "MaxPool2d",
+    "Residual",
     "Spec",
     "Stage",
     "build_layers",
     "n_weighted",
+    "skipped_inputs",
     "takes_images",
+    "unfolded",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -19,11 +20,18 @@ class Linearization(Protocol):
     def rows(self) -> Tensor | SparseRows | Patches:
         """Rows (r, n_in) of the least-squares problem ``rows D ~ columns(E)`` of a step D on the weights."""
 
+    @property
+    def inputs(self) -> Any:
+        """What the rows are made of, behind the maps in front of the layer: what a skip connection adds elsewhere."""
+
     def columns(self, E: Tensor) -> Tensor:
         """A difference E of targets and outputs by the same rows: of shape (m, ..., n_out) with r entries a column."""
 
-    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
-        """Carry :meth:`columns` of a difference down to the inputs: ``E Wt``, shaped like Z; added to `onto`."""
+    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
+        """Carry :meth:`columns` of a difference down to the inputs: ``E Wt``, shaped like Z; added to `onto`.
+
+        `skip` is the difference that a skip connection carries to :attr:`inputs`.
+        """
 
     def moved(self, rows: Tensor) -> Tensor:
         """Difference of inputs, shaped like Z, by which its own rows come near to these (r, n_in)."""
@@ -55,8 +63,16 @@ class Layer(Protocol):
         """Of the outputs of a sample: (n_out,) or (h, w, n_out)."""
 
     @property
+    def most_numbers(self) -> int:
+        """Of a sample that a forward pass makes at once: pooling comes after all positions."""
+
+    @property
     def bias(self) -> bool:
         """Whether the last row of W are the biases."""
+
+    @property
+    def skip(self) -> int:
+        """Layers, itself among them, whose first inputs a skip connection adds to the outputs; 0: there is none."""
 
     @property
     def shares_weights(self) -> bool:
@@ -71,8 +87,17 @@ class Layer(Protocol):
     def forward(self, Z: Any, W: Tensor) -> Tensor:
         """Pre-activations A of inputs Z (m, ...), a Tensor; of a fully-connected layer SparseRows, too."""
 
-    def linearize(self, Z: Any, W: Tensor) -> tuple[Tensor, Linearization]:
-        """Pre-activations, and the layer at these inputs."""
+    def linearize(self, Z: Any, W: Tensor, skipped: Tensor | None = None) -> tuple[Tensor, Linearization]:
+        """Pre-activations, and the layer at these inputs; `skipped` are those that a skip connection adds."""
+
+
+def skipped_inputs(layer: Layer, at: Sequence[Linearization | None]) -> Tensor | None:
+    """What a skip connection of the next layer adds, from the layers below; None of one that adds its own inputs."""
+    if layer.skip < 2:
+        return None
+    first = at[1 - layer.skip]
+    assert first is not None
+    return first.inputs
 
 
 def kernel(W: Tensor, bias: bool) -> Tensor:

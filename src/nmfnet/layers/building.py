@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from nmfnet.layers.base import Layer
@@ -18,7 +19,9 @@ from nmfnet.layers.specs import (
     GlobalAvgPool,
     MaxPool1d,
     MaxPool2d,
+    Residual,
     Spec,
+    unfolded,
 )
 from nmfnet.layers.stage import Stage
 from nmfnet.linalg.patches import Window
@@ -34,7 +37,7 @@ def takes_images(hidden: Hidden) -> bool:
 
 def n_weighted(hidden: Hidden) -> int:
     """Hidden layers that have weights, and so an activation."""
-    return sum(isinstance(each, (int, *CONVOLUTIONS)) for each in hidden)
+    return sum(isinstance(each, (int, *CONVOLUTIONS)) for each in unfolded(hidden))
 
 
 def build_layers(
@@ -87,6 +90,8 @@ class _Builder:
             self._close(Dense(self.shape[0], spec, self.bias))
         elif isinstance(spec, Flatten):
             self._wait_for_rows()
+        elif isinstance(spec, Residual):
+            self._add_residual(spec, where)
         else:
             image = self._image(spec, where)
             if isinstance(spec, GlobalAvgPool):
@@ -97,6 +102,26 @@ class _Builder:
                 self._wait(AveragePooling(image, spec.window))
             elif isinstance(spec, MAX_POOLS):
                 self._pool(MaxPooling(image, spec.window))
+
+    def _add_residual(self, spec: Residual, where: str) -> None:
+        """Put convolutions with a skip connection onto the layers before them."""
+        if not self.layers:
+            raise ValueError(f"{where} must come behind another layer with weights, whose outputs it adds to its own.")
+        before = self._image(spec, where)
+        for each in spec.layers:
+            self.add(each, where)
+        if self.shape != before:
+            raise ValueError(
+                f"{where} makes {self._size(self._as_image())} of its inputs of {self._size(before)}: to be added, "
+                "they must be alike. Let its last layer have as many channels as its inputs, and use padding='same'."
+            )
+        last = self.layers[-1]
+        stage = last if isinstance(last, Stage) else Stage(last)
+        self.layers[-1] = replace(stage, skip=len(spec.layers))
+
+    def _size(self, image: Shape) -> str:
+        h, w, c = image
+        return f"{c} x {h} x {w}" if self.ndim == 2 else f"{c} x {w}"
 
     def _wait(self, each: Map) -> None:
         self.before.append(each)
@@ -113,7 +138,7 @@ class _Builder:
             return
         last = self.layers[-1]
         stage = last if isinstance(last, Stage) else Stage(last)
-        self.layers[-1] = Stage(stage.layer, stage.before, (*stage.behind, pooling))
+        self.layers[-1] = replace(stage, behind=(*stage.behind, pooling))
         self.shape = pooling.out_shape
 
     def _close(self, layer: Dense | Convolution) -> None:
@@ -137,9 +162,8 @@ class _Builder:
             raise ValueError(f"{where} does not take {what}: use {other}, or pass X of another shape.")
         window = getattr(spec, "window", None)
         if window is not None and min(window.places((h, w))) < 1:
-            size = f"{c} x {h} x {w}" if self.ndim == 2 else f"{c} x {w}"
             raise ValueError(
-                f"{where} has a kernel larger than its inputs of {size}: make it smaller, add padding, or leave out "
-                f"pooling before it.{self._advice}"
+                f"{where} has a kernel larger than its inputs of {self._size((h, w, c))}: make it smaller, add "
+                f"padding, or leave out pooling before it.{self._advice}"
             )
         return h, w, c

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +37,8 @@ class Convolution:
     window: Window
     bias: bool = True
 
+    skip: ClassVar[int] = 0
+
     @property
     def n_in(self) -> int:
         """Numbers in a patch."""
@@ -44,6 +48,11 @@ class Convolution:
     def out_shape(self) -> Shape:
         """Height, width and channels of the outputs."""
         return (*self.window.places(self.in_shape[:2]), self.n_out)
+
+    @property
+    def most_numbers(self) -> int:
+        """The outputs at all positions."""
+        return math.prod(self.out_shape)
 
     @property
     def shares_weights(self) -> bool:
@@ -69,7 +78,7 @@ class Convolution:
         bias = W[-1] if self.bias else None
         return channels_last(conv2d(channels_first(Z), self.filters(W), bias, w.stride, w.padding, w.dilation))
 
-    def linearize(self, Z: Tensor, W: Tensor) -> tuple[Tensor, ConvolutionAt]:
+    def linearize(self, Z: Tensor, W: Tensor, skipped: Tensor | None = None) -> tuple[Tensor, ConvolutionAt]:
         """Pre-activations, and the layer at these inputs."""
         return self.forward(Z, W), ConvolutionAt(Patches(Z, self.window), self)
 
@@ -81,6 +90,11 @@ class ConvolutionAt:
     rows: Patches
     layer: Convolution
 
+    @property
+    def inputs(self) -> Tensor:
+        """The images."""
+        return self.rows.images
+
     def columns(self, E: Tensor) -> Tensor:
         """E itself, (m, h, w, n_out), in which a position is a row."""
         return E
@@ -89,11 +103,12 @@ class ConvolutionAt:
         """To the means of the patches where they overlap."""
         return self.rows.put_back(rows) - self.rows.images
 
-    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
+    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
         """``E Wt`` on the patches, added up where they overlap: (m, *in_shape); added to `onto`, in place."""
         w = self.layer.window
         rest = w.uncovered(self.layer.in_shape[:2])
         found = channels_last(
             conv_transpose2d(channels_first(E), self.layer.filters(W), None, w.stride, w.padding, rest, 1, w.dilation)
         )
+        found = found if skip is None else found.add_(skip)
         return found if onto is None else onto.add_(found)

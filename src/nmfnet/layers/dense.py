@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -28,6 +29,8 @@ class Dense:
     n_out: int
     bias: bool = True
 
+    skip: ClassVar[int] = 0
+
     @classmethod
     def like(cls, W: Tensor, bias: bool) -> Dense:
         """The layer that weights W (n_in + bias, n_out) belong to."""
@@ -37,6 +40,11 @@ class Dense:
     def out_shape(self) -> tuple[int, ...]:
         """``(n_out,)``."""
         return (self.n_out,)
+
+    @property
+    def most_numbers(self) -> int:
+        """The outputs."""
+        return self.n_out
 
     @property
     def shares_weights(self) -> bool:
@@ -55,7 +63,7 @@ class Dense:
         """``[Z, 1] W``, of shape (m, n_out), for Z (m, n_in)."""
         return affine(Z, W, self.bias)
 
-    def linearize(self, Z: Tensor | SparseRows, W: Tensor) -> tuple[Tensor, DenseAt]:
+    def linearize(self, Z: Tensor | SparseRows, W: Tensor, skipped: Tensor | None = None) -> tuple[Tensor, DenseAt]:
         """Pre-activations, and the layer at these inputs."""
         return self.forward(Z, W), DenseAt(Z, self.bias)
 
@@ -67,6 +75,11 @@ class DenseAt:
     rows: Tensor | SparseRows
     bias: bool
 
+    @property
+    def inputs(self) -> Any:
+        """The rows."""
+        return self.rows
+
     def columns(self, E: Tensor) -> Tensor:
         """E itself."""
         return E
@@ -76,7 +89,8 @@ class DenseAt:
         assert isinstance(self.rows, Tensor)
         return rows - self.rows
 
-    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
+    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
         """``E Wt``, of shape (m, n_in), without the biases, for E (m, n_out); added to `onto`, in place."""
         V = kernel(W, self.bias).T
-        return E @ V if onto is None else onto.addmm_(E, V)
+        found = E @ V if onto is None else onto.addmm_(E, V)
+        return found if skip is None else found.add_(skip)

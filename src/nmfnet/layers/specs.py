@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from numbers import Integral
 from typing import Any, ClassVar, Literal
@@ -218,6 +219,44 @@ class Flatten(Spec):
     """From images to rows of numbers, channel by channel, as ``torch.nn.Flatten``; widths imply it."""
 
 
+@dataclass(frozen=True, repr=False, init=False)
+class Residual(Spec):
+    """Convolutions with a skip connection: their inputs are added to the outputs of the last, before its activation.
+
+    ``Residual(Conv2d(32, 3, padding="same"), Conv2d(32, 3, padding="same"))`` is the block of a residual network (He
+    et al., 2016).  The outputs must have the shape of the inputs.
+
+    Parameters
+    ----------
+    *layers : Conv1d or Conv2d
+        One after the other, each with an activation behind it.
+    """
+
+    layers: tuple[_Convolution, ...]
+
+    def __init__(self, *args: _Convolution, layers: Sequence[_Convolution] = ()) -> None:
+        found = (*args, *layers)
+        if not found or not all(isinstance(each, _Convolution) for each in found):
+            raise ValueError(
+                f"Residual takes convolutions, one or several; got {', '.join(map(repr, found)) or 'none'}."
+            )
+        object.__setattr__(self, "layers", found)
+
+    @property
+    def ndim(self) -> int:  # type: ignore[override]
+        """Axes of an image besides the channels, as its layers have them."""
+        return self.layers[0].ndim
+
+    def __repr__(self) -> str:
+        return f"Residual({', '.join(map(repr, self.layers))})"
+
+
+def unfolded(hidden: Iterable[int | Spec]) -> list[int | Spec]:
+    """Hidden layers with those inside of skip connections one by one."""
+    return [part for each in hidden for part in (each.layers if isinstance(each, Residual) else (each,))]
+
+
 SPECS: dict[str, type[Spec]] = {
-    cls.__name__: cls for cls in (Conv1d, Conv2d, MaxPool1d, MaxPool2d, AvgPool1d, AvgPool2d, GlobalAvgPool, Flatten)
+    cls.__name__: cls
+    for cls in (Conv1d, Conv2d, MaxPool1d, MaxPool2d, AvgPool1d, AvgPool2d, GlobalAvgPool, Flatten, Residual)
 }

@@ -27,11 +27,14 @@ class Stage:
     ----------
     layer : Dense or Convolution
     before, behind : tuple of Map
+    skip : int, default=0
+        Layers, this one among them, whose first inputs are added to the outputs of this one, before its pooling.
     """
 
     layer: Dense | Convolution
     before: tuple[Map, ...] = ()
     behind: tuple[Map, ...] = ()
+    skip: int = 0
 
     @property
     def n_in(self) -> int:
@@ -47,6 +50,11 @@ class Stage:
     def out_shape(self) -> tuple[int, ...]:
         """Of the outputs of a sample, behind the last map."""
         return self.behind[-1].out_shape if self.behind else self.layer.out_shape
+
+    @property
+    def most_numbers(self) -> int:
+        """The outputs of the layer, before its pooling."""
+        return self.layer.most_numbers
 
     @property
     def bias(self) -> bool:
@@ -72,13 +80,15 @@ class Stage:
         """Pre-activations, of shape (m, *out_shape)."""
         return self.linearize(Z, W)[0]
 
-    def linearize(self, Z: Any, W: Tensor) -> tuple[Tensor, StageAt]:
-        """Pre-activations, and the layer at these inputs."""
+    def linearize(self, Z: Any, W: Tensor, skipped: Tensor | None = None) -> tuple[Tensor, StageAt]:
+        """Pre-activations, and the layer at these inputs; a skip connection of one layer adds its own."""
         chosen = []
         for each in self.before:
             Z, choice = each(Z)
             chosen.append(choice)
         A, inner = self.layer.linearize(Z, W)
+        if self.skip:
+            A.add_(inner.inputs if skipped is None else skipped)
         for each in self.behind:
             A, choice = each(A)
             chosen.append(choice)
@@ -98,6 +108,11 @@ class StageAt:
         """Rows of the layer's least-squares problem."""
         return self.inner.rows
 
+    @property
+    def inputs(self) -> Any:
+        """Of the layer, behind the maps in front of it."""
+        return self.inner.inputs
+
     def columns(self, E: Tensor) -> Tensor:
         """A difference behind the last map, by the rows of the layer's problem."""
         chosen = self.chosen[len(self.stage.before) :]
@@ -113,11 +128,11 @@ class StageAt:
             D = each.gain * each.transposed(D, choice)
         return D
 
-    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None) -> Tensor:
+    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
         """Carry columns down to the inputs of the first map; added to `onto`, in place."""
         if not self.stage.before:
-            return self.inner.carry(E, W, onto)
-        E = self.inner.carry(E, W)
+            return self.inner.carry(E, W, onto, skip)
+        E = self.inner.carry(E, W, skip=skip)
         chosen = self.chosen[: len(self.stage.before)]
         for each, choice in reversed(list(zip(self.stage.before, chosen, strict=True))):
             E = each.transposed(E, choice)

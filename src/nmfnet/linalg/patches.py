@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import fold, unfold
+from torch.nn.functional import fold, pad
 from torch.nn.grad import conv2d_weight
 
 from nmfnet.linalg.holders import AtHand
@@ -66,8 +66,13 @@ def channels_first(Z: Tensor) -> Tensor:
 
 
 def channels_last(Z: Tensor) -> Tensor:
-    """Images (m, c, h, w) as (m, h, w, c), so that positions are rows and channels columns; moved if they must be."""
-    return Z.permute(0, 2, 3, 1).contiguous()
+    """Images (m, c, h, w) as (m, h, w, c), so that positions are rows and channels columns; moved if they must be.
+
+    The strides are those of the shape.  Images of one channel would otherwise keep the stride of their channels, by
+    which PyTorch takes them for channels-first ones, and then moves whatever they are convolved with.
+    """
+    images = Z.permute(0, 2, 3, 1).contiguous()
+    return images.flatten(1).view(images.shape)
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,20 @@ class Patches:
 
     def dense(self) -> Tensor:
         """The matrix itself, (r, n)."""
-        w = self.window
-        columns = unfold(channels_first(self.images), w.kernel, w.dilation, w.padding, w.stride)  # (m, n, places)
-        return columns.transpose(1, 2).reshape(-1, self.n_columns)
+        w, (top, left) = self.window, self.window.padding
+        images = pad(self.images, (0, 0, left, left, top, top)).contiguous()
+        m, _, _, c = images.shape
+        image, row, column, channel = images.stride()
+        places = w.places((self.images.shape[1], self.images.shape[2]))
+        strides = (
+            image,
+            row * w.stride[0],
+            column * w.stride[1],
+            channel,
+            row * w.dilation[0],
+            column * w.dilation[1],
+        )
+        return images.as_strided((m, *places, c, *w.kernel), strides).reshape(-1, self.n_columns)  # faster than unfold
 
     def put_back(self, rows: Tensor) -> Tensor:
         """Images (m, h, w, c) of the means of these patches (r, n) where they overlap; other numbers stay."""

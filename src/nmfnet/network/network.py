@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.scaling import Scaling
-from nmfnet.layers import Layer, Linearization, Spec, build_layers
+from nmfnet.layers import Layer, Linearization, Spec, build_layers, skipped_inputs
 from nmfnet.layers.activations import Activation
 from nmfnet.linalg import all_finite
 from nmfnet.linalg.penalties import penalty
@@ -77,6 +77,11 @@ class Network:
         return [first, *(math.prod(layer.out_shape) for layer in self.layers)]
 
     @property
+    def has_skips(self) -> bool:
+        """Whether there are skip connections."""
+        return any(layer.skip for layer in self.layers)
+
+    @property
     def by_column(self) -> bool:
         """Whether inputs are scaled column by column, as those of tables are: pixels of images share a unit."""
         return self.input_shape is None and self.inputs is not None and self.inputs.by_column
@@ -123,9 +128,9 @@ class Network:
 
     def linearize(self, X: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor], list[Linearization]]:
         """Forward pass, with every layer at its inputs."""
-        Z, A, at = [self.scaled_inputs(X)], [], []
+        Z, A, at = [self.scaled_inputs(X)], list[Tensor](), list[Linearization]()
         for layer, W, f in zip(self.layers, self.weights, [*self.activations, None], strict=True):
-            outputs, linearization = layer.linearize(Z[-1], W)
+            outputs, linearization = layer.linearize(Z[-1], W, skipped_inputs(layer, at))
             A.append(outputs)
             at.append(linearization)
             if f is not None:
@@ -147,11 +152,14 @@ class Network:
 
     def _codes(self, X: Tensor | SparseRows, layer: int) -> Iterator[Tensor]:
         """Inputs of the layer after `layer`, part by part."""
-        rows = max(64, min(MOST_ROWS, MOST_NUMBERS // max(self.sizes)))
+        numbers = max(self.sizes[0], *(layer.most_numbers for layer in self.layers))
+        rows = max(64, min(MOST_ROWS, MOST_NUMBERS // numbers))
         for part in X.split(rows):
-            Z = self.scaled_inputs(part.to(self.weights[0].device))
+            Z, at = self.scaled_inputs(part.to(self.weights[0].device)), list[Linearization | None]()
             for this, W, f in zip(self.layers[:layer], self.weights, self.activations, strict=False):
-                Z = f.f_(this.forward(Z, W))
+                A, linearization = this.linearize(Z, W, skipped_inputs(this, at))
+                Z = f.f_(A)
+                at.append(linearization if self.has_skips else None)
             yield Z
 
     def scaled_targets(self, Y: Tensor) -> Tensor:

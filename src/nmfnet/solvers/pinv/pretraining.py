@@ -19,6 +19,10 @@ from nmfnet.factorization.passes import LeastSquares, Penalties
 from nmfnet.layers.activations import Activation
 from nmfnet.linalg import truncated_svd, with_ones
 from nmfnet.network import Network
+from nmfnet.solvers.pinv.sweep import matrix
+
+Progress = Callable[[int], None]
+PATCHED_IMAGES = 500  # that patches are taken of, and that pass a layer at a time
 
 
 @dataclass
@@ -40,7 +44,7 @@ class NMFPretraining(BaseEstimator):
     delta_x : float, default=5e-3
         The same for the data.
     batch_size : int, default=5000
-        Samples used, drawn at random once.
+        Samples used, drawn at random once; and patches, for a convolution.
     """
 
     n_ae: int = 20
@@ -65,7 +69,7 @@ class NMFPretraining(BaseEstimator):
         X: Tensor,
         Y: Tensor,
         generator: torch.Generator,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         sample_weight: Tensor | None = None,
         feature_names: Sequence[str] | None = None,
     ) -> None:
@@ -102,12 +106,41 @@ class NMFPretraining(BaseEstimator):
             rows = torch.searchsorted(share.cumsum(0), points).clamp(max=len(X) - 1)
         rows = rows.to(X.device)
         A, Y = X[rows], Y[rows]
+        if network.input_shape is not None:
+            self._stack_on_images(network, A, Y, generator, progress)
+            return
         widths = [W.shape[1] for W in network.weights[:-1]]
         encoders, _, A = self.stack(A, widths, network.activations, network.intercept, generator, progress)
         network.weights[:-1] = encoders
         last = network.weights[-1]
         delta = self.delta if widths else self.delta_x
         fit = nonlinear_least_squares(Y, A, torch.zeros_like(last), delta=delta, intercept=network.intercept)
+        network.weights[-1] = fit.W
+
+    def _stack_on_images(
+        self, network: Network, Z: Tensor, Y: Tensor, generator: torch.Generator, progress: Progress | None
+    ) -> None:
+        """Autoencoders one on another, those of convolutions on patches: their filters are parts of images.
+
+        As many patches as there are samples in a batch, of at most PATCHED_IMAGES images, stand for all.
+        """
+        if network.has_skips:
+            raise ValueError("pretrain is not for Residual layers, whose outputs are sums: use pretrain=None.")
+        for number, (layer, f) in enumerate(zip(network.layers, network.activations, strict=False)):
+            if progress is not None:
+                progress(number + 1)
+            some = Z[:PATCHED_IMAGES] if layer.shares_weights else Z
+            rows = matrix(layer.linearize(some, network.weights[number])[1])
+            rows = rows[torch.randperm(len(rows), generator=generator)[: self.batch_size].to(rows.device)]
+            A, H = starting_factors(rows, layer.n_out, None, None, generator)
+            delta = self.delta if number else self.delta_x
+            W, _, _ = self.layer(rows, A, H, f, delta, network.intercept)
+            network.weights[number] = W
+            Z = torch.cat([f(layer.forward(part, W)).clamp_(min=0) for part in Z.split(PATCHED_IMAGES)])
+        last = network.weights[-1]
+        rows = matrix(network.layers[-1].linearize(Z, last)[1])
+        delta = self.delta if network.activations else self.delta_x
+        fit = nonlinear_least_squares(Y, rows, torch.zeros_like(last), delta=delta, intercept=network.intercept)
         network.weights[-1] = fit.W
 
     def stack(
@@ -117,7 +150,7 @@ class NMFPretraining(BaseEstimator):
         activations: Sequence[Activation],
         intercept: bool,
         generator: torch.Generator,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
     ) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Autoencoders one on another, each on the codes of the one below.
 

@@ -138,6 +138,8 @@ class Pinv(BaseEstimator):
             ``sweep(X_batch, Y_batch, sample_weight)``; returns the outputs (b, n_L) from before the update.
         """
         self.check()
+        if network.has_skips:
+            raise ValueError("solver='pinv' has no step for Residual layers: use solver='relaxed', or leave them out.")
         first_layer = None if 0 in network.frozen else self._first_layer_basis(network, source, plan)
         return PinvSweep(self, network, plan, first_layer)
 

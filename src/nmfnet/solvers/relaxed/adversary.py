@@ -13,13 +13,13 @@ from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.stateful import Stateful
 
-RADIUS = 0.1  # of inputs, in root mean squares of their lengths
+AUTO_RADIUS = 0.1  # of inputs, in root mean squares of their lengths
 # Running errors, in those of the most frequent class as a constant guess, below which classes are easy to tell apart,
 # and above which adversarial inputs turn out not to be.
-EASY, HARD = 1 / 18, 4 / 18
-FRESH = 10  # epochs in which the error on training samples still is much like that on others
-SAMPLES = 10_000  # that the running error is about, or all if there are fewer
-FLAT = 1e-3  # of the mean length of the directions: those much shorter are not stretched to full length
+EASY_ERROR, HARD_ERROR = 1 / 18, 4 / 18
+FRESH_EPOCHS = 10  # epochs in which the error on training samples still is much like that on others
+ERROR_SAMPLES = 10_000  # that the running error is about, or all if there are fewer
+MIN_RELATIVE_LENGTH = 1e-3  # of the mean length of the directions: those much shorter are not stretched to full length
 
 
 class Adversary(Stateful):
@@ -36,7 +36,8 @@ class Adversary(Stateful):
         A number is kept for ever.
     network : Network
         "auto" is 0 for ever unless targets are classes, and inputs have a common unit: those of tables, scaled
-        column by column, have no distances that mean the same in all directions.
+        column by column, have no distances that mean the same in all directions.  It is 0 in front of convolutions,
+        too: there adversarial inputs cost half of an epoch and did not lower errors (docs/relaxed.md).
     plan : Plan
         And unless it has an end, and begins with new weights, to which all samples are new.
     """
@@ -44,9 +45,10 @@ class Adversary(Stateful):
     fields = ("radius", "settled", "seen", "error", "shares")
 
     def __init__(self, radius: float | Literal["auto"], network: Network, plan: Plan) -> None:
+        dense = not network.layers[0].shares_weights
         one_unit = network.inputs is not None and not network.by_column
         open_question = network.output.name == "softmax" and plan.n_updates is not None and not plan.trained
-        self.settled = radius != "auto" or not (one_unit and open_question)
+        self.settled = radius != "auto" or not (dense and one_unit and open_question)
         self.radius = 0.0 if radius == "auto" else float(radius)
         self.n_samples = plan.n_samples
         self.seen = 0.0
@@ -73,7 +75,7 @@ class Adversary(Stateful):
         )
         error, shares = (each / n.to(each.dtype) for each in sums)
         seen = share * float(n)
-        new = min(1.0, seen / min(self.n_samples, SAMPLES))
+        new = min(1.0, seen / min(self.n_samples, ERROR_SAMPLES))
         self.error = torch.lerp(torch.ones_like(error) if self.error is None else self.error, error, new)
         self.shares = shares if self.shares is None else torch.lerp(self.shares, shares, new)
         self.seen += seen
@@ -84,12 +86,12 @@ class Adversary(Stateful):
             return
         error = float(self.error) / max(1 - float(self.shares.max()), torch.finfo(self.error.dtype).tiny)
         if self.radius:
-            self.settled = error > HARD
+            self.settled = error > HARD_ERROR
             self.radius = 0.0 if self.settled else self.radius
-        elif error < EASY:
-            self.radius = RADIUS
+        elif error < EASY_ERROR:
+            self.radius = AUTO_RADIUS
         else:
-            self.settled = self.seen > FRESH * self.n_samples
+            self.settled = self.seen > FRESH_EPOCHS * self.n_samples
 
     def stop(self) -> None:
         """No adversarial inputs from now on."""
@@ -102,6 +104,6 @@ class Adversary(Stateful):
         length = torch.linalg.vector_norm(E, dim=1, keepdim=True)
         sums = [total_weight(Z, sample_weight), sum_of_squares(Z, sample_weight)]
         n, squares, count, lengths = reduce([*sums, total_weight(Z, None), largest * length.sum()])
-        shortest = FLAT * lengths / (largest * count.to(lengths.dtype))
+        shortest = MIN_RELATIVE_LENGTH * lengths / (largest * count.to(lengths.dtype))
         length = torch.maximum(length, shortest).clamp(min=torch.finfo(E.dtype).tiny)
         return E.mul(-self.radius * (squares / n.to(squares.dtype)).sqrt()).div_(length)

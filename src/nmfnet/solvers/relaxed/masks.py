@@ -12,8 +12,8 @@ from nmfnet.linalg.holders import AtHand, Reducer, batch_rows
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.stateful import State
 
-PLACES = 2**20  # where a mask can begin in the pool
-STRIDE = 1024  # in the pool, at most, between the beginnings of two rows of a mask
+POOL_STARTS = 2**20  # where a mask can begin in the pool
+MAX_ROW_STRIDE = 1024  # in the pool, at most, between the beginnings of two rows of a mask
 
 
 class Masks:
@@ -21,8 +21,9 @@ class Masks:
 
     A mask is a piece of a pool of such numbers, cut out at a random place: to draw one costs nothing, where fresh
     random numbers would take as long as the activations they are for.  Rows overlap in the pool, so that it stays
-    small: in layers wider than `STRIDE`, unit j + `STRIDE` of one row and unit j of the next share a mask value.  The
-    pool follows from the seed and p alone, so that the state of `generator` is all the state there is.
+    small: in layers wider than `MAX_ROW_STRIDE`, unit j + `MAX_ROW_STRIDE` of one row and unit j of the next share a
+    mask value.  The pool follows from the seed and p alone, so that the state of `generator` is all the state there
+    is.
 
     Parameters
     ----------
@@ -61,11 +62,11 @@ class Masks:
         key = (p, like.dtype, like.device)
         shape = tuple(like.shape[1:]) if shape is None else shape
         rows, width = (batch_rows(len(like), self.at_hand), math.prod(shape)) if like.ndim > 1 else (1, len(like))
-        stride = min(width, STRIDE)
-        size = PLACES + width + stride * (rows - 1)
+        stride = min(width, MAX_ROW_STRIDE)
+        size = POOL_STARTS + width + stride * (rows - 1)
         if key not in self.pools or len(self.pools[key]) < size:
             self.pools[key] = self._pool(like, size, p)
-        place = int(torch.randint(PLACES, (), generator=self.generator))
+        place = int(torch.randint(POOL_STARTS, (), generator=self.generator))
         inner = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
         sizes, strides = ((rows, *shape), (stride, *inner)) if like.ndim > 1 else ((width,), (1,))
         mask = self.pools[key].as_strided(sizes, strides, place)

@@ -34,7 +34,9 @@ from nmfnet.solvers.relaxed.defaults import (
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
-MANY = 64  # real target values a sample, or positions in an image, from which on batches have half the size
+HALF_BATCH_VALUES = (
+    64  # real target values a sample, or positions in an image, from which on batches have half the size
+)
 
 
 @dataclass
@@ -79,7 +81,8 @@ class Relaxed(BaseEstimator):
         Radius of adversarial inputs.  Before each update every sample is moved in a direction in which the network
         fits it worse.  The length of this move is the radius times the root mean square of the Euclidean lengths of
         the samples.  An update then takes half as long again.  "auto" is 0.1 where columns share a unit, as pixels do,
-        and classes turn out to hardly overlap; otherwise it is 0.  Sparse inputs are never moved.
+        and classes turn out to hardly overlap; otherwise, and in front of convolutions, it is 0.  Sparse inputs are
+        never moved.
     momentum : float or "auto", default="auto"
         Nesterov momentum of the right-hand sides of the least-squares steps.  "auto" is 0.9 for real targets, whose
         residuals have less noise.  For classes and labels it is 0.7 if there are fewer than 600 updates, from
@@ -138,7 +141,7 @@ class Relaxed(BaseEstimator):
     def default_batch_size(n: int, real_values: int = 0) -> int:
         """A twentieth of the samples, within [200, 1000]; half of that for many real values or positions a sample."""
         size = max(200, min(1000, n // 20))
-        return min(n, size // 2 if real_values >= MANY else size)
+        return min(n, size // 2 if real_values >= HALF_BATCH_VALUES else size)
 
     @staticmethod
     def default_alpha(network: Network) -> float:

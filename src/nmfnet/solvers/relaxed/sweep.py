@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.source import Rows, Source, stored_per_row
-from nmfnet.layers.base import Linearization, kernel
+from nmfnet.layers.base import Linearization, kernel, skipped_inputs
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.gram_solver import Penalty
 from nmfnet.linalg.holders import AtHand, Reducer, local
@@ -212,7 +212,7 @@ class RelaxedSweep:
                 M.append(mask)
                 if mask is not None:
                     Z[-1].mul_(mask)
-            outputs, linearization = layer.linearize(Z[-1], W)
+            outputs, linearization = layer.linearize(Z[-1], W, skipped_inputs(layer, at))
             A.append(outputs)
             at.append(linearization)
         return Pass(Z, A, M, at)
@@ -255,18 +255,26 @@ class RelaxedSweep:
         self, X: Rows, Y: Tensor, forward: Pass, E: Tensor, sample_weight: Tensor | None
     ) -> tuple[Pass, Tensor]:
         """Pass of the inputs moved away from their targets, and its residual."""
+        skips = dict[int, Tensor]()
         for layer in reversed(range(len(self.network.layers))):
-            E = self._difference_below(layer, forward.at[layer].columns(E), forward)
+            E = self._difference_below(layer, forward.at[layer].columns(E), forward, skips)
         shift = self.adversary.shift(forward.Z[0], E, sample_weight, self.reduce)
         forward = self._forward(X, self.network.weights, shift)
         return forward, self.settings.tau * self.network.output.residual(Y, forward.A[-1])
 
-    def _difference_below(self, layer: int, E: Tensor, forward: Pass) -> Tensor:
-        """Target minus value of a layer's inputs, from that of its outputs, E; in the memory of A below."""
-        this, W = forward.at[layer], self.network.weights[layer]
+    def _difference_below(self, layer: int, E: Tensor, forward: Pass, skips: dict[int, Tensor]) -> Tensor:
+        """Target minus value of a layer's inputs, from that of its outputs, E; in the memory of A below.
+
+        An addition hands E to both of its branches: `skips` has what skip connections carry, by the layer they go to.
+        """
+        this, W, skip = forward.at[layer], self.network.weights[layer], self.network.layers[layer].skip
+        if skip:
+            skips[layer + 1 - skip] = E
+        skipped = skips.pop(layer, None)
         if not layer:  # inputs have no pre-activations: their target is Z + E Wt
             return this.carry(E, W)
-        T = self.network.activations[layer - 1].f_(this.carry(E, W, onto=forward.A[layer - 1]))  # f(A + E Wt)
+        below = this.carry(E, W, onto=forward.A[layer - 1], skip=skipped)
+        T = self.network.activations[layer - 1].f_(below)  # f(A + E Wt)
         mask = forward.M[layer]
         return T.sub_(forward.Z[layer]) if mask is None else T.mul_(mask).sub_(forward.Z[layer])
 
@@ -297,10 +305,11 @@ class RelaxedSweep:
         Targets are of weights from before the update, so that a layer may move as soon as its statistics are there.
         """
         network, lowest, schedule = self.network, self.network.lowest_trained, self.schedule
+        skips = dict[int, Tensor]()
         for layer in reversed(range(lowest, len(network.layers))):
             at = forward.at[layer]
             E = at.columns(E)
-            below = self._difference_below(layer, E, forward) if layer > lowest else E
+            below = self._difference_below(layer, E, forward, skips) if layer > lowest else E
             if layer not in network.frozen:
                 rms, weight = lengths[layer].input_rms, sample_weight
                 yield (
