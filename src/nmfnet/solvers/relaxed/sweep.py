@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from nmfnet.linalg.gram_solver import Penalty
 from nmfnet.linalg.holders import AtHand, Reducer, local
 from nmfnet.linalg.products import inner_product
 from nmfnet.linalg.sparse import SparseRows
-from nmfnet.linalg.statistics import means, reduced_together, sum_of_squares, total_weight, weighted_sum
+from nmfnet.linalg.statistics import means, reduced_together, total_weight, weighted_sum
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import Adversary
@@ -29,41 +29,13 @@ from nmfnet.solvers.relaxed.averaging import Averaging
 from nmfnet.solvers.relaxed.covariance import input_covariance
 from nmfnet.solvers.relaxed.defaults import UNANCHORED_DELTA, Resolved
 from nmfnet.solvers.relaxed.masks import Masks, masking_value
+from nmfnet.solvers.relaxed.passes import Lengths, Pass, lengths_of
 from nmfnet.solvers.relaxed.safeguard import Safeguard
 from nmfnet.solvers.relaxed.schedule import Schedule
 from nmfnet.stateful import State, copied
 
 MIN_OUTPUT_RMS = 0.01  # of the outputs when steps are scaled: those of constant inputs start at 0
 CHECK_INTERVAL = 4  # updates between two looks at the running losses and errors
-
-
-class Pass(NamedTuple):
-    """A forward pass: inputs Z and their dropout masks M, outputs A and linearization `at` Z of every layer."""
-
-    Z: list[Tensor]
-    A: list[Tensor]
-    M: list[Tensor | None]
-    at: list[Linearization]
-
-    def pop(self) -> None:
-        """Let go of the last layer's."""
-        for each in self:
-            each.pop()
-
-
-class Lengths(NamedTuple):
-    """Root mean squares over samples.
-
-    Attributes
-    ----------
-    input_rms : float
-        Of an input of the layer.
-    outputs : list of Tensor
-        Of the length of the pre-activations, by the parts that steps are scaled in.
-    """
-
-    input_rms: float
-    outputs: list[Tensor]
 
 
 class RelaxedSweep:
@@ -146,7 +118,7 @@ class RelaxedSweep:
             forward, E = self._adversarial(X, Y, forward, E, sample_weight)
         self.adversary.observe(forward.A[-1], Y, sample_weight, share, self.reduce)
         self._look(begins, loss)
-        lengths = self._lengths(forward.Z, forward.A, sample_weight)
+        lengths = lengths_of(forward, network.layers, self.solvers, sample_weight, self.reduce)
         for layer, statistics in self._reduced(self._statistics(forward, E, lengths, sample_weight)):
             self._step(layer, statistics, lengths[layer])
             del statistics  # a matrix, while the next is formed
@@ -277,25 +249,6 @@ class RelaxedSweep:
         T = self.network.activations[layer - 1].f_(below)  # f(A + E Wt)
         mask = forward.M[layer]
         return T.sub_(forward.Z[layer]) if mask is None else T.mul_(mask).sub_(forward.Z[layer])
-
-    def _lengths(self, Z: list[Tensor], A: list[Tensor], sample_weight: Tensor | None) -> list[Lengths]:
-        """Root mean squares of the inputs and outputs of every layer, by one reduction."""
-        sums, layers = [], list(zip(self.network.layers, self.solvers, Z, A, strict=True))
-        for layer, solver, z, a in layers:
-            parts = solver.parts(layer.n_in, layer.n_out)
-            sums += [
-                sum_of_squares(z, sample_weight),
-                *(sum_of_squares(a[..., part], sample_weight) for part in parts),
-            ]
-        n = total_weight(A[-1], sample_weight)
-        mean_squares = iter(means(self.reduce, n, *sums))
-        lengths = []
-        for layer, solver, z, a in layers:
-            input_rms = float(next(mean_squares).sqrt()) / math.prod(z.shape[1:]) ** 0.5
-            places = math.prod(a.shape[1:-1])  # at which the same weights are used
-            outputs = [(next(mean_squares) / places).sqrt() for _ in solver.parts(layer.n_in, layer.n_out)]
-            lengths.append(Lengths(input_rms, outputs))
-        return lengths
 
     def _statistics(
         self, forward: Pass, E: Tensor, lengths: list[Lengths], sample_weight: Tensor | None

@@ -1,0 +1,69 @@
+"""What a forward pass leaves: inputs and outputs of every layer, and how large they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from nmfnet.layers.base import Layer, Linearization
+from nmfnet.linalg.damped_least_squares import DampedLeastSquares
+from nmfnet.linalg.holders import Reducer
+from nmfnet.linalg.statistics import means, sum_of_squares, total_weight
+
+
+class Pass(NamedTuple):
+    """A forward pass: inputs Z and their dropout masks M, outputs A and linearization `at` Z of every layer."""
+
+    Z: list[Tensor]
+    A: list[Tensor]
+    M: list[Tensor | None]
+    at: list[Linearization]
+
+    def pop(self) -> None:
+        """Let go of the last layer's."""
+        for each in self:
+            each.pop()
+
+
+class Lengths(NamedTuple):
+    """Root mean squares over samples.
+
+    Attributes
+    ----------
+    input_rms : float
+        Of an input of the layer.
+    outputs : list of Tensor
+        Of the length of the pre-activations, by the parts that steps are scaled in.
+    """
+
+    input_rms: float
+    outputs: list[Tensor]
+
+
+def lengths_of(
+    forward: Pass,
+    layers: Sequence[Layer],
+    solvers: Sequence[DampedLeastSquares],
+    sample_weight: Tensor | None,
+    reduce: Reducer,
+) -> list[Lengths]:
+    """Root mean squares of the inputs and outputs of every layer, by one reduction."""
+    sums, each = [], list(zip(layers, solvers, forward.Z, forward.A, strict=True))
+    for layer, solver, z, a in each:
+        parts = solver.parts(layer.n_in, layer.n_out)
+        sums += [
+            sum_of_squares(z, sample_weight),
+            *(sum_of_squares(a[..., part], sample_weight) for part in parts),
+        ]
+    n = total_weight(forward.A[-1], sample_weight)
+    mean_squares = iter(means(reduce, n, *sums))
+    lengths = []
+    for layer, solver, z, a in each:
+        input_rms = float(next(mean_squares).sqrt()) / math.prod(z.shape[1:]) ** 0.5
+        places = math.prod(a.shape[1:-1])  # at which the same weights are used
+        outputs = [(next(mean_squares) / places).sqrt() for _ in solver.parts(layer.n_in, layer.n_out)]
+        lengths.append(Lengths(input_rms, outputs))
+    return lengths
