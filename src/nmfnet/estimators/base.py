@@ -71,6 +71,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         max_time: float | None = None,
         tol: float = 1e-4,
         n_iter_no_change: float = 10,
+        n_members: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
@@ -94,6 +95,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         self.max_time = max_time
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
+        self.n_members = n_members
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.fit_intercept = fit_intercept
@@ -222,6 +224,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose else []), tasks],
             pretraining=None if self.pretrain is None else resolve(self.pretrain, PRETRAININGS),
             feature_names=self._encoded_names(),
+            n_members=self.n_members,
         )
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:

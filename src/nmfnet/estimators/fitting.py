@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -25,7 +25,7 @@ from nmfnet.training import (
     Fitted,
     Progress,
     fit_network,
-    relative_temperature,
+    choose,
 )
 
 
@@ -113,6 +113,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     pretraining: Any = None,
     feature_names: Sequence[str] | None = None,
+    n_members: int | Literal["auto"] = 1,
 ) -> Fitted:
     """Train a network from the start, or from that of an earlier fit.
 
@@ -127,6 +128,8 @@ def train(
     pretraining : NMFPretraining, optional
     feature_names : sequence of str, optional
         For messages.
+    n_members : int or "auto", default=1
+        Networks to average; those beside the one that is returned otherwise are trained on folds.
     """
     progress = Progress.after(history)
     if start is not None:
@@ -158,5 +161,5 @@ def train(
         progress=progress,
         callbacks=callbacks,
         pretrain=None if pretraining is None else pretrain,
-        calibrate=lambda: relative_temperature(network, solver, data, settings, seed),
+        choose=lambda: choose(network, solver, data, settings, seed, n_members, validation is None),
     )

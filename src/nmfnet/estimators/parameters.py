@@ -42,6 +42,8 @@ def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
         between("validation_fraction", estimator.validation_fraction, 0, 1, open_low=True, open_high=True)
     if estimator.alpha != "auto":
         at_least("alpha", estimator.alpha, 0, Real, otherwise="'auto'")
+    if estimator.n_members != "auto":
+        at_least("n_members", estimator.n_members, 1, Integral, otherwise="'auto'")
     activations_named(estimator.activation, n_weighted(hidden))
     if estimator.augmentation is not None and not isinstance(estimator.augmentation, Augmentation):
         raise ValueError(f"augmentation must be None or nmfnet.Augmentation(...); got {estimator.augmentation!r}.")

@@ -30,6 +30,10 @@ class EpochRecord(TypedDict, total=False):
         With `early_stopping`, what `score` says of the validation set.
     n_samples : int
         Training samples seen in the epoch.
+    alpha : float
+        The penalty that was chosen from the data.  Missing if none was.
+    held_out_loss : float
+        Of networks with this penalty, on rows that they were not trained on.  Likewise.
     retries : int
         Factorizations that failed and were repeated with more damping, and updates that were rejected.  Missing if
         there were none.
@@ -45,5 +49,7 @@ class EpochRecord(TypedDict, total=False):
     val_error: float
     val_score: float
     n_samples: int
+    alpha: float
+    held_out_loss: float
     retries: int
     seconds: float

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -18,6 +18,7 @@ from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network import Network
 from nmfnet.solvers.base import Solver, Sweep
 from nmfnet.stateful import State, Stateful, copied
+from nmfnet.training.choice import Choice
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
 
@@ -147,7 +148,7 @@ class Training:
     min_rows: int = 1
     epochs: int = 0
     position: Position = field(default_factory=Position)
-    relative_temperature: float | None = None
+    choice: Choice = Choice()
 
     def state(self) -> State:
         """All that changes in a training; tensors are valid until it goes on."""
@@ -161,7 +162,7 @@ class Training:
             "weights": self.weights,
             "history": [dict(record) for record in self.progress.history],
             "seconds": self.progress.seconds,
-            "relative_temperature": self.relative_temperature,
+            "choice": self.choice.state(),
             "scalings": {
                 name: None if each is None else {"shift": each.shift, "factor": each.factor}
                 for name, each in scalings.items()
@@ -179,20 +180,23 @@ class Training:
         self.generator.set_state(state["generator"])
         self.best.restore(moved(state["best"], device))
         self.progress.history[:], self.progress.seconds = state["history"], state["seconds"]
-        self.relative_temperature = state["relative_temperature"]
+        self.choice = Choice.restored(moved(state["choice"], device))
+        if self.choice.alpha is not None:
+            self.settings = replace(self.settings, alpha=self.choice.alpha)
 
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for a stored state to be one of this training."""
         settings, network = self.settings, self.network
         frozen = f", layers {sorted(network.frozen)} frozen" if network.frozen else ""
         layers = "" if network.input_shape is None else f"{list(network.hidden)} on {network.input_shape}, "
-        names = ("batch_size", "max_iter", "tol", "n_iter_no_change", "alpha", "l1_ratio")
+        names = ("batch_size", "max_iter", "tol", "n_iter_no_change", "l1_ratio")
         return {
             "solver": repr(self.solver),
             "network": f"{network.sizes}, {layers}{network.activation_names}, {network.output}, "
             f"{network.intercept}{frozen}",
             "dtype": str(network.dtype),
             **{name: getattr(settings, name) for name in names},
+            "alpha": "auto" if settings.auto_alpha else settings.alpha,
             "data": digest(self.source),
             "validation set": None if self.validation is None else digest(self.validation),
         }

@@ -46,8 +46,11 @@ def auto_alpha(network: Network) -> float:
     A penalty is the inverse of a variance that weights are expected to have.  He's is 2 / n for n inputs of a unit;
     that of a trained network is larger, by a factor that was measured with 256 units a layer.
     """
-    if not network.by_column:
-        return 0.0
+    return expected_alpha(network) if network.by_column else 0.0
+
+
+def expected_alpha(network: Network) -> float:
+    """Penalty that :func:`auto_alpha` gives a table, whatever the units of the columns."""
     mean_fan_in = sum(W.numel() for W in network.weights) / sum(W.shape[1] for W in network.weights)
     return ALPHA_PER_INPUT[network.output.name] * mean_fan_in
 

@@ -156,8 +156,9 @@ class RelaxedSweep:
         """All that calls change: weights, their average, Gram matrices, counts, random numbers."""
         parts = {name: part.state() for name, part in self._parts.items()}
         solvers = [solver.state() for solver in self.solvers]
+        given = {"alpha": self.plan.alpha}  # which the data may have chosen
         masking = {"noise": self.settings.noise, "masking_value": self.masking_value}  # of a stream's first samples
-        return {**parts, **masking, "weights": self.network.weights, "solvers": solvers}
+        return {**parts, **given, **masking, "weights": self.network.weights, "solvers": solvers}
 
     def restore(self, state: State) -> None:
         """Go on from a :meth:`state`."""
@@ -167,6 +168,7 @@ class RelaxedSweep:
         for solver, stored in zip(self.solvers, state["solvers"], strict=True):
             solver.restore(stored)
         self.settings = replace(self.settings, noise=float(state["noise"]))
+        self.plan = replace(self.plan, alpha=float(state.get("alpha", self.plan.alpha)))
         self.masking_value = copied(state["masking_value"])
 
     def rescale(self, network: Network, carry: Callable[[list[Tensor]], list[Tensor]], source: Source) -> None:
