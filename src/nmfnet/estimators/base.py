@@ -213,10 +213,10 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         held_out = None if validation is None else self._source(solver, validation, device).normalized()[0]
         continued = self.warm_start and hasattr(self, "network_")
         return train(
-            self._architecture(hidden),
+            self._architecture(hidden, continued),
             solver,
             source,
-            replace(self._settings(solver, source, mean_weight), trained=continued),
+            replace(self._settings(solver, source, mean_weight, goes_on=continued), trained=continued),
             generator,
             validation=held_out,
             start=self.network_ if continued else None,
@@ -224,7 +224,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose else []), tasks],
             pretraining=None if self.pretrain is None else resolve(self.pretrain, PRETRAININGS),
             feature_names=self._encoded_names(),
-            n_members=self.n_members,
+            n_members=self.n_members if self.n_members == "auto" else int(self.n_members),
+            averages=validation is None and not self.warm_start,
         )
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
@@ -245,10 +246,10 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         device, solver = device_for(self.device, data.X), resolve(self.solver, SOLVERS)
         source, first = self._source(solver, data, device), not hasattr(self, "network_")
         updated, stream = update(
-            self._architecture(hidden),
+            self._architecture(hidden, not first),
             solver,
             source,
-            self._settings(solver, source),
+            self._settings(solver, source, goes_on=not first),
             generator_for(self.random_state),
             start=None if first else self.network_,
             history=[] if first else self.history_,
@@ -265,13 +266,19 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             data = data._replace(X=data.X.toarray())
         return InMemory(*data.on(device))
 
-    def _architecture(self, hidden: list[int | Spec]) -> Architecture:
+    def _architecture(self, hidden: list[int | Spec], goes_on: bool) -> Architecture:
+        """What the parameters ask for; a network that goes on is as wide as all its members."""
+        if goes_on and self.n_members_ > 1:
+            hidden = [width if isinstance(width, Spec) else width * self.n_members_ for width in hidden]
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
         return Architecture(*asked, self.input_shape_)
 
-    def _settings(self, solver: Solver, source: InMemory, mean_weight: float = 1.0) -> FitSettings:
+    def _settings(
+        self, solver: Solver, source: InMemory, mean_weight: float = 1.0, goes_on: bool = False
+    ) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
         real_values, output = source.n_outputs if self._kind() == "real" else 0, solver.output(self._kind())
+        chosen = self.alpha_ if goes_on else None
         default = solver.default_batch_size(source.n_rows, values_of_a_sample(real_values, self.input_shape_))
         return FitSettings(
             error=partial(self._error, output=output),
@@ -281,7 +288,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             max_time=self.max_time,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
-            alpha="auto" if isinstance(self.alpha, str) else float(self.alpha) / mean_weight,
+            alpha=float(self.alpha) / mean_weight if self.alpha != "auto" else "auto" if chosen is None else chosen,
             l1_ratio=float(self.l1_ratio),
             early_stopping=bool(self.early_stopping),
             real=self._kind() == "real",

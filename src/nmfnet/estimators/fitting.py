@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -113,7 +113,8 @@ def train(
     callbacks: Sequence[Callback] = (),
     pretraining: Any = None,
     feature_names: Sequence[str] | None = None,
-    n_members: int | Literal["auto"] = 1,
+    n_members: int | str = 1,
+    averages: bool = True,
 ) -> Fitted:
     """Train a network from the start, or from that of an earlier fit.
 
@@ -129,7 +130,9 @@ def train(
     feature_names : sequence of str, optional
         For messages.
     n_members : int or "auto", default=1
-        Networks to average; those beside the one that is returned otherwise are trained on folds.
+        Networks to average: the one of all rows, and networks of folds.
+    averages : bool, default=True
+        Whether "auto" averages.
     """
     progress = Progress.after(history)
     if start is not None:
@@ -161,5 +164,5 @@ def train(
         progress=progress,
         callbacks=callbacks,
         pretrain=None if pretraining is None else pretrain,
-        choose=lambda: choose(network, solver, data, settings, seed, n_members, validation is None),
+        choose=lambda: choose(network, solver, data, settings, seed, n_members, averages),
     )

@@ -33,11 +33,20 @@ class Choice(NamedTuple):
     members: Sequence[Tensor] = ()
     loss: float | None = None
 
+    def with_members(self, count: int) -> Choice:
+        """The same with so many of its members."""
+        return self._replace(members=[W[:count] for W in self.members] if count and self.members else ())
+
+    @property
+    def n_members(self) -> int:
+        """Networks that are averaged in the end."""
+        return 1 + (len(self.members[0]) if self.members else 0)
+
     def record(self) -> EpochRecord:
         """What ``history_`` says of it."""
         if self.alpha is None or self.loss is None:
             return {}
-        return EpochRecord(alpha=self.alpha, held_out_loss=self.loss)
+        return EpochRecord(alpha=self.alpha, held_out_loss=self.loss, n_members=self.n_members)
 
     def state(self) -> State:
         """All of it, by name."""

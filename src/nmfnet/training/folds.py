@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,17 +14,70 @@ from torch import Tensor
 from nmfnet.data.source import Source, n_batches
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
-from nmfnet.solvers.base import Solver
-from nmfnet.training.calibration import relative_temperature
+from nmfnet.solvers.base import Plan
+from nmfnet.training.calibration import SHARE, relative_temperature
 from nmfnet.training.choice import Choice
-from nmfnet.training.loop import planned
 from nmfnet.training.settings import FitSettings
 
 FOLDS = 4
-PENALTIES = (0.0, 0.03, 0.1, 0.3, 1.0)  # in those that the solver expects of a table of such a size
-AVERAGED = 2  # penalties, the best, whose networks are averaged
-FEWEST_ROWS = 32
-MOST_ROWS, MOST_NUMBERS = 20_000, 2**31  # of tables: rows, and rows times weights
+PENALTIES = (0.0, 0.03, 0.3, 3.0, 30.0)  # in those that the solver expects of a table of such a size
+MOST_MEMBERS = 1 + FOLDS * len(PENALTIES)
+FEWEST_ROWS, MOST_ROWS = 32, 20_000  # of the tables that "auto" makes folds of,
+MOST_FOLDED, FEWEST_FOLDED = 2000, 500  # of which so many rows are in the folds
+MOST_NUMBERS = 250_000_000  # such rows times weights
+MOST_EPOCHS = 40  # of the networks of the folds
+IMAGE_COLUMNS = 64  # columns of one unit that are as many as this may be pixels
+
+
+def choose(
+    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, n_members: int | str = "auto",
+    averages: bool = True,
+) -> Choice:  # fmt: skip
+    """What a fit is to know before its first epoch: from folds of small tables, or from halves of other data.
+
+    Parameters
+    ----------
+    network, solver, source, settings
+        Of the fit; the network's weights are left alone.
+    seed : int
+        Of the folds and the weights.
+    n_members : int or "auto", default="auto"
+        Networks to average, the one that the fit is of included; with 1 there are no folds.
+    averages : bool, default=True
+        Whether "auto" averages, or chooses a penalty only.
+
+    Raises
+    ------
+    ValueError
+        If more than one network is asked for where there can be but one.
+    """
+    rows, auto = rows_in_folds(network, solver, source, settings), n_members == "auto"
+    if not auto and n_members != 1 and not rows:
+        raise ValueError(
+            f"n_members={n_members} needs solver='relaxed', fully-connected layers, dense inputs, {FEWEST_ROWS} "
+            "samples and a training from the start: use n_members=1 or 'auto'."
+        )
+    if n_members == 1 or not rows or (auto and source.n_rows > MOST_ROWS):
+        return Choice(temperature=relative_temperature(network, solver, source, settings, seed))
+    choice = _from_folds(network, solver, source, settings, seed, rows)
+    if auto:
+        whole = rows == source.n_rows and settings.max_iter <= MOST_EPOCHS
+        return choice.with_members(FOLDS if averages and whole else 0)
+    assert isinstance(n_members, int)
+    if n_members - 1 > len(choice.members[0]):
+        raise ValueError(f"n_members={n_members} must be at most {FOLDS + 1} unless alpha='auto'.")
+    return choice.with_members(n_members - 1)
+
+
+def rows_in_folds(network: Network, solver: Any, source: Source, settings: FitSettings) -> int:
+    """Rows to divide into folds; 0 where small networks cannot be trained together, or would cost much."""
+    possible = hasattr(solver, "stack") and not settings.trained and not source.is_sparse and solver.stacks(network)
+    pixels = source.n_features >= IMAGE_COLUMNS and not network.by_column
+    if not possible or pixels or source.n_rows < FEWEST_ROWS:
+        return 0
+    affordable = MOST_NUMBERS // sum(W.numel() for W in network.weights)
+    rows = min(source.n_rows, MOST_FOLDED, affordable)
+    return rows if rows >= min(source.n_rows, FEWEST_FOLDED) else 0
 
 
 @dataclass
@@ -33,11 +87,11 @@ class Folded:
     Attributes
     ----------
     X, Y : Tensor of shape (n, n_0) and (n, k)
-        Scaled, in float32.
+        Scaled, in float32: members are alike in other units of columns, whose last digits differ.
     weight : Tensor of shape (n,) or None
     held_out : list of Tensor
         Row numbers of each fold.
-    trained : Tensor of shape (F, r)
+    trained : Tensor of shape (FOLDS, r)
         Row numbers that the networks of each fold are trained on: as many for each.
     """
 
@@ -48,114 +102,95 @@ class Folded:
     trained: Tensor
 
     @classmethod
-    def of(cls, network: Network, source: Source, generator: torch.Generator) -> Folded:
-        """Random folds, with about as many rows of each class in each."""
+    def of(cls, network: Network, source: Source, rows: int, generator: torch.Generator) -> Folded:
+        """Random folds of so many rows, with about as many of each class in each."""
+        if rows < source.n_rows:
+            drawn = torch.randperm(source.n_rows, generator=generator)[:rows].sort().values
+            source = source.subset(drawn).normalized()[0]
         blocks = list(source.blocks())
         X = torch.cat([network.scaled_inputs(block.X).float() for block in blocks])
         Y = torch.cat([network.scaled_targets(block.Y).float() for block in blocks])
-        weight = None if blocks[0].weight is None else torch.cat([block.weight.float() for block in blocks])
+        weights = [block.weight.float() for block in blocks if block.weight is not None]
         order = torch.randperm(len(Y), generator=generator)
         if network.output.name == "softmax":
             order = order[Y.argmax(1).cpu()[order].sort(stable=True).indices]
         parts = [order[fold::FOLDS] for fold in range(FOLDS)]
         rest = [torch.cat(parts[:fold] + parts[fold + 1 :]) for fold in range(FOLDS)]
         n = min(map(len, rest))
-        rest = [each[torch.randperm(len(each), generator=generator)[:n]] for each in rest]
-        return cls(X, Y, weight, [part.to(X.device) for part in parts], torch.stack(rest).to(X.device))
+        trained = torch.stack([each[torch.randperm(len(each), generator=generator)[:n]] for each in rest])
+        held_out = [part.to(X.device) for part in parts]
+        return cls(X, Y, torch.cat(weights) if weights else None, held_out, trained.to(X.device))
+
+    def batches(self, count: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """A pass in random order: inputs (FOLDS, b, n_0), targets (FOLDS, b, k), weights (FOLDS, b) of mean 1."""
+        n = self.trained.shape[1]
+        order = torch.stack([torch.randperm(n, generator=generator) for _ in range(FOLDS)]).to(self.X.device)
+        for part in order.tensor_split(count, 1):
+            rows = self.trained.gather(1, part)
+            weight = None if self.weight is None else self.weight[rows]
+            yield self.X[rows], self.Y[rows], None if weight is None else weight / weight.mean(1, keepdim=True)
 
 
-def choose(
-    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int,
-    n_members: int | Literal["auto"] = "auto", may_average: bool = True,
-) -> Choice:  # fmt: skip
-    """What a fit is to know before its first epoch, from folds of small tables, or from halves of other data.
-
-    Parameters
-    ----------
-    network, solver, source, settings
-        Of the fit; the network's weights are left alone.
-    seed : int
-        Of the folds and the weights.
-    n_members : int or "auto", default="auto"
-        Networks to average, the one that the fit is of included; with 1 there are no folds.
-    may_average : bool, default=True
-        Whether "auto" may average at all.
-    """
-    if n_members == 1 or not _suits_folds(network, solver, source, settings, n_members == "auto"):
-        return Choice(temperature=relative_temperature(network, solver, source, settings, seed))
-    choice = _from_folds(network, solver, source, settings, seed)
-    kept = (len(choice.members[0]) if may_average else 0) if n_members == "auto" else n_members - 1
-    return choice._replace(members=[W[:kept] for W in choice.members] if kept else ())
-
-
-def _suits_folds(network: Network, solver: Any, source: Source, settings: FitSettings, auto: bool) -> bool:
-    """Whether small networks on parts of the rows can be trained together, and cost little."""
-    if not hasattr(solver, "stack") or settings.trained or source.is_sparse or not solver.stacks(network):
-        return False
-    if source.n_rows < FEWEST_ROWS:
-        return False
-    numbers = source.n_rows * sum(W.numel() for W in network.weights)
-    return not auto or source.n_rows <= MOST_ROWS and numbers <= MOST_NUMBERS
-
-
-def _from_folds(network: Network, solver: Any, source: Source, settings: FitSettings, seed: int) -> Choice:
+def _from_folds(
+    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int
+) -> Choice:
     """Train networks like the one asked for on three quarters of the rows, with several penalties."""
     generator = torch.Generator().manual_seed(seed)
-    data = Folded.of(network, source, generator)
-    expected = solver.expected_alpha(network)
-    alphas = [share * expected for share in PENALTIES] if settings.alpha == "auto" else [settings.alpha]
-    n, rows = data.trained.shape[1], len(data.Y)
-    size = min(settings.batch_size, solver.default_batch_size(n))
-    count = n_batches(n, size)
-    K = FOLDS * len(alphas)
-    starts = [solver.initial_weights(network.layers, generator, torch.float32) for _ in range(K)]
-    weights = [torch.stack(each).to(data.X.device) for each in zip(*starts, strict=True)]
-    strengths = torch.tensor(alphas).repeat(FOLDS) * n / rows
-    plan = replace(
-        planned(replace(settings, alpha=0.0, batch_size=size, trained=False), source, generator, 1),
-        n_samples=float(n), n_updates=settings.max_iter * count, batch_size=-(-n // count), seed=seed,
-    )  # fmt: skip
-    sweep = solver.stack(network, weights, strengths.to(data.X.device), plan)
-    deadline = None if settings.max_time is None else time.perf_counter() + settings.max_time / 5
-    fold = torch.arange(FOLDS).repeat_interleave(len(alphas))
-    for _ in range(settings.max_iter):
-        order = torch.stack([torch.randperm(n, generator=generator) for _ in range(FOLDS)]).to(data.X.device)
-        for part in order.tensor_split(count, 1):
-            if deadline is not None and time.perf_counter() >= deadline:
-                break
-            batch = data.trained.gather(1, part)
-            weight = None
-            if data.weight is not None:
-                weight = data.weight[batch]
-                weight = (weight / weight.mean(1, keepdim=True))[fold]
-            sweep(data.X[batch][fold], data.Y[batch][fold], weight)
-    return _chosen(network, sweep.means(), data, alphas)
+    data = Folded.of(network, source, rows, generator)
+    unit = solver.expected_alpha(network)
+    alphas = [share * unit for share in PENALTIES] if settings.alpha == "auto" else [settings.alpha]
+    P, n, device = len(alphas), data.trained.shape[1], data.X.device
+    count = n_batches(n, max(min(settings.batch_size, solver.default_batch_size(n)), solver.min_batch_samples))
+    starts = [solver.initial_weights(network.layers, generator, torch.float32) for _ in range(FOLDS * P)]
+    weights = [torch.stack(each).to(device) for each in zip(*starts, strict=True)]
+    epochs = min(settings.max_iter, MOST_EPOCHS)
+    plan = Plan(
+        l1_ratio=settings.l1_ratio, n_samples=n, n_updates=epochs * count, batch_size=-(-n // count), seed=seed
+    )
+    strengths = torch.tensor(alphas, device=device).repeat(FOLDS) * n / rows  # as strong for a sample as in the fit
+    sweep = solver.stack(network, weights, strengths, plan)
+    deadline = math.inf if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
+    for _ in range(epochs):
+        for batch in data.batches(count, generator):
+            if time.perf_counter() < deadline:
+                sweep(*(None if each is None else each.repeat_interleave(P, 0) for each in batch))
+    return _best(network, sweep.means(), data, alphas)
 
 
-def _chosen(network: Network, weights: list[Tensor], data: Folded, alphas: list[float]) -> Choice:
-    P, A = len(alphas), data.Y.new_zeros(len(alphas), *data.Y.shape)
-    single = replace(network, weights=[W[0] for W in weights], inputs=None, targets=None, layers=())
-    rms = []
-    for fold, held_out in enumerate(data.held_out):
-        for p in range(P):
-            member = single.with_weights([W[fold * P + p] for W in weights])
-            A[p, held_out] = member.predict(data.X[held_out])
-            rms.append(output_rms(network.output, member.predict(data.X[data.trained[fold]])))
-    unit = torch.tensor(rms).view(FOLDS, P).square().mean(0).sqrt()
-    losses = [_loss(network, A[p] / unit[p], data) if network.output.has_classes else _loss(network, A[p], data) for p in range(P)]
-    order = sorted(range(P), key=lambda p: losses[p] if math.isfinite(losses[p]) else math.inf)
-    best = order[:AVERAGED]
-    temperature = None
-    if network.output.has_classes:
-        mean = A[best].mean(0)
-        temperature = fitted_temperature(network.output, mean / unit[best].mean(), data.Y, data.weight)
-    members = torch.tensor([fold * P + p for p in best for fold in range(FOLDS)])
-    return Choice(alphas[best[0]], temperature, [W[members].to(network.dtype) for W in weights], losses[best[0]])
+def _best(network: Network, weights: list[Tensor], data: Folded, alphas: list[float]) -> Choice:
+    """The penalty of the least loss on held-out rows, its temperature, and all networks, the best penalty's first.
+
+    Weights (FOLDS P, n_{l-1} + 1, n_l) are of each fold's networks with each of the P penalties in turn.
+    """
+    P, output = len(alphas), network.output
+    A = data.Y.new_zeros(P, *data.Y.shape, dtype=torch.float64)
+    scaled = replace(network, weights=[W[0] for W in weights], inputs=None, targets=None)
+    for number in range(FOLDS * P):
+        member, held_out = scaled.with_weights([W[number] for W in weights]), data.held_out[number // P]
+        unit = 1.0
+        if output.has_classes:
+            rows = data.trained[number // P]
+            weight = None if data.weight is None else data.weight[rows]
+            unit = output_rms(output, member.predict(data.X[rows]), weight)
+        A[number % P, held_out] = member.predict(data.X[held_out]).double() / unit
+    found = [_temperature_and_loss(network, each, data) for each in A]
+    order = sorted(range(P), key=lambda p: found[p][1])
+    temperature, loss = found[order[0]]
+    if not math.isfinite(loss):
+        return Choice()
+    numbers = torch.tensor([fold * P + p for p in order for fold in range(FOLDS) if math.isfinite(found[p][1])])
+    members = [W[numbers.to(W.device)].to(network.dtype) for W in weights]
+    return Choice(alphas[order[0]], temperature, members, loss)
 
 
-def _loss(network: Network, A: Tensor, data: Folded) -> float:
-    output = network.output
+def _temperature_and_loss(network: Network, A: Tensor, data: Folded) -> tuple[float | None, float]:
+    """Of outputs (n, k) for held-out rows: the temperature of the least loss, and that loss; infinite if it is NaN."""
+    temperature, output = None, network.output
+    if not bool(A.isfinite().all()):
+        return None, math.inf
     if output.has_classes:
-        output = replace(output, temperature=fitted_temperature(output, A, data.Y, data.weight))
-    each = output.prediction_loss(A.double(), data.Y.double())
-    return float(each.mean() if data.weight is None else each @ data.weight.double() / data.weight.double().sum())
+        temperature = fitted_temperature(output, A, data.Y, data.weight)
+        output = replace(output, temperature=temperature)
+    each = output.prediction_loss(A, data.Y.double())
+    weight = torch.ones_like(each) if data.weight is None else data.weight.double()
+    return temperature, float(each @ weight / weight.sum())

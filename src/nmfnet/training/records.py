@@ -34,6 +34,8 @@ class EpochRecord(TypedDict, total=False):
         The penalty that was chosen from the data.  Missing if none was.
     held_out_loss : float
         Of networks with this penalty, on rows that they were not trained on.  Likewise.
+    n_members : int
+        Networks that the model averages: this one, and those of the folds.  Likewise.
     retries : int
         Factorizations that failed and were repeated with more damping, and updates that were rejected.  Missing if
         there were none.
@@ -51,5 +53,6 @@ class EpochRecord(TypedDict, total=False):
     n_samples: int
     alpha: float
     held_out_loss: float
+    n_members: int
     retries: int
     seconds: float

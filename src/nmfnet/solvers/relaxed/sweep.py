@@ -25,13 +25,12 @@ from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import Adversary
 from nmfnet.solvers.relaxed.averaging import Averaging
-from nmfnet.solvers.relaxed.defaults import UNANCHORED_DELTA, Resolved
+from nmfnet.solvers.relaxed.defaults import MIN_OUTPUT_RMS, UNANCHORED_DELTA, Resolved
 from nmfnet.solvers.relaxed.masks import Masks, masking_value
 from nmfnet.solvers.relaxed.safeguard import Safeguard
 from nmfnet.solvers.relaxed.schedule import Schedule
 from nmfnet.stateful import State, copied
 
-MIN_OUTPUT_RMS = 0.01  # of the outputs when steps are scaled: those of constant inputs start at 0
 CHECK_INTERVAL = 4  # updates between two looks at the running losses and errors
 
 
