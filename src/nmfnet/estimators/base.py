@@ -216,7 +216,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             self._architecture(hidden, continued),
             solver,
             source,
-            replace(self._settings(solver, source, mean_weight, goes_on=continued), trained=continued),
+            replace(self._settings(solver, source, continued, mean_weight), trained=continued),
             generator,
             validation=held_out,
             start=self.network_ if continued else None,
@@ -224,7 +224,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose else []), tasks],
             pretraining=None if self.pretrain is None else resolve(self.pretrain, PRETRAININGS),
             feature_names=self._encoded_names(),
-            n_members=self.n_members if self.n_members == "auto" else int(self.n_members),
+            n_members=self.n_members,
             averages=validation is None and not self.warm_start,
         )
 
@@ -249,7 +249,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             self._architecture(hidden, not first),
             solver,
             source,
-            self._settings(solver, source, goes_on=not first),
+            self._settings(solver, source, not first),
             generator_for(self.random_state),
             start=None if first else self.network_,
             history=[] if first else self.history_,
@@ -268,14 +268,12 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
 
     def _architecture(self, hidden: list[int | Spec], goes_on: bool) -> Architecture:
         """What the parameters ask for; a network that goes on is as wide as all its members."""
-        if goes_on and self.n_members_ > 1:
-            hidden = [width if isinstance(width, Spec) else width * self.n_members_ for width in hidden]
+        wider = self.n_members_ if goes_on else 1
+        hidden = [width if isinstance(width, Spec) else width * wider for width in hidden]
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
         return Architecture(*asked, self.input_shape_)
 
-    def _settings(
-        self, solver: Solver, source: InMemory, mean_weight: float = 1.0, goes_on: bool = False
-    ) -> FitSettings:
+    def _settings(self, solver: Solver, source: InMemory, goes_on: bool, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
         real_values, output = source.n_outputs if self._kind() == "real" else 0, solver.output(self._kind())
         chosen = self.alpha_ if goes_on else None
@@ -339,10 +337,6 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             self.feature_names_in_ = np.array(names, dtype=object)
         self.history_ = cast("list[EpochRecord]", state["history_"])
         self.best_epoch_ = state.get("best_epoch_")
-
-    def _encoded_names(self) -> list[str] | None:
-        """Names of what the network is given, where the inputs have names."""
-        return self.input_encoder_.get_feature_names_out(getattr(self, "feature_names_in_", None))
 
     def _html_repr(self) -> str:
         """scikit-learn's page of the parameters, with a picture of the network above it."""

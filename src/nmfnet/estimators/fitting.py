@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,8 +24,8 @@ from nmfnet.training import (
     FitSettings,
     Fitted,
     Progress,
-    fit_network,
     choose,
+    fit_network,
 )
 
 
@@ -153,7 +153,8 @@ def train(
         Y = network.scaled_targets(data.Y)
         pretraining(network, data.X, Y, generator, announce, data.weight, feature_names)
 
-    seed = generator.initial_seed()
+    seed, given = generator.initial_seed(), settings.trained or pretraining is not None
+    of_folds = replace(settings, trained=given)  # they start anew
     return fit_network(
         network,
         solver,
@@ -164,5 +165,5 @@ def train(
         progress=progress,
         callbacks=callbacks,
         pretrain=None if pretraining is None else pretrain,
-        choose=lambda: choose(network, solver, data, settings, seed, n_members, averages),
+        choose=lambda: choose(network, solver, data, of_folds, seed, n_members, averages),
     )

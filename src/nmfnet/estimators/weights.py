@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.network import Network
 from nmfnet.training import EpochRecord
 
@@ -17,6 +18,7 @@ class WeightsMixin:
 
     network_: Network
     history_: list[EpochRecord]
+    input_encoder_: InputEncoder
 
     @property
     def n_members_(self) -> int:
@@ -53,3 +55,7 @@ class WeightsMixin:
         """Name of the function over the outputs: "identity", "softmax" or "logistic", as in scikit-learn."""
         name = self.network_.output.name
         return "logistic" if name == "sigmoid" else name
+
+    def _encoded_names(self) -> list[str] | None:
+        """Names of what the network is given, where the inputs have names."""
+        return self.input_encoder_.get_feature_names_out(getattr(self, "feature_names_in_", None))

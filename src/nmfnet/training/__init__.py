@@ -18,6 +18,7 @@ __all__ = [
     "Training",
     "Updated",
     "announced",
+    "choose",
     "fit_network",
     "undone_on_failure",
     "update_network",

@@ -63,10 +63,10 @@ def choose(
     if auto:
         whole = rows == source.n_rows and settings.max_iter <= MOST_EPOCHS
         return choice.with_members(FOLDS if averages and whole else 0)
-    assert isinstance(n_members, int)
-    if n_members - 1 > len(choice.members[0]):
+    others = int(n_members) - 1
+    if choice.members and others > len(choice.members[0]):
         raise ValueError(f"n_members={n_members} must be at most {FOLDS + 1} unless alpha='auto'.")
-    return choice.with_members(n_members - 1)
+    return choice.with_members(others)
 
 
 def rows_in_folds(network: Network, solver: Any, source: Source, settings: FitSettings) -> int:
@@ -131,9 +131,7 @@ class Folded:
             yield self.X[rows], self.Y[rows], None if weight is None else weight / weight.mean(1, keepdim=True)
 
 
-def _from_folds(
-    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int
-) -> Choice:
+def _from_folds(network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int) -> Choice:
     """Train networks like the one asked for on three quarters of the rows, with several penalties."""
     generator = torch.Generator().manual_seed(seed)
     data = Folded.of(network, source, rows, generator)

@@ -17,8 +17,8 @@ from nmfnet.errors import DivergenceError, DivergenceWarning
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan, Solver, Sweep
 from nmfnet.stateful import copied
-from nmfnet.training.choice import Choice, averaged
 from nmfnet.training.callbacks import Callback, announced
+from nmfnet.training.choice import Choice, averaged
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.scoring import calibrated, error_unit, predicted, sampled, scores, summed_loss
 from nmfnet.training.settings import FitSettings

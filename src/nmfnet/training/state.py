@@ -148,7 +148,7 @@ class Training:
     min_rows: int = 1
     epochs: int = 0
     position: Position = field(default_factory=Position)
-    choice: Choice = Choice()
+    choice: Choice = field(default_factory=Choice)
 
     def state(self) -> State:
         """All that changes in a training; tensors are valid until it goes on."""

@@ -21,6 +21,7 @@ from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.defaults import MIN_OUTPUT_RMS, UNANCHORED_DELTA, Resolved
 from nmfnet.solvers.relaxed.masks import Masks
 from nmfnet.solvers.relaxed.schedule import Schedule
+from nmfnet.stateful import State
 
 CHECK_INTERVAL = 4  # updates between two looks at the running losses
 
@@ -82,8 +83,9 @@ class StackedSweep:
     @torch.no_grad()
     def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> None:
         """Update all members from scaled batches (K, b, n_0), targets (K, b, n_L) and weights (K, b) of mean 1."""
+        drawn = self.masks.state()
         forward = self._forward(X, self.weights)
-        good = self._accepted(X, Y, forward.A[-1], sample_weight)
+        good = self._accepted(X, Y, forward.A[-1], sample_weight, drawn)
         self.pending *= good
         self._update_average()
         E = self.settings.tau * self.network.output.residual(Y.flatten(0, 1), forward.A[-1].flatten(0, 1)).view_as(Y)
@@ -121,14 +123,18 @@ class StackedSweep:
         each = self.network.output.loss(outputs.flatten(0, 1), Y.flatten(0, 1)).view(Y.shape[:2])
         return each.mean(1) if weight is None else (each * weight).mean(1)
 
-    def _accepted(self, X: Tensor, Y: Tensor, outputs: Tensor, weight: Tensor | None) -> Tensor:
-        """Whether members go on from their weights (K,); the others are set back.  See :class:`Safeguard`."""
+    def _accepted(self, X: Tensor, Y: Tensor, outputs: Tensor, weight: Tensor | None, drawn: State) -> Tensor:
+        """Whether members go on from their weights (K,), with the masks that were `drawn`; others are set back.
+
+        As :class:`Safeguard` has it, but for averages that have diverged as well: such a member is given up.
+        """
         loss = self._loss(outputs, Y, weight)
         for each in (self.first, self.running, self.lowest):
             each.copy_(torch.where(each.isnan(), loss, each))
         unusual = ~(loss <= self._limit(self.lowest))
         good = ~unusual
         if bool(unusual.any()):
+            self.masks.restore(drawn)
             of_average = self._loss(self._forward(X, self.mean).A[-1], Y, weight)
             good = good | (loss <= self._limit(of_average))
             self._roll_back(~good)
