@@ -43,7 +43,8 @@ def _part(title: str, models: dict[str, Any]) -> str:
     extra = ["calibration", "constant"] if len(measures) > 1 else []
     lines += ["| model | tables | " + " | ".join([*heads, *extra, "worst ratio", "processor s"]) + " |"]
     lines += ["| --- |" + " ---: |" * (len(heads) + len(extra) + 3)]
-    for name in sorted(models, key=lambda each: np.mean([r["error"] for r in models[each].values()])):
+    order = {name: np.mean([r["error"] for key, r in own.items() if key in ours]) for name, own in models.items()}
+    for name in sorted((each for each in order if not np.isnan(order[each])), key=order.__getitem__):
         lines.append(_row(name, models, measures, ours, full))
     return "\n".join([*lines, ""])
 
