@@ -5,7 +5,7 @@ from nmfnet.training.folds import choose
 from nmfnet.training.loop import Fitted, fit_network
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
-from nmfnet.training.state import Progress, Training
+from nmfnet.training.state import Progress, Training, differences
 from nmfnet.training.updating import Updated, undone_on_failure, update_network
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Updated",
     "announced",
     "choose",
+    "differences",
     "fit_network",
     "undone_on_failure",
     "update_network",
