@@ -141,7 +141,7 @@ def test_automatic_radius_is_of_planned_trainings_on_classes(output, plan):
 
 def radii_of(model, monkeypatch, X, y):
     """Radii while the model is fitted; not those of the small networks that calibrate it."""
-    monkeypatch.setattr("nmfnet.estimators.fitting.relative_temperature", lambda *arguments: None)
+    monkeypatch.setattr("nmfnet.training.folds.relative_temperature", lambda *arguments: None)
     found, observe = [], Adversary.observe
 
     def spy(self, *arguments):

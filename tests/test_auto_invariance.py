@@ -76,7 +76,6 @@ def test_the_unit_of_the_weights(Estimator, solver, unit, seed, pixels):
 def test_the_unit_of_the_weights_of_classes(unit, seed):
     X, y = data(seed)
     one = chosen(NMFNetClassifier, "relaxed", X, y)
-    assert one.chosen["alpha"] > 0
     assert_same(one, chosen(NMFNetClassifier, "relaxed", X, y, class_weight=dict.fromkeys(range(3), unit)))
 
 

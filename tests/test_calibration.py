@@ -34,9 +34,9 @@ def test_clear_classes_are_sure_and_noisy_ones_are_not(digits):
 
 def test_labels_are_the_same_and_so_is_the_course(monkeypatch):
     X, y = load_breast_cancer(return_X_y=True)
-    model = NMFNetClassifier((20,), max_iter=4, random_state=0).fit(X, y)
-    monkeypatch.setattr("nmfnet.estimators.fitting.relative_temperature", lambda *_: None)
-    plain = NMFNetClassifier((20,), max_iter=4, random_state=0).fit(X, y)
+    model = NMFNetClassifier((20,), max_iter=4, alpha=0, random_state=0).fit(X, y)
+    monkeypatch.setattr("nmfnet.training.folds.relative_temperature", lambda *_: None)
+    plain = NMFNetClassifier((20,), max_iter=4, alpha=0, random_state=0).fit(X, y)
     assert model.temperature_ > 0 and plain.temperature_ is None
     np.testing.assert_array_equal(model.decision_function(X), plain.decision_function(X))
     np.testing.assert_array_equal(model.predict(X), plain.predict(X))
@@ -155,11 +155,13 @@ def test_the_small_networks_are_silent_and_keep_to_the_time(small):
 
 
 def test_ctrl_c_before_the_first_epoch_is_not_swallowed(monkeypatch, small):
+    from nmfnet.solvers.relaxed.stack import StackedSweep
     from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(RelaxedSweep, "__call__", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        NMFNetClassifier((4,), max_iter=3).fit(*small)
+    for sweep, alpha in ((RelaxedSweep, 0), (StackedSweep, "auto")):
+        monkeypatch.setattr(sweep, "__call__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            NMFNetClassifier((4,), max_iter=3, alpha=alpha).fit(*small)

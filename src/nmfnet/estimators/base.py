@@ -73,6 +73,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         max_time: float | None = None,
         tol: float = 1e-4,
         n_iter_no_change: float = 10,
+        n_members: int | str = 1,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
@@ -96,6 +97,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         self.max_time = max_time
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
+        self.n_members = n_members
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.fit_intercept = fit_intercept
@@ -213,10 +215,10 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         held_out = None if validation is None else self._source(solver, validation, device).normalized()[0]
         continued = self.warm_start and hasattr(self, "network_")
         return train(
-            self._architecture(hidden),
+            self._architecture(hidden, continued),
             solver,
             source,
-            replace(self._settings(solver, source, mean_weight), trained=continued),
+            replace(self._settings(solver, source, continued, mean_weight), trained=continued),
             generator,
             validation=held_out,
             start=self.network_ if continued else None,
@@ -224,6 +226,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             callbacks=[*(self.callbacks or ()), *([PrintLog()] if self.verbose and not now().rank else []), tasks],
             pretraining=None if self.pretrain is None else resolve(self.pretrain, PRETRAININGS),
             feature_names=self._encoded_names(),
+            n_members=self.n_members,
+            averages=validation is None and not self.warm_start,
         )
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
@@ -244,10 +248,10 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         device, solver = device_for(self.device, data.X), resolve(self.solver, SOLVERS)
         source, first = self._source(solver, data, device), not hasattr(self, "network_")
         updated, stream = update(
-            self._architecture(hidden),
+            self._architecture(hidden, not first),
             solver,
             source,
-            self._settings(solver, source),
+            self._settings(solver, source, not first),
             generator_for(self.random_state),
             start=None if first else self.network_,
             history=[] if first else self.history_,
@@ -263,13 +267,17 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         sparse = solver.takes_sparse and self.pretrain is None and self.input_shape_ is None
         return source_of(data.source(device, sparse), data.keys)
 
-    def _architecture(self, hidden: list[int | Spec]) -> Architecture:
+    def _architecture(self, hidden: list[int | Spec], goes_on: bool) -> Architecture:
+        """What the parameters ask for; a network that goes on is as wide as all its members."""
+        wider = self.n_members_ if goes_on else 1
+        hidden = [width if isinstance(width, Spec) else width * wider for width in hidden]
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
         return Architecture(*asked, self.input_shape_)
 
-    def _settings(self, solver: Solver, source: Source, mean_weight: float = 1.0) -> FitSettings:
+    def _settings(self, solver: Solver, source: Source, goes_on: bool, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
         real_values, output = source.n_outputs if self._kind() == "real" else 0, solver.output(self._kind())
+        chosen = self.alpha_ if goes_on else None
         default = solver.default_batch_size(source.n_rows, values_of_a_sample(real_values, self.input_shape_))
         return FitSettings(
             error=partial(self._error, output=output),
@@ -279,7 +287,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             max_time=self.max_time,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
-            alpha="auto" if isinstance(self.alpha, str) else float(self.alpha) / mean_weight,
+            alpha=float(self.alpha) / mean_weight if self.alpha != "auto" else "auto" if chosen is None else chosen,
             l1_ratio=float(self.l1_ratio),
             early_stopping=bool(self.early_stopping),
             real=self._kind() == "real",
@@ -330,10 +338,6 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             self.feature_names_in_ = np.array(names, dtype=object)
         self.history_ = cast("list[EpochRecord]", state["history_"])
         self.best_epoch_ = state.get("best_epoch_")
-
-    def _encoded_names(self) -> list[str] | None:
-        """Names of what the network is given, where the inputs have names."""
-        return self.input_encoder_.get_feature_names_out(getattr(self, "feature_names_in_", None))
 
     def _html_repr(self) -> str:
         """scikit-learn's page of the parameters, with a picture of the network above it."""

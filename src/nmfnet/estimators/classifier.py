@@ -82,6 +82,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         max_time: float | None = None,
         tol: float = 1e-4,
         n_iter_no_change: float = 10,
+        n_members: int | str = 1,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
@@ -98,9 +99,10 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         super().__init__(
             hidden_layer_sizes, activation, solver=solver, pretrain=pretrain, alpha=alpha, l1_ratio=l1_ratio,
             batch_size=batch_size, max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
-            early_stopping=early_stopping, validation_fraction=validation_fraction, fit_intercept=fit_intercept,
-            input_shape=input_shape, augmentation=augmentation, categorical_features=categorical_features,
-            random_state=random_state, device=device, warm_start=warm_start, verbose=verbose, callbacks=callbacks,
+            n_members=n_members, early_stopping=early_stopping, validation_fraction=validation_fraction,
+            fit_intercept=fit_intercept, input_shape=input_shape, augmentation=augmentation,
+            categorical_features=categorical_features, random_state=random_state, device=device, warm_start=warm_start,
+            verbose=verbose, callbacks=callbacks,
         )  # fmt: skip
         self.class_weight = class_weight
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,8 +25,8 @@ from nmfnet.training import (
     FitSettings,
     Fitted,
     Progress,
+    choose,
     fit_network,
-    relative_temperature,
 )
 
 
@@ -114,6 +114,8 @@ def train(
     callbacks: Sequence[Callback] = (),
     pretraining: Any = None,
     feature_names: Sequence[str] | None = None,
+    n_members: int | str = 1,
+    averages: bool = True,
 ) -> Fitted:
     """Train a network from the start, or from that of an earlier fit.
 
@@ -128,6 +130,10 @@ def train(
     pretraining : NMFPretraining, optional
     feature_names : sequence of str, optional
         For messages.
+    n_members : int or "auto", default=1
+        Networks to average: the one of all rows, and networks of folds.
+    averages : bool, default=True
+        Whether "auto" averages.
     """
     progress = Progress.after(history)
     if start is not None:
@@ -149,7 +155,8 @@ def train(
         Y = network.scaled_targets(data.Y)
         pretraining(network, data.X, Y, generator, announce, data.weight, feature_names)
 
-    seed = generator.initial_seed()
+    seed, given = generator.initial_seed(), settings.trained or pretraining is not None
+    of_folds = replace(settings, trained=given)  # they start anew
     return fit_network(
         network,
         solver,
@@ -160,5 +167,5 @@ def train(
         progress=progress,
         callbacks=callbacks,
         pretrain=None if pretraining is None else pretrain,
-        calibrate=lambda: relative_temperature(network, solver, data, settings, seed),
+        choose=lambda: choose(network, solver, data, of_folds, seed, n_members, averages),
     )

@@ -49,7 +49,17 @@ def picture(estimator: BaseNMFNet) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{what}" width="{total}" '
         f'height="{2 * MARGIN + HEIGHT}" viewBox="0 0 {total} {2 * MARGIN + HEIGHT}" '
         f'font-family="sans-serif" font-size="12" text-anchor="middle" fill="currentColor">{"".join(shapes)}</svg>'
+        f"{_chosen(estimator)}"
     )
+
+
+def _chosen(estimator: BaseNMFNet) -> str:
+    """What the fit has chosen from held-out rows, and why, in a line."""
+    if not hasattr(estimator, "network_") or estimator.alpha_ is None:
+        return ""
+    loss = next(record["held_out_loss"] for record in estimator.history_ if "held_out_loss" in record)
+    members = f"; mean of {estimator.n_members_} networks" if estimator.n_members_ > 1 else ""
+    return f"<p>alpha = {estimator.alpha_:.3g}, with the least loss on held-out rows, {loss:.3g}{members}</p>"
 
 
 def _layers(estimator: BaseNMFNet) -> tuple[list[str], list[int | None]]:

@@ -21,6 +21,7 @@ from nmfnet.layers.activations import activations_named
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.solvers.registry import SOLVER_METHODS
 from nmfnet.training import Callback
+from nmfnet.training.folds import MOST_MEMBERS
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
@@ -43,6 +44,10 @@ def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
         between("validation_fraction", estimator.validation_fraction, 0, 1, open_low=True, open_high=True)
     if estimator.alpha != "auto":
         at_least("alpha", estimator.alpha, 0, Real, otherwise="'auto'")
+    if estimator.n_members != "auto":
+        at_least("n_members", estimator.n_members, 1, Integral, otherwise="'auto'")
+        if int(estimator.n_members) > MOST_MEMBERS:
+            raise ValueError(f"n_members must be at most {MOST_MEMBERS}, or 'auto'; got {estimator.n_members}.")
     activations_named(estimator.activation, n_weighted(hidden))
     if estimator.augmentation is not None and not isinstance(estimator.augmentation, Augmentation):
         raise ValueError(f"augmentation must be None or nmfnet.Augmentation(...); got {estimator.augmentation!r}.")

@@ -6,15 +6,29 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.network import Network
+from nmfnet.training import EpochRecord
 
 Array = NDArray[Any]
 
 
 class WeightsMixin:
-    """Attributes that are read off `network_`."""
+    """Attributes that are read off `network_` and `history_`."""
 
     network_: Network
+    history_: list[EpochRecord]
+    input_encoder_: InputEncoder
+
+    @property
+    def n_members_(self) -> int:
+        """Networks whose mean outputs the model predicts: side by side, they make its hidden layers so much wider."""
+        return next((record["n_members"] for record in self.history_ if "n_members" in record), 1)
+
+    @property
+    def alpha_(self) -> float | None:
+        """The penalty that was chosen from held-out rows, against weights of samples of mean 1; None if none was."""
+        return next((record["alpha"] for record in self.history_ if "alpha" in record), None)
 
     @property
     def coefs_(self) -> list[Array]:
@@ -41,3 +55,7 @@ class WeightsMixin:
         """Name of the function over the outputs: "identity", "softmax" or "logistic", as in scikit-learn."""
         name = self.network_.output.name
         return "logistic" if name == "sigmoid" else name
+
+    def _encoded_names(self) -> list[str] | None:
+        """Names of what the network is given, where the inputs have names."""
+        return self.input_encoder_.get_feature_names_out(getattr(self, "feature_names_in_", None))

@@ -1,7 +1,7 @@
 """Training: the one loop, its callbacks, its state."""
 
-from nmfnet.training.calibration import relative_temperature
 from nmfnet.training.callbacks import Callback, PrintLog, announced
+from nmfnet.training.folds import choose
 from nmfnet.training.loop import Fitted, fit_network
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
@@ -18,9 +18,9 @@ __all__ = [
     "Training",
     "Updated",
     "announced",
+    "choose",
     "differences",
     "fit_network",
-    "relative_temperature",
     "undone_on_failure",
     "update_network",
 ]

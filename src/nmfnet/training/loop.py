@@ -19,13 +19,14 @@ from nmfnet.network import Network
 from nmfnet.solvers.base import Plan, Solver, Sweep
 from nmfnet.stateful import copied
 from nmfnet.training.callbacks import Callback, announced
+from nmfnet.training.choice import Choice, averaged
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.scoring import calibrated, error_unit, predicted, sampled, scores, summed_loss
 from nmfnet.training.settings import FitSettings
 from nmfnet.training.state import Best, Progress, Training
 
 Pretraining = Callable[[Network], None]
-Calibration = Callable[[], float | None]
+Beforehand = Callable[[], Choice]
 ADVICE = "Scale the inputs and targets, or raise the solver's damping (relaxed) or delta_x (pinv)."
 
 
@@ -58,7 +59,7 @@ def fit_network(
     progress: Progress | None = None,
     callbacks: Sequence[Callback] = (),
     pretrain: Pretraining | None = None,
-    calibrate: Calibration | None = None,
+    choose: Beforehand | None = None,
 ) -> Fitted:
     """Train a network: the only way to do so, for estimators, modules and autoencoders.
 
@@ -84,8 +85,8 @@ def fit_network(
     callbacks : sequence of Callback
     pretrain : callable, optional
         Replaces the weights of the network in place before the first epoch, unless a callback resumes a training.
-    calibrate : callable, optional
-        Returns the temperature of the outputs, if any, over their root mean square in training; called likewise.
+    choose : callable, optional
+        Returns what held-out rows tell: a penalty, a temperature, networks to average with; called likewise.
 
     Returns
     -------
@@ -100,7 +101,7 @@ def fit_network(
     progress = Progress() if progress is None else progress
     _make_alike(network, source.holders)
     if settings.alpha == "auto":
-        settings = replace(settings, alpha=solver.default_alpha(network))
+        settings = replace(settings, alpha=solver.default_alpha(network), auto_alpha=True)
     with announced(callbacks, network, settings.max_iter):
         resumes = any(callback.resumes() for callback in callbacks)
         if pretrain is not None and not resumes:
@@ -108,12 +109,14 @@ def fit_network(
                 pretrain(network)
         deadline = None if settings.max_time is None else progress.seconds + settings.max_time
         with progress.timed():
-            temperature = source.holders.shared(None if calibrate is None or resumes else calibrate())
+            choice = source.holders.shared(Choice() if choose is None or resumes else choose())
+        if choice.alpha is not None:
+            settings = replace(settings, alpha=choice.alpha)
         training = None
         try:
             training = _begun(network, solver, source, settings, generator, validation, progress, callbacks)
             if not resumes:
-                training.relative_temperature = temperature
+                training.choice = choice
             diverged = _run(training, callbacks, deadline)
         except KeyboardInterrupt:
             if source.holders is not local:  # the others go on
@@ -127,8 +130,10 @@ def fit_network(
             network.weights[:] = _final_weights(training, diverged)
     if training is None:
         return Fitted(network, progress.history)
-    if training.relative_temperature is not None:  # of the weights that callbacks may have put into the network
-        network = calibrated(network, training.relative_temperature, predicted(network, training.sample))
+    choice = training.choice
+    network = averaged(network, choice.members)  # with the weights that callbacks may have put into the network
+    if choice.temperature is not None:
+        network = calibrated(network, choice.temperature, predicted(network, training.sample))
     return Fitted(network, progress.history, training.best.epoch)
 
 
@@ -284,11 +289,12 @@ def _record(training: Training) -> EpochRecord | None:
     penalty = model.penalty(settings.alpha, settings.l1_ratio, training.solver.penalizes_bias)
     record["objective"] = loss / seen + penalty / source.total_weight
     found = predicted(model, training.sample)
-    model = calibrated(model, training.relative_temperature, found)
+    model = calibrated(model, training.choice.temperature, found)
     record |= scores("train", model, settings, found)
     if training.validation is not None:
         record |= scores("val", model, settings, predicted(model, training.validation))
     record["n_samples"] = int(samples)
+    record |= training.choice.record()
     if training.sweep.retries > position.retries:
         record["retries"] = training.sweep.retries - position.retries
     return record

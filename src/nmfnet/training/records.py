@@ -30,6 +30,12 @@ class EpochRecord(TypedDict, total=False):
         With `early_stopping`, what `score` says of the validation set.
     n_samples : int
         Training samples seen in the epoch.
+    alpha : float
+        The penalty that was chosen from the data.  Missing if none was.
+    held_out_loss : float
+        Of networks with this penalty, on rows that they were not trained on.  Likewise.
+    n_members : int
+        Networks that the model averages: this one, and those of the folds.  Likewise.
     retries : int
         Factorizations that failed and were repeated with more damping, and updates that were rejected.  Missing if
         there were none.
@@ -45,5 +51,8 @@ class EpochRecord(TypedDict, total=False):
     val_error: float
     val_score: float
     n_samples: int
+    alpha: float
+    held_out_loss: float
+    n_members: int
     retries: int
     seconds: float

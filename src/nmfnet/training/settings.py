@@ -21,7 +21,9 @@ class FitSettings:
     error : callable
         (outputs, targets) -> the error of each sample, shape (m,).
     alpha : float or "auto"
-        "auto" is the solver's default for the network.
+        "auto" is the solver's default for the network, or what held-out rows say.
+    auto_alpha : bool
+        Whether a number in its place was found that way.
     early_stopping : bool
         Whether the validation set, where there is one, decides.
     trained : bool
@@ -39,6 +41,7 @@ class FitSettings:
     tol: float = 1e-4
     n_iter_no_change: float = 10
     alpha: float | Literal["auto"] = 0.0
+    auto_alpha: bool = False
     l1_ratio: float = 0.0
     early_stopping: bool = True
     trained: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -18,6 +18,7 @@ from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network import Network
 from nmfnet.solvers.base import Solver, Sweep
 from nmfnet.stateful import State, Stateful, copied
+from nmfnet.training.choice import Choice
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
 
@@ -162,7 +163,7 @@ class Training:
     min_rows: int = 1
     epochs: int = 0
     position: Position = field(default_factory=Position)
-    relative_temperature: float | None = None
+    choice: Choice = field(default_factory=Choice)
 
     def state(self) -> State:
         """All that changes in a training; tensors are valid until it goes on.
@@ -179,7 +180,7 @@ class Training:
             "weights": self.weights,
             "history": [dict(record) for record in self.progress.history],
             "seconds": self.progress.seconds,
-            "relative_temperature": self.relative_temperature,
+            "choice": self.choice.state(),
             "scalings": {
                 name: None if each is None else {"shift": each.shift, "factor": each.factor}
                 for name, each in scalings.items()
@@ -199,14 +200,16 @@ class Training:
         self.generator.set_state(state["generator"])
         self.best.restore(moved(state["best"], device))
         self.progress.history[:], self.progress.seconds = state["history"], state["seconds"]
-        self.relative_temperature = state["relative_temperature"]
+        self.choice = Choice.restored(moved(state["choice"], device))
+        if self.choice.alpha is not None:
+            self.settings = replace(self.settings, alpha=self.choice.alpha)
 
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for a stored state to be one of this training: plain values, named as users do."""
         settings, network, solver = self.settings, self.network, self.solver
         names_of = network.activation_names
         shape = "" if network.input_shape is None else f" on {' x '.join(map(str, network.input_shape))}"
-        names = ("batch_size", "max_iter", "tol", "n_iter_no_change", "alpha", "l1_ratio")
+        names = ("batch_size", "max_iter", "tol", "n_iter_no_change", "l1_ratio")
         parameters = solver.get_params() if hasattr(solver, "get_params") else {"settings": solver}
         return {
             "solver": type(solver).__name__,
@@ -219,6 +222,7 @@ class Training:
             "frozen layers": sorted(network.frozen),
             "dtype": str(network.dtype).removeprefix("torch."),
             **{name: getattr(settings, name) for name in names},
+            "alpha": "auto" if settings.auto_alpha else settings.alpha,
             DATA: digest(self.source),
             VALIDATION: None if self.validation is None else digest(self.validation),
         }

@@ -10,6 +10,7 @@ from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 
 PLANNED_PATH = 15.0  # sum of the relative steps of a fit; they fall linearly, so delta is twice this over the updates
+MIN_OUTPUT_RMS = 0.01  # of the outputs when steps are scaled: those of constant inputs start at 0
 MAX_DELTA = 0.3  # relative step that "auto" never exceeds
 UNANCHORED_DELTA = 0.05  # relative step that is taken at once; what delta is above it comes through the average
 STREAM_DROPOUT = 0.1  # dropout of `partial_fit`, which does not know how many samples will come
@@ -51,8 +52,11 @@ def auto_alpha(network: Network) -> float:
     A penalty is the inverse of a variance that weights are expected to have.  He's is 2 / n for n inputs of a unit;
     that of a trained network is larger, by a factor that was measured with 256 units a layer.
     """
-    if not network.by_column:
-        return 0.0
+    return expected_alpha(network) if network.by_column else 0.0
+
+
+def expected_alpha(network: Network) -> float:
+    """Penalty that :func:`auto_alpha` gives a table, whatever the units of the columns."""
     mean_fan_in = sum(W.numel() for W in network.weights) / sum(W.shape[1] for W in network.weights)
     return ALPHA_PER_INPUT[network.output.name] * mean_fan_in
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from nmfnet._parameters import between, boolean, check_settings
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.data.source import Source, stored_per_row
-from nmfnet.layers import Layer
+from nmfnet.layers import Dense, Layer
 from nmfnet.network import Network
 from nmfnet.network.drift import Rescaled
 from nmfnet.network.initialization import initial_weights
@@ -29,14 +29,15 @@ from nmfnet.solvers.relaxed.defaults import (
     auto_momentum,
     auto_noise,
     auto_tau,
+    expected_alpha,
     is_text,
 )
 from nmfnet.solvers.relaxed.masks import masking_value
+from nmfnet.solvers.relaxed.stack import StackedSweep
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
-HALF_BATCH_VALUES = (
-    64  # real target values a sample, or positions in an image, from which on batches have half the size
-)
+MAX_STACKED_INPUTS = 1024  # of a layer: more take other forms of the least-squares steps
+HALF_BATCH_VALUES = 64  # real target values a sample, or positions in an image, from which on batches are halved
 
 
 @dataclass
@@ -147,6 +148,21 @@ class Relaxed(BaseEstimator):
     def default_alpha(network: Network) -> float:
         """Penalty on the weights: that of :func:`auto_alpha`, for tables only."""
         return auto_alpha(network)
+
+    @staticmethod
+    def expected_alpha(network: Network) -> float:
+        """Unit of the penalties that folds choose from."""
+        return expected_alpha(network)
+
+    def stacks(self, network: Network) -> bool:
+        """Whether :meth:`stack` can train networks like this one: fully-connected ones, without masked inputs."""
+        noise = auto_noise(network.inputs) if self.noise == "auto" else self.noise
+        dense = all(isinstance(layer, Dense) and layer.n_in <= MAX_STACKED_INPUTS for layer in network.layers)
+        return dense and not noise and not network.frozen and self.adversarial in ("auto", 0)
+
+    def stack(self, network: Network, weights: list[Tensor], alphas: Tensor, plan: Plan) -> StackedSweep:
+        """Return the sweep over many networks at once, see :class:`StackedSweep`; inputs are scaled already."""
+        return StackedSweep(self.resolved(network, plan), network, weights, alphas, plan)
 
     def output(self, kind: Kind) -> Output:
         """What the outputs mean: softmax for classes, sigmoid for labels, identity for real targets."""

@@ -27,14 +27,13 @@ from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import Adversary
 from nmfnet.solvers.relaxed.averaging import Averaging
 from nmfnet.solvers.relaxed.covariance import input_covariance
-from nmfnet.solvers.relaxed.defaults import UNANCHORED_DELTA, Resolved
+from nmfnet.solvers.relaxed.defaults import MIN_OUTPUT_RMS, UNANCHORED_DELTA, Resolved
 from nmfnet.solvers.relaxed.masks import Masks, masking_value
 from nmfnet.solvers.relaxed.passes import Lengths, Pass, lengths_of
 from nmfnet.solvers.relaxed.safeguard import Safeguard
 from nmfnet.solvers.relaxed.schedule import Schedule
 from nmfnet.stateful import State, copied
 
-MIN_OUTPUT_RMS = 0.01  # of the outputs when steps are scaled: those of constant inputs start at 0
 CHECK_INTERVAL = 4  # updates between two looks at the running losses and errors
 
 
@@ -145,8 +144,9 @@ class RelaxedSweep:
         """All that calls change: weights, their average, Gram matrices, counts, random numbers."""
         parts = {name: part.state() for name, part in self._parts.items()}
         solvers = [solver.state() for solver in self.solvers]
+        given = {"alpha": self.plan.alpha}  # which the data may have chosen
         masking = {"noise": self.settings.noise, "masking_value": self.masking_value}  # of a stream's first samples
-        return {**parts, **masking, "weights": self.network.weights, "solvers": solvers}
+        return {**parts, **given, **masking, "weights": self.network.weights, "solvers": solvers}
 
     def restore(self, state: State) -> None:
         """Go on from a :meth:`state`."""
@@ -156,6 +156,7 @@ class RelaxedSweep:
         for solver, stored in zip(self.solvers, state["solvers"], strict=True):
             solver.restore(stored)
         self.settings = replace(self.settings, noise=float(state["noise"]))
+        self.plan = replace(self.plan, alpha=float(state.get("alpha", self.plan.alpha)))
         self.masking_value = copied(state["masking_value"])
 
     def rescale(self, network: Network, carry: Callable[[list[Tensor]], list[Tensor]], source: Source) -> None:

@@ -1,0 +1,67 @@
+"""What a fit has found out before its first epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nmfnet.network import Network
+from nmfnet.network.merging import merged
+from nmfnet.stateful import State
+from nmfnet.training.records import EpochRecord
+
+
+class Choice(NamedTuple):
+    """What held-out rows say of the data.
+
+    Attributes
+    ----------
+    alpha : float or None
+        The penalty; None where none was chosen.
+    temperature : float or None
+        Of outputs whose root mean square in training is 1.
+    members : sequence of Tensor of shape (M, n_{l-1} + 1, n_l)
+        Weights of each layer of networks to average with the one that is trained on all rows; empty for none.
+    loss : float or None
+        Of networks with that penalty, on rows that they have not seen.
+    """
+
+    alpha: float | None = None
+    temperature: float | None = None
+    members: Sequence[Tensor] = ()
+    loss: float | None = None
+
+    def with_members(self, count: int) -> Choice:
+        """The same with so many of its members."""
+        return self._replace(members=[W[:count] for W in self.members] if count and self.members else ())
+
+    @property
+    def n_members(self) -> int:
+        """Networks that are averaged in the end."""
+        return 1 + (len(self.members[0]) if self.members else 0)
+
+    def record(self) -> EpochRecord:
+        """What ``history_`` says of it."""
+        if self.alpha is None or self.loss is None:
+            return {}
+        return EpochRecord(alpha=self.alpha, held_out_loss=self.loss, n_members=self.n_members)
+
+    def state(self) -> State:
+        """All of it, by name, in matrices."""
+        return {**self._asdict(), "members": [list(W) for W in self.members]}
+
+    @classmethod
+    def restored(cls, state: State) -> Choice:
+        """Inverse of :meth:`state`."""
+        return cls(**{**state, "members": [torch.stack(each) for each in state["members"]]})
+
+
+def averaged(network: Network, members: Sequence[Tensor]) -> Network:
+    """One network that predicts the mean of the outputs of this one and of the members."""
+    if not members:
+        return network
+    each = [network.with_weights(list(weights)) for weights in zip(*members, strict=True)]
+    return merged([network, *each])

@@ -1,0 +1,197 @@
+"""What held-out rows tell of small tables: the penalty, how sure outputs may be, and networks to average with."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmfnet.data.source import Source, n_batches
+from nmfnet.network import Network
+from nmfnet.network.calibration import fitted_temperature, output_rms
+from nmfnet.solvers.base import Plan
+from nmfnet.training.calibration import SHARE, relative_temperature
+from nmfnet.training.choice import Choice
+from nmfnet.training.settings import FitSettings
+
+FOLDS = 4
+PENALTIES = (0.0, 0.03, 0.3, 3.0, 30.0)  # in those that the solver expects of a table of such a size
+MOST_MEMBERS = 1 + FOLDS * len(PENALTIES)
+FEWEST_ROWS, MOST_ROWS = 32, 20_000  # of the tables that "auto" makes folds of,
+MOST_FOLDED, FEWEST_FOLDED = 2000, 500  # of which so many rows are in the folds
+MOST_NUMBERS = 250_000_000  # such rows times weights
+MOST_EPOCHS = 40  # of the networks of the folds
+IMAGE_COLUMNS = 64  # columns of one unit that are as many as this may be pixels
+
+
+def choose(
+    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, n_members: int | str = 1,
+    averages: bool = True,
+) -> Choice:  # fmt: skip
+    """What a fit is to know before its first epoch: from folds of small tables, or from halves of other data.
+
+    Parameters
+    ----------
+    network, solver, source, settings
+        Of the fit; the network's weights are left alone.
+    seed : int
+        Of the folds and the weights.
+    n_members : int or "auto", default=1
+        Networks to average, the one that the fit is of included.  "auto" averages the folds' networks of the best
+        penalty with it where the folds have all rows.
+    averages : bool, default=True
+        Whether "auto" averages.
+
+    Raises
+    ------
+    ValueError
+        If more than one network is asked for where there can be but one.
+    """
+    rows, auto = rows_in_folds(network, solver, source, settings), n_members == "auto"
+    if not auto and n_members != 1 and not rows:
+        raise ValueError(
+            f"n_members={n_members} needs solver='relaxed', fully-connected layers, dense inputs, {FEWEST_ROWS} "
+            "samples and a training from the start: use n_members=1 or 'auto'."
+        )
+    wanted = auto or n_members != 1 or settings.alpha == "auto"
+    if not (rows and wanted) or (n_members in (1, "auto") and source.n_rows > MOST_ROWS):
+        return Choice(temperature=relative_temperature(network, solver, source, settings, seed))
+    choice = _from_folds(network, solver, source, settings, seed, rows)
+    if auto:
+        whole = rows == source.n_rows and settings.max_iter <= MOST_EPOCHS
+        return choice.with_members(FOLDS if averages and whole else 0)
+    others = int(n_members) - 1
+    if choice.members and others > len(choice.members[0]):
+        raise ValueError(f"n_members={n_members} must be at most {FOLDS + 1} unless alpha='auto'.")
+    return choice.with_members(others)
+
+
+def rows_in_folds(network: Network, solver: Any, source: Source, settings: FitSettings) -> int:
+    """Rows to divide into folds; 0 where small networks cannot be trained together, or would cost much."""
+    possible = hasattr(solver, "stack") and not settings.trained and not source.is_sparse and solver.stacks(network)
+    pixels = source.n_features >= IMAGE_COLUMNS and not network.by_column
+    if not possible or pixels or source.n_rows < FEWEST_ROWS:
+        return 0
+    affordable = MOST_NUMBERS // sum(W.numel() for W in network.weights)
+    rows = min(source.n_rows, MOST_FOLDED, affordable)
+    return rows if rows >= min(source.n_rows, FEWEST_FOLDED) else 0
+
+
+@dataclass
+class Folded:
+    """Training rows in memory, scaled, and divided into folds.
+
+    Attributes
+    ----------
+    X, Y : Tensor of shape (n, n_0) and (n, k)
+        Scaled, in float32: members are alike in other units of columns, whose last digits differ.
+    weight : Tensor of shape (n,) or None
+    held_out : list of Tensor
+        Row numbers of each fold.
+    trained : Tensor of shape (FOLDS, r)
+        Row numbers that the networks of each fold are trained on: as many for each.
+    """
+
+    X: Tensor
+    Y: Tensor
+    weight: Tensor | None
+    held_out: list[Tensor]
+    trained: Tensor
+
+    @classmethod
+    def of(cls, network: Network, source: Source, rows: int, generator: torch.Generator) -> Folded:
+        """Random folds of so many rows, with about as many of each class in each."""
+        if rows < source.n_rows:
+            drawn = torch.randperm(source.n_rows, generator=generator)[:rows].sort().values
+            source = source.subset(drawn).normalized()[0]
+        blocks = list(source.blocks())
+        X = source.joined(torch.cat([network.scaled_inputs(block.X).float() for block in blocks]))
+        Y = source.joined(torch.cat([network.scaled_targets(block.Y).float() for block in blocks]))
+        weights = [block.weight.float() for block in blocks if block.weight is not None]
+        weights = [source.joined(torch.cat(weights))] if weights else []
+        order = torch.randperm(len(Y), generator=generator)
+        if network.output.name == "softmax":
+            order = order[Y.argmax(1).cpu()[order].sort(stable=True).indices]
+        parts = [order[fold::FOLDS] for fold in range(FOLDS)]
+        rest = [torch.cat(parts[:fold] + parts[fold + 1 :]) for fold in range(FOLDS)]
+        n = min(map(len, rest))
+        trained = torch.stack([each[torch.randperm(len(each), generator=generator)[:n]] for each in rest])
+        held_out = [part.to(X.device) for part in parts]
+        return cls(X, Y, torch.cat(weights) if weights else None, held_out, trained.to(X.device))
+
+    def batches(self, count: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """A pass in random order: inputs (FOLDS, b, n_0), targets (FOLDS, b, k), weights (FOLDS, b) of mean 1."""
+        n = self.trained.shape[1]
+        order = torch.stack([torch.randperm(n, generator=generator) for _ in range(FOLDS)]).to(self.X.device)
+        for part in order.tensor_split(count, 1):
+            rows = self.trained.gather(1, part)
+            weight = None if self.weight is None else self.weight[rows]
+            yield self.X[rows], self.Y[rows], None if weight is None else weight / weight.mean(1, keepdim=True)
+
+
+def _from_folds(network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int) -> Choice:
+    """Train networks like the one asked for on three quarters of the rows, with several penalties."""
+    generator = torch.Generator().manual_seed(seed)
+    data = Folded.of(network, source, rows, generator)
+    unit = solver.expected_alpha(network)
+    alphas = [share * unit for share in PENALTIES] if settings.alpha == "auto" else [settings.alpha]
+    P, n, device = len(alphas), data.trained.shape[1], data.X.device
+    count = n_batches(n, max(min(settings.batch_size, solver.default_batch_size(n)), solver.min_batch_samples))
+    starts = [solver.initial_weights(network.layers, generator, torch.float32) for _ in range(FOLDS * P)]
+    weights = [torch.stack(each).to(device) for each in zip(*starts, strict=True)]
+    epochs = min(settings.max_iter, MOST_EPOCHS)
+    plan = Plan(
+        l1_ratio=settings.l1_ratio, n_samples=n, n_updates=epochs * count, batch_size=-(-n // count), seed=seed
+    )
+    strengths = torch.tensor(alphas, device=device).repeat(FOLDS) * n / rows  # as strong for a sample as in the fit
+    sweep = solver.stack(network, weights, strengths, plan)
+    deadline = math.inf if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
+    for _ in range(epochs):
+        for batch in data.batches(count, generator):
+            if time.perf_counter() < deadline:
+                sweep(*(None if each is None else each.repeat_interleave(P, 0) for each in batch))
+    return _best(network, sweep.means(), data, alphas)
+
+
+def _best(network: Network, weights: list[Tensor], data: Folded, alphas: list[float]) -> Choice:
+    """The penalty of the least loss on held-out rows, its temperature, and all networks, the best penalty's first.
+
+    Weights (FOLDS P, n_{l-1} + 1, n_l) are of each fold's networks with each of the P penalties in turn.
+    """
+    P, output = len(alphas), network.output
+    A = data.Y.new_zeros(P, *data.Y.shape, dtype=torch.float64)
+    scaled = replace(network, weights=[W[0] for W in weights], inputs=None, targets=None)
+    for number in range(FOLDS * P):
+        member, held_out = scaled.with_weights([W[number] for W in weights]), data.held_out[number // P]
+        unit = 1.0
+        if output.has_classes:
+            rows = data.trained[number // P]
+            weight = None if data.weight is None else data.weight[rows]
+            unit = output_rms(output, member.predict(data.X[rows]), weight)
+        A[number % P, held_out] = member.predict(data.X[held_out]).double() / unit
+    found = [_temperature_and_loss(network, each, data) for each in A]
+    order = sorted(range(P), key=lambda p: found[p][1])
+    temperature, loss = found[order[0]]
+    if not math.isfinite(loss):
+        return Choice()
+    numbers = torch.tensor([fold * P + p for p in order for fold in range(FOLDS) if math.isfinite(found[p][1])])
+    members = [W[numbers.to(W.device)].to(network.dtype) for W in weights]
+    return Choice(alphas[order[0]], temperature, members, loss)
+
+
+def _temperature_and_loss(network: Network, A: Tensor, data: Folded) -> tuple[float | None, float]:
+    """Of outputs (n, k) for held-out rows: the temperature of the least loss, and that loss; infinite if it is NaN."""
+    temperature, output = None, network.output
+    if not bool(A.isfinite().all()):
+        return None, math.inf
+    if output.has_classes:
+        temperature = fitted_temperature(output, A, data.Y, data.weight)
+        output = replace(output, temperature=temperature)
+    each = output.prediction_loss(A, data.Y.double())
+    weight = torch.ones_like(each) if data.weight is None else data.weight.double()
+    return temperature, float(each @ weight / weight.sum())
