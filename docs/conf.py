@@ -73,7 +73,9 @@ suppress_warnings = ["config.cache"]  # settings of sphinx-gallery hold what can
 LINK = re.compile(r"\[([^\]]+)\]\(([^)#:\s]+?)\)")
 OTHERS_TITLE = re.compile(r":(?:ref|term):`([^<`]+?)\s*<[^`]+>`", re.DOTALL)
 OTHERS_TERM = re.compile(r":(?:ref|term):`([^<`]+)`")
-ATTRIBUTE = re.compile(r"(?<![\w`.\\])([A-Za-z]\w*)_(?=, )")  # one of several in a line, which reStructuredText takes for a link
+ATTRIBUTE = re.compile(
+    r"(?<![\w`.\\])([A-Za-z]\w*)_(?=, )"
+)  # one of several in a line, which reStructuredText takes for a link
 
 
 def plain_folder_links(app, name, source):

@@ -7,8 +7,8 @@ from pathlib import Path
 import matplotlib as mpl
 
 mpl.use("agg")
-import matplotlib.pyplot as plt  # noqa: E402
-from PIL import Image  # noqa: E402
+import matplotlib.pyplot as plt
+from PIL import Image
 
 DOCS = Path(__file__).parent
 WIDTH = 1200
@@ -35,7 +35,9 @@ def pictures(example):
 
 def stacked(images):
     """One picture of several, of the same width."""
-    scaled = [each.resize((WIDTH, round(each.height * WIDTH / each.width)), Image.Resampling.LANCZOS) for each in images]
+    scaled = [
+        each.resize((WIDTH, round(each.height * WIDTH / each.width)), Image.Resampling.LANCZOS) for each in images
+    ]
     sheet = Image.new("RGB", (WIDTH, sum(each.height for each in scaled)), "white")
     top = 0
     for each in scaled:

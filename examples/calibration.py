@@ -2,9 +2,10 @@
 Probabilities that can be believed
 ==================================
 
-Of all rows for which a model says "80 percent", four fifths should be right.  :class:`nmfnet.NMFNetClassifier` calibrates its
-probabilities while it is fitted.  The three classes of this example overlap, so that every model is sometimes wrong.  A model that has
-learned its training rows by heart does not know that, and is too sure of itself.
+Of all rows for which a model says "80 percent", four fifths should be right.  :class:`nmfnet.NMFNetClassifier`
+calibrates its probabilities while it is fitted.  The three classes of this example overlap, so that every model is
+sometimes wrong.  A model that has learned its training rows by heart does not know that, and is too sure of
+itself.
 """
 
 import matplotlib.pyplot as plt
@@ -26,7 +27,8 @@ models = {
 }
 
 # %%
-# Test rows are put in ten bins by the probability of the predicted class.  The bars below say how many rows each bin has.
+# Test rows are put in ten bins by the probability of the predicted class.  The bars below say how many rows each
+# bin has.
 
 figure, axes = plt.subplots(2, 2, figsize=(8, 5), layout="constrained", height_ratios=(3, 1), sharex=True)
 for (above, below), (name, model) in zip(axes.T, models.items(), strict=True):

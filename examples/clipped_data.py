@@ -2,8 +2,8 @@
 What a clipped detector has hidden
 ==================================
 
-A detector shows nothing below zero.  What it measures is the sum of three causes, but the clipped data have full rank: a
-linear factorization with three components cannot describe them.  :class:`nmfnet.NonlinearSemiNMF` fits
+A detector shows nothing below zero.  What it measures is the sum of three causes, but the clipped data have full
+rank: a linear factorization with three components cannot describe them.  :class:`nmfnet.NonlinearSemiNMF` fits
 ``relu(Z H)`` to the data and so finds the three causes, and also what was hidden below zero.
 """
 

@@ -2,10 +2,10 @@
 Decision boundaries, next to an MLP's
 =====================================
 
-Three small data sets of two columns, and the probabilities that :class:`nmfnet.NMFNetClassifier` and scikit-learn's
-``MLPClassifier`` give all over the plane, both with two hidden layers of 100 units and with their defaults otherwise.  The numbers
-are accuracies on points that were not trained on.  On the third data set nmfnet's automatic penalty, ``alpha="auto"``, is too
-strong: without it (middle row) the network is better.
+Three small data sets of two columns, and the probabilities that :class:`nmfnet.NMFNetClassifier` and scikit-
+learn's ``MLPClassifier`` give all over the plane, both with two hidden layers of 100 units and with their defaults
+otherwise.  The numbers are accuracies on points that were not trained on.  On the third data set nmfnet's
+automatic penalty, ``alpha="auto"``, is too strong: without it (middle row) the network is better.
 """
 
 import matplotlib.pyplot as plt
@@ -49,8 +49,12 @@ for column, (title, (X, y)) in zip(axes.T, data.items(), strict=True):
         shade = 1 - P @ (1 - colours[: P.shape[1]])
         accuracy = model.score(X_test, y_test)
         print(f"{title:<12} {name:<17} accuracy {accuracy:.3f}")
-        axis.imshow(shade.reshape(150, 150, 3), origin="lower", extent=(low[0], high[0], low[1], high[1]), aspect="auto")
-        axis.scatter(*X_train.T, c=y_train, cmap=ListedColormap(colours[: P.shape[1]]), s=12, edgecolors="white", linewidths=0.4)
+        axis.imshow(
+            shade.reshape(150, 150, 3), origin="lower", extent=(low[0], high[0], low[1], high[1]), aspect="auto"
+        )
+        axis.scatter(
+            *X_train.T, c=y_train, cmap=ListedColormap(colours[: P.shape[1]]), s=12, edgecolors="white", linewidths=0.4
+        )
         axis.text(0.97, 0.04, f"{accuracy:.2f}", transform=axis.transAxes, ha="right", weight="bold")
         axis.set(xticks=[], yticks=[], title=f"{title}: {name}")
 plt.show()

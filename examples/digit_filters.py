@@ -20,14 +20,17 @@ plot_weights(model, image_shape=(8, 8), n_parts=24)
 plt.show()
 
 # %%
-# The last hidden layer describes a digit by fifty nonnegative numbers.  Sorted by label, they show how the network tells digits
-# apart: some units belong to one digit, others to several.
+# The last hidden layer describes a digit by fifty nonnegative numbers.  Sorted by label, they show how the network
+# tells digits apart: some units belong to one digit, others to several.
 
 order = np.argsort(y[1300:], kind="stable")
 codes = model.transform(X[1300:])[order]
-preferred = np.argsort([np.average(np.arange(10), weights=means + 1e-9) for means in np.stack(
-    [codes[y[1300:][order] == digit].mean(axis=0) for digit in range(10)], axis=1
-)])
+preferred = np.argsort(
+    [
+        np.average(np.arange(10), weights=means + 1e-9)
+        for means in np.stack([codes[y[1300:][order] == digit].mean(axis=0) for digit in range(10)], axis=1)
+    ]
+)
 figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
 image = axis.imshow(codes[:, preferred].T, aspect="auto", cmap="magma", vmax=np.quantile(codes, 0.99))
 ends = np.searchsorted(y[1300:][order], np.arange(11))

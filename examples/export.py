@@ -2,8 +2,8 @@
 A model in ONNX, and a digit that turns
 =======================================
 
-``to_onnx`` writes a network with its scaling and its calibrated probabilities.  Here onnxruntime, which knows nothing of nmfnet, follows
-a six while it is turned upside down, until the model takes it for a nine.
+``to_onnx`` writes a network with its scaling and its calibrated probabilities.  Here onnxruntime, which knows
+nothing of nmfnet, follows a six while it is turned upside down, until the model takes it for a nine.
 """
 
 import tempfile

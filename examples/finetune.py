@@ -2,8 +2,9 @@
 Train here, fine-tune in PyTorch, come back
 ===========================================
 
-``to_torch`` makes a fitted network a ``torch.nn.Sequential``.  PyTorch trains on with any optimizer, and ``from_torch`` makes
-an estimator of the result.  All but the last module, which makes probabilities, give the logits.
+``to_torch`` makes a fitted network a ``torch.nn.Sequential``.  PyTorch trains on with any optimizer, and
+``from_torch`` makes an estimator of the result.  All but the last module, which makes probabilities, give the
+logits.
 """
 
 import matplotlib.pyplot as plt

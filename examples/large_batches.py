@@ -2,9 +2,9 @@
 Large batches
 =============
 
-A least-squares step makes use of a large batch: the more rows, the better it knows the inputs' covariance.  So nmfnet loses less
-than AdamW where batches become large and updates few.  Each point is a training of its own, of the same number of
-epochs; AdamW has the best of three learning rates at each size, nmfnet its defaults.
+A least-squares step makes use of a large batch: the more rows, the better it knows the inputs' covariance.  So
+nmfnet loses less than AdamW where batches become large and updates few.  Each point is a training of its own, of
+the same number of epochs; AdamW has the best of three learning rates at each size, nmfnet its defaults.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 The notes of a melody
 =====================
 
-The spectrogram of a recording is nonnegative, and sounds add up.  :class:`nmfnet.NMF` takes it apart into the spectra of
-notes and the times at which each is played, without knowing what a note is.
+The spectrogram of a recording is nonnegative, and sounds add up.  :class:`nmfnet.NMF` takes it apart into the
+spectra of notes and the times at which each is played, without knowing what a note is.
 """
 
 import matplotlib.pyplot as plt
@@ -42,7 +42,9 @@ for note, j in nearest.items():
     print(f"{note}: {NOTES[note]:.1f} Hz; component {j} has its peak at {peaks[j]:.1f} Hz")
 seconds = len(recording) / RATE
 figure, axes = plt.subplots(3, 1, figsize=(9, 7), layout="constrained", sharex=True, height_ratios=(2, 1, 1))
-axes[0].imshow(np.log10(X.T + 1e-2), origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, window.f[260]))
+axes[0].imshow(
+    np.log10(X.T + 1e-2), origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, window.f[260])
+)
 axes[0].set(title="The recording", ylabel="frequency (Hz)")
 played = np.array([[note in chord.split() for chord in SCORE] for note in NOTES], float)
 axes[1].imshow(played, origin="lower", aspect="auto", cmap="Greys", extent=(0, seconds, -0.5, 4.5))

@@ -2,9 +2,9 @@
 Missing pixels filled in
 ========================
 
-NaN in the data of :class:`nmfnet.NMF` is a missing entry.  The factors are fitted to the entries that are there, and their
-product fills in the others.  Here sixty percent of the pixels of a photograph are missing.  Its rows of pixels are
-cut into patches of 8 × 8 pixels, which resemble each other and so complete each other.
+NaN in the data of :class:`nmfnet.NMF` is a missing entry.  The factors are fitted to the entries that are there,
+and their product fills in the others.  Here sixty percent of the pixels of a photograph are missing.  Its rows of
+pixels are cut into patches of 8 × 8 pixels, which resemble each other and so complete each other.
 """
 
 import matplotlib.pyplot as plt

@@ -27,8 +27,8 @@ clusters = KMeans(3, n_init=10, random_state=0).fit_predict(X)
 print(f"  k-means              {adjusted_rand_score(wine.target, clusters):.2f}")
 
 # %%
-# Left: each wine is a mixture of three components, and lies nearer to the corner of which it has more.  The colours are the
-# cultivars, which the fit did not know.  Right: what each component stands for.
+# Left: each wine is a mixture of three components, and lies nearer to the corner of which it has more.  The
+# colours are the cultivars, which the fit did not know.  Right: what each component stands for.
 
 corners = np.array([[0, 0], [1, 0], [0.5, 0.87]])
 place = strength / strength.sum(axis=1, keepdims=True) @ corners
@@ -39,7 +39,9 @@ for label, (colour, marker) in enumerate((("#0072B2", "o"), ("#D55E00", "s"), ("
         *place[wine.target == label].T, c=colour, marker=marker, s=25, alpha=0.8, label=f"cultivar {label + 1}"
     )
 for number, corner in enumerate(corners):
-    left.annotate(f"component {number}", corner, xytext=(0, 8 if number == 2 else -14), textcoords="offset points", ha="center")
+    left.annotate(
+        f"component {number}", corner, xytext=(0, 8 if number == 2 else -14), textcoords="offset points", ha="center"
+    )
 left.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=3, columnspacing=0.8)
 left.set(aspect="equal", ylim=(-0.1, 0.97))
 left.axis("off")

@@ -2,10 +2,12 @@
 One update, as it moves through a network
 =========================================
 
-This example writes the relaxed sweep down in NumPy, for one batch and a network of two hidden layers with five units each.
-It leaves out what makes the method robust (averaging, dropout, the divergence check): see :doc:`the full description
-</relaxed>`.
+This example writes the relaxed sweep down in NumPy, for one batch and a network of two hidden layers with five
+units each.  It leaves out what makes the method robust (averaging, dropout, the divergence check): see :doc:`the
+full description </relaxed>`.
 """
+
+import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +19,7 @@ X, y = make_moons(200, noise=0.15, random_state=0)
 X = np.column_stack([(X - X.mean(axis=0)) / X.std(axis=0), np.ones(len(X))])  # the third input is always 1: a bias
 Y = np.where(y == 1, 1.0, -1.0)[:, None]
 sizes = [3, 5, 5, 1]
-W = [rng.standard_normal((n, k)) * np.sqrt(2 / n) for n, k in zip(sizes[:-1], sizes[1:], strict=True)]
+W = [rng.standard_normal((n, k)) * np.sqrt(2 / n) for n, k in itertools.pairwise(sizes)]
 W[-1] *= 0.3  # outputs start small
 
 
@@ -61,9 +63,10 @@ for _ in range(30):
 print(f"Mean squared residual: {losses[0]:.2f} at first, {losses[1]:.2f} after one update, {losses[-1]:.2f} after 30")
 
 # %%
-# The three stages, for one sample of the batch.  Circles are units, lines are weights.  In the second picture a red unit should have been
-# larger and a blue one smaller.  No derivative of the activation function is needed for that: a target is what the
-# layer puts out after its pre-activations are moved.  In the third picture all samples of the batch have a say.
+# The three stages, for one sample of the batch.  Circles are units, lines are weights.  In the second picture a
+# red unit should have been larger and a blue one smaller.  No derivative of the activation function is needed for
+# that: a target is what the layer puts out after its pre-activations are moved.  In the third picture all samples
+# of the batch have a say.
 
 sample = int(np.argmax(np.abs(E[-1][:, 0])))
 
@@ -75,7 +78,12 @@ def draw(axis, title, units, lines, lines_map):
         reach = np.abs(values).max()
         for i, j in np.ndindex(values.shape):
             share = values[i, j] / reach
-            axis.plot(*zip(start[i], end[j], strict=True), color=lines_map(0.5 + share / 2), linewidth=0.4 + 3 * abs(share), zorder=1)
+            axis.plot(
+                *zip(start[i], end[j], strict=True),
+                color=lines_map(0.5 + share / 2),
+                linewidth=0.4 + 3 * abs(share),
+                zorder=1,
+            )
     for place, values in zip(places, units, strict=True):
         shown = np.zeros(len(place)) if values is None else values
         reach = max(np.abs(shown).max(), 1e-9)  # colours are relative to the layer
@@ -84,7 +92,15 @@ def draw(axis, title, units, lines, lines_map):
         if values is not None:
             for (x, height), value in zip(place, values, strict=True):
                 dark = abs(value) > 0.6 * reach
-                axis.text(x, height, f"{value:+.1f}", ha="center", va="center", fontsize=7, color="white" if dark else "black")
+                axis.text(
+                    x,
+                    height,
+                    f"{value:+.1f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if dark else "black",
+                )
     axis.set(title=title, xlim=(-0.6, 6.6), ylim=(-2.6, 2.6))
     axis.axis("off")
 

@@ -2,8 +2,8 @@
 A training that was killed goes on
 ==================================
 
-:class:`nmfnet.Checkpoint` stores a training while it runs.  A run that ends half-way, by a crash or a pulled plug, continues from
-the last checkpoint and ends with the same weights as one that was never interrupted, bit for bit.
+:class:`nmfnet.Checkpoint` stores a training while it runs.  A run that ends half-way, by a crash or a pulled plug,
+continues from the last checkpoint and ends with the same weights as one that was never interrupted, bit for bit.
 """
 
 import tempfile

@@ -2,8 +2,8 @@
 Shapes in noisy signals
 =======================
 
-A signal is a row of numbers along time.  Convolutions along it (``Conv1d``) recognize a shape wherever it appears.  Here each
-signal holds one of three shapes at a random place, in noise.
+A signal is a row of numbers along time.  Convolutions along it (``Conv1d``) recognize a shape wherever it appears.
+Here each signal holds one of three shapes at a random place, in noise.
 """
 
 import matplotlib.pyplot as plt
@@ -39,8 +39,8 @@ print(f"fully connected: error {100 * (1 - flat.score(X_test[:, 0], y_test)):.1f
 print(f"convolutions:    error {100 * (1 - model.score(X_test, y_test)):.1f} %")
 
 # %%
-# Above: one signal of each shape, and the shape that is hidden in it.  Below: the sixteen filters of the first layer, sorted by how fast
-# they oscillate.
+# Above: one signal of each shape, and the shape that is hidden in it.  Below: the sixteen filters of the first
+# layer, sorted by how fast they oscillate.
 
 figure = plt.figure(figsize=(9, 5), layout="constrained")
 above, below = figure.subfigures(2, 1)

@@ -2,8 +2,8 @@
 Topics of text
 ==============
 
-The documents are the docstrings of NumPy, SciPy and scikit-learn, about two thousand of them.  :class:`nmfnet.NMF` with
-the Kullback–Leibler divergence finds topics in their word counts, which stay sparse all the way.
+The documents are the docstrings of NumPy, SciPy and scikit-learn, about two thousand of them.  :class:`nmfnet.NMF`
+with the Kullback–Leibler divergence finds topics in their word counts, which stay sparse all the way.
 """
 
 import importlib
@@ -17,10 +17,12 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 from nmfnet import NMF
 
 MODULES = (
-    "numpy numpy.linalg numpy.random numpy.fft scipy.linalg scipy.optimize scipy.signal scipy.stats scipy.sparse "
-    "scipy.special scipy.spatial scipy.interpolate scipy.ndimage scipy.cluster.hierarchy scipy.integrate sklearn.cluster "
-    "sklearn.linear_model sklearn.ensemble sklearn.metrics sklearn.preprocessing sklearn.decomposition sklearn.manifold"
-).split()
+    "numpy numpy.linalg numpy.random numpy.fft scipy.linalg scipy.optimize scipy.signal scipy.stats scipy.sparse",
+    "scipy.special scipy.spatial scipy.interpolate scipy.ndimage scipy.cluster.hierarchy scipy.integrate",
+    "sklearn.cluster sklearn.linear_model sklearn.ensemble sklearn.metrics sklearn.preprocessing",
+    "sklearn.decomposition sklearn.manifold",
+)
+MODULES = [name for line in MODULES for name in line.split()]
 
 
 def documents():
@@ -37,9 +39,11 @@ def documents():
 
 
 texts, homes = documents()
-of_docstrings = "array like parameters returns return optional default examples see notes ndarray float int bool true false none " \
-    "scipy numpy np import shape given data input output values value used use using function method example dtype axis " \
-    "print plt set new object instance user guide references added version also"
+of_docstrings = (
+    "array like parameters returns return optional default examples see notes ndarray float int bool true false none "
+    "scipy numpy np import shape given data input output values value used use using function method example dtype "
+    "axis print plt set new object instance user guide references added version also"
+)
 counter = CountVectorizer(
     preprocessor=lambda text: re.sub(r"[^a-z ]+", " ", text.lower()),
     token_pattern="[a-z]{4,}",
@@ -49,7 +53,9 @@ counter = CountVectorizer(
 )
 X = counter.fit_transform(texts).astype(float)
 words = counter.get_feature_names_out()
-print(f"{X.shape[0]} docstrings, {X.shape[1]} words, {100 * X.nnz / np.prod(X.shape):.1f} % of the counts are not zero")
+print(
+    f"{X.shape[0]} docstrings, {X.shape[1]} words, {100 * X.nnz / np.prod(X.shape):.1f} % of the counts are not zero"
+)
 
 # %%
 
@@ -75,5 +81,7 @@ order = np.argsort(table.argmax(axis=0), kind="stable")
 figure, axis = plt.subplots(figsize=(8, 6), layout="constrained")
 axis.imshow(table[:, order], cmap="Blues", aspect="auto")
 axis.set_yticks(range(len(names)), names, fontsize=9)
-axis.set_xticks(range(12), [", ".join(words[np.argsort(-model.components_[j])[:2]]) for j in order], rotation=45, ha="right")
+axis.set_xticks(
+    range(12), [", ".join(words[np.argsort(-model.components_[j])[:2]]) for j in order], rotation=45, ha="right"
+)
 plt.show()

@@ -22,7 +22,10 @@ PAGES = [
         if page.relative_to(ROOT / "docs").with_suffix("").parts[0] not in LEFT_OUT
     ),
 ]
-BLOCK = re.compile(r"(?:<!-- (?P<kind>setup|not run): (?P<words>.*?) -->\s*)?^```(?P<language>python|sh)\n(?P<code>.*?)^```", re.M | re.S)
+BLOCK = re.compile(
+    r"(?:<!-- (?P<kind>setup|not run): (?P<words>.*?) -->\s*)?^```(?P<language>python|sh)\n(?P<code>.*?)^```",
+    re.M | re.S,
+)
 WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))]
 
 

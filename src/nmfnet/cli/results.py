@@ -78,7 +78,13 @@ def write(run: Run) -> list[str]:
     run.model.save(folder / MODEL)
     write_json(folder / SETTINGS, settings(run))
     write_json(folder / HISTORY, run.model.history_)
-    return [MODEL, HISTORY, SETTINGS, *([CURVES] if draw(run, folder / CURVES) else [])]
+    drawn = [CURVES] if draw(run, folder / CURVES) else []
+    try:
+        from nmfnet.cli.report import write_report
+    except ImportError as error:
+        warnings.warn(f"the model is saved, but there is no report: {error}", stacklevel=2)
+        return [MODEL, HISTORY, SETTINGS, *drawn]
+    return [MODEL, HISTORY, SETTINGS, *drawn, *write_report(run)]
 
 
 def draw(run: Run, path: Path) -> bool:
@@ -101,10 +107,15 @@ def draw(run: Run, path: Path) -> bool:
 
 
 def write_json(path: Path, content: Any) -> None:
+    """Write data as text."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
     """Write under another name first, so that an interrupted write leaves the old file whole."""
     temporary = temporary_name(path)
     try:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
