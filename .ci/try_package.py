@@ -38,7 +38,9 @@ def main(dist: Path) -> None:
             venv.create(Path(folder) / "env", with_pip=True)
             python = str(Path(folder) / "env" / "bin" / "python")
             constraints = ["--quiet", "--disable-pip-version-check", "--constraint", str(ROOT / "constraints.txt")]
-            run(python, "-m", "pip", "install", *constraints, f"nmfnet[cli] @ {path.resolve().as_uri()}", folder=folder)
+            run(
+                python, "-m", "pip", "install", *constraints, f"nmfnet[cli] @ {path.resolve().as_uri()}", folder=folder
+            )
             run(python, "-c", USE, folder=folder)
             run(str(Path(folder) / "env" / "bin" / "nmfnet"), "train", "digits", "--epochs", "1", folder=folder)
         print(f"{path.name}: installed, imported, trained and loaded", flush=True)

@@ -9,7 +9,7 @@ def test_a_training_leaves_a_report(run, folder, iris):
     run("train", iris, "--target", "species", "--epochs", 3, "--hidden", 5, "--out", "second", "--test", 0.2)
     assert run("report", "first", "second", "--out", "both.html").out == "both.html: 2 runs\n"
     both = (folder / "both.html").read_text(encoding="utf-8")
-    assert "<h1>2 runs</h1>" in both and "<th>epochs</th>" in both and "<th>test</th>" in both
+    assert "<h1>2 runs</h1>" in both and both.count("<th>test</th>") == 2  # its error, and that one was asked for it
 
 
 def test_runs_of_earlier_versions_and_other_folders(run, folder, iris):

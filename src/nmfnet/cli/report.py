@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,16 @@ from rich.console import Console
 import nmfnet
 from nmfnet._text import printable
 from nmfnet.cli import data as cli_data
-from nmfnet.cli.results import HISTORY, MODEL, SETTINGS, Run, network, write_json, write_text
+from nmfnet.cli.results import FINDINGS, HISTORY, MODEL, REPORT, SETTINGS, Run, network, write_json, write_text
 from nmfnet.errors import NMFNetError
 from nmfnet.report import RunReport, choices, findings, report_page
 
-FINDINGS, REPORT = "report.json", "report.html"
 
-
-def write_report(run: Run) -> list[str]:
-    """Write what was found and the page of it, and return their names; no training is to fail for its report."""
+def write_report(run: Run) -> None:
+    """Write what was found, and the page of it."""
     folder = run.request.folder
-    try:
-        write_json(folder / FINDINGS, found_by(run))
-        write_text(folder / REPORT, report_page([read_run(folder, run.model)]))
-    except Exception as error:
-        warnings.warn(f"the model is saved, but {folder / REPORT} could not be written: {error}", stacklevel=2)
-        return []
-    return [REPORT]
+    write_json(folder / FINDINGS, found_by(run))
+    write_text(folder / REPORT, report_page([read_run(folder, run.model)]))
 
 
 def found_by(run: Run) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from nmfnet.errors import NMFNetError
 from nmfnet.estimators.base import BaseNMFNet
 
 MODEL, HISTORY, SETTINGS, CURVES = "model.safetensors", "history.json", "settings.json", "curves.png"
+FINDINGS, REPORT = "report.json", "report.html"
 CHECKPOINTS = "checkpoints"  # folder in the folder of a run
 
 
@@ -78,13 +79,22 @@ def write(run: Run) -> list[str]:
     run.model.save(folder / MODEL)
     write_json(folder / SETTINGS, settings(run))
     write_json(folder / HISTORY, run.model.history_)
-    drawn = [CURVES] if draw(run, folder / CURVES) else []
+    return [MODEL, HISTORY, SETTINGS, *([CURVES] if draw(run, folder / CURVES) else []), *reported(run)]
+
+
+def reported(run: Run) -> list[str]:
+    """Write the report and return its name, if it went well: no training is to fail for it."""
+    folder = run.request.folder
     try:
+        for name in (FINDINGS, REPORT):
+            (folder / name).unlink(missing_ok=True)  # those of a former run
         from nmfnet.cli.report import write_report
-    except ImportError as error:
-        warnings.warn(f"the model is saved, but there is no report: {error}", stacklevel=2)
-        return [MODEL, HISTORY, SETTINGS, *drawn]
-    return [MODEL, HISTORY, SETTINGS, *drawn, *write_report(run)]
+
+        write_report(run)
+    except Exception as error:
+        warnings.warn(f"the model is saved, but {folder / REPORT} could not be written: {error}", stacklevel=2)
+        return []
+    return [REPORT]
 
 
 def draw(run: Run, path: Path) -> bool:

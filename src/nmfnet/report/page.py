@@ -227,7 +227,11 @@ def _compared(runs: Sequence[RunReport]) -> Iterator[str]:
     """A table of the runs and what they differ in, their curves, and then each run."""
     yield f"<h1>{len(runs)} runs</h1>"
     asked = [run.settings.get("asked", {}) for run in runs]
-    differ = [key for key in asked[0] if key != "out" and len({json.dumps(each.get(key)) for each in asked}) > 1]
+    differ = [
+        key
+        for key in asked[0]
+        if key not in ("out", "epochs") and len({json.dumps(each.get(key)) for each in asked}) > 1
+    ]
     head = ["run", "network", "test", "validation", "training", "epochs", "time", *differ]
     yield _section("Compared", _table(head, [
         [run.name, run.network, *(_shown(run, part) for part in ("test", "validation", "training")),
