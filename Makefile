@@ -2,7 +2,7 @@
 # make test   ruff, mypy, import-linter and pytest
 # make bench  a small comparison of solvers: digits and a table, one seed
 # make docs   the site, in docs/_build, offline; warnings are errors
-# make package  wheel and sdist, in dist, each installed and tried in an environment of its own
+# make package  wheel and sdist, in dist, installed and tried in a clean environment
 # They set up .venv at first and reuse it afterwards.
 
 PYTHON ?= python3

@@ -1,4 +1,4 @@
-"""Install each wheel and sdist of a folder in a clean environment, and use it there: python .ci/try_package.py dist."""
+"""Install the wheel and then the sdist of a folder in a clean environment, and use each: .ci/try_package.py dist."""
 
 import subprocess
 import sys
@@ -29,21 +29,18 @@ def run(*command: str, folder: str) -> None:
 
 
 def main(dist: Path) -> None:
-    """Try all that is there: a wheel and an sdist."""
-    found = [*dist.glob("*.whl"), *dist.glob("*.tar.gz")]
-    if len(found) != 2:
-        sys.exit(f"{dist} must hold a wheel and an sdist; it holds {[path.name for path in found]}")
-    for path in found:
-        with tempfile.TemporaryDirectory() as folder:
-            venv.create(Path(folder) / "env", with_pip=True)
-            python = str(Path(folder) / "env" / "bin" / "python")
-            constraints = ["--quiet", "--disable-pip-version-check", "--constraint", str(ROOT / "constraints.txt")]
-            run(
-                python, "-m", "pip", "install", *constraints, f"nmfnet[cli] @ {path.resolve().as_uri()}", folder=folder
-            )
-            run(python, "-c", USE, folder=folder)
-            run(str(Path(folder) / "env" / "bin" / "nmfnet"), "train", "digits", "--epochs", "1", folder=folder)
-        print(f"{path.name}: installed, imported, trained and loaded", flush=True)
+    """Try the wheel with all that it needs, and then the sdist in its place."""
+    (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(Path(folder) / "env", with_pip=True)
+        bin_ = Path(folder) / "env" / "bin"
+        for path, options in ((wheel, []), (sdist, ["--no-deps", "--force-reinstall"])):
+            quiet = ["--quiet", "--disable-pip-version-check", "--constraint", str(ROOT / "constraints.txt")]
+            what = f"nmfnet[cli] @ {path.resolve().as_uri()}"
+            run(str(bin_ / "python"), "-m", "pip", "install", *quiet, *options, what, folder=folder)
+            run(str(bin_ / "python"), "-c", USE, folder=folder)
+            run(str(bin_ / "nmfnet"), "train", "digits", "--epochs", "1", "--out", path.name, folder=folder)
+            print(f"{path.name}: installed, imported, trained and loaded", flush=True)
 
 
 if __name__ == "__main__":
