@@ -71,6 +71,7 @@ sphinx_gallery_conf = {
 suppress_warnings = ["config.cache"]  # settings of sphinx-gallery hold what cannot be pickled
 
 LINK = re.compile(r"\[([^\]]+)\]\(([^)#:\s]+?)\)")
+EXAMPLE = re.compile(r"\]\((?:\.\./)+examples/(\w+)\.py\)")
 OTHERS_TITLE = re.compile(r":(?:ref|term):`([^<`]+?)\s*<[^`]+>`", re.DOTALL)
 OTHERS_TERM = re.compile(r":(?:ref|term):`([^<`]+)`")
 ATTRIBUTE = re.compile(
@@ -78,14 +79,14 @@ ATTRIBUTE = re.compile(
 )  # one of several in a line, which reStructuredText takes for a link
 
 
-def plain_folder_links(app, name, source):
-    """Show links to folders of the source tree as text: the site has files only."""
+def links_of_the_site(app, name, source):
+    """Lead links to examples to the gallery, and show those to folders of the source tree as text."""
     page = Path(app.env.doc2path(name)).parent
 
     def shown(match):
         return match[1] if (page / match[2]).is_dir() else match[0]
 
-    source[0] = LINK.sub(shown, source[0])
+    source[0] = LINK.sub(shown, EXAMPLE.sub(r"](/gallery/\1.rst)", source[0]))
 
 
 def no_references_to_others(app, what, name, obj, options, lines):
@@ -96,5 +97,5 @@ def no_references_to_others(app, what, name, obj, options, lines):
 
 def setup(app):
     """Connect the above."""
-    app.connect("source-read", plain_folder_links)
+    app.connect("source-read", links_of_the_site)
     app.connect("autodoc-process-docstring", no_references_to_others)
