@@ -143,19 +143,19 @@ class GramSolver(Stateful):
     def steps(self, sums: Moments, parts: Sequence[slice], penalty: Penalty | None = None) -> Iterator[Step]:
         """Steps from the reduced statistics of a batch, for one part of the outputs after another.
 
-        Their lengths come from G, without a pass over Z.
+        Their lengths come from G, without a pass over Z.  The sums of products are written into.
         """
         n = sums.n.to(sums.cross.dtype)
         mean = None if sums.inputs is None else sums.inputs / n
         bias = None if sums.residuals is None else sums.residuals / n
-        C = sums.cross / n
+        C = sums.cross.div_(n)  # as large as the weights: no copy
         if mean is not None and bias is not None:
             C = torch.zeros_like(C) if sums.alone else C.addr_(mean, bias, alpha=-1)
         if sums.gram is not None:
             rows = n if sums.gram_n is None else sums.gram_n.to(n.dtype)
             centre = mean if sums.gram_inputs is None else sums.gram_inputs / rows
             curvature = 0.0 if penalty is None else penalty.curvature
-            self._refresh(sums.gram / rows, None if sums.alone else centre, curvature)
+            self._refresh(sums.gram.div_(rows), None if sums.alone else centre, curvature)
         if penalty is not None:
             C -= penalty.gradient
         C = self.momentum("right-hand side", C)
