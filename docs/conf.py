@@ -74,9 +74,7 @@ LINK = re.compile(r"\[([^\]]+)\]\(([^)#:\s]+?)\)")
 EXAMPLE = re.compile(r"\]\((?:\.\./)+examples/(\w+)\.py\)")
 OTHERS_TITLE = re.compile(r":(?:ref|term):`([^<`]+?)\s*<[^`]+>`", re.DOTALL)
 OTHERS_TERM = re.compile(r":(?:ref|term):`([^<`]+)`")
-ATTRIBUTE = re.compile(
-    r"(?<![\w`.\\])([A-Za-z]\w*)_(?=, )"
-)  # one of several in a line, which reStructuredText takes for a link
+ATTRIBUTE = re.compile(r"(?<![\w`.\\])([A-Za-z]\w*)_(?=,)")  # "name_," is a link in reStructuredText
 
 
 def links_of_the_site(app, name, source):
