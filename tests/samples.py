@@ -1,12 +1,15 @@
 """What tests share that is no fixture."""
 
+import itertools
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from nmfnet.cli.progress import Lines
 from nmfnet.errors import DataError
 
 N_TRAIN, N_TEST = 20, 10  # of a small image set
@@ -61,3 +64,22 @@ def randoms(seed):
 def settings(folder):
     """Return the settings of a run of `nmfnet train`."""
     return json.loads(Path(folder, "settings.json").read_text())
+
+
+def press_ctrl_c(monkeypatch, hook, call):
+    """Have Ctrl-C strike in a call of a hook, counted from 1."""
+    original, calls = getattr(Lines, hook), itertools.count(1)
+
+    def pressed(*arguments):
+        original(*arguments)
+        if next(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Lines, hook, pressed)
+
+
+def stream(model, X, y, size, **first):
+    for start in range(0, X.shape[0], size):
+        model.partial_fit(X[start : start + size], y[start : start + size], **first)
+        first = {}
+    return model

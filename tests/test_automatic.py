@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 from nmfnet import Callback, NMFNetClassifier
 from nmfnet.data.scaling import Scaling
+from nmfnet.data.source import InMemory, stored_per_row
 from nmfnet.layers import Conv2d, MaxPool2d, build_layers
 from nmfnet.layers.activations import get_activation
+from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import Relaxed
@@ -17,6 +20,7 @@ from nmfnet.solvers.relaxed.defaults import (
     STREAM_DROPOUT,
     UNANCHORED_DELTA,
     auto_alpha,
+    auto_damping,
     auto_delta,
     auto_dropout,
     auto_momentum,
@@ -133,3 +137,66 @@ class Counted(Callback):
 
     def on_batch_end(self, batch, n_batches):
         self.n_batches = n_batches
+
+
+def text_plan(n=2000):
+    return Plan(n_samples=n, n_updates=200, batch_size=200)
+
+
+@pytest.mark.parametrize(
+    ("columns", "n", "words", "damping"),
+    [
+        (60, 2000, 14, 15),  # the categories of a table
+        (2000, 2000, 60, 500),
+        (8000, 2000, 60, 700),
+        (8000, 2000, 6, 96),  # titles
+        (8000, 6000, 60, 350),  # many documents
+        (8000, 10**9, 60, 1),
+        (8000, 2000, 0, 1),  # nothing but zeros
+    ],
+)
+def test_the_damping_of_words(columns, n, words, damping):
+    network = network_of([columns, 5, 3])
+    assert auto_damping(network, True, text_plan(n), words) == damping
+    assert auto_damping(network, False, text_plan(n), words) == 1
+    assert auto_damping(network_of([columns, 5, 3], "identity"), True, text_plan(n), words) == 1
+
+
+def test_the_damping_of_a_stream_is_that_of_its_columns():
+    assert auto_damping(network_of([8000, 5, 3]), True, Plan(n_samples=5)) == 700
+
+
+@pytest.mark.parametrize(("words", "noise"), [(0, 0), (3, 0), (5, 0), (10, 0.175), (50, 0.315)])
+def test_words_of_long_documents_are_masked(words, noise):
+    assert auto_noise(scaling(2000), words) == pytest.approx(noise)
+
+
+def documents(columns, n=40):
+    X = csr_array(np.tile(np.arange(columns) % 4 == 0, (n, 1)).astype(float))
+    return InMemory(SparseRows(X), torch.eye(4, dtype=torch.float64)[torch.arange(n) % 4])
+
+
+@pytest.mark.parametrize(
+    ("columns", "output", "noise", "first"),
+    [(1200, "softmax", 0.35 * (1 - 5 / 300), 40 / 1200), (1200, "identity", 0, 1), (900, "sigmoid", 0, 40 / 900)],
+)
+def test_the_start_of_words(columns, output, noise, first):
+    """Of real targets, and of fewer columns, as tables have them, nothing is masked."""
+    network = network_of([columns, 5, 4], output)
+    before = network.weights[0].clone()
+    source = documents(columns)
+    sweep = Relaxed().prepare(network, source, Plan(n_samples=len(source.Y), n_updates=200, batch_size=40))
+    assert sweep.settings.noise == pytest.approx(noise)
+    torch.testing.assert_close(network.weights[0], first * before)
+
+
+def test_random_weights_of_words_are_small_with_many_documents_too():
+    network = network_of([1200, 5, 4])
+    before = network.weights[0].clone()
+    Relaxed().prepare(network, documents(1200), Plan(n_samples=5000, n_updates=200, batch_size=200))
+    torch.testing.assert_close(network.weights[0], 0.1 * before)
+
+
+def test_stored_values_are_counted():
+    assert stored_per_row(documents(1200)) == 300
+    assert stored_per_row(InMemory(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.zeros(2, 1))) == 1.5

@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import nmfnet
 from nmfnet import NMFNetClassifier, NMFNetRegressor
-from nmfnet.network.calibration import HIGHEST, LOWEST, fitted_temperature, output_rms
+from nmfnet.network.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, fitted_temperature, output_rms
 from nmfnet.network.outputs import Output
 from nmfnet.training.calibration import halves
 
@@ -72,8 +72,8 @@ def test_temperatures_at_the_ends():
     Y = torch.eye(3, dtype=torch.float64)[torch.arange(300) % 3]
     A = 2 * Y - 1
     sure = fitted_temperature(SOFTMAX, A, Y)
-    assert LOWEST <= sure < 0.5 and fitted_temperature(SOFTMAX, A[:30], Y[:30]) > sure  # few rows tell less
-    assert fitted_temperature(SOFTMAX, -A, Y) == fitted_temperature(SOFTMAX, A * 0, Y) == HIGHEST
+    assert MIN_TEMPERATURE <= sure < 0.5 and fitted_temperature(SOFTMAX, A[:30], Y[:30]) > sure  # few rows tell less
+    assert fitted_temperature(SOFTMAX, -A, Y) == fitted_temperature(SOFTMAX, A * 0, Y) == MAX_TEMPERATURE
     assert output_rms(SOFTMAX, A + 100) == pytest.approx(output_rms(SOFTMAX, A))
 
 

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nmfnet import NMF, NonlinearSemiNMF, SemiNMF
 from nmfnet.factorization.acceleration import alternate
-from nmfnet.factorization.coordinate_descent import CoordinateDescent, Tiles, prepare
+from nmfnet.factorization.coordinate_descent import CoordinateDescent, Coordinates, Tiles
 from nmfnet.factorization.data import DenseData, SparseData
 from nmfnet.factorization.initialization import leading_vectors, nndsvd
 from nmfnet.factorization.kullback_leibler import KullbackLeibler
@@ -56,7 +56,7 @@ def test_blocked_descent_is_the_plain_cycle(k, c, seed):
     G = H @ H.T
     kernel = CoordinateDescent(k, c, torch.empty(3, k * c, dtype=torch.float64))
     kernel.F.copy_(torch.from_numpy(F)), kernel.P.copy_(torch.from_numpy(P))
-    kernel.sweep(prepare(torch.from_numpy(G)), 2)
+    kernel.sweep(Coordinates(k, kernel.F).fill(torch.from_numpy(G)), 2)
     for _ in range(2):
         for j in range(k):
             F[j] = np.maximum(F[j] + (P[j] - G[j] @ F) / G[j, j], 0)
@@ -68,7 +68,7 @@ def test_pivoting_is_nonnegative_least_squares():
     H, X = rng.standard_normal((8, 20)), rng.standard_normal((15, 20))
     kernel = CoordinateDescent(8, 15, torch.empty(3, 8 * 15, dtype=torch.float64))
     kernel.F.zero_(), kernel.P.copy_(torch.from_numpy(H @ X.T))
-    kernel.pivot(prepare(torch.from_numpy(H @ H.T)), torch.arange(15))
+    kernel.pivot(Coordinates(8, kernel.F).fill(torch.from_numpy(H @ H.T)), torch.arange(15))
     expected = np.stack([scipy.optimize.nnls(H.T, x)[0] for x in X])
     np.testing.assert_allclose(kernel.F.numpy().T, expected, atol=1e-9)
 
@@ -323,7 +323,7 @@ def test_max_iter_too_small_is_said():
 def test_some_columns_are_swept_as_all_are_and_the_others_stay():
     generator = torch.Generator().manual_seed(0)
     A, B = (torch.rand(30, n, generator=generator, dtype=torch.float64) for n in (12, 7))
-    coordinates, kernels = prepare(A.T @ A), []
+    coordinates, kernels = Coordinates(12, A).fill(A.T @ A), []
     for _ in range(2):
         kernel = CoordinateDescent(12, 7, A.new_empty(3, 12 * 7))
         kernel.F.fill_(0.1)

@@ -1,4 +1,4 @@
-"""Exchanges of components, against dense references."""
+"""Replacement of components, against dense references."""
 
 from functools import partial
 
@@ -12,7 +12,12 @@ from nmfnet import NMF
 from nmfnet.factorization.acceleration import alternate
 from nmfnet.factorization.data import DenseData, SparseData
 from nmfnet.factorization.passes import LeastSquares, Penalties
-from nmfnet.transformers.component_replacement import exchanges, exchanges_pay, most_useful, residual_parts
+from nmfnet.transformers.component_replacement import (
+    most_useful,
+    replace_components,
+    replacement_pays,
+    residual_parts,
+)
 
 CPU = torch.device("cpu")
 
@@ -46,7 +51,7 @@ def test_a_topic_that_was_missed_takes_the_place_of_a_copy():
     problem = partial(LeastSquares, data, penalties=Penalties(0, 0, 0, 0))
     Z, H = block_factors(6, 100, 90, [0, 1, 2, 3, 4, 4])  # nothing for the last block
     stuck = alternate(problem(6), Z.clone(), H.clone(), 100, 0.0)
-    found = exchanges(problem, data, (Z, H), 100)
+    found = replace_components(problem, data, (Z, H), 100)
     best = alternate(problem(6), *block_factors(6, 100, 90, range(6)), 100, 0.0)
     end = alternate(problem(6), *found, 100, 0.0)
     assert stuck.last.objective > 1.04 * best.last.objective
@@ -61,7 +66,7 @@ def test_factors_are_nonnegative_and_no_worse_than_the_passes_alone(seed):
     generator = torch.Generator().manual_seed(seed)
     Z, H = (torch.rand(7, size, generator=generator, dtype=torch.float64) for size in X.shape)
     alone = alternate(problem(7), Z.clone(), H.clone(), 5, 0.0)
-    found = exchanges(problem, data, (Z, H), 5)
+    found = replace_components(problem, data, (Z, H), 5)
     assert [factor.shape for factor in found] == [(7, 600), (7, 540)]
     assert all((factor >= 0).all() for factor in found)
     assert objective(X, *found) <= alone.last.objective * (1 + 1e-12)
@@ -75,7 +80,7 @@ def test_an_exchange_that_does_not_pay_is_taken_back(monkeypatch):
     monkeypatch.setattr(
         "nmfnet.transformers.component_replacement.most_useful", lambda Z, H, k: [0] * k
     )  # copies of one topic
-    found = exchanges(problem, data, (Z, H), 5)
+    found = replace_components(problem, data, (Z, H), 5)
     torch.testing.assert_close(found, (alone.Z, alone.H))
 
 
@@ -127,13 +132,13 @@ def test_what_costs_least_is_left_out():
 
 def test_only_large_sparse_data_and_more_than_a_few_components_are_worth_it():
     large = SparseData(scipy.sparse.random(600, 600, 0.01, format="csr"), CPU)
-    assert exchanges_pay(large, 10, 1) and not exchanges_pay(large, 400, 200)
-    assert not exchanges_pay(SparseData(scipy.sparse.random(600, 60, 0.1, format="csr"), CPU), 10, 200)
+    assert replacement_pays(large, 10, 1) and not replacement_pays(large, 400, 200)
+    assert not replacement_pays(SparseData(scipy.sparse.random(600, 60, 0.1, format="csr"), CPU), 10, 200)
     dense = DenseData(torch.rand(60, 40))
-    assert exchanges_pay(dense, 12, 200) and exchanges_pay(dense, 26, 200)
-    assert not exchanges_pay(dense, 10, 200)  # components
-    assert not exchanges_pay(dense, 28, 200)  # half as many more are more than there are columns
-    assert not exchanges_pay(dense, 12, 20)  # passes
+    assert replacement_pays(dense, 12, 200) and replacement_pays(dense, 26, 200)
+    assert not replacement_pays(dense, 10, 200)  # components
+    assert not replacement_pays(dense, 28, 200)  # half as many more are more than there are columns
+    assert not replacement_pays(dense, 12, 20)  # passes
 
 
 @pytest.mark.parametrize("scale", [1e-170, 1.0, 1e150])
@@ -162,7 +167,7 @@ def test_dense_data_of_many_components_end_lower_for_it(dtype, monkeypatch):
     model = NMF(15, random_state=0)
     Z = model.fit_transform(X)
     assert Z.dtype == dtype
-    monkeypatch.setattr("nmfnet.transformers.initialization.exchanges_pay", lambda *given: False)
+    monkeypatch.setattr("nmfnet.transformers.initialization.replacement_pays", lambda *given: False)
     assert model.objective_ < 0.995 * NMF(15, random_state=0).fit(X).objective_
 
 

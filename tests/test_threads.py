@@ -39,12 +39,12 @@ def test_fits_and_transforms_run_on_one_thread_and_give_the_others_back(three, m
 
 def test_large_products_have_all_threads(three):
     with threads.one_thread():
-        with threads.threads_for(threads.LARGE):
+        with threads.threads_for(threads.MIN_PARALLEL_FLOPS):
             assert torch.get_num_threads() == 3
         assert torch.get_num_threads() == 1
-        with threads.threads_for(threads.LARGE / 2):
+        with threads.threads_for(threads.MIN_PARALLEL_FLOPS / 2):
             assert torch.get_num_threads() == 1
-    with threads.threads_for(threads.LARGE):  # outside, as the caller wants it
+    with threads.threads_for(threads.MIN_PARALLEL_FLOPS):  # outside, as the caller wants it
         assert torch.get_num_threads() == 3
 
 

@@ -8,11 +8,14 @@ from sklearn.datasets import make_regression
 from sklearn.model_selection import train_test_split
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor, Relaxed
+from nmfnet.data.source import InMemory
 from nmfnet.layers.activations import get_activation
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
+from nmfnet.solvers.base import Plan
+from nmfnet.solvers.relaxed.covariance import input_covariance
 from solving import he_weights, prepared, solved
 
 N = 1100  # more than `gram_features`
@@ -67,18 +70,32 @@ def test_the_penalty_of_unknown_directions_counts_with_their_variance():
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_steps_by_sparse_rows_are_those_by_dense_ones(bias):
-    rng = np.random.default_rng(0)
-    dense, sparse = DampedLeastSquares(0.5, bias), DampedLeastSquares(0.5, bias)
-    weight = torch.linspace(0.5, 2, 40, dtype=torch.float64)
-    for update in range(3):
-        X = scipy.sparse.random_array((40, N), density=0.02, format="csr", rng=rng)
-        _, E = batch(40, seed=update)
-        one, length = solved(dense, torch.from_numpy(X.toarray()), E, update, sample_weight=weight)
-        two, same = solved(sparse, SparseRows(X), E, update, sample_weight=weight)
-        assert sparse.form == "earlier batch"
-        np.testing.assert_allclose(two, one, rtol=1e-8, atol=1e-12)
-        np.testing.assert_allclose(same, length, rtol=1e-8)
+def test_a_step_by_sparse_rows_is_that_of_the_gram_matrix_of_their_batch(bias):
+    """Against an explicit inverse; no rows are remembered, which would have to be dense."""
+    X = scipy.sparse.random_array((40, N), density=0.02, format="csr", rng=np.random.default_rng(0))
+    solver, weight = DampedLeastSquares(0.5, bias), torch.linspace(0.5, 2, 40, dtype=torch.float64)
+    solved(solver, SparseRows(X[::-1].tocsr()), batch(40, seed=1)[1], 0, sample_weight=weight)
+    E = batch(40)[1]
+    D, length = solved(solver, SparseRows(X), E, 1, sample_weight=weight)
+    assert solver.form == "dual"
+    Z, E = centred_and_weighted(torch.from_numpy(X.toarray()), E, weight, bias)
+    G = Z.T @ Z / 40
+    expected = np.linalg.solve(G + 0.5 * np.trace(G) / N * np.eye(N), Z.T @ E / 40)
+    np.testing.assert_allclose(D[:N], expected, rtol=1e-8, atol=1e-12)
+    moved = X @ D[:N].numpy() + (D[N].numpy() if bias else 0)
+    np.testing.assert_allclose(length, np.sqrt(np.average((moved**2).sum(1), weights=weight.numpy())), rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("columns", "density", "low_rank", "form"),
+    [(1100, 0.02, True, "dual"), (1100, 0.5, True, "earlier batch"), (1100, 0.02, False, "primal"),
+     (900, 0.02, True, "primal"), (4200, 0.5, False, "dual")],
+)  # fmt: skip
+def test_the_form_of_sparse_rows(columns, density, low_rank, form):
+    X = scipy.sparse.random_array((40, columns), density=density, format="csr", rng=np.random.default_rng(0))
+    solver = DampedLeastSquares(0.5, True, low_rank=low_rank)
+    solved(solver, SparseRows(X), batch(40)[1], 0)
+    assert solver.form == form
 
 
 def test_single_precision_is_double_precision_to_rounding():
@@ -99,6 +116,63 @@ def test_a_restored_solver_goes_on_as_the_other():
     steps = [solved(each, *batch(40, seed=3), 3)[0] for each in (solver, other)]
     assert other.form == "earlier batch"
     assert torch.equal(*steps)
+
+
+def regression(container, weight=None):
+    """A sweep for real targets of wide inputs, their scaled rows (n, N), and the targets."""
+    rng = np.random.default_rng(0)
+    X = scipy.sparse.random_array((300, N), density=0.05, format="csr", rng=rng)
+    Y = torch.from_numpy(rng.standard_normal((300, 2)))
+    rows = SparseRows(X) if container == "sparse" else torch.from_numpy(X.toarray() + rng.standard_normal(N))
+    source = InMemory(rows, Y, weight)
+    weights = he_weights((N, 5, 2), True, torch.Generator().manual_seed(0), torch.float64)
+    scaling = Relaxed().input_scaling(source, "real", True, False)
+    network = Network(weights, get_activation("relu"), output=Output("identity"), inputs=scaling)
+    sweep = Relaxed().prepare(network, source, Plan(n_samples=300, n_updates=10, batch_size=100))
+    Z = network.scaled_inputs(rows)
+    return sweep, Z.dense() if container == "sparse" else Z, source
+
+
+@pytest.mark.parametrize("container", ["dense", "sparse"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_real_targets_know_the_gram_matrix_of_all_inputs(container, weighted):
+    """Formed before the first batch, factorized with it, and left alone by all others, a rejected one included."""
+    weight = torch.linspace(0.1, 3, 300, dtype=torch.float64) if weighted else None
+    sweep, Z, source = regression(container, weight)
+    w = np.ones(300) if weight is None else weight.numpy()
+    expected = np.cov(Z.numpy().T, aweights=w, ddof=0)
+    solver = sweep.solvers[0].primal
+    np.testing.assert_allclose(solver.gram, expected, atol=1e-10)
+    sweep(source.X[slice(100)], source.Y[:100])
+    inverse = solver.inverse.clone()
+    np.testing.assert_allclose(
+        inverse.double(), np.linalg.inv(expected + np.trace(expected) / N * np.eye(N)), rtol=1e-5, atol=1e-6
+    )
+    sweep(source.X[slice(100, 200)], source.Y[100:200])
+    sweep._roll_back()
+    sweep(source.X[slice(200, 300)], source.Y[200:])
+    assert torch.equal(solver.inverse, inverse)
+
+
+def test_many_rows_are_a_part_of_them():
+    X = torch.randn(64, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    network = Network(he_weights((8, 2), True, torch.Generator(), torch.float64), get_activation("relu"))
+    gram, size = input_covariance(network, InMemory(X, X))  # of every fourth
+    np.testing.assert_allclose(gram, np.cov(X[::4].numpy().T, ddof=0), atol=1e-12)
+    np.testing.assert_allclose(size, X[::4].square().mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "plan", [Plan(n_samples=300, batch_size=100), Plan(n_samples=300, n_updates=9, batch_size=100)]
+)
+@pytest.mark.parametrize("settings", [Relaxed(noise=0.2), Relaxed()])
+def test_inputs_that_change_keep_the_running_matrix(settings, plan):
+    """Those of a stream, and masked ones."""
+    weights = he_weights((N, 5, 2), True, torch.Generator().manual_seed(0), torch.float64)
+    network = Network(weights, get_activation("relu"), output=Output("identity"))
+    sweep = prepared(settings, network, batch(40)[0], plan)
+    known = plan.n_updates is not None and settings.noise == "auto"
+    assert (sweep.solvers[0].primal.gram is not None) == known
 
 
 @pytest.mark.parametrize(

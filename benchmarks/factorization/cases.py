@@ -149,10 +149,19 @@ def stored(task, case, key, idle):
     return result is not None and result["version"] == key and (result["idle"] or not idle)
 
 
+@functools.cache
+def processor():
+    """The model of the processor, or its kind where the system does not tell."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    fields = dict(map(str.strip, line.split(":", 1)) for line in reversed(lines) if ":" in line)
+    return " ".join(fields[name] for name in ("vendor_id", "model name") if name in fields) or platform.machine()
+
+
 def add(task, case, key, idle, threads, result):
     """Write a result as soon as it is there."""
     conditions = {
-        "version": key, "idle": idle, "threads": threads, "load": os.getloadavg()[0], "machine": platform.machine(),
+        "version": key, "idle": idle, "threads": threads, "load": os.getloadavg()[0], "machine": processor(),
         "sklearn": sklearn.__version__, "torch": torch.__version__, "numpy": np.__version__,
     }  # fmt: skip
     RUNS.add(task, {"case": case, **result, **conditions})

@@ -6,6 +6,10 @@ from statistics import median
 
 from cases import RUNS
 
+MACHINES = {  # where the curves of a task were made
+    "curves": "Intel Xeon (AVX-512), compressed starts",
+    "curves-amd": "AMD EPYC (Zen 4, AVX-512), earlier code without them",
+}
 SHARES = (0.01, 0.001, 0.0001)  # above the best objective known
 
 
@@ -24,7 +28,7 @@ def problem(record):
 def best_known():
     """The lowest objective of each problem."""
     best = defaultdict(lambda: math.inf)
-    for record in RUNS.records("curves"):
+    for record in (record for task in MACHINES for record in RUNS.records(task)):
         for which in ("ours", "theirs"):
             seen = [record[which]["final"], *(value for _, value in record[which]["curve"])]
             best[problem(record)] = min(best[problem(record)], *seen)
@@ -52,9 +56,9 @@ def to_their_end(record):
     return math.inf if ours is None else ours / record["theirs"]["seconds"]
 
 
-def summary(loss, best):
-    """Yield the table over all fits of a loss."""
-    records = [record for record in RUNS.records("curves") if record["loss"] == loss]
+def summary(loss, best, task):
+    """Yield the table over all fits of a loss on a machine."""
+    records = [record for record in RUNS.records(task) if record["loss"] == loss]
     rows = []
     for share in SHARES:
         bounds = [best[problem(record)] * (1 + share) for record in records]
@@ -93,10 +97,10 @@ def middle(values, form):
     return "never" if math.isinf(value) else format(value, form)
 
 
-def cases(loss, best):
+def cases(loss, best, task):
     """Yield the table of each data set, rank and dtype, medians over the seeds."""
     groups = defaultdict(list)
-    for record in RUNS.records("curves"):
+    for record in RUNS.records(task):
         if record["loss"] == loss:
             groups[record["data"], record["rank"], record["dtype"]].append(record)
     peers = defaultdict(list)
@@ -157,6 +161,15 @@ def seconds_to_theirs(record):
         if error <= theirs["errors"][-1]:
             return sum(ours["seconds"][:epoch]) / sum(theirs["seconds"])
     return math.inf
+
+
+def memory():
+    """Yield the table of peak memory."""
+    rows = []
+    for record in RUNS.records("memory"):
+        pairs = zip(record["mib"]["ours"], record["mib"]["theirs"], strict=True)
+        rows.append([record["case"], *(f"{ours:.0f} / {theirs:.0f}" for ours, theirs in pairs)])
+    yield from table(["case", "one thread: nmfnet / scikit-learn", "two threads"], rows)
 
 
 def company():

@@ -4,7 +4,7 @@ python benchmarks/factorization/report.py
 """
 
 from cases import RUNS, version
-from curve_tables import best_known, cases, company, streams, summary
+from curve_tables import MACHINES, best_known, cases, company, memory, streams, summary
 from speed import CASES
 from store import REPORTS
 
@@ -13,19 +13,20 @@ HEAD = """# The factorizations against scikit-learn
 Written by `python benchmarks/factorization/report.py` from
 [benchmarks/results/factorization](../../benchmarks/results/factorization). The scripts in `benchmarks/factorization`
 make the results, and say how in their first lines. scikit-learn is {sklearn}, PyTorch {torch}, NumPy {numpy}. The
-machine has two cores of an AMD EPYC (Zen 4, with AVX-512), which other work shared.
+curves are of two machines, each with two cores that other work shared: an Intel Xeon and an AMD EPYC. Those of the
+AMD are of earlier code. Unless a section says otherwise, results are of the AMD machine.
 
 ## How to read the curves
 
 Both packages fit each data set as they come: `NMF(rank, random_state=seed)`, and for the divergence `solver="mu"` and
-`beta_loss="kullback-leibler"`. There are three ranks, float64 and float32, and five seeds. For some the
-machine's time ran out: spectra and tfidf have float64 alone, tfidf and most of the divergence one to three seeds. A
-seed changes little: both start from NNDSVD, whose random part is small.
+`beta_loss="kullback-leibler"`. There are three ranks, float64 and float32, and up to five seeds. Each
+table says how many fits it has, as the machines' time ran out: on the AMD, spectra and tfidf have float64 alone, tfidf
+and most of the divergence one to three seeds; on the Intel most cases have one seed.
 
 - *Best*: the lowest objective that any fit of nmfnet, scikit-learn or torchnmf reached on this data set and rank, over
   all seeds and dtypes, with all the time it had. It is that of a local minimum; nobody knows the global one.
 - *Time to 0.1 %*: processor seconds of one thread until the objective is at most 1.001 times the best. The objective
-  is ‖X − ZH‖²/2, or the divergence. *never*: not within twice the time of the slower default fit, or half a second.
+  is ‖X − ZH‖²/2, or the divergence. Factors of the search for a start count from the moment it has them. *never*: not within twice the time of the slower default fit, or half a second.
 - *Ratio*: nmfnet's time over scikit-learn's. Where scikit-learn never arrived, the end of its fit counts, so that the
   ratio is too large. Where scikit-learn alone arrived, the ratio is infinite. Where neither did, the fit is left out.
 - *Final*: at default `tol` and `max_iter`, in percent above the best: median of the seeds and, in brackets, the worst.
@@ -51,6 +52,13 @@ MINIBATCHES = """
 `partial_fit` on the same batches, five epochs, from the same random start. Errors are nmfnet's over those
 of scikit-learn's MiniBatchNMF: the root of twice the loss of the best coefficients for the components. *Time to
 theirs*: seconds until nmfnet's error is no larger than scikit-learn's after five epochs, over the time of these five.
+"""
+
+MEMORY = """
+## Memory
+
+Peak resident memory of a fit of at most 30 passes, in a process of its own, less that before the fit, in MiB. It differs
+by some MiB from run to run. Made on the Intel machine.
 """
 
 COMPANY = """
@@ -101,11 +109,15 @@ def curves():
     """Yield the tables of objective against time, of mini-batches and of threads."""
     best = best_known()
     for loss, name in (("frobenius", "Frobenius norm"), ("kullback-leibler", "Kullback-Leibler divergence")):
-        yield f"\n## {name}: time to near the best objective\n\nRatios over all fits.\n"
-        yield from summary(loss, best)
-        yield "Medians over the seeds: nmfnet / scikit-learn.\n"
-        yield from cases(loss, best)
-    for task, title, lines in (("streams", MINIBATCHES, streams), ("company", COMPANY, company)):
+        yield f"\n## {name}: time to near the best objective"
+        for task, machine in MACHINES.items():
+            if any(record["loss"] == loss for record in RUNS.records(task)):
+                yield f"\n### {machine}\n\nRatios over all fits.\n"
+                yield from summary(loss, best, task)
+                yield "Medians over the seeds: nmfnet / scikit-learn.\n"
+                yield from cases(loss, best, task)
+    parts = ("memory", MEMORY, memory), ("streams", MINIBATCHES, streams), ("company", COMPANY, company)
+    for task, title, lines in parts:
         if RUNS.records(task):
             yield title
             yield from lines()

@@ -1,4 +1,4 @@
-"""Neural networks without backpropagation and without a learning rate.
+"""Neural networks without backpropagation and with no learning rate to tune.
 
 They are trained by alternating nonnegative matrix factorizations, layer by layer.
 """

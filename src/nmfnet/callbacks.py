@@ -194,6 +194,8 @@ class Progress(Callback):
     def on_fit_end(self, network: Network) -> None:  # noqa: D102
         if self._now.live is not None:
             self._now.live.stop()
+            if not self._now.live.console.is_terminal:  # where rich leaves its last line open
+                self._now.live.console.line()
 
     def _update(self, **fields: Any) -> None:
         bar = self._now.bar

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from nmfnet.data.containers import plain, refuse_missing, to_array
 from nmfnet.data.labels import label_array
@@ -27,13 +28,16 @@ def gathered(X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> tuple[Any, 
         return X, y
     is_loader = isinstance(X, Iterable) and not isinstance(X, (Tensor, np.ndarray, Mapping, str, bytes))
     if not is_loader or issparse(X) or hasattr(X, "columns"):
-        raise ValueError(
-            f"{names[1]} is missing: pass it, or as {names[0]} a DataLoader or another iterable of batches."
-        )
+        how = f"DataLoader({names[0]}, batch_size=...)" if isinstance(X, Dataset) else "a DataLoader"
+        raise ValueError(f"{names[1]} is missing: pass it, or as {names[0]} {how} or another iterable of batches.")
     inputs, targets = [], []
     for batch in X:
         if not (isinstance(batch, Sequence) and len(batch) == 2):
-            raise ValueError(f"{names[0]} must give batches of (inputs, targets); got {type(batch).__name__}.")
+            what = f"{len(batch)} things" if isinstance(batch, Sequence) else f"a {type(batch).__name__}"
+            raise ValueError(
+                f"{names[0]} must give batches of (inputs, targets); got {what}. A generator can pick these two: "
+                f"((batch[...], batch[...]) for batch in {names[0]})."
+            )
         inputs.append(tensor_of(batch[0], names[0]))
         targets.append(target_tensor(batch[1], names[1]))
     if not inputs:

@@ -53,6 +53,7 @@ def zipped(text):
 
 PLAIN = text_of()
 LATIN = text_of({"city": np.where(CITY == "Łódź", "Malmö", CITY)})
+EUROS = text_of({"city": None, "price": [v + " €" for v in german(PRICE)]}, sep=";")
 # name of the file, its content, further options of `train`
 GOOD = {
     "commas": ("a.csv", PLAIN, ()),
@@ -84,6 +85,13 @@ GOOD = {
     "an index of text": ("a.csv", text_of({"name": [f"person {i}" for i in range(N)]}), ()),
     "columns to drop": ("a.csv", text_of({"odd": holes(SIZE, "odd"), "b": DAY.strftime("1/2/%Y")}), ("--drop=odd,b",)),
     "an empty column": ("a.csv", text_of({"nothing": [""] * N}), ()),
+    "amounts of money": ("a.csv", text_of({"price": [f"${v:,.2f}" for v in PRICE]}), ()),
+    "German money": ("a.csv", EUROS.encode("cp1252"), ()),
+    "per cent": ("a.csv", text_of({"size": [f"{v} %" for v in holes(SIZE, "-")]}).replace("- %", "-"), ()),
+    "times of the day": ("a.csv", text_of({"time": holes([f"{i % 24:02}:{i % 60:02}" for i in range(N)])}), ()),
+    "short German dates": ("a.csv", text_of({"day": DAY.strftime("%d.%m.%y")}), ()),
+    "a row index": ("a.csv", pd.DataFrame(BASE).to_csv(), ()),
+    "many categories": ("a.csv", text_of({"shop": [f"shop {i % 20}" for i in range(N)]}), ()),
     "a constant column": ("a.csv", text_of({"same": ["x"] * N}), ()),
     "quotes and line breaks": ("a.csv", text_of({"city": [f'"{c}",\n' for c in CITY]}), ()),
     "blank lines and Windows": ("a.csv", PLAIN.replace("\n", "\r\n\r\n"), ()),
@@ -131,12 +139,29 @@ BAD = {
     "day or month": (text_of({"day": ["03/04/2020"] * N}), "nothing tells day from month", "write them as 2020-12-31"),
     "no target": (text_of({"label": [""] * N}), "no row has a target in column 'label'", ""),
     "no such target": (text_of({"label": None}), "has no column 'label'", "its columns are size"),
-    "infinite": (text_of({"size": holes(SIZE, "inf")}), "column 'size' has infinite values", ""),
+    "infinite": (
+        text_of({"size": holes(SIZE, "inf"), "price": holes(PRICE, "-inf", 5)}),
+        "line 2: column 'size' has infinite values (e.g. 'inf', 18 in all); column 'price' has 24", "leave them empty",
+    ),
+    "units that differ": (text_of({"price": ["$5", "5 €"] * (N // 2)}), "numbers of several units ($, €)", "--drop"),
+    "a unit at times": (text_of({"size": ["5", "5 %"] * (N // 2)}), "several units (%, none)", "correct that"),
+    "years of two digits": (
+        text_of({"day": DAY.strftime("%d/%m/%y")}), "whose years have two digits", "write them as 2020-12-31",
+    ),
+    "comments above": (
+        "# made by a tool\n# 2024\n" + PLAIN, "line 3 has 5 values, but the first line names 1 column",
+        "delete the lines above the names",
+    ),
+    "a total below": (PLAIN + "Total,1.5,,,no\n", "line 122: column 'size' is not numeric (e.g. 'Total')", "--drop"),
+    "targets that all differ": (
+        text_of({"label": [f"name {i}" for i in range(N)]}), "120 different texts as targets in 120 rows",
+        "--target names another column",
+    ),
     "rows too long": (PLAIN + "1,2,3,4,5,6,7\n", "line 122 has 7 values, but the first line names 5", "--sep"),
     "a quotation mark": (PLAIN + '"1,2,3,4,5\n', "a quotation mark is not closed", ""),
     "no names": ("1.5,2.5,yes\n3.5,4.5,no\n", "has no column 'label'", "its columns are 1.5"),
     "names twice": (PLAIN.replace("price", "size", 1), "more than one column 'size'", ""),
-    "a row index": ("," + PLAIN.replace("\n", "\n1,"), "column 1 has no name (a row index?)", "index=False"),
+    "a column without a name": (PLAIN.replace("price", "", 1), "column 2 has no name: name it", "or drop it"),
     "nothing": ("", "it is empty", ""),
     "only names": ("size,label\n", "0 rows", ""),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "it is not text", ""),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import os
 import signal
@@ -19,24 +18,12 @@ from rich.console import Console
 import nmfnet
 from nmfnet import datasets
 from nmfnet.cli import evaluation
-from nmfnet.cli.progress import Bar, Lines
+from nmfnet.cli.progress import Bar
 from nmfnet.cli.results import Request
 from nmfnet.cli.training import train
-from samples import RUN_FILES, settings
+from samples import RUN_FILES, press_ctrl_c, settings
 
 # --- Ctrl-C ---
-
-
-def press_ctrl_c(monkeypatch, hook, call):
-    """Have Ctrl-C strike in a call of a hook, counted from 1."""
-    original, calls = getattr(Lines, hook), itertools.count(1)
-
-    def pressed(*arguments):
-        original(*arguments)
-        if next(calls) == call:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(Lines, hook, pressed)
 
 
 @pytest.mark.parametrize("validation", [0, 0.1])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from nmfnet import datasets
+from nmfnet.data.table_encoder import kind_read
 from nmfnet.datasets import Dataset, Dialect, Labels, Schema
 from nmfnet.errors import DataError
 from nmfnet.estimators.base import BaseNMFNet
@@ -20,7 +21,8 @@ from nmfnet.estimators.base import BaseNMFNet
 Array = NDArray[Any]
 Task = Literal["classification", "regression"]
 
-MANY_VALUES = 20  # integers with more values than these, and in more than 5% of the rows, are amounts
+MOST_CLASS_NUMBERS = 20  # integers with more values than these, and in more than 5% of the rows, are amounts
+MOST_LABELS_SHARE = 0.5  # different texts of a row, from which on they are names and no classes
 
 
 class Examples(NamedTuple):
@@ -157,7 +159,12 @@ def task_of(y: Array, asked: str = "auto") -> Task:
             raise DataError("--task classification needs whole numbers or text as targets; these have fractions")
         return "classification"
     values = len(np.unique(y))
-    amounts = fractions or (numeric and values > max(MANY_VALUES, 0.05 * len(y)))
+    if not numeric and values > MOST_LABELS_SHARE * len(y):
+        raise DataError(
+            f"{values} different texts as targets in {len(y)} rows, as {str(y[0])[:30]!r}, are no classes: "
+            "--target names another column"
+        )
+    amounts = fractions or (numeric and values > max(MOST_CLASS_NUMBERS, 0.05 * len(y)))
     return "regression" if amounts else "classification"
 
 
@@ -220,7 +227,7 @@ def schema_of(model: BaseNMFNet, target: str | None, written: Written, predicts:
 def _encoded_kinds(model: BaseNMFNet) -> dict[str, str]:
     """Kinds of the columns of a model that was trained on a data frame; the form of dates a file says itself."""
     table = model.input_encoder_.table
-    kinds = {} if table is None else {column.name: column.kind for column in table.columns}
+    kinds = {} if table is None else {column.name: kind_read(column) for column in table.columns}
     return {name: "dates, year first" if kind == "dates" else kind for name, kind in kinds.items()}
 
 

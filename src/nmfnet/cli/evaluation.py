@@ -10,9 +10,10 @@ from rich.console import Console
 import nmfnet
 from nmfnet._text import printable
 from nmfnet.cli.data import Array, Task, Written, blocks, examples
+from nmfnet.cli.output import table_writer
 from nmfnet.cli.progress import ended_cleanly, rows_done
 from nmfnet.cli.results import MODEL
-from nmfnet.cli.tables import confusion, error_name, in_words, probability_scores, score, table_writer
+from nmfnet.cli.tables import confusion, error_name, in_words, probability_scores, score
 from nmfnet.errors import DataError, NMFNetError
 
 WRITTEN = (".csv", ".parquet")

@@ -20,8 +20,9 @@ from rich.table import Table
 
 import nmfnet
 from nmfnet.cli.data import Task
+from nmfnet.cli.output import temporary_name
 from nmfnet.cli.request import Request
-from nmfnet.cli.tables import Score, error_name, facts, in_words, temporary_name
+from nmfnet.cli.tables import Score, error_name, facts, in_words
 from nmfnet.datasets import Dataset
 from nmfnet.errors import NMFNetError
 from nmfnet.estimators.base import BaseNMFNet

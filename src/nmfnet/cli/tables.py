@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import math
-import os
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TextIO, TypeAlias
+from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -24,13 +18,9 @@ from sklearn.metrics import roc_auc_score
 from nmfnet._text import printable
 from nmfnet.cli.data import Array, Task
 from nmfnet.cli.progress import shown_error
-from nmfnet.cli.streams import lenient
 from nmfnet.datasets import Available
-from nmfnet.errors import NMFNetError
 
-Write: TypeAlias = Callable[[Mapping[str, Array]], None]
-
-MOST_CLASSES = 20  # with more, a confusion matrix is a list of its largest entries
+MAX_MATRIX_CLASSES = 20  # with more, a confusion matrix is a list of its largest entries
 CONFUSIONS_LISTED = 10
 LONGEST_NAME = 60  # characters of a class
 BINS = 15  # of a calibration error
@@ -134,7 +124,7 @@ def confusion(console: Console, y: Array, predicted: Array, classes: Array) -> T
     others = sorted(set(y.tolist()) - set(name), key=lambda value: (isinstance(value, str), value))
     name |= {value: printable(value, LONGEST_NAME) for value in others}
     counts = Counter(zip(y.tolist(), predicted.tolist(), strict=True))  # 1 and 1.0 are one class
-    if len(name) <= MOST_CLASSES:
+    if len(name) <= MAX_MATRIX_CLASSES:
         table = _confusion_matrix(counts, name)
         if console.measure(table, options=console.options.update(width=10_000)).maximum <= console.width:
             return table
@@ -182,90 +172,3 @@ def named_sets(available: Sequence[Available]) -> Table:
         here = f"yes ({known.format})" if known.here else "to be fetched"
         table.add_row(known.name, known.description, f"{known.n_train:,}", f"{known.n_test:,}", here)
     return table
-
-
-@contextmanager
-def table_writer(path: Path | None) -> Iterator[Write]:
-    """Open a table to be written part by part, each by a call with columns of equal length under their names.
-
-    It has its name when it is whole.
-
-    Parameters
-    ----------
-    path : pathlib.Path or None
-        ``.parquet`` or ``.csv``; None prints CSV.
-
-    Raises
-    ------
-    NMFNetError
-        If PyArrow is missing.
-    OSError
-        If it cannot be written.
-    """
-    if path is None:
-        with lenient(sys.stdout, "backslashreplace"):  # labels are data: none is to look like another one
-            yield csv_writer(sys.stdout)
-        return
-    temporary = temporary_name(path)
-    try:
-        if path.suffix.lower() == ".csv":
-            with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                yield csv_writer(file)
-        else:
-            with contextlib.closing(ParquetTable(temporary)) as table:
-                yield table.write
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def temporary_name(path: Path) -> Path:
-    """Name for a file beside `path` until it is whole: as short as it may be, with the same ending."""
-    return path.with_name(f".nmfnet-{os.getpid()}{path.suffix}")
-
-
-def csv_writer(file: TextIO) -> Write:
-    """Return a function that writes columns, at first with their names."""
-    writer, begun = csv.writer(file, lineterminator="\n"), False
-
-    def write(columns: Mapping[str, Array]) -> None:
-        nonlocal begun
-        if not begun:
-            writer.writerow(columns)
-        begun = True
-        writer.writerows(zip(*(map(str, column) for column in columns.values()), strict=True))
-
-    return write
-
-
-def _encodable(value: Any) -> Any:
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-
-
-class ParquetTable:
-    """A parquet file that grows; its types are those of the first part."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            import pyarrow.parquet
-        except ImportError as error:
-            raise NMFNetError(f"{path}: writing .parquet files needs pip install 'nmfnet[tables]'") from error
-        self.arrow, self.path = pyarrow, path
-        self.writer: Any = None
-
-    def write(self, columns: Mapping[str, Array]) -> None:
-        """Add columns of equal length."""
-        table = self.arrow.table(
-            {
-                _encodable(name): self.arrow.array(list(map(_encodable, column.tolist())))
-                for name, column in columns.items()
-            }
-        )
-        if self.writer is None:
-            self.writer = self.arrow.parquet.ParquetWriter(self.path, table.schema)
-        self.writer.write_table(table)
-
-    def close(self) -> None:
-        """Write what a parquet file ends with."""
-        if self.writer is not None:
-            self.writer.close()

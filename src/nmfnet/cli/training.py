@@ -7,6 +7,7 @@ import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from nmfnet.datasets import Dataset
 from nmfnet.errors import NMFNetError
 from nmfnet.estimators.base import BaseNMFNet
 from nmfnet.solvers import PRETRAININGS, SOLVERS
+from nmfnet.storage.checkpoints import ALL, Checkpoint
 from nmfnet.training import Callback
 
 
@@ -63,14 +65,16 @@ def train(request: Request, console: Console) -> int:
         task = cli_data.task_of(y, request.task)
         if request.validation and task == "classification":
             cli_data.check_split(y, request.validation)
-        model = extended(request, task) or estimator(request, task)
+        model, checkpoint = prepared(request, task, console)
         console.print(printable(headline(dataset, task, request.validation)), soft_wrap=True)
-        callbacks = [*([] if model.warm_start else checkpoints(request, console)), ctrl_c]
+        callbacks = [*([] if checkpoint is None else [checkpoint]), ctrl_c]
         interrupted = fit(model, cli_data.features(dataset), y, task, callbacks, console)
+        unfinished = interrupted and not model.warm_start
         model.set_params(warm_start=False, max_iter=request.epochs)
         cli_data.remember(model, dataset, request.schema.dialect)
         run = Run(request, dataset, task, model, interrupted, scores(model, dataset, task, request.validation))
         files = write(run)
+        discard_checkpoints(request.folder, unfinished)
     console.print(summary(run, files))
     if interrupted:
         console.print("Interrupted: the model is that of the epochs so far.")
@@ -108,16 +112,37 @@ def estimator(request: Request, task: Task) -> BaseNMFNet:
     return model
 
 
-def extended(request: Request, task: Task) -> BaseNMFNet | None:
-    """The model that is in the folder, to go on with for the epochs that it lacks; None where there is none.
+def prepared(request: Request, task: Task, console: Console) -> tuple[BaseNMFNet, Checkpoint | None]:
+    """The estimator to fit, a new one or one to go on with, and what writes its checkpoints, if they were asked for.
+
+    There are checkpoints of trainings only that have not ended: these go before a model that is there.
+    """
+    every, wanted = request.checkpoint_every, request.checkpoint_every is not None or request.resume
+    checkpoint = Checkpoint(request.folder / CHECKPOINTS, every, resume=request.resume)
+    if request.resume and (request.folder / MODEL).exists() and checkpoint.planned_epochs() != request.epochs:
+        model = extended(request, task)
+        folder = request.folder / f"{CHECKPOINTS}-after-{len(model.history_)}"
+        checkpoint = Checkpoint(folder, every, resume=True)
+        begin = f"going on from the model after {len(model.history_)} epochs"
+    else:
+        model, begin = estimator(request, task), "no checkpoint: from the beginning"
+    if request.resume:
+        begin = "going on from the last checkpoint" if checkpoint.resumes() else begin
+        console.print(printable(f"{checkpoint.folder}: {begin}"), soft_wrap=True)
+    elif any((request.folder / CHECKPOINTS).glob(ALL)):
+        warnings.warn(f"{request.folder} has a training that was not finished: --resume would go on with it; this one "
+                      "begins anew", stacklevel=2)  # fmt: skip
+    return model, checkpoint if wanted else None
+
+
+def extended(request: Request, task: Task) -> BaseNMFNet:
+    """The model that is in the folder, to go on with for the epochs that it lacks.
 
     Raises
     ------
     NMFNetError
-        If it was made of other data or with other options, which are named.
+        If it was made of other data or with other options, which are named, or has as many epochs.
     """
-    if not request.resume or not (request.folder / MODEL).exists():
-        return None
     model = nmfnet.load(request.folder / MODEL)
     asked = json.loads((request.folder / SETTINGS).read_text(encoding="utf-8"))["asked"]
     differences = request.differences(asked)
@@ -128,12 +153,17 @@ def extended(request: Request, task: Task) -> BaseNMFNet | None:
         )
     done = len(model.history_)
     if done >= request.epochs:
-        if (request.folder / CHECKPOINTS).exists():
-            return None
         raise NMFNetError(f"--resume: {request.folder} has {done} epochs already: ask for more with --epochs")
     return model.set_params(
         **estimator(request, task).get_params(deep=False) | {"warm_start": True, "max_iter": request.epochs - done}
     )
+
+
+def discard_checkpoints(folder: Path, unfinished: bool) -> None:
+    """Remove the checkpoints of trainings that have ended, or that began from a model which is no longer there."""
+    for each in folder.glob(f"{CHECKPOINTS}*"):
+        if not unfinished or each.name != CHECKPOINTS:
+            Checkpoint(each).clear()
 
 
 def with_thresholds(name: str, options: Mapping[str, type], **thresholds: float | None) -> Any:
@@ -153,6 +183,7 @@ def hidden_layer_sizes(text: str) -> tuple[int, ...]:
     """From ``"1000-500"`` to the widths; ``"none"`` has none."""
     if text.strip().lower() in ("", "none"):
         return ()
+    text = re.sub(r"\s*,\s*", "-", text.strip())
     if not re.fullmatch(r"[1-9][0-9]*(-[1-9][0-9]*)*", text):
         raise ValueError(f"--hidden must be widths such as 1000-500, or none for a linear model; got {text!r}")
     return tuple(int(width) for width in text.split("-"))
@@ -163,17 +194,6 @@ def batch_size(text: str) -> int | str:
     if text != "auto" and not re.fullmatch(r"[1-9][0-9]*", text):
         raise ValueError(f"--batch-size must be a number of rows, or auto; got {text!r}")
     return text if text == "auto" else int(text)
-
-
-def checkpoints(request: Request, console: Console) -> list[Callback]:
-    """Callback that writes checkpoints to the folder of the run, if they were asked for."""
-    if request.checkpoint_every is None and not request.resume:
-        return []
-    checkpoint = nmfnet.Checkpoint(request.folder / CHECKPOINTS, request.checkpoint_every, resume=request.resume)
-    if request.resume:
-        found = "going on from the last checkpoint" if checkpoint.resumes() else "no checkpoint: from the beginning"
-        console.print(printable(f"{checkpoint.folder}: {found}"), soft_wrap=True)
-    return [checkpoint]
 
 
 def headline(dataset: Dataset, task: Task, validation: float) -> str:

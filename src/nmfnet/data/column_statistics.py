@@ -14,7 +14,7 @@ from nmfnet.linalg import float64_blocks
 from nmfnet.linalg.sparse import SparseRows
 
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column.
-SAME_UNIT = 2.0
+MAX_REACH_OF_ONE_UNIT = 2.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Columns:
             return False
         spread = self.spread[varies]
         middle, most = spread.median(), torch.quantile(spread, 0.9)  # of two columns the smaller
-        return float(most) <= SAME_UNIT * float(middle)
+        return float(most) <= MAX_REACH_OF_ONE_UNIT * float(middle)
 
     def inverse_scale(self, varies: Tensor, same_unit: bool) -> Tensor:
         """Factors of columns of their own unit, or of one unit; of sparse ones the largest value becomes 1."""

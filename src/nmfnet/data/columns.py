@@ -19,7 +19,7 @@ from nmfnet.data.containers import Array, missing
 Kind: TypeAlias = Literal["numbers", "categories", "dates"]
 DAY = np.timedelta64(1, "D")
 ID_NAME = re.compile(r"(.*[ _.-])?(id|uuid|guid|index|key|rownames?)|.*[a-z]Id", re.IGNORECASE | re.ASCII)
-FEWEST_ROWS = 20  # in which whole numbers that are all different say anything
+MIN_ROWS_OF_IDS = 20  # in which whole numbers that are all different say anything
 
 
 class Column(NamedTuple):
@@ -126,7 +126,7 @@ def ids_among(X: Any) -> list[str]:
 
 def _identifies(series: nw.Series[Any]) -> bool:
     n = len(series)
-    if n < FEWEST_ROWS or not series.dtype.is_integer() or series.null_count():
+    if n < MIN_ROWS_OF_IDS or not series.dtype.is_integer() or series.null_count():
         return False
     counts = series.max() - series.min() == n - 1
     return bool((counts or ID_NAME.fullmatch(str(series.name))) and series.n_unique() == n)
@@ -162,6 +162,8 @@ def _column(name: str, series: Any) -> Column:
         return Column(name, "dates", dated.to_numpy().astype("datetime64[us]"))
     if dtype == nw.Duration:
         return Column(name, "numbers", _in_days(series.to_numpy()))
+    if dtype == nw.Time:
+        return Column(name, "numbers", _in_hours(_objects(series.to_list())))
     raise TypeError(str(dtype).lower())
 
 
@@ -179,11 +181,13 @@ def _of_objects(name: str, values: Array) -> Column:
     absent = objects == None  # noqa: E711  elementwise
     if kind == "numbers":
         return Column(name, kind, np.where(absent, np.nan, objects).astype(np.float64))
+    if kind == "times":
+        return Column(name, "numbers", _in_hours(objects))
     dates = [None if v is None else v.replace(tzinfo=None) if hasattr(v, "tzinfo") else v for v in objects]
     return Column(name, kind, np.array(dates, dtype="datetime64[us]"))
 
 
-def _kind_of_objects(objects: Array) -> Kind:
+def _kind_of_objects(objects: Array) -> Kind | Literal["times"]:
     """What objects are, those that are missing aside; TypeError if they are of several kinds, or of none."""
     present = objects[~missing(objects)]
     kinds = {_kind(value): type(value).__name__ for value in present.tolist()}
@@ -197,11 +201,13 @@ def _kind_of_objects(objects: Array) -> Kind:
     return kind
 
 
-def _kind(value: Any) -> Kind | None:
+def _kind(value: Any) -> Kind | Literal["times"] | None:
     if isinstance(value, (str, np.str_)):
         return "categories"
     if isinstance(value, (Real, Decimal, np.bool_)):
         return "numbers"
+    if isinstance(value, datetime.time):
+        return "times"
     return "dates" if isinstance(value, (datetime.date, np.datetime64)) else None
 
 
@@ -215,6 +221,11 @@ def _objects(values: Any) -> Array:
 
 def _in_days(durations: Array) -> Array:
     return np.where(np.isnat(durations), np.nan, durations / DAY)
+
+
+def _in_hours(times: Array) -> Array:
+    """Hours since midnight of times of the day, NaN for None."""
+    return np.array([np.nan if t is None else t.hour + t.minute / 60 + t.second / 3600 for t in times], np.float64)
 
 
 def _as_categories(column: Column) -> Column:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 Array = NDArray[Any]
 NUMERIC = ("int", "uint", "float", "double", "bool", "decimal", "sparse", "halffloat")  # how names of dtypes begin
-SHOWN = 5  # rows that a message names
+SHOWN = 5  # rows or columns that a message names
 
 
 def plain(data: Any) -> Any:
@@ -123,13 +123,42 @@ def validated(estimator: Any, X: Any, *y: Any, **settings: Any) -> Any:
     try:
         return validate_data(estimator, plain(X), *y, **settings)
     except (ValueError, TypeError) as error:
+        if _is_text(X):
+            raise ValueError(
+                "X is a list of texts: make numbers of their words, as with a pipeline of "
+                "sklearn.feature_extraction.text.TfidfVectorizer and the estimator."
+            ) from None
         names = _columns_without_numbers(X)
         if not names:
+            where = infinite_columns(X) if "contains infinity" in str(error) else ""
+            if where:
+                raise ValueError(f"{error} {where}") from None
             raise
         raise ValueError(
             f"X has columns that are not numbers: {', '.join(names)}. Encode them, as with sklearn.compose."
             f"ColumnTransformer and sklearn.preprocessing.OneHotEncoder. ({error})"
         ) from error
+
+
+def _is_text(X: Any) -> bool:
+    """Whether X is one text after the other, and no table."""
+    return np.ndim(X) == 1 and all(isinstance(text, str) for text in X)
+
+
+def infinite_columns(X: Any) -> str:
+    """Say in which columns of dense inputs infinite values are, and how many; nothing where that cannot be told."""
+    try:
+        rows = X if isinstance(X, Tensor) else np.asarray(plain(X), dtype=np.float64)
+        infinite = rows.isinf().cpu().numpy() if isinstance(rows, Tensor) else np.isinf(rows)
+    except (ValueError, TypeError):
+        return ""
+    if infinite.ndim != 2 or not infinite.any():
+        return ""
+    counts, names = infinite.sum(0), list(getattr(X, "columns", ()))
+    columns = np.flatnonzero(counts).tolist()
+    said = ", ".join(f"{names[i] if names else i!r} ({counts[i]})" for i in columns[:SHOWN])
+    more = f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else ""
+    return f"Infinite values are in columns {said}{more}: correct them, or replace them by NaN if that is taken."
 
 
 def _columns_without_numbers(X: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tables as people have them to numbers: categories one-hot, dates as their parts."""
+"""Tables as people have them to numbers: categories one-hot or as mean targets, dates as their parts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from nmfnet.data.columns import DAY, Column, Table
 from nmfnet.data.containers import Array, missing
+from nmfnet.data.target_means import MIN_ROWS_OF_A_CATEGORY, TargetMeans
 
-MOST_CATEGORIES = 255  # of a column, as in HistGradientBoosting; the rarest beyond are "other"
+MOST_CATEGORIES = 255  # of a column, as in HistGradientBoosting; a column of more becomes mean targets
 LISTED = 10  # names in a message
 YEAR = 365.2425  # days
 
@@ -135,8 +136,8 @@ class Dates:
         return found
 
 
-Encoded: TypeAlias = Numbers | Categories | Dates
-KINDS: dict[str, type[Encoded]] = {cls.kind: cls for cls in (Numbers, Categories, Dates)}
+Encoded: TypeAlias = Numbers | Categories | Dates | TargetMeans
+KINDS: dict[str, type[Encoded]] = {cls.kind: cls for cls in (Numbers, Categories, Dates, TargetMeans)}
 
 
 @dataclass(frozen=True)
@@ -145,18 +146,20 @@ class TableEncoder:
 
     Attributes
     ----------
-    columns : tuple of Numbers, Categories or Dates
+    columns : tuple of Numbers, Categories, Dates or TargetMeans
     """
 
     columns: tuple[Encoded, ...]
 
     @classmethod
-    def of(cls, table: Table, complete: bool = True) -> Self:
+    def of(cls, table: Table, complete: bool = True, Y: Array | None = None) -> Self:
         """Learn from a table.
 
         Parameters
         ----------
         table : Table
+        Y : ndarray of shape (n, k), optional
+            Targets, for columns of very many categories.
         complete : bool, default=True
             Whether the rows are all there are, and not the first of many: of these every category is kept, those that
             the type of a column names, too, and what comes later is "other".
@@ -168,13 +171,16 @@ class TableEncoder:
         """
         make: dict[str, Callable[[Column], Encoded]] = {
             "numbers": lambda column: Numbers(column.name),
-            "categories": lambda column: Categories.of(column, complete),
+            "categories": lambda column: _categories(column, complete, Y),
             "dates": lambda column: Dates.of(column, complete),
         }
         found = tuple(make[column.kind](column) for column in table.columns)
         useless = [each.name for each in found if isinstance(each, Categories) and not each.values]
         if useless and len(useless) == len(found):
-            raise ValueError(f"X has only columns in which nearly every row has another text: {listed(useless)}.")
+            raise ValueError(
+                f"X has only columns in which nearly every row has another text: {listed(useless)}. To learn from the "
+                "words of a text, make numbers of them, as with sklearn.feature_extraction.text.TfidfVectorizer."
+            )
         if useless:
             warnings.warn(
                 f"X: nearly every row has a text of its own in {listed(useless)}, as ids and remarks are: nothing can "
@@ -183,8 +189,14 @@ class TableEncoder:
             )  # fmt: skip
         return cls(found)
 
-    def transform(self, table: Table) -> NDArray[np.float64]:
+    def transform(self, table: Table, Y: Array | None = None) -> NDArray[np.float64]:
         """Numbers (n, width), NaN where one is missing.
+
+        Parameters
+        ----------
+        table : Table
+        Y : ndarray of shape (n, k), optional
+            Targets, where the rows are to be trained on: mean targets are then of other rows than each.
 
         Raises
         ------
@@ -199,7 +211,7 @@ class TableEncoder:
         ):  # Arrow's, which scikit-learn passes over
             raise ValueError("The feature names should match those that were passed during fit: their order differs.")
         other = [
-            f"{known.name!r} ({column.kind}; in the fit {known.kind})"
+            f"{known.name!r} ({column.kind}; in the fit {kind_read(known)})"
             for known, column in zip(self.columns, table.columns, strict=True)
             if not _fits(known, column)
         ]
@@ -207,13 +219,11 @@ class TableEncoder:
             raise ValueError(f"X has columns that are not what they were in the fit: {', '.join(other)}.")
         X, at = np.empty((len(table), self.width)), 0
         for known, column in zip(self.columns, table.columns, strict=True):
-            for values in known.encode(_as(known, column)):
+            for values in _encoded(known, _as(known, column), Y):
                 X[:, at] = values
                 at += 1
-        infinite = np.flatnonzero(np.isinf(X).any(0))
-        if len(infinite):
-            names = self.get_feature_names_out()
-            raise ValueError(f"X has infinite values in {listed([names[i] for i in infinite])}.")
+        if not np.isfinite(X.sum()):
+            refuse_infinite(X, self.get_feature_names_out())
         return X
 
     @property
@@ -244,8 +254,45 @@ class TableEncoder:
                 fields["values"] = tuple(fields["values"])
                 if len(set(fields["values"])) < len(fields["values"]):
                     raise ValueError(f"the categories of {fields['name']!r:.50} are not different.")
+            if "means" in fields:
+                fields |= {"means": tuple(map(tuple, fields["means"])), "overall": tuple(fields["overall"])}
             columns.append(kind(**fields))
+            if isinstance(columns[-1], TargetMeans):
+                columns[-1].check()
         return cls(tuple(columns))
+
+
+def refuse_infinite(X: NDArray[Any], names: Sequence[str]) -> None:
+    """Name the columns of X (n, k) with infinite values, and how many there are in each."""
+    counts = np.isinf(X).sum(0)
+    columns = np.flatnonzero(counts)
+    if len(columns):
+        said = [f"{names[i]!r} ({counts[i]})" for i in columns[:LISTED]]
+        more = f" and {len(columns) - LISTED} more columns" if len(columns) > LISTED else ""
+        raise ValueError(
+            f"X has infinite values in {', '.join(said)}{more}: correct them, or replace them by NaN, which counts as "
+            "missing."
+        )
+
+
+def _categories(column: Column, complete: bool, Y: Array | None) -> Categories | TargetMeans:
+    """Categories of which each has a column; or, where they are very many and no ids, their mean targets."""
+    if complete and Y is not None:
+        present = [value for value in column.values.tolist() if value is not None]
+        n = len({text_of(value) for value in set(present)})
+        if n > MOST_CATEGORIES and len(present) >= MIN_ROWS_OF_A_CATEGORY * n:
+            return TargetMeans.of(column, Y, text_of)
+    return Categories.of(column, complete)
+
+
+def _encoded(known: Encoded, column: Column, Y: Array | None) -> list[Array]:
+    """What a column of the kind that is known becomes."""
+    return known.encode(column, text_of, Y) if isinstance(known, TargetMeans) else known.encode(column)
+
+
+def kind_read(known: Encoded) -> str:
+    """Kind that a column must be of to be encoded so."""
+    return known.reads if isinstance(known, TargetMeans) else known.kind
 
 
 def fewest_rows(n: int) -> int:
@@ -264,7 +311,8 @@ def text_of(category: Any) -> str:
 
 def _fits(known: Encoded, column: Column) -> bool:
     """Whether a column can be encoded; one without any value always, and categories may be numbers, too."""
-    same = known.kind == column.kind or (known.kind, column.kind) == ("categories", "numbers")
+    kind = kind_read(known)
+    same = kind == column.kind or (kind, column.kind) == ("categories", "numbers")
     return same or bool(missing(column.values).all())
 
 
@@ -273,13 +321,14 @@ NOTHING: dict[str, Any] = {"numbers": np.nan, "categories": None, "dates": np.da
 
 def _as(known: Encoded, column: Column) -> Column:
     """The column, which fits, as one of the kind that is known."""
-    if known.kind == column.kind:
+    kind = kind_read(known)
+    if kind == column.kind:
         return column
-    if known.kind == "categories":
+    if kind == "categories":
         values = column.values.astype(object)
         values[missing(column.values)] = None
         return column._replace(values=values)
-    return column._replace(values=np.full(len(column.values), NOTHING[known.kind]))
+    return column._replace(values=np.full(len(column.values), NOTHING[kind]))
 
 
 def listed(names: Sequence[str]) -> str:

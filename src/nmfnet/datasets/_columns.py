@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmfnet.datasets._dialect import Dialect
-from nmfnet.datasets._kinds import CATEGORIES, DATES, NUMBERS, YEAR_FIRST, Unfit, as_kind, kind_of
+from nmfnet.datasets._kinds import CATEGORIES, DATES, NUMBERS, TIMES, YEAR_FIRST, Unfit, as_kind, kind_of
 from nmfnet.datasets._schema import LISTED, SHOWN, Schema, place
+from nmfnet.datasets._units import plain_numbers, units_of
 from nmfnet.errors import DataError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _together(frame: pd.DataFrame, X: NDArray[Any], others: Mapping[str, Any], k
 
     numbers = iter(X.T)
     columns = {name: others[name] if name in others else next(numbers) for name in frame.columns}
-    if set(kinds.values()) == {NUMBERS}:
+    if set(kinds.values()) <= {NUMBERS, TIMES}:
         return np.stack(list(columns.values()), axis=1)
     return pd.DataFrame(columns)
 
@@ -82,7 +83,10 @@ def _read_column(column: pd.Series[Any], known: str | None, dialect: Dialect) ->
     if column.dtype.kind == "M" and known in (None, *DATES):
         column = column if getattr(column.dt, "tz", None) is None else column.dt.tz_localize(None)
         return YEAR_FIRST, column.to_numpy().astype("datetime64[us]")
-    texts = [dialect.plain(text) for text in texts_of(column)] if known in (None, NUMBERS) else texts_of(column)
+    if known in (None, NUMBERS) and len(units := units_of(texts_of(column), dialect.plain)) > 1:
+        listed = ", ".join(sorted(unit or "none" for unit in units))
+        return CATEGORIES, Unfit(f"has numbers of several units ({listed})", 0)
+    texts = plain_numbers(texts_of(column), dialect.plain) if known in (None, NUMBERS) else texts_of(column)
     declared = str(column.dtype) == "category" and not is_numeric(column.cat.categories.dtype)
     kind = known or (CATEGORIES if declared else kind_of(texts))
     if isinstance(kind, Unfit):
@@ -121,9 +125,13 @@ def texts_of(column: pd.Series[Any]) -> list[str]:
 def _refuse_infinite(X: NDArray[Any], frame: pd.DataFrame, path: Path, schema: Schema, start: int) -> None:
     infinite = np.isinf(X)
     if infinite.any():
-        i = int(infinite.any(axis=0).argmax())
-        row = int(infinite[:, i].argmax())
-        value = str(frame.iloc[row, i])[:SHOWN]
-        raise DataError(
-            f"{place(path, start + row, schema)}: column {frame.columns[i]!r} has infinite values (e.g. {value!r})"
-        )
+        counts = infinite.sum(axis=0)
+        columns = np.flatnonzero(counts)
+        row = int(infinite[:, columns[0]].argmax())
+        value = str(frame.iloc[row, columns[0]])[:SHOWN]
+        n = int(counts[columns[0]])
+        said = [f"column {frame.columns[columns[0]]!r} has infinite values (e.g. {value!r}, {n} in all)"]
+        said += [f"column {frame.columns[i]!r} has {counts[i]}" for i in columns[1:LISTED]]
+        more = f"; and {len(columns) - LISTED} more columns" if len(columns) > LISTED else ""
+        advice = "correct them, or leave them empty, which counts as missing"
+        raise DataError(f"{place(path, start + row, schema)}: {'; '.join(said)}{more}: {advice}")

@@ -86,7 +86,8 @@ def _too_long(path: Path, names: Sequence[str], dialect: Dialect) -> str | None:
         for line, row in rows(path, dialect, "replace"):
             if len(row) > len(names):
                 named = "1 column" if len(names) == 1 else f"{len(names)} columns"
-                return f"line {line} has {len(row)} values, but the first line names {named} ({ADVICE})"
+                above = "delete the lines above the names of the columns; or " if len(names) == 1 else ""
+                return f"line {line} has {len(row)} values, but the first line names {named} ({above}{ADVICE})"
     return None
 
 

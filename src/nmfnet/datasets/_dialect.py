@@ -18,12 +18,13 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from nmfnet.datasets._units import without_unit
 from nmfnet.errors import DataError
 
 SEPARATORS = ",;\t|"
-SAMPLE = 200  # rows that are looked at
-ALIKE = 0.9  # share of them that a separator divides as it does the first
-CHUNK = 2**20  # bytes
+SAMPLE_LINES = 200  # rows that are looked at
+MIN_SHARE_OF_ONE_WIDTH = 0.9  # share of them that a separator divides as it does the first
+CHUNK_BYTES = 2**20  # bytes
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 ENDINGS = (".gz", ".bz2", ".xz", ".zip")
@@ -70,13 +71,13 @@ class Dialect:
         """The same, with what is None found in a file."""
         found = replace(self, encoding=self.encoding or encoding_of(path))
         with found.open(path) as file:
-            sample = list(islice(_lines(file), SAMPLE))
+            sample = list(islice(_lines(file), SAMPLE_LINES))
         if not sample:
             raise DataError(f"{path}: cannot be read as a .csv file: it is empty")
         if any("\0" in line for line in sample):
             raise DataError(f"{path}: cannot be read as a .csv file: it is not text, or --encoding is another one")
         sep = found.sep or separator_of(sample, path)
-        cells = [cell.strip() for row in csv.reader(sample[1:], delimiter=sep) for cell in row]
+        cells = [without_unit(cell)[0] for row in csv.reader(sample[1:], delimiter=sep) for cell in row]
         decimal = found.decimal or decimal_of(cells, sep)
         thousands = found.thousands if found.thousands is not None else thousands_of(cells, decimal)
         return replace(found, sep=sep, decimal=decimal, thousands=thousands)
@@ -133,7 +134,7 @@ def encoding_of(path: Path) -> str:
     """UTF-8 where all of the file is that, UTF-16 by its first bytes, or else Windows' Western code page."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with opened(path) as file:
-        start = file.read(CHUNK)
+        start = file.read(CHUNK_BYTES)
         for mark, name in MARKS.items():
             if start.startswith(mark):
                 return name
@@ -141,7 +142,7 @@ def encoding_of(path: Path) -> str:
             chunk = start
             while chunk:
                 decoder.decode(chunk)
-                chunk = file.read(CHUNK)
+                chunk = file.read(CHUNK_BYTES)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             return "cp1252" if _is_western(start) else "latin-1"
@@ -168,7 +169,7 @@ def separator_of(sample: list[str], path: Path) -> str:
     for sep in order:
         widths = [len(row) for row in csv.reader(sample, delimiter=sep)]
         alike = sum(width == widths[0] for width in widths) / len(widths)
-        if widths[0] > most and alike >= ALIKE:
+        if widths[0] > most and alike >= MIN_SHARE_OF_ONE_WIDTH:
             best, most = sep, widths[0]
     return best if most > 1 else next((sep for sep in order if sep in sample[0] and sep not in ",."), ",")
 

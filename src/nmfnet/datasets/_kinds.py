@@ -10,13 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nmfnet.datasets._values import floats, is_missing, number
+from nmfnet.datasets._units import hours
+from nmfnet.datasets._values import UNKNOWN, floats, is_missing, number
 
-NUMBERS, CATEGORIES = "numbers", "categories"
+NUMBERS, CATEGORIES, TIMES = "numbers", "categories", "times"
 YEAR_FIRST, DAY_FIRST, MONTH_FIRST = "dates, year first", "dates, day first", "dates, month first"
+FIRST_OF_1900S = 69  # years of two digits from here on are of the 1900s, as in POSIX
 DATES = (YEAR_FIRST, DAY_FIRST, MONTH_FIRST)
 _TIME = r"(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?)?(?:Z|[+-]\d{2}:?\d{2})?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}", re.ASCII)
+_SHORT_YEAR = re.compile(rf"(\d{{1,2}})([/.])(\d{{1,2}})\2(\d{{2}}){_TIME}", re.ASCII)
 _YEAR_LAST = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){_TIME}", re.ASCII)
 
 
@@ -38,11 +41,15 @@ def kind_of(texts: Sequence[str]) -> str | Unfit:
     words = {text for text in different if number(text) is None}
     if all(text.strip() in UNKNOWN for text in words) and len(words) < len(different):
         return NUMBERS
+    if all(hours(text) is not None for text in different):
+        return TIMES
     dates = _dates_of(different)
+    if dates is not None and not dates.startswith(UNCLEAR):
+        return dates
     if dates is not None:
         first = next(row for row, text in enumerate(texts) if text in different)
-        return Unfit(f"has dates such as {texts[first]!r}, of which nothing tells day from month: write them as "
-                     "2020-12-31", first) if dates == "" else dates  # fmt: skip
+        why = dates.removeprefix(UNCLEAR)
+        return Unfit(f"has dates such as {texts[first]!r}, {why}: write them as 2020-12-31", first)
     numeric = sum(text in different and text not in words for text in texts)
     if 2 * numeric > sum(text in different for text in texts):
         first = next(row for row, text in enumerate(texts) if text in words)
@@ -50,26 +57,38 @@ def kind_of(texts: Sequence[str]) -> str | Unfit:
     return CATEGORIES
 
 
-UNKNOWN = {"?", "-", "--", "."}  # what says among numbers, besides the words for it, that one is missing
+UNCLEAR = "unclear: "
 
 
 def _dates_of(different: set[str]) -> str | None:
-    """Form of dates; None if they are none, and "" if day and month cannot be told apart."""
+    """Form of dates; None if they are none, and what begins with UNCLEAR says why it cannot be told."""
     if all(_date(text, YEAR_FIRST) is not None for text in different):
         return YEAR_FIRST
+    if all(_SHORT_YEAR.fullmatch(text.strip()) for text in different):
+        if all("." in text for text in different) and all(_date(text, DAY_FIRST) is not None for text in different):
+            return DAY_FIRST
+        found = any(all(_date(text, form) is not None for text in different) for form in (DAY_FIRST, MONTH_FIRST))
+        return f"{UNCLEAR}whose years have two digits" if found else None
     if not all(_YEAR_LAST.fullmatch(text.strip()) for text in different):
         return None
     forms = [form for form in (DAY_FIRST, MONTH_FIRST) if all(_date(text, form) is not None for text in different)]
     if len(forms) == 2 and all("." in text for text in different):
         return DAY_FIRST
-    return None if not forms else forms[0] if len(forms) == 1 else ""
+    return None if not forms else forms[0] if len(forms) == 1 else f"{UNCLEAR}of which nothing tells day from month"
 
 
 def _date(text: str, form: str) -> datetime.datetime | None:
-    match = (_YEAR_FIRST if form == YEAR_FIRST else _YEAR_LAST).fullmatch(text.strip())
+    text = text.strip()
+    match = (
+        _YEAR_FIRST.fullmatch(text)
+        if form == YEAR_FIRST
+        else _YEAR_LAST.fullmatch(text) or _SHORT_YEAR.fullmatch(text)
+    )
     if match is None:
         return None
     a, b, c = match[1], match[3], match[4]
+    if len(c) == 2 and form != YEAR_FIRST:
+        c = f"{20 if int(c) < FIRST_OF_1900S else 19}{c}"
     year, month, day = {YEAR_FIRST: (a, b, c), DAY_FIRST: (c, b, a), MONTH_FIRST: (c, a, b)}[form]
     try:
         hour, minute, second = (int(part or 0) for part in match.groups()[4:])
@@ -84,6 +103,12 @@ def as_kind(texts: Sequence[str], kind: str) -> NDArray[Any] | Unfit:
         values, unreadable = floats(["" if text.strip() in UNKNOWN else text for text in texts])
         row = int(unreadable.argmax()) if unreadable.any() else -1
         return values if row < 0 else Unfit(f"is not numeric (e.g. {texts[row][:30]!r})", row)
+    if kind == TIMES:
+        times = {text: np.nan if is_missing(text) else hours(text) for text in set(texts)}
+        for row, text in enumerate(texts):
+            if times[text] is None:
+                return Unfit(f"has no time of the day, as 13:45, in {text[:30]!r}", row)
+        return np.array([times[text] for text in texts], dtype=np.float64)
     if kind == CATEGORIES:
         objects = np.empty(len(texts), dtype=object)
         objects[:] = [None if is_missing(text) else text.strip() for text in texts]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,11 @@ Labels: TypeAlias = NDArray[Any] | Literal["numbers"] | None
 TABLES = (".csv", ".tsv", ".parquet")
 LISTED = 20  # names of columns that fit in one line of an error
 SHOWN = 30  # characters of a value in an error
+
+
+def is_nameless(name: str) -> bool:
+    """Whether a column has no name; pandas calls such columns Unnamed, and a number."""
+    return not name.strip() or re.fullmatch(r"Unnamed: \d+", name) is not None
 
 
 def ending(path: Path) -> str:
@@ -78,7 +84,8 @@ class Schema:
             if name is not None and name not in names:
                 raise DataError(_no_such_column(name, names, path))
         if self.columns is None:
-            return [name for name in names if name not in (self.target, self.id, *self.drop)]
+            others = {self.target, self.id, *self.drop}
+            return [name for name in names if name not in others and not is_nameless(name)]
         there = set(names)
         missing = [name for name in self.columns if name not in there]
         if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+import warnings
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nmfnet.datasets import _csv
 from nmfnet.datasets._columns import features, selected, texts_of
 from nmfnet.datasets._formats import reading
-from nmfnet.datasets._schema import Schema, ending, stem
+from nmfnet.datasets._schema import Schema, ending, is_nameless, stem
 from nmfnet.datasets._targets import read_targets, targets_there
 from nmfnet.datasets._types import Dataset
 from nmfnet.errors import DataError
@@ -38,6 +38,8 @@ def read_table(path: Path, schema: Schema) -> Dataset:
     if frame.empty:
         raise DataError(f"{path}: has {len(frame)} rows and {len(names)} columns; nothing to read")
     columns = schema.wanted(names, path)
+    if schema.columns is None and is_nameless(names[0]):
+        warnings.warn(f"{path}: column 1 has no name and is left out, as a row index", stacklevel=3)
     if not columns:
         raise DataError(f"{path}: has no column besides the target {schema.target!r}")
     X, kinds = features(selected(frame, columns), path, schema)
@@ -147,11 +149,8 @@ def _check_names(names: Sequence[str], path: Path) -> None:
     repeated = [name for name, times in Counter(names).items() if times > 1 and name]
     if repeated:
         raise DataError(f"{path}: has more than one column {repeated[0]!r}")
-    # The second is pandas' name for a column without one.  It is nearly always the row index that to_csv
-    # writes unasked, which as a feature would betray the order of the rows.
-    for position, name in enumerate(names, start=1):
-        if not name.strip() or re.fullmatch(r"Unnamed: \d+", name):
-            raise DataError(
-                f"{path}: column {position} has no name (a row index?): name it, or drop it, "
-                "as to_csv(..., index=False) does"
-            )
+    # The first one is nearly always the row index that to_csv writes unasked, which as a feature would betray the
+    # order of the rows: it is left out.
+    nameless = [position for position, name in enumerate(names, start=1) if is_nameless(name)]
+    if nameless and nameless != [1]:
+        raise DataError(f"{path}: column {max(nameless)} has no name: name it, or drop it")

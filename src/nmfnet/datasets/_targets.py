@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmfnet.datasets._columns import is_numeric, texts_of
-from nmfnet.datasets._kinds import NUMBERS, UNKNOWN, Unfit, as_kind
+from nmfnet.datasets._kinds import NUMBERS, Unfit, as_kind
 from nmfnet.datasets._schema import SHOWN, Labels, Schema, ending, place
-from nmfnet.datasets._values import decided, is_blank, is_missing, labels_as
+from nmfnet.datasets._units import plain_numbers
+from nmfnet.datasets._values import UNKNOWN, decided, is_blank, is_missing, labels_as
 from nmfnet.errors import DataError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def targets_there(column: pd.Series[Any], path: Path, labels: Labels) -> NDArray
 def read_targets(column: pd.Series[Any], path: Path, schema: Schema) -> NDArray[Any]:
     """Return targets as numbers, or as a NumPy string array, which needs no pickle to save."""
     labels = schema.labels
-    texts = [schema.dialect.plain(text) for text in texts_of(column)]
+    texts = plain_numbers(texts_of(column), schema.dialect.plain)
     if isinstance(labels, str):
         values = column.to_numpy(np.float64) if is_numeric(column.dtype) else as_kind(texts, NUMBERS)
         if isinstance(values, Unfit):

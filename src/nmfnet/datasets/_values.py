@@ -28,6 +28,9 @@ _MISSING = {
 }  # fmt: skip
 
 
+UNKNOWN = {"?", "-", "--", "."}  # what says among numbers, besides the words for it, that one is missing
+
+
 def number(text: str) -> float | None:
     """Return the number or truth value that a text is, None if it is neither; whole numbers are exact."""
     text = text.strip()

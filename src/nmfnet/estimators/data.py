@@ -93,14 +93,14 @@ def checked_data(
             raise ValueError(f"sample_weight{suffix} must have a weight that is not zero.")
         if len(kept) < len(weight):
             X, y, weight = rows_of(X, kept), y[kept], weight[kept]
-    if first:
-        estimator.input_encoder_, X = InputEncoder.of(X, dtype, weight, complete)
-    else:
-        X = estimator.input_encoder_(X, dtype)
     with np.errstate(over="ignore"):
         Y = estimator._encode(y, numbers, reset, **encoding)
     if estimator._numeric_y and not np.isfinite([Y.min(), Y.max()]).all():
         raise ValueError(f"y{suffix} has values too large for {numbers.__name__}: scale it, or pass X in float64.")
+    if first:
+        estimator.input_encoder_, X = InputEncoder.of(X, dtype, weight, complete, Y)
+    else:
+        X = estimator.input_encoder_(X, dtype, Y if reset and complete else None)
     return Data(X, Y, weight)
 
 

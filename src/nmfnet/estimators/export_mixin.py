@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, cast
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -35,6 +35,16 @@ from nmfnet.storage.states import flat
 Array = NDArray[Any]
 VERSION = "_nmfnet_version"
 STREAM = "_stream_"
+
+
+def name_of_dtype(dtype: Any) -> str:
+    """Name of a dtype of NumPy or PyTorch; anything else as text."""
+    if isinstance(dtype, torch.dtype):
+        return str(dtype).removeprefix("torch.")
+    try:
+        return str(np.dtype(dtype).name)
+    except TypeError:
+        return str(dtype)
 
 
 class Portable:
@@ -140,7 +150,7 @@ class Portable:
         method: Literal["predict", "transform"] = "predict",
         encoded: bool = False,
         *,
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: str | DTypeLike | torch.dtype | None = None,
     ) -> None:
         """Write the model as an ONNX file; needs ``pip install 'nmfnet[onnx]'``.
 
@@ -156,15 +166,16 @@ class Portable:
             (n_samples, hidden_layer_sizes[-1]).
         encoded : bool, default=False
             As in :meth:`to_torch`.
-        dtype : {"float32", "float64"}, optional
+        dtype : {"float32", "float64"}, or the dtype of NumPy or PyTorch, optional
             Of the input, the weights and the real outputs; by default that of the model, float64 unless it was
             trained on float32.
         """
         check_is_fitted(self)
         if method not in ("predict", "transform"):
             raise ValueError(f"method must be 'predict' or 'transform'; got {method!r}.")
+        dtype = None if dtype is None else name_of_dtype(dtype)
         if dtype not in (None, "float32", "float64"):
-            raise ValueError(f"dtype must be 'float32', 'float64' or None; got {dtype!r}.")
+            raise ValueError(f"dtype must be 'float32', 'float64' or None; got {dtype}.")
         name, missing = type(self).__name__, None if encoded else self._missing("to_onnx")
         network = self.network_
         if dtype is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 AXES = {2: ("channels", "length"), 3: ("channels", "height", "width")}
-PIXELS = 2**22  # that a scaling is made of, about
+SCALING_PIXELS = 2**22  # that a scaling is made of, about
 
 
 def hidden_layers(sizes: Any) -> list[Any]:
@@ -96,7 +96,7 @@ def image_scaling(
     `scaling_of` is that of a table whose columns are the channels and whose rows are the positions: channels that
     share a unit get one factor, others one each.
     """
-    step = max(1, data.X.shape[0] * data.X.shape[1] // PIXELS)
+    step = max(1, data.X.shape[0] * data.X.shape[1] // SCALING_PIXELS)
     X, weight = cast(Tensor, data.X[::step]), None if data.weight is None else data.weight[::step]
     places = math.prod(input_shape[1:])
     pixels = X.reshape(len(X), input_shape[0], places).transpose(1, 2).reshape(-1, input_shape[0])

@@ -41,7 +41,14 @@ class InputEncoder:
     categorical: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, X: Any, dtype: torch.dtype, weight: NDArray[np.float64] | None, complete: bool) -> tuple[Self, Any]:
+    def of(
+        cls,
+        X: Any,
+        dtype: torch.dtype,
+        weight: NDArray[np.float64] | None,
+        complete: bool,
+        Y: NDArray[Any] | None = None,
+    ) -> tuple[Self, Any]:
         """Learn from checked inputs, and encode them.
 
         Parameters
@@ -52,24 +59,26 @@ class InputEncoder:
             Positive.
         complete : bool
             Whether the rows are all there are, and not the first of many.
+        Y : ndarray of shape (n, k), optional
+            Targets, for columns of very many categories.
         """
         if issparse(X):
             _refuse_sparse_nan(X)
             return cls(), X
-        table = TableEncoder.of(X, complete) if isinstance(X, Table) else None
+        table = TableEncoder.of(X, complete, Y) if isinstance(X, Table) else None
         categorical = X.categorical if isinstance(X, Table) else ()
-        numbers = _tensor(X if table is None else table.transform(X), dtype)
+        numbers = _tensor(X if table is None else table.transform(X, Y), dtype)
         w = None if weight is None else as_tensor(weight).to(numbers.device)
         missing = MissingValues.of(numbers, w)
         return cls(table, missing, categorical), missing(numbers)
 
-    def __call__(self, X: Any, dtype: torch.dtype) -> Any:
-        """Encode checked inputs: a tensor (n, width), or the sparse matrix as it is."""
+    def __call__(self, X: Any, dtype: torch.dtype, Y: NDArray[Any] | None = None) -> Any:
+        """Encode checked inputs, to be trained on where Y is there: a tensor (n, width), or the sparse matrix."""
         if issparse(X):
             _refuse_sparse_nan(X)
             return X if self.missing is None or not len(self.missing.indicated) else self(X.toarray(), dtype)
         if self.table is not None:
-            X = self.table.transform(X)
+            X = self.table.transform(X, Y)
         numbers = _tensor(X, dtype)
         if self.missing is None:
             if bool(numbers.sum().isnan()) and bool(numbers.isnan().any()):
@@ -172,4 +181,8 @@ def _tensor(X: Any, dtype: torch.dtype) -> Tensor:
 
 def _refuse_sparse_nan(X: Any) -> None:
     if np.isnan(X.data).any():
-        raise ValueError("Input X contains NaN in a sparse matrix. Pass a dense X, where it counts as missing.")
+        n = int(np.isnan(X.data).sum())
+        raise ValueError(
+            f"Input X contains NaN in a sparse matrix, {n} of its stored values. Fill them in before, as with "
+            "sklearn.impute.SimpleImputer, which keeps it sparse; or pass X.toarray(), where NaN counts as missing."
+        )

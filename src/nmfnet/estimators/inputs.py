@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from nmfnet.data.columns import has_numbers_alone, table_of
-from nmfnet.data.containers import Array, validated
+from nmfnet.data.containers import Array, infinite_columns, validated
 from nmfnet.estimators.images import rows_of_images
 from nmfnet.estimators.input_encoder import categorical_positions
 from nmfnet.linalg import all_finite
@@ -116,7 +116,7 @@ def _checked_tensor(estimator: BaseNMFNet, X: Tensor, reset: bool, dtype: torch.
         dtype = torch.float32 if X.is_floating_point() else torch.float64
     X = X if dtype is None else X.to(dtype)
     if not all_finite(X) and bool(X.isinf().any()):
-        raise ValueError(f"Input X contains infinity or a value too large for {X.dtype}.")
+        raise ValueError(f"Input X contains infinity or a value too large for {X.dtype}. {infinite_columns(X)}")
     # Number and names of features, by scikit-learn's own words: from a view of one row without its numbers.
     validate_data(estimator, np.broadcast_to(np.float32(0), (1, X.shape[1])), reset=reset, skip_check_array=True)
     return X

@@ -229,7 +229,8 @@ def stream_of(plain: Any, tensors: Mapping[str, torch.Tensor], estimator: Any) -
 def _check_labels(state: dict[str, Any], size: int) -> None:
     """Refuse labels that would take much memory: in an array each has the length of the longest."""
     labels = [label for label in state.get("classes_", {}).get("values", ()) if isinstance(label, str)]
-    if 4 * len(labels) * max(map(len, labels), default=0) > container.MOST * size + container.FREE:
+    most = container.MAX_MEMORY_PER_BYTE * size + container.FREE_BYTES
+    if 4 * len(labels) * max(map(len, labels), default=0) > most:
         raise ValueError("its labels are too long.")
 
 

@@ -20,6 +20,11 @@ def check_is_sequential(module: object) -> None:
             advice = f" Pass the one inside, module.{name}: its weights are the same."
     if isinstance(module, nn.ModuleList):
         advice = " It has no order of its own: nn.Sequential(*module) has."
+    elif isinstance(module, nn.Module) and not advice:
+        advice = (
+            " What its forward does with its layers cannot be read from it: pass nn.Sequential(layer, nn.ReLU(), ...) "
+            "of the same layers, which trains them in place."
+        )
     raise TypeError(f"module must be an nn.Sequential; got {type(module).__name__}.{advice}")
 
 

@@ -14,8 +14,8 @@ from nmfnet.factorization._common import finite
 from nmfnet.factorization.data import Data
 from nmfnet.factorization.steps import Pass, Step
 
-DELAY, MOST = 5, 0.97  # of the extrapolation: beta = (t - 1) / (t + DELAY), at most MOST
-CHECK_EVERY = 10  # passes whose progress is compared with the tolerance where the objective tells when to stop
+MOMENTUM_DELAY, MAX_MOMENTUM = 5, 0.97  # of the extrapolation: beta = (t - 1) / (t + delay), at most 0.97
+PASSES_COMPARED = 10  # passes whose progress is compared with the tolerance where the objective tells when to stop
 
 T = TypeVar("T", Pass, Step)
 
@@ -109,7 +109,7 @@ def alternate(
     H_before = H.clone()  # the plain step of the pass before, then the extrapolated one, then the step from there
     last = check_finite(problem.step(Z, H, Z, measure_h=gradients))
     other = Z.clone()  # alike
-    roots = deque([root(last.objective)], CHECK_EVERY + 1)
+    roots = deque([root(last.objective)], PASSES_COMPARED + 1)
     first = roots[0]
     # Multiplicative updates go unextrapolated: what comes near zero then stays there, and they end worse.
     n_iter, t, measured = 1, 1, False
@@ -117,7 +117,7 @@ def alternate(
         if callback is not None and callback(n_iter, last.objective):
             return Alternation(Z, H, last, n_iter, False)
         if problem.by_objective:
-            if tol > 0 and len(roots) > CHECK_EVERY and roots[0] - roots[-1] < tol * first:
+            if tol > 0 and len(roots) > PASSES_COMPARED and roots[0] - roots[-1] < tol * first:
                 return Alternation(Z, H, last, n_iter, True)
         else:
             near = tol > 0 and last.h_residual <= tol
@@ -126,12 +126,12 @@ def alternate(
             measured = near
         if n_iter >= max_iter:
             return Alternation(Z, H, last, n_iter, False)
-        beta = 0.0 if problem.multiplicative else min(MOST, (t - 1) / (t + DELAY))
+        beta = 0.0 if problem.multiplicative else min(MAX_MOMENTUM, (t - 1) / (t + MOMENTUM_DELAY))
         trial = H_before.lerp_(H, 1 + beta)
         if not problem.signed:
-            torch.maximum(trial, problem.kept * H, out=trial)
+            at_least_(trial, problem.kept, H)
         # The extrapolation leaves the ones of a bias exact.
-        start = torch.maximum(other.lerp_(Z, 1 + beta), problem.kept * Z, out=other) if beta else Z
+        start = at_least_(other.lerp_(Z, 1 + beta), problem.kept, Z) if beta else Z
         now = check_finite(problem.step(start, trial, other, last.objective, measured, gradients))
         n_iter += 1
         if now.objective <= last.objective:
@@ -148,6 +148,11 @@ def alternate(
         roots.append(root(last.objective))
         H, H_before = trial, H
         Z, other = other, Z
+
+
+def at_least_(F: Tensor, share: float, before: Tensor) -> Tensor:
+    """Raise the entries of F, in place, to `share` of what they were before, which was not negative."""
+    return torch.maximum(F, share * before, out=F) if share else torch.relu_(F)
 
 
 def root(objective: float) -> float:

@@ -3,48 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
 
-BLOCK = 10  # components whose mutual updates go one by one; the rest of the Gram matrix is a GEMM
-TILE = 2**18  # entries of a factor that are worked on at a time, so that they stay in the cache
+BLOCK_COMPONENTS = 10  # components whose mutual updates go one by one; the rest of the Gram matrix is a GEMM
+TILE_ENTRIES = 2**18  # entries of a factor that are worked on at a time, so that they stay in the cache
 
 
-class _Row(NamedTuple):
-    """What one coordinate update multiplies: 1 / g_jj, and g_ji over the earlier i of the block.
+class Coordinates:
+    """Gram matrices (k, k) of one rank, prepared for :meth:`CoordinateDescent.sweep` one after the other.
 
-    The inverse is 0 where g_jj is, or is subnormal, and None where f_j stays as it is.
+    Views of a matrix cost as much as small products.  So they are made once, and each matrix is copied under them.
+
+    Attributes
+    ----------
+    G : Tensor of shape (k, k)
+    later : list of Tensor
+        For each block its rows of G, within the block only what has not been updated yet.
+    before : list of list of Tensor
+        For each row of a block its entries at the earlier ones of the block.
+    inverses : list of list of float
+        1 / g_jj alike; 0 where that is 0 or subnormal, and None where f_j stays as it is.
+    free : int
+        How many rows of F may move.
     """
 
-    inverse: float | None
-    before: Tensor
+    def __init__(self, k: int, like: Tensor) -> None:
+        self.G, self._later = like.new_zeros(2, k, k)
+        starts, block = range(0, k, BLOCK_COMPONENTS), torch.arange(k, device=like.device) // BLOCK_COMPONENTS
+        within = block[:, None] == block
+        self._mask = (~within | torch.ones_like(within).triu(1)).to(like.dtype)
+        self.later = list(self._later.split(BLOCK_COMPONENTS))
+        self.before = [
+            [self.G[j, start:j] for j in range(start, min(start + BLOCK_COMPONENTS, k))] for start in starts
+        ]
 
-
-class Coordinates(NamedTuple):
-    """A Gram matrix, prepared for :meth:`CoordinateDescent.sweep`, and how many rows of F it may move."""
-
-    G: Tensor
-    later: list[Tensor]
-    rows: list[list[_Row]]
-    free: int
-
-
-def prepare(G: Tensor, last_stays: bool = False) -> Coordinates:
-    """Split the Gram matrix G (k, k) into blocks: within a block only what has not been updated yet."""
-    k, later = len(G), G.clone()
-    for start in range(0, k, BLOCK):
-        later[start : start + BLOCK, start : start + BLOCK].triu_(1)
-    diagonal = G.diagonal().tolist()
-    tiny = torch.finfo(G.dtype).tiny  # below which the inverse is no number
-    inverses: list[float | None] = [1 / g if g >= tiny else 0.0 for g in diagonal]
-    if last_stays:
-        inverses[-1] = None
-    rows = [
-        [_Row(inverses[j], G[j, start:j]) for j in range(start, min(start + BLOCK, k))] for start in range(0, k, BLOCK)
-    ]
-    return Coordinates(G, list(later.split(BLOCK)), rows, k - last_stays)
+    def fill(self, G: Tensor, l2: float = 0.0, last_stays: bool = False) -> Self:
+        """Take the matrix G + l2 I; `last_stays`: whether the last row of F is not to move."""
+        self.G.copy_(G)
+        if l2:
+            self.G.diagonal().add_(l2)
+        torch.mul(self.G, self._mask, out=self._later)
+        tiny = torch.finfo(G.dtype).tiny  # below which the inverse is no number
+        inverses: list[float | None] = [1 / g if g >= tiny else 0.0 for g in self.G.diagonal().tolist()]
+        if last_stays:
+            inverses[-1] = None
+        self.inverses = [inverses[start : start + BLOCK_COMPONENTS] for start in range(0, len(G), BLOCK_COMPONENTS)]
+        self.free = len(G) - last_stays
+        return self
 
 
 class CoordinateDescent:
@@ -73,28 +82,29 @@ class CoordinateDescent:
 
     def __init__(self, k: int, columns: int, memory: Tensor) -> None:
         self.F, self.P, self.scratch = memory[:, : k * columns].view(3, k, columns)
-        R = self.scratch[:BLOCK]
+        R = self.scratch[:BLOCK_COMPONENTS]
         # Views cost as much as small products: they are made once.
         self.blocks = [
             (P, R[: len(P)], [(R[i], block[:i].T, block[i]) for i in range(len(P))])
-            for P, block in zip(self.P.split(BLOCK), self.F.split(BLOCK), strict=True)
+            for P, block in zip(self.P.split(BLOCK_COMPONENTS), self.F.split(BLOCK_COMPONENTS), strict=True)
         ]
 
     def sweep(self, coordinates: Coordinates, sweeps: int) -> None:
         """Update F in place, every row once a sweep."""
         for _ in range(sweeps):
-            for (P, R, rows), later, steps in zip(self.blocks, coordinates.later, coordinates.rows, strict=True):
+            by_blocks = zip(self.blocks, coordinates.later, coordinates.before, coordinates.inverses, strict=True)
+            for (P, R, rows), later, before, inverses in by_blocks:
                 torch.addmm(P, later, self.F, alpha=-1, out=R)
-                for i, ((r, before, f), (inverse, g)) in enumerate(zip(rows, steps, strict=True)):
+                for i, ((r, updated, f), g, inverse) in enumerate(zip(rows, before, inverses, strict=True)):
                     if inverse is None:
                         continue
                     if inverse == 0:
                         f.masked_fill_(r < 0, 0)
                     elif i:
-                        torch.addmv(r, before, g, beta=inverse, alpha=-inverse, out=f)
+                        torch.addmv(r, updated, g, beta=inverse, alpha=-inverse, out=f)
                     else:
                         torch.mul(r, inverse, out=f)
-                    f.clamp_(min=0)
+                    torch.relu_(f)
 
     def sweep_some(self, coordinates: Coordinates, columns: Tensor, sweeps: int) -> None:
         """Update these columns of F alone, given by their indices."""
@@ -182,15 +192,21 @@ class Tiles:
 
     def __init__(self, k: int, columns: int, like: Tensor, memory: Tensor | None = None) -> None:
         memory = self.memory(k, columns, like) if memory is None else memory
+        self.k, self.like = k, like
         width = memory.shape[1] // k
         self.slices = [slice(i, min(i + width, columns)) for i in range(0, columns, width)]
         sizes = {s.stop - s.start for s in self.slices}
         self.kernels = {size: CoordinateDescent(k, size, memory) for size in sizes}
 
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        """The Gram matrix that the steps are prepared for."""
+        return Coordinates(self.k, self.like)
+
     @staticmethod
     def memory(k: int, columns: int, like: Tensor) -> Tensor:
         """Memory for tiles of factors (k, at most `columns`), with the dtype and device of `like`."""
-        width = max(512, min(4096, TILE // k)) if like.device.type == "cpu" else columns
+        width = max(512, min(4096, TILE_ENTRIES // k)) if like.device.type == "cpu" else columns
         return like.new_empty(3, k * min(width, columns))
 
     def __iter__(self) -> Iterator[tuple[slice, CoordinateDescent]]:
@@ -199,7 +215,7 @@ class Tiles:
 
     def minimize_(self, F: Tensor, G: Tensor, P: Tensor, sweeps: int, l1: float = 0.0) -> Tensor:
         """Improve all of F (k, columns) in place by `sweeps` sweeps on ``tr(Ft G F) / 2 - tr(Pt F) + l1 sum(F)``."""
-        coordinates = prepare(G)
+        coordinates = self.coordinates.fill(G)
         for columns, kernel in self:
             kernel.F.copy_(F[:, columns])
             torch.sub(P[:, columns], l1, out=kernel.P)

@@ -20,6 +20,7 @@ class Data(Protocol):
     """X (m, n), met by blocks of rows."""
 
     shape: tuple[int, int]
+    entries: int  # multiplications of a product with one vector
     like: Tensor  # an empty tensor of its dtype, on its device
 
     def laid_out(self, F: Tensor) -> Tensor:
@@ -57,6 +58,7 @@ class DenseData:
         self.X = X if isinstance(X, Tensor) else as_tensor(np.ascontiguousarray(X))
         self.X = self.X.to(device or self.X.device)
         self.shape = (len(X), X.shape[1])
+        self.entries = len(X) * X.shape[1]
         self.like = self.X.new_empty(0)
 
     def block(self, rows: slice) -> Tensor:
@@ -114,6 +116,7 @@ class SparseData:
         self.sparse = SparseRows(canonical(scipy.sparse.csr_array(X)), device)
         self.shape = self.sparse.shape
         self.rows = self.sparse.tensor()
+        self.entries = self.rows.values().numel()
         self.like = torch.empty(0, dtype=self.sparse.dtype, device=device)
 
     @cached_property
@@ -164,3 +167,56 @@ class SparseData:
     def mean(self) -> float:
         """Mean of the entries."""
         return float(self.rows.values().double().sum()) / max(self.shape[0] * self.shape[1], 1)
+
+
+class LowRankData:
+    """A matrix X = At B of low rank r, given by its factors: its products take r (m + n) operations a vector.
+
+    Parameters
+    ----------
+    A : Tensor of shape (r, m)
+    B : Tensor of shape (r, n)
+    """
+
+    def __init__(self, A: Tensor, B: Tensor) -> None:
+        self.A, self.B = A.contiguous(), B.contiguous()
+        self.shape = (A.shape[1], B.shape[1])
+        self.entries = len(A) * sum(self.shape)
+        self.like = A.new_empty(0)
+
+    def laid_out(self, F: Tensor) -> Tensor:
+        """By components."""
+        return F.contiguous()
+
+    def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
+        """``out <- H Bt A[:, rows]``."""
+        torch.mm(H @ self.B.T, self.A[:, rows], out=out)
+
+    def add_products(self, rows: slice, F: Tensor, Q: Tensor) -> None:
+        """``Q <- Q + F A[:, rows]t B``."""
+        Q.addmm_(F @ self.A[:, rows].T, self.B)
+
+    def finish_products(self, F: Tensor, Q: Tensor) -> None:
+        """Nothing is left to do."""
+
+    def times(self, V: Tensor) -> Tensor:
+        """``X V``."""
+        return self.A.T @ (self.B @ V)
+
+    def transposed_times(self, U: Tensor) -> Tensor:
+        """``Xt U``."""
+        return self.B.T @ (self.A @ U)
+
+    def column_squares(self) -> Tensor:
+        """Sum of the squares of each column."""
+        return ((self.A @ self.A.T) @ self.B).mul_(self.B).sum(0)
+
+    def squares(self, row_weights: Tensor | None) -> float:
+        """Sum of squares, rows weighted."""
+        A = self.A.double()
+        weighted = A if row_weights is None else A * row_weights
+        return float(((weighted @ A.T) * (self.B @ self.B.T).double()).sum())
+
+    def mean(self) -> float:
+        """Mean of the entries."""
+        return float(self.A.sum(1).double() @ self.B.sum(1).double()) / max(self.shape[0] * self.shape[1], 1)

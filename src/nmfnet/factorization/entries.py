@@ -12,8 +12,8 @@ from torch import Tensor
 from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.linalg.sparse import csr, some_rows
 
-TILE = 2**20  # bytes of entries that are worked on at a time, so that they stay in the cache
-FEWEST = 16  # columns of dense data in a tile: fewer would use little of what is read
+TILE_BYTES = 2**20  # bytes of entries that are worked on at a time, so that they stay in the cache
+MIN_TILE_COLUMNS = 16  # columns of dense data in a tile: fewer would use little of what is read
 
 
 class Entries(Protocol):
@@ -148,7 +148,7 @@ class Side:
     def __init__(self, data: Data, transposed: bool = False, row_weights: Tensor | None = None) -> None:
         self.data, self.transposed, self.row_weights = data, transposed, row_weights
         self.lines = data.shape[1] if transposed else data.shape[0]
-        size = (TILE if data.like.device.type == "cpu" else TILE << 8) // data.like.element_size()
+        size = (TILE_BYTES if data.like.device.type == "cpu" else TILE_BYTES << 8) // data.like.element_size()
         if isinstance(data, SparseData):
             X = self._sparse_lines(data)
             self.slices = sparse_slices(X.crow_indices(), size)
@@ -157,7 +157,7 @@ class Side:
             self.sparse = [SparseEntries(part, self.memory) for part in parts]
         else:
             m, n = data.shape
-            width = min(self.lines, max(FEWEST, size // m) if transposed else max(1, size // n))
+            width = min(self.lines, max(MIN_TILE_COLUMNS, size // m) if transposed else max(1, size // n))
             self.slices = [slice(i, min(i + width, self.lines)) for i in range(0, self.lines, width)]
             self.memory = data.like.new_empty(3, width * (m if transposed else n))
         self.totals = torch.cat([tile.sums(tile.values) for _, tile in self])

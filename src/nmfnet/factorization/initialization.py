@@ -10,13 +10,14 @@ from nmfnet.factorization.data import Data, DenseData
 from nmfnet.linalg import gram, naming_overflow
 from nmfnet.linalg.draws import normal, uniform
 
-ROUNDS = 7  # passes of the subspace iteration, as in scikit-learn: with fewer the small vectors are not those of X
-DEPENDENT = 1e-4  # pivots of less than this share of the largest: rounding errors of 1e-16 would be 1e-8 of it
+SUBSPACE_ROUNDS = 7  # passes, as in scikit-learn: with fewer the small vectors are not those of X
+MIN_PIVOT_RATIO = 1e-4  # pivots of less than this share of the largest: rounding errors of 1e-16 would be 1e-8 of it
+Factors = tuple[Tensor, Tensor]
 INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 
 
 @naming_overflow()
-def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int = ROUNDS) -> tuple[Tensor, Tensor]:
+def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int = SUBSPACE_ROUNDS) -> Factors:
     """Scaled left and right singular vectors, ``U diag(s)`` transposed (k, m) and Vt (k, n), by subspace iteration.
 
     Halko, Martinsson and Tropp (2011); each round is one pass over the data.
@@ -50,7 +51,7 @@ def orthonormal(A: Tensor) -> Tensor:
     """
     L, failed = torch.linalg.cholesky_ex(gram(A))
     pivots = L.diagonal()
-    if failed or not pivots.min() > DEPENDENT * pivots.max():
+    if failed or not pivots.min() > MIN_PIVOT_RATIO * pivots.max():
         Q = torch.linalg.qr(A.double()).Q.to(A.dtype)
         return Q.mul_(A.any(1, keepdim=True))  # rows of zeros stay zeros, without rounding errors
     return A @ torch.linalg.inv(L).T.to(A.dtype)
@@ -77,7 +78,11 @@ def nndsvd(data: Data, k: int, generator: torch.Generator, *, signed: bool = Fal
     Z : Tensor of shape (k, m), nonnegative
     H : Tensor of shape (k, n), nonnegative or of any sign
     """
-    US, V = leading_vectors(data, k, generator)
+    return nonnegative_sides(*leading_vectors(data, k, generator), signed=signed)
+
+
+def nonnegative_sides(US: Tensor, V: Tensor, *, signed: bool = False) -> tuple[Tensor, Tensor]:
+    """NNDSVD of given scaled left and right singular vectors, (k, m) and (k, n); see :func:`nndsvd`."""
     Z, H = torch.zeros_like(US), torch.zeros_like(V)
     for j in range(len(US)):
         u, v = US[j], V[j]
@@ -112,14 +117,16 @@ def fill_zeros(F: Tensor, size: float, variant: str, generator: torch.Generator)
 
 
 def starting_factors(
-    data: Data, k: int, init: str, generator: torch.Generator, *, signed: bool = False
-) -> tuple[Tensor, Tensor]:
+    data: Data, k: int, init: str, generator: torch.Generator, *, signed: bool = False, vectors: Factors | None = None
+) -> Factors:
     """Z (k, m) and H (k, n) to start from.
 
     Parameters
     ----------
     init : {"random", "nndsvd", "nndsvda", "nndsvdar"}
         "random": half-normal numbers whose product has the mean of X.
+    vectors : tuple of Tensor, optional
+        At least k leading singular vectors of nonnegative X, as :func:`leading_vectors` finds them, where known.
     """
     m, n = data.shape
     size = (abs(data.mean()) / k) ** 0.5  # of entries of factors whose product has the mean of X
@@ -127,9 +134,9 @@ def starting_factors(
         size = (data.squares(None) / (m * n) / k) ** 0.25 if signed else size
         Z, H = (normal(k, side, data.like, generator).mul_(size) for side in (m, n))
         return Z.abs(), H if signed else H.abs()
-    Z, H = nndsvd(data, k, generator, signed=signed)
     if signed:
-        return Z, H
+        return nndsvd(data, k, generator, signed=True)
+    Z, H = nndsvd(data, k, generator) if vectors is None else nonnegative_sides(*(F[:k] for F in vectors))
     Z = data.laid_out(fill_zeros(Z, size, init, generator))
     return Z, data.laid_out(fill_zeros(H, size, init, generator))
 

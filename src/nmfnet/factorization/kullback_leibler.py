@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import squared_norm
-from nmfnet.factorization.data import Data, SparseData
+from nmfnet.factorization.data import Data
 from nmfnet.factorization.entries import Entries, Side
-from nmfnet.factorization.passes import SINGLE, Penalties
+from nmfnet.factorization.passes import MIN_FLOAT32_OPERATIONS, Penalties
 from nmfnet.factorization.poisson import Regressors, descend_, solve_
 from nmfnet.factorization.steps import Pass, Step
 
@@ -44,8 +44,7 @@ class KullbackLeibler:
         self.data, self.k, self.penalties, self.row_weights = data, k, penalties, row_weights
         self.floor = torch.finfo(data.like.dtype).eps * max(data.mean(), torch.finfo(data.like.dtype).tiny ** 0.5)
         m, n = data.shape
-        entries = data.rows.values().numel() if isinstance(data, SparseData) else m * n
-        self.single_first = k * entries >= SINGLE
+        self.single_first = k * data.entries >= MIN_FLOAT32_OPERATIONS
         # How long a step was not too long for each, in the passes before.
         self.z_reach, self.h_reach = (data.like.new_ones(side) for side in (m, n))
 

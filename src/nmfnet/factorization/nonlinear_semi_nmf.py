@@ -19,7 +19,7 @@ from nmfnet.linalg import affine, pseudo_inverse
 from nmfnet.linalg.draws import uniform
 from nmfnet.linalg.penalties import penalty
 
-CHECK_EVERY = 10  # iterations between two looks at the objective, as in scikit-learn's NMF
+ITERATIONS_BETWEEN_CHECKS = 10  # iterations between two looks at the objective, as in scikit-learn's NMF
 
 
 def nonlinear_z_step(
@@ -172,7 +172,7 @@ def nonlinear_semi_nmf(
             alpha=alpha_W, l1_ratio=l1_ratio, intercept=intercept,
         )  # fmt: skip
         Z = nonlinear_z_step(T, Z, W, f, n_iter=n_z, omega=omega, delta=delta, alpha=alpha_Z, intercept=intercept, A=A)
-        if tol > 0 and done % CHECK_EVERY == 0:
+        if tol > 0 and done % ITERATIONS_BETWEEN_CHECKS == 0:
             now = objective(Z, W)
             if last - now < tol * first:
                 break

@@ -11,26 +11,25 @@ import torch
 from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import (
-    TILE,
+    TILE_ENTRIES,
     CoordinateDescent,
     Coordinates,
     Tiles,
-    prepare,
     project_gradient_,
     squared_norm,
 )
-from nmfnet.factorization.data import Data, DenseData, SparseData
+from nmfnet.factorization.data import Data, DenseData
 from nmfnet.factorization.least_squares import coordinate_descent
 from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
 from nmfnet.factorization.steps import Pass, SweepThenStep
 from nmfnet.linalg import naming_overflow
 
-ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
-PATIENCE = 20  # rounds before pivoting takes over
-MARGIN = 10  # by which columns are solved better than asked for while others are not yet
-SOLVED = 1e-4  # relative projected gradient to which new data are solved for at least
-SINGLE = 2**19  # entries times components from which on single precision is faster by more than the two switches take
-FEW = 32  # components up to which it pays to pivot: above, a system for every sample costs more than sweeps
+MAX_SOLVE_ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
+ROUNDS_BEFORE_PIVOTING = 20  # rounds before pivoting takes over
+EXTRA_PRECISION = 10  # by which columns are solved better than asked for while others are not yet
+MAX_SOLVE_TOLERANCE = 1e-4  # relative projected gradient to which new data are solved for at least
+MIN_FLOAT32_OPERATIONS = 2**19  # of a product, from which on float32 gains more than the two switches take
+MAX_PIVOTING_COMPONENTS = 32  # above, a system for every sample costs more than sweeps
 
 
 class Penalties(NamedTuple):
@@ -93,9 +92,10 @@ class LeastSquares(SweepThenStep):
         self.size = data.squares(row_weights) if self.settled else 0.0
         self.exact = False
         # Sweeps on products that are at hand are cheap as long as they cost less than the products.
-        entries = data.rows.values().numel() if isinstance(data, SparseData) else m * n
-        self.single_first = isinstance(data, DenseData) and self.settled and not signed and k * entries >= SINGLE
-        self.z_sweeps, self.h_sweeps = (max(2, min(8, entries // (4 * k * side))) for side in (m, n))
+        self.single_first = (
+            isinstance(data, DenseData) and self.settled and not signed and k * data.entries >= MIN_FLOAT32_OPERATIONS
+        )
+        self.z_sweeps, self.h_sweeps = (max(2, min(8, data.entries // (4 * k * side))) for side in (m, n))
 
     def sweep(
         self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False, value: bool = True
@@ -131,9 +131,8 @@ class LeastSquares(SweepThenStep):
             As far as it is no Gram product.
         z_residual : float
         """
-        G, S = ridge(G, self.penalties.l2_z), torch.zeros_like(G)
-        steps_by_row = not self.multiplicative or until
-        coordinates = prepare(G, self.intercept) if steps_by_row else Coordinates(G, [], [], len(G) - self.intercept)
+        S = torch.zeros_like(G)
+        coordinates = self.tiles.coordinates.fill(G, self.penalties.l2_z, self.intercept)
         total, squares, size = 0.0, 0.0, 0.0
         for rows, kernel in self.tiles:
             kernel.F.copy_(Z[:, rows])
@@ -165,11 +164,11 @@ class LeastSquares(SweepThenStep):
     def _solve(
         self, rows: slice, kernel: CoordinateDescent, coordinates: Coordinates, H: Tensor, until: float
     ) -> None:
-        for done in range(ROUNDS):
-            unsolved, inexact = kernel.unsolved(coordinates, until, until / MARGIN)
+        for done in range(MAX_SOLVE_ROUNDS):
+            unsolved, inexact = kernel.unsolved(coordinates, until, until / EXTRA_PRECISION)
             if not len(unsolved):
                 return
-            if done == PATIENCE and self.k <= FEW and not self.intercept:
+            if done == ROUNDS_BEFORE_PIVOTING and self.k <= MAX_PIVOTING_COMPONENTS and not self.intercept:
                 return kernel.pivot(coordinates, unsolved)
             # Most columns are soon solved, and a few take many rounds.
             kernel.sweep_some(coordinates, inexact, 10)
@@ -227,10 +226,10 @@ class LeastSquares(SweepThenStep):
 
         For many an ill-conditioned H would ask for more than it is worth, and than float32 has.
         """
-        if len(H) > FEW or H.dtype == torch.float32:
-            return SOLVED
+        if len(H) > MAX_PIVOTING_COMPONENTS or H.dtype == torch.float32:
+            return MAX_SOLVE_TOLERANCE
         eigenvalues = torch.linalg.eigvalsh(H @ H.T)
-        return min(max(1e-3 * float(eigenvalues[0] / eigenvalues[-1].clamp(min=1e-300)), 1e-10), SOLVED)
+        return min(max(1e-3 * float(eigenvalues[0] / eigenvalues[-1].clamp(min=1e-300)), 1e-10), MAX_SOLVE_TOLERANCE)
 
     def reachable(self, H: Tensor) -> Tensor:
         """H itself: its steps leave zeros."""
@@ -295,7 +294,9 @@ def dot(A: Tensor, B: Tensor) -> float:
     """Sum of the products of entries, added up in float64."""
     if not A.is_contiguous():  # both lie by columns
         A, B = A.T, B.T
-    rows = max(1, TILE // A.shape[1])
+    rows = max(1, TILE_ENTRIES // A.shape[1])
+    if rows >= len(A):
+        return float((A * B).sum(dtype=torch.float64))
     return float(sum((a * b).sum(dtype=torch.float64) for a, b in zip(A.split(rows), B.split(rows), strict=True)))
 
 

@@ -17,14 +17,13 @@ from torch import Tensor
 
 from nmfnet.factorization.entries import Entries
 
-TRIALS = 4  # lengths that are tried along a direction; where all are too long, the coefficients stay
-SHORTER, GROWTH = 0.9, 2.0  # a step aims at this share of the way to the minimum; a reach that was not too long grows
-SHORTEST = 1e-3  # reach
-ROUNDS = 300  # most steps to a solution
-DELAY, KEPT = (
-    3,
-    0.5,
-)  # of their extrapolation by (t - 1) / (t + DELAY), which leaves that share of a coefficient at least
+MAX_TRIALS = 4  # lengths that are tried along a direction; where all are too long, the coefficients stay
+SHORTENING = 0.9  # a step that was too long aims at this share of the way to the minimum
+REACH_GROWTH, MIN_REACH = 2.0, 1e-3  # of a reach that was not too long; the least that it shrinks to
+MAX_ROUNDS = 300  # steps to a solution, at most
+MAX_ROUNDS_FLOAT32 = 40  # what that many do not solve in single precision is left to its rounding errors
+MOMENTUM_DELAY = 3  # solutions are extrapolated by (t - 1) / (t + MOMENTUM_DELAY)
+MIN_KEPT_SHARE = 0.5  # of a coefficient, which the extrapolation leaves of it
 
 
 class Regressors(NamedTuple):
@@ -138,14 +137,14 @@ def move_(
     F.add_(direction).clamp_(min=0)
     end = point_at(tile, F, by)
     slope = (end.gradient * direction).sum(0)
-    reach.mul_(GROWTH).clamp_(max=1.0)
+    reach.mul_(REACH_GROWTH).clamp_(max=1.0)
     long = slope > noise
     if bool(long.any()):
         f, d = F[:, long] - direction[:, long], direction[:, long]
         step, shorter = shorten(tile.some(long), f, d, start[long], slope[long], noise[long], by)
         F[:, long] = (f + step * d).clamp_(min=0)
         end.quotient[tile.places(long)] = shorter
-        reach[long] = (reach[long] / GROWTH * step).clamp_(min=SHORTEST)
+        reach[long] = (reach[long] / REACH_GROWTH * step).clamp_(min=MIN_REACH)
     return end.quotient
 
 
@@ -157,8 +156,8 @@ def shorten(
     Given the slopes at its start and at its end.
     """
     step = torch.ones_like(slope)
-    for trial in range(TRIALS + 1):
-        shorter = step * (SHORTER * start / (start - slope)).clamp(0.1, 0.9) if trial < TRIALS else 0.0
+    for trial in range(MAX_TRIALS + 1):
+        shorter = step * (SHORTENING * start / (start - slope)).clamp(0.1, 0.9) if trial < MAX_TRIALS else 0.0
         step = torch.where(slope > noise, shorter, step)
         end = point_at(tile, (F + step * direction).clamp_(min=0), by)
         slope = (end.gradient * direction).sum(0)
@@ -175,8 +174,8 @@ def solve_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, until: floa
     """
     todo, part, f, reach = torch.arange(F.shape[1], device=F.device), tile, F, torch.ones_like(totals)
     last, t = f, torch.ones_like(totals)
-    for _ in range(ROUNDS):
-        start = torch.maximum(f + (t - 1) / (t + DELAY) * (f - last), KEPT * f)
+    for _ in range(MAX_ROUNDS_FLOAT32 if F.dtype == torch.float32 else MAX_ROUNDS):
+        start = torch.maximum(f + (t - 1) / (t + MOMENTUM_DELAY) * (f - last), MIN_KEPT_SHARE * f)
         rescale_(start, totals, by)
         at = point_at(part, start, by)
         left = residuals(start, at.gradient, totals, by) > until

@@ -15,10 +15,11 @@ from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.entries import Side
 from nmfnet.factorization.passes import Penalties
 
-RESTARTS = 5  # at most
-EARLY = 30  # passes after which to look for dead components where there is an L1 penalty, and again after a restart
-ROWS = 4096  # of dense data that are looked at together
-CANDIDATES, ALIKE = 8, 0.5  # rows for each dead component; the cosine from which on two residuals are the same
+MAX_RESTARTS = 5
+PASSES_BEFORE_CHECK = 30  # for dead components where there is an L1 penalty, and again after a restart
+ROWS_PER_BLOCK = 4096  # of dense data that are looked at together
+CANDIDATES_PER_COMPONENT = 8  # rows whose residuals a dead component may take
+SAME_RESIDUAL_COSINE = 0.5  # from which on two residuals are the same
 
 Factors = tuple[Tensor, Tensor]
 
@@ -45,14 +46,14 @@ def alternate_alive(
     early : bool
         Whether components are likely to die, so that it pays to look before the fit has converged.
     """
-    first = EARLY if early else max_iter
+    first = PASSES_BEFORE_CHECK if early else max_iter
     best = run(*start, 0, min(first, max_iter))
-    done, tries = best.n_iter, RESTARTS
+    done, tries = best.n_iter, MAX_RESTARTS
     while done < max_iter:
         revived = revive(best.Z, best.H) if tries else None
         if revived is None and best.converged:
             break
-        most = max_iter - done if revived is None else min(EARLY, max_iter - done)
+        most = max_iter - done if revived is None else min(PASSES_BEFORE_CHECK, max_iter - done)
         new = run(*(revived or (best.Z, best.H)), done, most)
         done, tries = done + new.n_iter, tries - 1
         if revived is None or new.last.objective < best.last.objective:
@@ -93,12 +94,12 @@ def revived(
         return None
     residuals = DenseResiduals(data, decode, Z, H) if isinstance(data, DenseData) else SparseResiduals(data, Z, H)
     sizes = residuals.sizes(signed)
-    candidates = sizes.argsort(descending=True)[: CANDIDATES * len(dead)]
+    candidates = sizes.argsort(descending=True)[: CANDIDATES_PER_COMPONENT * len(dead)]
     parts: list[Tensor] = []
     for row in candidates[sizes[candidates] > 0].tolist():
         part = residuals.row(row) if signed else residuals.row(row).clamp(min=0)
         part = part / torch.linalg.vector_norm(part)
-        if len(parts) < len(dead) and all(abs(float(part @ other)) < ALIKE for other in parts):
+        if len(parts) < len(dead) and all(abs(float(part @ other)) < SAME_RESIDUAL_COSINE for other in parts):
             parts.append(part)
     if not parts:
         return None
@@ -122,8 +123,8 @@ class DenseResiduals:
         self.data, self.decode, self.Z, self.H = data, decode, Z, H
 
     def _blocks(self) -> Iterator[Tensor]:
-        for start in range(0, self.data.shape[0], ROWS):
-            yield self._block(slice(start, start + ROWS))
+        for start in range(0, self.data.shape[0], ROWS_PER_BLOCK):
+            yield self._block(slice(start, start + ROWS_PER_BLOCK))
 
     def _block(self, rows: slice) -> Tensor:
         return (self.data.block(rows) - self.decode(self.Z[:, rows].T @ self.H)).nan_to_num_(0.0)

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from nmfnet.factorization.coordinate_descent import prepare, squared_norm
+from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.data import SparseData
-from nmfnet.factorization.passes import LeastSquares, Penalties, ratio, ridge
+from nmfnet.factorization.passes import LeastSquares, Penalties, ratio
 from nmfnet.factorization.steps import Step
 
 
@@ -48,7 +48,7 @@ class SparseLeastSquares(LeastSquares):
         nothing = H.new_empty(0)  # sparse data add nothing to Zt X while Z is not complete
         S, total, z_residual = self._z_step(Z, H, G, out, nothing, measure=measure_z)
         F = out if self.row_weights is None else out * self.row_weights
-        l1, coordinates = self.penalties.l1_h, prepare(ridge(S, self.penalties.l2_h))
+        l1, coordinates = self.penalties.l1_h, self.h_tiles.coordinates.fill(S, self.penalties.l2_h)
         products, squares, size = 0.0, 0.0, 0.0
         for columns, kernel in self.h_tiles:
             self.sparse.project_columns(columns, F, kernel.P)

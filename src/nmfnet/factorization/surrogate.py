@@ -7,13 +7,13 @@ from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import CoordinateDescent, Coordinates, pivoting, project_gradient_
 from nmfnet.factorization.data import DenseData
-from nmfnet.factorization.passes import PATIENCE, ROUNDS, LeastSquares, Penalties
+from nmfnet.factorization.passes import MAX_SOLVE_ROUNDS, ROUNDS_BEFORE_PIVOTING, LeastSquares, Penalties
 from nmfnet.layers.activations import Activation
 
-MANY = 128  # components up to which rows that are slow to solve are solved by steps of Newton's
-CHUNK = 2**22  # numbers that they take at a time
-STEPS, HALVINGS = 30, 10  # most of them, and of one of them
-RIDGE = 1e-12  # share of the largest curvature that is added to all, as some may be 0
+MAX_NEWTON_COMPONENTS = 128  # components up to which rows that are slow to solve are solved by steps of Newton's
+NEWTON_CHUNK_NUMBERS = 2**22  # numbers that they take at a time
+MAX_NEWTON_STEPS, MAX_STEP_HALVINGS = 30, 10  # most of them, and of one of them
+RELATIVE_RIDGE = 1e-12  # share of the largest curvature that is added to all, as some may be 0
 
 
 class Surrogate(LeastSquares):
@@ -71,15 +71,15 @@ class Surrogate(LeastSquares):
     def _solve(
         self, rows: slice, kernel: CoordinateDescent, coordinates: Coordinates, H: Tensor, until: float
     ) -> None:
-        for done in range(ROUNDS):
+        for done in range(MAX_SOLVE_ROUNDS):
             self._pull(rows, kernel, H)
             unsolved = kernel.unsolved(coordinates, until)[0]
             if not len(unsolved):
                 return
-            if done == PATIENCE and self.k <= MANY:
+            if done == ROUNDS_BEFORE_PIVOTING and self.k <= MAX_NEWTON_COMPONENTS:
                 break
             kernel.sweep(coordinates, self.z_sweeps)
-        for some in unsolved.split(max(1, CHUNK // H.numel())):
+        for some in unsolved.split(max(1, NEWTON_CHUNK_NUMBERS // H.numel())):
             kernel.F[:, some] = self._newton(some + rows.start, kernel.F[:, some], H, until)
 
     def _newton(self, rows: Tensor, F: Tensor, H: Tensor, until: float) -> Tensor:
@@ -91,7 +91,7 @@ class Surrogate(LeastSquares):
         """
         F, l1, l2 = F.clone(), self.penalties.l1_z, self.penalties.l2_z
         todo = torch.arange(len(rows), device=F.device)
-        for _ in range(STEPS):
+        for _ in range(MAX_NEWTON_STEPS):
             f, part = F[:, todo], rows[todo]
             A = f.T @ H
             D = self._differences(part, A)
@@ -106,7 +106,7 @@ class Surrogate(LeastSquares):
             V = self._curvatures(part, A)
             G = ((V[:, None] * H) @ H.T).double()
             size = G.diagonal(dim1=1, dim2=2).amax(1).clamp_(min=1e-300)
-            G.diagonal(dim1=1, dim2=2).add_(l2 + RIDGE * size[:, None])
+            G.diagonal(dim1=1, dim2=2).add_(l2 + RELATIVE_RIDGE * size[:, None])
             linear = (G @ f.T.double()[:, :, None])[:, :, 0].T - gradient
             best, _ = pivoting(G, linear, f > 0)
             F[:, todo] = self._shortened(part, f, best.to(f), loss, H)
@@ -115,7 +115,7 @@ class Surrogate(LeastSquares):
     def _shortened(self, rows: Tensor, F: Tensor, best: Tensor, loss: Tensor, H: Tensor) -> Tensor:
         """Where on the way from F (k, c) to the minimum of the model the loss (c,) is lower: at 1, 1/2, 1/4 ..."""
         step = torch.ones_like(loss)
-        for _ in range(HALVINGS):
+        for _ in range(MAX_STEP_HALVINGS):
             moved = torch.lerp(F, best, step.to(F))
             A = moved.T @ H
             worse = self._row_losses(rows, moved, A, self._differences(rows, A)) > loss

@@ -23,7 +23,8 @@ class DampedLeastSquares:
 
     - "primal": by the inverse of the running Gram matrix of the inputs.
     - "earlier batch", for more than `gram_features` inputs, if `low_rank`: by the rows of an earlier batch.
-    - "dual", for inputs wider than `primal_max_features` and than a batch: by the samples of the batch alone.
+    - "dual", for inputs wider than `primal_max_features` and than a batch, and, if `low_rank`, for sparse ones wider
+      than `gram_features`: by the samples of the batch alone.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class DampedLeastSquares:
 
     gram_features: ClassVar[int] = 1024  # inputs up to here take the primal form,
     primal_max_features: ClassVar[int] = 4096  # and up to here never the dual one
-    sparse_max_density: ClassVar[float] = 1 / 16  # share of stored values, from which on dense products are faster
+    sparse_max_density: ClassVar[float] = 1 / 16  # share of stored values, above which dense products are faster
     enough_samples: ClassVar[int] = 64  # in a batch: while there are fewer,
     more_samples: ClassVar[float] = 1.25  # so many times more begin the running means anew
     part_outputs: ClassVar[int] = 2048  # that are scaled together, at most,
@@ -83,6 +84,11 @@ class DampedLeastSquares:
         for name, solver in self._solvers.items():
             solver.restore(state[name])
 
+    def wants_covariance(self, m: int, n: int, k: int) -> bool:
+        """Whether one Gram matrix of all inputs spares much, of n inputs and k outputs in batches of m samples."""
+        wide = not self.low_rank and n > self.gram_features
+        return wide and not self._dual_is_cheaper(m, n, k)
+
     def parts(self, n: int, k: int) -> list[slice]:
         """Of k outputs of n inputs, those whose step is scaled together: all of them, or about equally many."""
         few = max(self.part_min_outputs, self.part_numbers // n)
@@ -102,7 +108,7 @@ class DampedLeastSquares:
         Parameters
         ----------
         Z : Tensor, SparseRows or Patches of shape (m, n)
-            Sparse rows wider than `primal_max_features` take the dual form always, patches the primal one.
+            Sparse rows are made dense where the dual form is not for them; patches take the primal one.
         E : Tensor of shape (m, k)
             For the patches of m images (m, h, w, k).
         weight : Tensor of shape (m,) or None
@@ -117,6 +123,8 @@ class DampedLeastSquares:
         if min(len(E), self.enough_samples) >= self.more_samples * self.samples:
             self.forget()  # what fewer have told is not worth a running mean
             self.samples = min(len(E), self.enough_samples)
+        if isinstance(Z, SparseRows) and not self._stays_sparse(Z):
+            Z = Z.dense()
         form = self._form(Z, E.shape[-1])
         if form != self.form:  # what was averaged is something else
             for solver in self._solvers.values():
@@ -126,12 +134,10 @@ class DampedLeastSquares:
         if form == "dual":
             assert not isinstance(Z, Patches)
             return self.dual.collect(Z, E, weight)
-        if isinstance(Z, SparseRows) and (form == "primal" or Z.density > self.sparse_max_density):
-            Z = Z.dense()
+        assert not isinstance(Z, SparseRows)
         if form == "earlier batch":
             assert not isinstance(Z, Patches)
             return self.earlier.collect_samples(Z, E, weight, updates, input_rms, share)
-        assert not isinstance(Z, SparseRows)
         return self.primal.collect(Z, E, weight, updates, input_rms, share)
 
     def steps(
@@ -152,11 +158,15 @@ class DampedLeastSquares:
         if isinstance(Z, Patches):  # always more rows than columns
             return "primal"
         m, n = Z.shape
-        if isinstance(Z, SparseRows) and n > self.primal_max_features:
-            return "dual"
-        if self._dual_is_cheaper(m, n, k):
+        if isinstance(Z, SparseRows) or self._dual_is_cheaper(m, n, k):
             return "dual"
         return "earlier batch" if self._earlier_batch_is_cheaper(m, n, k) else "primal"
+
+    def _stays_sparse(self, Z: SparseRows) -> bool:
+        """Whether products of sparse rows, which the dual form takes alone, are cheaper than those of dense ones."""
+        m, n = Z.shape
+        few = Z.density <= self.sparse_max_density and n > max(m, self.gram_features)
+        return n > self.primal_max_features or (self.low_rank and few)
 
     def _dual_is_cheaper(self, m: int, n: int, k: int) -> bool:
         cheaper = m * m * (n + k) + m**3 / 6 < self._primal_cost(m, n, k)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-NUMBERS = 2**20  # drawn at a time
+NUMBERS_AT_ONCE = 2**20  # drawn at a time
 
 
 def uniform(rows: int, columns: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -25,6 +25,6 @@ def _drawn(
 ) -> Tensor:
     """Part by part: the numbers in float64 take little memory beside those that are kept."""
     drawn = torch.empty(rows, columns, dtype=like.dtype)
-    for part in drawn.split(max(1, NUMBERS // max(1, columns))):
+    for part in drawn.split(max(1, NUMBERS_AT_ONCE // max(1, columns))):
         part.copy_(draw(part.shape, generator=generator, dtype=torch.float64))
     return drawn.to(like.device)

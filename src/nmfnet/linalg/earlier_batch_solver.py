@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,6 @@ from torch import Tensor
 from nmfnet.linalg.cholesky import damped_cholesky, damping_term
 from nmfnet.linalg.gram_solver import GramSolver, Penalty, Step
 from nmfnet.linalg.sample_solver import Samples
-from nmfnet.linalg.sparse import CentredRows, SparseRows, transposed_product
 
 
 class EarlierBatchSolver(GramSolver):
@@ -47,7 +45,7 @@ class EarlierBatchSolver(GramSolver):
 
     def collect_samples(
         self,
-        Z: Tensor | SparseRows,
+        Z: Tensor,
         E: Tensor,
         weight: Tensor | None,
         updates: float,
@@ -61,18 +59,18 @@ class EarlierBatchSolver(GramSolver):
         self, samples: Samples, parts: Sequence[slice], penalty: Penalty | None = None
     ) -> Iterator[Step]:
         """Steps from the samples of a batch, for one part of the outputs after another."""
-        Z: Any = samples.Z
+        Z = samples.Z
+        assert isinstance(Z, Tensor)
         E, m = samples.E, len(samples.E)
         if samples.refresh:
-            rows = Z.dense() if isinstance(Z, CentredRows) else Z
-            self._remember(rows, 0.0 if penalty is None else penalty.curvature)
+            self._remember(Z, 0.0 if penalty is None else penalty.curvature)
         bias = None if samples.residuals is None else self.momentum("bias", samples.residuals.clone())
         assert self.rows is not None and self.inverse is not None
         assert self.ridge is not None and self.unknown is not None
         for part in parts:
             D = E.new_empty(Z.shape[1] + self.bias, part.stop - part.start)
             weights = D[: Z.shape[1]]
-            C = transposed_product(Z, E[:, part], torch.empty_like(weights)).div_(m)
+            C = (Z.T @ E[:, part]).div_(m)
             if penalty is not None:
                 C.addcmul_(penalty.gradient[:, part], self.ridge / self.unknown, value=-1)
             C = self.momentum(f"right-hand side from {part.start}", C)

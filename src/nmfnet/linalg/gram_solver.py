@@ -53,6 +53,7 @@ class GramSolver(Stateful):
 
     G is centred where there is a bias row: the bias is fitted exactly and not damped, as in ridge regression.  G
     averages over the batches at which it is factorized again: every few of them, and whenever inputs have grown much.
+    Of inputs that do not change it can be given once and for all, by :meth:`start`.
 
     Parameters
     ----------
@@ -87,6 +88,19 @@ class GramSolver(Stateful):
         self.input_rms = 0.0  # at the last factorization
         self.since = 0.0  # updates since then
         self.retries = 0
+        self.size: Tensor | None = None  # mean square of inputs whose Gram matrix was given
+
+    def start(self, gram: Tensor, size: Tensor) -> None:
+        """Take the Gram matrix of all samples, for good: batches add nothing to it, and it is factorized once.
+
+        Parameters
+        ----------
+        gram : Tensor of shape (n, n)
+            Of all inputs, centred where there is a bias row.
+        size : Tensor, a scalar
+            Mean diagonal of the one that is not centred.
+        """
+        self.gram, self.size = gram, size
 
     def state(self) -> State:
         """The fields, and the running means."""
@@ -103,8 +117,9 @@ class GramSolver(Stateful):
         self.momentum.forget()
 
     def forget_matrices(self) -> None:
-        """Forget what was seen of the inputs."""
-        self.gram = self.inverse = None
+        """Forget what was seen of the inputs, but not what was given."""
+        if self.size is None:
+            self.gram = self.inverse = None
 
     def refresh_interval(self, m: int) -> int:
         """Batches of m samples between two factorizations."""
@@ -115,6 +130,8 @@ class GramSolver(Stateful):
 
         `updates` have been made so far, and the batch is a `share` of one.
         """
+        if self.size is not None:
+            return False
         if input_rms > self.growth * self.input_rms:
             self.forget_matrices()
         self.since += share
@@ -151,10 +168,12 @@ class GramSolver(Stateful):
         C = sums.cross.div_(n)  # as large as the weights: no copy
         if mean is not None and bias is not None:
             C = torch.zeros_like(C) if sums.alone else C.addr_(mean, bias, alpha=-1)
-        if sums.gram is not None:
+        curvature = 0.0 if penalty is None else penalty.curvature
+        if self.size is not None and self.inverse is None:
+            self._factorize(self.size, curvature)
+        elif sums.gram is not None:
             rows = n if sums.gram_n is None else sums.gram_n.to(n.dtype)
             centre = mean if sums.gram_inputs is None else sums.gram_inputs / rows
-            curvature = 0.0 if penalty is None else penalty.curvature
             self._refresh(sums.gram.div_(rows), None if sums.alone else centre, curvature)
         if penalty is not None:
             C -= penalty.gradient
@@ -163,12 +182,19 @@ class GramSolver(Stateful):
         assert self.inverse is not None
         for part in parts:
             D = C.new_empty(len(C) + self.bias, part.stop - part.start)
-            weights = torch.mm(self.inverse, C[:, part], out=D[: len(C)])
+            weights = self._solved(C[:, part], D[: len(C)])
             square = self._square(C[:, part], weights)
             if mean is not None and bias is not None:
                 square = bias[part].square().sum() + square
                 torch.sub(bias[part], mean @ weights, out=D[-1])
             yield Step(D, square)
+
+    def _solved(self, C: Tensor, out: Tensor) -> Tensor:
+        """``(G + d I)^-1 C``, written into `out`."""
+        assert self.inverse is not None
+        if self.inverse.dtype == C.dtype:
+            return torch.mm(self.inverse, C, out=out)
+        return out.copy_(self.inverse @ C.to(self.inverse.dtype))
 
     def _square(self, C: Tensor, D: Tensor) -> Tensor:
         """``tr(Dt G D)``."""
@@ -183,8 +209,14 @@ class GramSolver(Stateful):
         if centre is not None:
             G.addr_(centre, centre, alpha=-1)
         self.gram = G if self.gram is None else G.lerp_(self.gram, self.memory)
+        self._factorize(size, curvature)
+
+    def _factorize(self, size: Tensor, curvature: float) -> None:
+        assert self.gram is not None
         ridge = damping_term(self.damping, self.gram.diagonal().mean(), size, curvature)
         self.inverse = None  # its memory is needed
         L, self.ridge, retries = damped_cholesky(self.gram, ridge)
         self.inverse = torch.cholesky_inverse(L, out=L)
         self.retries += retries
+        if self.size is not None and self.damping >= self.exact_damping:
+            self.inverse = self.inverse.float()  # for directions that is enough, and takes half the time and memory

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 
 import torch
 
-LARGE = 1e9  # operations of a product from which on it gets all threads: some ten milliseconds of one
+MIN_PARALLEL_FLOPS = 1e9  # operations of a product from which on it gets all threads: some ten milliseconds of one
 
 _allowed = ContextVar("allowed", default=1)  # threads outside of `one_thread`
 
@@ -38,7 +38,7 @@ def one_thread() -> Iterator[None]:
 def threads_for(operations: float) -> Iterator[None]:
     """Within :func:`one_thread`, compute on all threads if it is as much as this many operations."""
     many = _allowed.get()
-    if many == 1 or operations < LARGE:
+    if many == 1 or operations < MIN_PARALLEL_FLOPS:
         yield
         return
     torch.set_num_threads(many)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nmfnet.network.outputs import Output
 
-LOWEST, HIGHEST = 0.01, 100.0  # temperatures, in root mean squares of outputs
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 100.0  # temperatures, in root mean squares of outputs
 
 
 def output_rms(output: Output, A: Tensor, weight: Tensor | None = None) -> float:
@@ -38,7 +38,7 @@ def fitted_temperature(output: Output, A: Tensor, Y: Tensor, weight: Tensor | No
     Returns
     -------
     float
-        Within LOWEST and HIGHEST.
+        Within MIN_TEMPERATURE and MAX_TEMPERATURE.
     """
     A, Y = A.double(), Y.double()
     w = A.new_ones(len(A)) if weight is None else weight.double()
@@ -50,7 +50,7 @@ def fitted_temperature(output: Output, A: Tensor, Y: Tensor, weight: Tensor | No
         known = ((P - Y) * A).sum(1) @ w
         return float(known + ((P - output(A * 0)) * A).sum(1) @ unknown)
 
-    low, high = math.log(LOWEST), math.log(HIGHEST)
+    low, high = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
     if not slope(high) < 0:  # the outputs tell nothing
-        return HIGHEST
-    return LOWEST if slope(low) < 0 else math.exp(brentq(slope, low, high, xtol=1e-3))
+        return MAX_TEMPERATURE
+    return MIN_TEMPERATURE if slope(low) < 0 else math.exp(brentq(slope, low, high, xtol=1e-3))

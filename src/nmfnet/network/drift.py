@@ -23,7 +23,7 @@ MIN_MIXED_SPREAD = 1 / 8  # instead of MIN_SPREAD, right after a column was scal
 MIN_SPREAD_ROWS = 64  # fewer do not show that a column is tiny
 MIN_SPREAD_ROWS_ALL = 2  # instead, where all columns are tiny
 # Targets have moved if their mean residual is more standard errors from 0 than this.
-OFF_LEVEL = 5.0
+LEVEL_ERRORS = 5.0
 LEVEL_ROWS, MAX_LEVEL_ROWS = 16, 64  # fewer do not show it; more count as so many
 # Principal components are given up if they miss more than this share of the variance, in about so many rows.
 MAX_LOST_VARIANCE, LOST_VARIANCE_ROWS = 0.5, 1024
@@ -205,7 +205,7 @@ def _moved(network: Network, old: Scaling, X: Any, Y: Tensor) -> tuple[Scaling, 
     residual = Y.double() - network.predict(X).double()
     mean = residual.mean(0)
     rows = min(len(Y), MAX_LEVEL_ROWS)  # of many rows every mean is significantly off, by next to nothing
-    off = mean.abs() * rows**0.5 > OFF_LEVEL * residual.std(0) + 4 * torch.finfo(Y.dtype).eps * Y.abs().amax(0)
+    off = mean.abs() * rows**0.5 > LEVEL_ERRORS * residual.std(0) + 4 * torch.finfo(Y.dtype).eps * Y.abs().amax(0)
     if not bool(off.any()):
         return None
     shift = old.shift.double() + torch.where(off, mean, 0.0)

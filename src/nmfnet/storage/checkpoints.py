@@ -13,9 +13,9 @@ from nmfnet.errors import CheckpointError
 from nmfnet.stateful import State
 from nmfnet.storage import container
 from nmfnet.storage.states import flat, whole
-from nmfnet.training import Callback, Training
+from nmfnet.training import Callback, Training, differences
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 KEY = "nmfnet-checkpoint"
 NAME = "checkpoint-{:010d}.safetensors"  # by the number of batches done
 ALL = "checkpoint-*.safetensors"
@@ -77,6 +77,17 @@ class Checkpoint(Callback):
             self._found = self._newest()
         return self._found is not None
 
+    def planned_epochs(self) -> Any:
+        """Epochs of the training that would be continued; None if there is none."""
+        return self._found["fingerprint"].get("max_iter") if self.resumes() and self._found is not None else None
+
+    def clear(self) -> None:
+        """Remove the checkpoints, and the folder if nothing else is in it."""
+        with contextlib.suppress(OSError):
+            for path in [*self.folder.glob(ALL), *self.folder.glob(f".{ALL}.*")]:
+                path.unlink(missing_ok=True)
+            self.folder.rmdir()
+
     def on_train_begin(self, training: Training) -> None:
         """Restore the newest checkpoint, if asked to.
 
@@ -97,13 +108,12 @@ class Checkpoint(Callback):
         self._found = None
 
     def _restore(self, training: Training, found: dict[str, Any]) -> None:
-        for name, value in self._fingerprint.items():
-            stored = found["fingerprint"].get(name)
-            if stored != value:
-                raise CheckpointError(
-                    f"The checkpoint in {self.folder} is of another training: its {name} is {stored!s:.200}, not "
-                    f"{value!s:.200}. Use the same data and parameters (an int as random_state), or another folder."
-                )
+        other = differences(found["fingerprint"], self._fingerprint)
+        if other:
+            raise CheckpointError(
+                f"The checkpoint in {self.folder} is of another training: {'; '.join(other)}. Use the same data and "
+                "parameters (an int as random_state), or another folder."
+            )
         try:
             training.restore(found["state"])
             self._batches = int(found["batches"])

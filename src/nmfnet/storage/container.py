@@ -22,9 +22,9 @@ from safetensors.torch import save as bytes_from_tensors
 from torch import Tensor
 
 ITEMSIZE = {"F32": 4, "F64": 8, "U8": 1}  # the only dtypes there are in our files
-MOST, FREE = 10, 2**20  # bytes of memory for a byte of a file, and those that are nothing to worry about
-COPIES = 2  # of a file while it is read: its bytes, and its text
-FEW_NAMES = 500
+MAX_MEMORY_PER_BYTE, FREE_BYTES = 10, 2**20  # bytes of memory for a byte of a file; those that are no worry
+COPIES_WHILE_READ = 2  # of a file while it is read: its bytes, and its text
+MAX_CHEAP_NAMES = 500
 # The end of the text ends a string, too, or each of its quotes would be tried as another string's first.
 TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)(?:\s*+:)?|[{[]', re.DOTALL)
 
@@ -77,7 +77,7 @@ def check_cost(text: str, size: int, cost: int = 0) -> int:
     200, a place in a list 16, in an object 56.  Names cost 200 more and their length where they are new, which they
     are not in a history.
     """
-    most = (MOST - COPIES) * size + FREE
+    most = (MAX_MEMORY_PER_BYTE - COPIES_WHILE_READ) * size + FREE_BYTES
     known = {"{": 200, "[": 72}
     a_place = 16 + 32  # in a list, with a number: what each comma between values stands for
     cost += a_place * text.count(",")
@@ -89,7 +89,7 @@ def check_cost(text: str, size: int, cost: int = 0) -> int:
                 price = 50 + len(token) - in_it
             else:
                 price = 240 + len(token) - in_it
-                if len(known) < FEW_NAMES:
+                if len(known) < MAX_CHEAP_NAMES:
                     known[token] = 40 - in_it
         cost += price
     if cost > most:

@@ -5,7 +5,7 @@ from nmfnet.training.callbacks import Callback, PrintLog, announced
 from nmfnet.training.loop import Fitted, fit_network
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
-from nmfnet.training.state import Progress, Training
+from nmfnet.training.state import Progress, Training, differences
 from nmfnet.training.updating import Updated, undone_on_failure, update_network
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Training",
     "Updated",
     "announced",
+    "differences",
     "fit_network",
     "relative_temperature",
     "undone_on_failure",

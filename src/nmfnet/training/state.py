@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -20,6 +20,9 @@ from nmfnet.solvers.base import Solver, Sweep
 from nmfnet.stateful import State, Stateful, copied
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
+
+DATA, VALIDATION = "training data", "validation data"  # in a fingerprint, by their checksums
+LONGEST_SHOWN = 100  # characters of a value in a message
 
 
 @dataclass
@@ -182,20 +185,49 @@ class Training:
         self.relative_temperature = state["relative_temperature"]
 
     def fingerprint(self) -> dict[str, Any]:
-        """What must be the same for a stored state to be one of this training."""
-        settings, network = self.settings, self.network
-        frozen = f", layers {sorted(network.frozen)} frozen" if network.frozen else ""
-        layers = "" if network.input_shape is None else f"{list(network.hidden)} on {network.input_shape}, "
+        """What must be the same for a stored state to be one of this training: plain values, named as users do."""
+        settings, network, solver = self.settings, self.network, self.solver
+        names_of = network.activation_names
+        shape = "" if network.input_shape is None else f" on {' x '.join(map(str, network.input_shape))}"
         names = ("batch_size", "max_iter", "tol", "n_iter_no_change", "alpha", "l1_ratio")
+        parameters = solver.get_params() if hasattr(solver, "get_params") else {"settings": solver}
         return {
-            "solver": repr(self.solver),
-            "network": f"{network.sizes}, {layers}{network.activation_names}, {network.output}, "
-            f"{network.intercept}{frozen}",
-            "dtype": str(network.dtype),
+            "solver": type(solver).__name__,
+            **{f"the solver's {name}": str(value) for name, value in parameters.items()},
+            "network": "-".join(map(repr, [network.sizes[0], *network.hidden, network.sizes[-1]])) + shape,
+            "activation": names_of if isinstance(names_of, str) else list(names_of),
+            "output": network.output.name,
+            "label smoothing": network.output.smoothing,
+            "biases": network.intercept,
+            "frozen layers": sorted(network.frozen),
+            "dtype": str(network.dtype).removeprefix("torch."),
             **{name: getattr(settings, name) for name in names},
-            "data": digest(self.source),
-            "validation set": None if self.validation is None else digest(self.validation),
+            DATA: digest(self.source),
+            VALIDATION: None if self.validation is None else digest(self.validation),
         }
+
+
+def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In words, what differs between the fingerprints of a stored training and of that which is to go on with it."""
+    said = []
+    for name in [*now, *(name for name in stored if name not in now)]:
+        then, value = stored.get(name), now.get(name)
+        if then == value or (name.startswith("the solver's") and stored.get("solver") != now.get("solver")):
+            continue
+        if name in (DATA, VALIDATION) and None not in (then, value):
+            said.append(f"the {name} differ")
+        elif name == VALIDATION:
+            said.append("there were no validation data, now there are" if then is None else
+                        "there were validation data, now there are none")  # fmt: skip
+        else:
+            said.append(f"{name} was {_shown(then)} and is {_shown(value)} now")
+    return said
+
+
+def _shown(value: Any) -> str:
+    """A value in a message, as users write it."""
+    text = ", ".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else str(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def moved(value: Any, device: torch.device) -> Any:

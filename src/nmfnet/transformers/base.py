@@ -39,6 +39,7 @@ class BaseFactorization(
 ):
     """Base class of the transformers; use :class:`NMF`, :class:`SemiNMF` or :class:`NonlinearSemiNMF`."""
 
+    _degree = 2  # of the loss in the scale of the data
     components_: Array
     n_features_in_: int
     _statistics: Statistics | None = None  # none, either, in what earlier versions have pickled
@@ -140,7 +141,7 @@ class BaseFactorization(
         last = check_finite(problem.sweep(Z, components, Z, until=problem.tolerance(components)))
         self._keep(components, data.scale)
         self._statistics = Statistics(last.Q, last.S, float(data.shape[0]))
-        self.objective_ = last.objective / data.scale / data.scale
+        self.objective_ = last.objective / data.scale / (data.scale if self._degree == 2 else 1)
         self.reconstruction_err_ = self._error(data, Z, components, last)
         return given.to_numpy(Z.T)
 
@@ -171,7 +172,7 @@ class BaseFactorization(
         p = self._penalties(data)
         loss = last.objective - p.l1_z * float(weighted.sum()) - p.l2_z / 2 * float((weighted * Z).sum())
         loss -= (p.l1_h * float(H.abs().sum()) if p.l1_h else 0.0) + p.l2_h / 2 * squared_norm(H)
-        return math.sqrt(max(2 * loss, 0.0)) / data.scale
+        return math.sqrt(max(2 * loss, 0.0)) / (data.scale if self._degree == 2 else math.sqrt(data.scale))
 
     @torch.no_grad()
     @one_thread()
@@ -294,10 +295,10 @@ class BaseFactorization(
 
     def _penalties(self, data: Input) -> Penalties:
         """The penalties in the units of the scaled data, each factor's times the other side, as in scikit-learn."""
-        (m, n), scale = data.shape, data.scale
+        m, n = data.shape
         alpha_H = self.alpha_W if isinstance(self.alpha_H, str) else self.alpha_H
-        for_z, for_h, l1, l2 = float(self.alpha_W) * n * scale, float(alpha_H) * m, self.l1_ratio, 1 - self.l1_ratio
-        return Penalties(for_z * l1 * scale, for_z * l2 * scale, for_h * l1 * scale, for_h * l2)
+        for_z, for_h, l1, l2 = float(self.alpha_W) * n, float(alpha_H) * m, self.l1_ratio, 1 - self.l1_ratio
+        return given.scaled_penalties(data, Penalties(for_z * l1, for_z * l2, for_h * l1, for_h * l2), self._degree)
 
     def _check_parameters(self) -> None:
         """Refuse unfit parameters, naming them."""

@@ -15,28 +15,30 @@ from nmfnet.factorization.acceleration import Problem, alternate
 from nmfnet.factorization.data import Data, SparseData
 from nmfnet.linalg import naming_overflow
 
-SMALLEST = 512  # rows and columns of sparse data from which on it pays
-FEW = 10  # components up to which dense data have hardly a minimum but one
-PASSES = 5  # at most: before the first exchange, with more components, and again with as many as before
-SHARES = 2, 4  # exchanges; each tries one component more for so many
-ITERATIONS, ALIKE = 5, 0.5  # of the power method; the cosine from which on two rank-one parts are the same
+MIN_SPARSE_SIDE = 512  # rows and columns of sparse data from which on it pays
+MAX_COMPONENTS_WITHOUT = 10  # components up to which dense data have hardly a minimum but one
+PASSES_AROUND_REPLACEMENT = 5  # at most: before the first one, with more components, and again with as many as before
+REPLACED_SHARES = 2, 4  # of two replacements; each tries one component more for so many
+POWER_ITERATIONS, SAME_PART_COSINE = 5, 0.5  # the cosine from which on two rank-one parts are the same
 
 Factors = tuple[Tensor, Tensor]
 
 
-def exchanges_pay(data: Data, k: int, max_iter: int) -> bool:
-    """Whether exchanges of k components pay: not where the passes asked for are fewer than they take."""
+def replacement_pays(data: Data, k: int, max_iter: int) -> bool:
+    """Whether it pays to replace some of k components: not where the passes asked for are fewer than they take."""
     if isinstance(data, SparseData):
-        return min(data.shape) >= max(SMALLEST, 2 * k)
-    return k > FEW and min(data.shape) >= k + max(1, k // SHARES[0]) and max_iter >= PASSES * (1 + 2 * len(SHARES))
+        return min(data.shape) >= max(MIN_SPARSE_SIDE, 2 * k)
+    enough = min(data.shape) >= k + max(1, k // REPLACED_SHARES[0])
+    passes = PASSES_AROUND_REPLACEMENT * (1 + 2 * len(REPLACED_SHARES))
+    return k > MAX_COMPONENTS_WITHOUT and enough and max_iter >= passes
 
 
-def exchanges(problem: Callable[[int], Problem], data: Data, start: Factors, most: int) -> Factors:
+def replace_components(problem: Callable[[int], Problem], data: Data, start: Factors, most: int) -> Factors:
     """Factors whose objective is mostly lower than some passes from the start lead to.
 
     Twice, nonnegative parts of the residual become additional components, half as many as there are, then a quarter,
     and after some passes as many of all that cost least to miss are left out.  What is no better after some passes
-    more is taken back, by the objectives before the last step on H.
+    more is undone, by the objectives before the last step on H.
 
     Parameters
     ----------
@@ -53,18 +55,18 @@ def exchanges(problem: Callable[[int], Problem], data: Data, start: Factors, mos
     -------
     Z, H : Tensor
     """
-    as_asked, few = problem(len(start[0])), min(PASSES, most)
+    as_asked, few = problem(len(start[0])), min(PASSES_AROUND_REPLACEMENT, most)
     best = alternate(as_asked, *start, few, 0.0)
     del start  # of which half is not in `best`
-    for share in SHARES:
+    for share in REPLACED_SHARES:
         count = max(1, len(best.H) // share)
-        new = alternate(as_asked, *exchanged(problem, data, best.Z, best.H, count, few), few, 0.0)
+        new = alternate(as_asked, *replaced(problem, data, best.Z, best.H, count, few), few, 0.0)
         best = new if new.last.objective < best.last.objective else best
         del new  # where it is no better
     return best.Z, best.H
 
 
-def exchanged(problem: Callable[[int], Problem], data: Data, Z: Tensor, H: Tensor, count: int, passes: int) -> Factors:
+def replaced(problem: Callable[[int], Problem], data: Data, Z: Tensor, H: Tensor, count: int, passes: int) -> Factors:
     """Factors of as many components, after some passes with `count` more."""
     k, (U, V) = len(H), residual_parts(data, Z, H, count)
     # Joined, and taken apart again, as they lie in memory: by samples, or features.
@@ -85,7 +87,7 @@ def residual_parts(data: Data, Z: Tensor, H: Tensor, count: int) -> tuple[Tensor
     worst = squares.topk(min(2 * count, n)).indices
     V = H.new_zeros(n, len(worst))
     V[worst, torch.arange(len(worst), device=V.device)] = 1
-    for _ in range(ITERATIONS):
+    for _ in range(POWER_ITERATIONS):
         U = data.times(V).sub_(Z.T @ (H @ V)).clamp_(min=0)
         U /= U.norm(dim=0).clamp(min=tiny)
         V = data.transposed_times(U).sub_(H.T @ (Z @ U)).clamp_(min=0)
@@ -94,7 +96,7 @@ def residual_parts(data: Data, Z: Tensor, H: Tensor, count: int) -> tuple[Tensor
     cosines = (U.T @ U) * (V.T @ V)
     chosen: list[int] = []
     for i in sizes.argsort(descending=True).tolist():
-        if sizes[i] > 0 and not any(cosines[i, j] > ALIKE for j in chosen):
+        if sizes[i] > 0 and not any(cosines[i, j] > SAME_PART_COSINE for j in chosen):
             chosen.append(i)
     chosen = chosen[:count]
     root = sizes[chosen].sqrt()

@@ -13,10 +13,15 @@ from torch import Tensor
 
 from nmfnet.factorization.acceleration import Problem
 from nmfnet.factorization.initialization import MeanFilled, starting_factors
+from nmfnet.factorization.kullback_leibler import KullbackLeibler
+from nmfnet.factorization.passes import Penalties
 from nmfnet.transformers import input as given
-from nmfnet.transformers.component_replacement import Factors, exchanges, exchanges_pay
+from nmfnet.transformers.component_replacement import Factors, replace_components, replacement_pays
+from nmfnet.transformers.compressed_start import CompressedSearch, compress, compression_pays
 from nmfnet.transformers.input import Input
-from nmfnet.transformers.subsampled_start import ROUGH, STARTS, best_of, sample_rows
+from nmfnet.transformers.subsampled_start import FIRST_Z_TOLERANCE, STARTS, best_of, sample_rows
+
+RAISED_SHARE = 0.01  # of the mean of a component that is added to its entries where the divergence starts
 
 
 class Starts:
@@ -41,8 +46,14 @@ class Starts:
                 f"W and H are ignored with init={self.init!r}: use init='custom'.", RuntimeWarning, stacklevel=4
             )
 
-    def _start(self, data: Input, k: int, W: Any, H: Any, generator: torch.Generator) -> Factors:
-        """Starting factors Z (k, m) and H (k, n)."""
+    @abstractmethod
+    def _penalties(self, data: Input) -> Penalties:
+        """The penalties in the units of the data."""
+
+    def _start(
+        self, data: Input, k: int, W: Any, H: Any, generator: torch.Generator, vectors: Factors | None = None
+    ) -> Factors:
+        """Starting factors Z (k, m) and H (k, n); `vectors`: leading singular vectors, where they are known."""
         m, n = data.shape
         like = data.data.like
         if self.init == "custom":
@@ -59,16 +70,18 @@ class Starts:
                 "Use init='random'."
             )
         start = MeanFilled(data.dense) if data.missing else data.data
-        Z, F = starting_factors(start, k, init, generator, signed=self.signed)
+        Z, F = starting_factors(start, k, init, generator, signed=self.signed, vectors=vectors)
         if self.signed and self.solver == "mu":
             Z.clamp_(min=0.2 * float(Z.mean()))  # multiplicative steps leave zeros zero
         return Z, F
 
     def _searched_start(self, data: Input, k: int, problem: Problem) -> Factors | None:
         """Starting factors that a search found; None where none pays."""
-        if self.init == "custom" or self.batch_size is not None or problem.by_objective:
+        if self.init == "custom" or self.batch_size is not None or problem.multiplicative:
             return None
-        return self._start_on_sample(data, k, problem) or self._start_by_exchanges(data, k)
+        if isinstance(problem, KullbackLeibler):
+            return self._start_by_least_squares(data, k, problem)
+        return self._start_on_sample(data, k, problem) or self._start_by_replacement(data, k)
 
     def _start_on_sample(self, data: Input, k: int, problem: Problem) -> Factors | None:
         """Starting factors of tall data, from a sample of their rows; None where that does not pay."""
@@ -80,21 +93,45 @@ class Starts:
         starts = (self._start(part, k, None, None, generator) for _ in range(STARTS))
         H = best_of(self._problem(part, k), starts, int(self.max_iter)).to(data.data.like)
         Z = self._zero_start(data, k)
-        problem.sweep(Z, H, Z, until=ROUGH)
+        problem.sweep(Z, H, Z, until=FIRST_Z_TOLERANCE)
         return (Z, H) if bool(H.any(1).all()) else None  # all data may need what the sample does not
 
-    def _start_by_exchanges(self, data: Input, k: int) -> Factors | None:
-        """Starting factors that exchanges of components lead to, in single precision; None where they do not pay."""
+    def _start_by_replacement(self, data: Input, k: int) -> Factors | None:
+        """Starting factors that replacing components leads to, in single precision; None where that does not pay.
+
+        In compressed data where these are smaller.
+        """
         if self.signed or data.missing or data.weights is not None or data.row_weights is not None:
             return None
-        if not (data.in_memory and exchanges_pay(data.data, k, int(self.max_iter))):
+        if not (data.in_memory and replacement_pays(data.data, k, int(self.max_iter))):
+            return None
+        part, generator = data.single, self._generator()
+        if compression_pays(part.data, k):
+            Z, H = self._compressed(part, k, generator, self._penalties(part)).search()
+        else:
+            start = self._start(part, k, None, None, generator)
+            Z, H = replace_components(lambda size: self._problem(part, size), part.data, start, int(self.max_iter))
+        return Z.to(data.data.like), H.to(data.data.like)
+
+    def _start_by_least_squares(self, data: Input, k: int, problem: KullbackLeibler) -> Factors | None:
+        """Starting factors for the divergence, by least squares in compressed data; None where that does not pay.
+
+        Zeros are raised to a small share of their component, as an entry without any source is far from all data.
+        """
+        if data.row_weights is not None or not (problem.single_first and data.in_memory):
             return None
         part = data.single
-        Z, H = exchanges(
-            lambda size: self._problem(part, size), part.data,
-            self._start(part, k, None, None, self._generator()), int(self.max_iter),
-        )  # fmt: skip
+        if not compression_pays(part.data, k) or k > min(data.shape):
+            return None
+        factors = self._compressed(part, k, self._generator(), Penalties()).way()
+        Z, H = (F + RAISED_SHARE * F.mean(1, keepdim=True) for F in factors)
         return Z.to(data.data.like), H.to(data.data.like)
+
+    def _compressed(self, part: Input, k: int, generator: torch.Generator, penalties: Penalties) -> CompressedSearch:
+        """A search in the data compressed."""
+        vectors = compress(part.data, k, generator)
+        start = self._start(part, k, None, None, generator, vectors)
+        return CompressedSearch(vectors, penalties, part.data.squares(None), start)
 
     def _zero_start(self, data: Input, k: int) -> Tensor:
         return data.data.like.new_zeros(k, data.shape[0])

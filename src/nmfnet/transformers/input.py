@@ -20,10 +20,14 @@ from nmfnet._parameters import at_least, between
 from nmfnet.data.containers import refuse_missing
 from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.initialization import INITS
+from nmfnet.factorization.passes import Penalties
 from nmfnet.linalg.arrays import as_tensor
 
-ROWS = 4096  # looked at together
-RANGE = 1e12  # of float32: squares and sums of numbers between 1 / RANGE and RANGE are safe
+ROWS_PER_BLOCK = 4096  # looked at together
+SAFE_RANGE_FLOAT32, SAFE_RANGE_FLOAT64 = (
+    1e12,
+    1e120,
+)  # squares and sums of what is no larger, and its inverse, are safe
 
 
 @dataclass
@@ -89,7 +93,7 @@ class Input:
     def rows(self, rows: slice | NDArray[np.intp], single: bool = False) -> Input:
         """The same of some of the rows; `single`: in single precision, unless its range is too small for them."""
         device, dtype = self.data.like.device, self.X.dtype
-        if single and 1 / RANGE < max(-self.low, self.high) < RANGE:
+        if single and 1 / SAFE_RANGE_FLOAT32 < max(-self.low, self.high) < SAFE_RANGE_FLOAT32:
             dtype = np.dtype(np.float32)
         X = self.X if isinstance(rows, slice) and rows == slice(None) else self.X[rows]
         X = in_dtype(X, dtype)
@@ -132,8 +136,8 @@ def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, mo
 def extremes(X: NDArray[Any]) -> tuple[float, float, bool]:
     """Smallest and largest entry (0 where there is none), and whether any is NaN."""
     low, high, missing = math.inf, -math.inf, False
-    for start in range(0, len(X), ROWS):
-        block = X[start : start + ROWS]
+    for start in range(0, len(X), ROWS_PER_BLOCK):
+        block = X[start : start + ROWS_PER_BLOCK]
         if not block.size:
             continue
         smallest, largest = float(block.min()), float(block.max())
@@ -165,10 +169,27 @@ def scaled(X: Any, scale: float) -> Any:
 
 def safe_scale(largest: float, dtype: Any) -> float:
     """1, or the power of 2 that brings the largest entry near 1 where squares would overflow or be subnormal."""
-    limit = RANGE if dtype == np.float32 else 1e120
+    limit = SAFE_RANGE_FLOAT32 if dtype == np.float32 else SAFE_RANGE_FLOAT64
     if largest == 0 or 1 / limit < largest < limit:
         return 1.0
     return 2.0 ** -min(max(math.floor(math.log2(largest)), -1022), 1000)  # its inverse is a number, too
+
+
+def scaled_penalties(data: Input, penalties: Penalties, degree: int) -> Penalties:
+    """The penalties for scaled data, whose H is scaled alike, and whose loss is times ``scale ** degree``.
+
+    They may be beyond all numbers where the data were next to nothing.  A penalty that the dtype holds then does the
+    same as a larger one: the factor is 0.
+    """
+    scale = data.scale
+    if scale == 1:
+        return penalties
+    largest = math.log2(SAFE_RANGE_FLOAT32 if data.X.dtype == np.float32 else SAFE_RANGE_FLOAT64)
+
+    def scaled_one(penalty: float, power: int) -> float:
+        return 2.0 ** min(math.log2(penalty) + power * math.log2(scale), largest) if penalty else 0.0
+
+    return Penalties(*map(scaled_one, penalties, (degree, degree, degree - 1, degree - 2)))
 
 
 def check_parameters(p: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from nmfnet.factorization.acceleration import Problem, check_finite
 from nmfnet.factorization.steps import Pass
 
-NEAR = 0.01  # of the criterion of a sweep, until which the Z of a batch is found
+BATCH_Z_TOLERANCE = 0.01  # of the criterion of a sweep, until which the Z of a batch is found
 
 
 class Statistics(NamedTuple):
@@ -65,7 +65,7 @@ class Online:
         old, rows, first = self.statistics, float(Z.shape[1]), math.nan
         keep = 0.0 if old is None else self.forget_factor**share
         for _ in range(problem.rounds):
-            last = check_finite(problem.sweep(Z, problem.reachable(self.H), Z, until=NEAR))
+            last = check_finite(problem.sweep(Z, problem.reachable(self.H), Z, until=BATCH_Z_TOLERANCE))
             first = last.objective if math.isnan(first) else first
             if old is None:
                 self.statistics = Statistics(last.Q, last.S, rows)

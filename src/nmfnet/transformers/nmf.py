@@ -138,6 +138,10 @@ class NMF(BaseFactorization):
     def _divergence(self) -> bool:
         return LOSSES[self.beta_loss] == "kullback-leibler"
 
+    @property
+    def _degree(self) -> int:  # type: ignore[override]
+        return 1 if self._divergence else 2
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if self.beta_loss not in LOSSES:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from nmfnet.factorization.acceleration import Alternation, Problem, alternate
 
-SMALLEST = 1e-6  # tolerance in single precision, where smaller gains are rounding errors
-FLATTEST = 1e-5  # alike, of projected gradients
+MIN_FLOAT32_TOL = 1e-6  # tolerance in single precision, where smaller gains are rounding errors
+MIN_FLOAT32_GRADIENT_TOL = 1e-5  # alike, of projected gradients
 
 
 def alternate_in_turn(
@@ -29,7 +29,7 @@ def alternate_in_turn(
     """
     if single is None or max_iter == 1:
         return alternate(problem, Z, H, max_iter, tol, callback)
-    smallest = SMALLEST if problem.by_objective else FLATTEST
+    smallest = MIN_FLOAT32_TOL if problem.by_objective else MIN_FLOAT32_GRADIENT_TOL
     first = alternate(single, Z.float(), H.float(), max_iter - 1, max(tol, smallest), callback)
     Z, H, done = first.Z.to(torch.float64), first.H.to(torch.float64), first.n_iter
     # What ten passes gain at the tolerance, against the rounding errors of the sum over X.

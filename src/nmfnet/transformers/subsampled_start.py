@@ -11,12 +11,12 @@ from torch import Tensor
 
 from nmfnet.factorization.acceleration import Problem, alternate
 
-SHARE = 8  # one row in so many
-FEWEST, TALL = 2048, 4  # rows that a sample must have, at least, and times the columns
+ROWS_PER_SAMPLED_ROW = 8
+MIN_SAMPLED_ROWS, MIN_SAMPLED_ROWS_PER_COLUMN = 2048, 4
 STARTS = 5  # on the sample
-HEAT, PASSES = 75, 75  # most passes over it from each start, and from the best of them
-ROUGH = 0.1  # relative projected gradient to which the Z of all rows is then found
-EVERY, STALLED = 10, 1e-4  # until so many of them lower the objective by less than this share of it
+PASSES_OF_EACH, PASSES_OF_BEST = 75, 75  # most passes over it from each start, and from the best of them
+FIRST_Z_TOLERANCE = 0.1  # relative projected gradient to which the Z of all rows is then found
+STALLED_PASSES, STALLED_GAIN = 10, 1e-4  # passes end when so many of them gain less than this share of the objective
 
 
 def sample_rows(shape: tuple[int, int], generator: torch.Generator) -> NDArray[np.intp] | None:
@@ -30,8 +30,8 @@ def sample_rows(shape: tuple[int, int], generator: torch.Generator) -> NDArray[n
         Draws the rows.
     """
     m, n = shape
-    size = m // SHARE
-    if size < max(FEWEST, TALL * n):
+    size = m // ROWS_PER_SAMPLED_ROW
+    if size < max(MIN_SAMPLED_ROWS, MIN_SAMPLED_ROWS_PER_COLUMN * n):
         return None
     return np.sort(torch.randperm(m, generator=generator)[:size].numpy())
 
@@ -42,18 +42,31 @@ def best_of(problem: Problem, starts: Iterable[tuple[Tensor, Tensor]], max_iter:
     Local minima differ by some thousandths.  Passes go on until they gain a hundredth of a percent, which is less than
     what one sample differs from another by.  No start needs more than single precision.
     """
-    race = (alternate(problem, Z, H, min(HEAT, SHARE * max_iter), 0.0, Stalled()) for Z, H in starts)
+    each, last = (min(passes, ROWS_PER_SAMPLED_ROW * max_iter) for passes in (PASSES_OF_EACH, PASSES_OF_BEST))
+    race = (alternate(problem, Z, H, each, 0.0, Stalled()) for Z, H in starts)
     best = min(race, key=lambda result: result.last.objective)
-    return alternate(problem, best.Z, best.H, min(PASSES, SHARE * max_iter), 0.0, Stalled()).H
+    return alternate(problem, best.Z, best.H, last, 0.0, Stalled()).H
 
 
 class Stalled:
-    """Tells when passes have stopped paying."""
+    """Tells when passes have stopped paying.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    gain : float
+        Share of the objective by which ten passes lower it at least while they pay.
+    offset : float
+        What the objective lacks.
+    """
+
+    def __init__(self, gain: float = STALLED_GAIN, offset: float = 0.0) -> None:
+        self.gain, self.offset = gain, offset
         self.objectives: list[float] = []
 
     def __call__(self, n_iter: int, objective: float) -> bool:
         """Take note of the objective after another pass."""
-        self.objectives.append(objective)
-        return len(self.objectives) > EVERY and self.objectives[-1 - EVERY] - objective <= STALLED * objective
+        self.objectives.append(objective + self.offset)
+        if len(self.objectives) <= STALLED_PASSES:
+            return False
+        before, now = self.objectives[-1 - STALLED_PASSES], self.objectives[-1]
+        return before - now <= self.gain * now

@@ -13,7 +13,12 @@ PLANNED_PATH = 15.0  # sum of the relative steps of a fit; they fall linearly, s
 MAX_DELTA = 0.3  # relative step that "auto" never exceeds
 UNANCHORED_DELTA = 0.05  # relative step that is taken at once; what delta is above it comes through the average
 STREAM_DROPOUT = 0.1  # dropout of `partial_fit`, which does not know how many samples will come
-MAX_SPARSE_DAMPING = 700.0  # of many sparse inputs, as words; measured: less is worse, and so is four times as much
+MAX_SPARSE_DAMPING = 700.0  # of many sparse inputs, as words; measured: four times as much is worse,
+FEW_DOCUMENTS = 3000  # and so is less where documents are not more than these
+DAMPING_PER_WORD = 16.0  # of those in a document, at most: what few words say must not be smoothed away
+MIN_WORDS = 1000  # columns from which on sparse inputs count as words of a text, and not as a table's categories,
+SPARED_WORDS, MASKED_WORDS = 5, 0.35  # of whose documents those of few words are masked less than others
+WORD_WEIGHTS = 0.1  # factor of their random weights in the first layer: most words are rare, and unlearn nothing
 # Momentum needs residuals with little noise: those of real targets, and means over large batches.
 REAL_TARGET_MOMENTUM, LARGE_BATCH_MOMENTUM = 0.9, 0.7
 LARGE_BATCH_SAMPLES = 10_000
@@ -52,10 +57,24 @@ def auto_alpha(network: Network) -> float:
     return ALPHA_PER_INPUT[network.output.name] * mean_fan_in
 
 
-def auto_damping(network: Network, sparse: bool) -> float:
-    """Least squares for dense inputs; for classes by many sparse ones nearly the direction of the plain gradient."""
-    words = sparse and network.output.has_classes
-    return min(MAX_SPARSE_DAMPING, max(1.0, network.sizes[0] / 4)) if words else 1.0
+def is_text(network: Network, sparse: bool) -> bool:
+    """Whether inputs are taken for the words of documents that have classes or labels."""
+    return sparse and network.output.has_classes and network.sizes[0] >= MIN_WORDS
+
+
+def auto_damping(network: Network, sparse: bool, plan: Plan, words: float | None = None) -> float:
+    """Least squares for dense inputs; for classes by many sparse ones nearly the direction of the plain gradient.
+
+    `words` is the mean number of values that a sparse sample has, where it is known.
+    """
+    if not (sparse and network.output.has_classes):
+        return 1.0
+    most = MAX_SPARSE_DAMPING
+    if plan.n_updates is not None:
+        most *= min(1.0, FEW_DOCUMENTS / plan.n_samples)
+    if words is not None:
+        most = min(most, DAMPING_PER_WORD * words)
+    return max(1.0, min(most, network.sizes[0] / 4))
 
 
 def auto_dropout(network: Network, plan: Plan) -> float | tuple[float, ...]:
@@ -100,6 +119,11 @@ def auto_tau(output: str) -> float:
     return REAL_TARGET_TAU if output == "identity" else CLASS_TAU
 
 
-def auto_noise(inputs: Scaling | None) -> float:
-    """Masking only where a few directions hold almost everything, so that what is masked can be told from the rest."""
+def auto_noise(inputs: Scaling | None, words: float | None = None) -> float:
+    """Masking only where what is masked can be told from the rest.
+
+    That is so where a few directions hold almost everything, and in documents of more than a few `words`.
+    """
+    if words is not None:
+        return MASKED_WORDS * (1 - SPARED_WORDS / max(words, SPARED_WORDS))
     return 0.3 * (1 - 2 * inputs.compression) if inputs is not None and inputs.projects else 0.0

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nmfnet._parameters import between, boolean, check_settings
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
-from nmfnet.data.source import Source
+from nmfnet.data.source import Source, stored_per_row
 from nmfnet.layers import Layer
 from nmfnet.network import Network
 from nmfnet.network.drift import Rescaled
@@ -20,6 +20,7 @@ from nmfnet.network.initialization import initial_weights
 from nmfnet.network.outputs import Output
 from nmfnet.solvers.base import Kind, Plan
 from nmfnet.solvers.relaxed.defaults import (
+    WORD_WEIGHTS,
     Resolved,
     auto_alpha,
     auto_damping,
@@ -28,6 +29,7 @@ from nmfnet.solvers.relaxed.defaults import (
     auto_momentum,
     auto_noise,
     auto_tau,
+    is_text,
 )
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
@@ -57,12 +59,15 @@ class Relaxed(BaseEstimator):
         always active.
     damping : float or "auto", default="auto"
         Tikhonov term of the least-squares steps, divided by the mean of the diagonal of the Gram matrix.  "auto" is 1.
-        For sparse inputs and classes or labels it is a quarter of the number of inputs, at most 700: rare words have
-        too few samples in a batch for a least-squares fit.
+        For sparse inputs and classes or labels it is the least of a quarter of the number of inputs, 16 times the mean
+        number of values stored for a sample, and 700, or 2,100,000 over the number of samples if that is less: rare
+        words have too few samples in a batch for a least-squares fit.
     noise : float or "auto", default="auto"
         Probability that an input is masked during training.  A masked input is set to 0, or to the value nearest to 0
         that its column has.  The others move away from that value by the factor ``1 / (1 - noise)``.  "auto" is
-        ``0.3 (1 - 2 r / n_0)`` where r principal components replace n_0 inputs, as in images, and otherwise 0.
+        ``0.3 (1 - 2 r / n_0)`` where r principal components replace n_0 inputs, as in images;
+        ``0.35 (1 - 5 / w)`` for classes and labels of sparse samples of 1000 columns or more, as of documents, with w
+        stored values on average; and otherwise 0.
     dropout : float, sequence of float or "auto", default="auto"
         Probability that the activation of a hidden unit is set to 0 during training: one for all hidden layers, or one
         for each.  In front of a convolution whole channels are set to 0.  The others are multiplied by
@@ -154,15 +159,18 @@ class Relaxed(BaseEstimator):
         share = 1.0 if kind == "real" else self.explained_variance
         return input_scaling(source, share, centre, float(partial)) if self.standardize else None
 
-    def resolved(self, network: Network, plan: Plan, sparse: bool = False) -> Resolved:
-        """The settings with a number for each "auto"; `sparse`: whether inputs are."""
-        name = network.output.name
+    def resolved(self, network: Network, plan: Plan, source: Source | None = None) -> Resolved:
+        """The settings with a number for each "auto", for the samples of a source."""
+        name, sparse = network.output.name, source is not None and source.is_sparse
+        known = plan.n_updates is not None and is_text(network, sparse)
+        words = stored_per_row(source) if source is not None and known else None
+        damping = auto_damping(network, sparse, plan, words) if self.damping == "auto" else float(self.damping)
         momentum = auto_momentum(name, plan) if self.momentum == "auto" else float(self.momentum)
         return Resolved(
             delta=auto_delta(plan.n_updates, momentum) if self.delta == "auto" else float(self.delta),
             tau=auto_tau(name) if self.tau == "auto" else float(self.tau),
-            damping=auto_damping(network, sparse) if self.damping == "auto" else float(self.damping),
-            noise=auto_noise(network.inputs) if self.noise == "auto" else float(self.noise),
+            damping=damping,
+            noise=auto_noise(network.inputs, words) if self.noise == "auto" else float(self.noise),
             dropout=self._dropout(network, plan),
             adversarial=self.adversarial,
             momentum=momentum,
@@ -196,10 +204,12 @@ class Relaxed(BaseEstimator):
         new = not plan.trained and plan.n_updates is not None
         if new and source.is_sparse and network.output.has_classes:
             # Of inputs that outnumber samples most are rare: random weights would outlast what is learned of them.
-            network.weights[0][: source.n_features] *= min(1.0, plan.n_samples / source.n_features)
-        sweep = RelaxedSweep(self.resolved(network, plan, source.is_sparse), network, plan, masking_value(source))
+            most = WORD_WEIGHTS if is_text(network, source.is_sparse) else 1.0
+            network.weights[0][: source.n_features] *= min(most, plan.n_samples / source.n_features)
+        sweep = RelaxedSweep(self.resolved(network, plan, source), network, plan, masking_value(source))
         if source.is_sparse:
             sweep.adversary.stop()
+        sweep.look_at(source)
         return sweep
 
     @staticmethod

@@ -25,6 +25,7 @@ from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import Adversary
 from nmfnet.solvers.relaxed.averaging import Averaging
+from nmfnet.solvers.relaxed.covariance import input_covariance
 from nmfnet.solvers.relaxed.defaults import UNANCHORED_DELTA, Resolved
 from nmfnet.solvers.relaxed.masks import Masks, masking_value
 from nmfnet.solvers.relaxed.safeguard import Safeguard
@@ -100,6 +101,15 @@ class RelaxedSweep:
         self.safeguard = Safeguard()
         self.masks = Masks(plan.seed)
         self.adversary = Adversary(settings.adversarial, network, plan)
+
+    def look_at(self, source: Source) -> None:
+        """Let the first layer know all its inputs, where that spares it much: they stay what they are."""
+        layer, solver, plan = self.network.layers[0], self.solvers[0], self.plan
+        fixed = layer.shares_weights or 0 in self.network.frozen
+        if plan.n_updates is None or self.settings.noise or fixed:
+            return
+        if solver.wants_covariance(plan.batch_size, layer.n_in, layer.n_out):
+            solver.primal.start(*input_covariance(self.network, source))
 
     @torch.no_grad()
     def __call__(self, X: Rows, Y: Tensor, sample_weight: Tensor | None = None, share: float = 1.0) -> Tensor:

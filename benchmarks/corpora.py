@@ -1,0 +1,114 @@
+"""Texts with classes that a machine with Python and Debian already has; none is downloaded or stored.
+
+`docstrings` and `code` of seven Python packages, by package, where these are installed; `packages`, the one-line
+descriptions of Debian's packages, by section; `manuals`, the beginnings of manual pages, by section.
+"""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+PYTHON = ("torch", "sympy", "scipy", "pandas", "matplotlib", "sklearn", "networkx")
+SECTIONS = ("admin", "games", "graphics", "net", "science", "sound", "text")
+MANUALS = "1234578"
+WORDS = 40  # of a document, at most
+Texts = Iterator[tuple[str, str]]
+
+
+def functions(of: Callable[[Any], str]) -> Texts:
+    """Texts of functions and classes of packages."""
+    for package in PYTHON:
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:
+            continue
+        for path in sorted(Path(spec.origin).parent.rglob("*.py")):
+            if "test" in str(path.relative_to(Path(spec.origin).parent)):
+                continue
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                    yield of(node), package
+
+
+def docstring(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """The docstring."""
+    return ast.get_docstring(node) or ""
+
+
+def code(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """The body of a function without its docstring."""
+    if isinstance(node, ast.ClassDef):
+        return ""
+    return " ".join(ast.unparse(each) for each in node.body[ast.get_docstring(node) is not None :])
+
+
+def packages() -> Texts:
+    """Descriptions of Debian's packages."""
+    try:
+        listed = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return
+    for record in listed.split("\n\n"):
+        fields = dict(re.findall(r"^(Section|Description): (.*)$", record, re.MULTILINE))
+        if fields.get("Section") in SECTIONS and "Description" in fields:
+            yield fields["Description"], fields["Section"]
+
+
+def manuals() -> Texts:
+    """Manual pages without their marks."""
+    for section in MANUALS:
+        for path in sorted(Path(f"/usr/share/man/man{section}").glob("*.gz")):
+            if not path.is_symlink():
+                text = gzip.decompress(path.read_bytes()).decode("utf-8", "replace")
+                text = re.sub(r"^[.']\S+", "", text, flags=re.MULTILINE)
+                yield re.sub(r"\\f.|\\-|\\\(..|\\\[[^]]*\]|\\.", " ", text), section
+
+
+CORPORA: dict[str, Callable[[], Texts]] = {
+    "docstrings": partial(functions, docstring),
+    "code": partial(functions, code),
+    "packages": packages,
+    "manuals": manuals,
+}
+SHORTEST = {"docstrings": 60, "code": 150, "packages": 1, "manuals": 400}  # letters of a text
+_texts: dict[str, dict[str, list[str]]] = {}
+
+
+def texts(name: str) -> dict[str, list[str]]:
+    """All different texts of a corpus, by class."""
+    if name not in _texts:
+        seen: set[str] = set()
+        found: dict[str, list[str]] = {}
+        for text, label in CORPORA[name]():
+            if len(text) >= SHORTEST[name] and text not in seen:
+                seen.add(text)
+                found.setdefault(label, []).append(text)
+        _texts[name] = found
+    return _texts[name]
+
+
+def tfidf(name: str, n: int, test: int, seed: int) -> tuple[Any, np.ndarray, Any, np.ndarray]:
+    """TF-IDF and classes of n texts and of others.
+
+    At most twice an equal share is of one class.  Fewer texts than n where there are not enough.
+    """
+    rng, drawn = np.random.default_rng(1000 + seed), []
+    for label, all_texts in texts(name).items():
+        most = 2 * ((n + test) // len(texts(name)) + 1)
+        drawn += [(all_texts[i], label) for i in rng.permutation(len(all_texts))[:most]]
+    chosen = [drawn[i] for i in rng.permutation(len(drawn))[: n + test]]
+    documents = [" ".join(text.split()[:WORDS]) for text, _ in chosen]
+    y = np.array([label for _, label in chosen])
+    vectorizer = TfidfVectorizer(sublinear_tf=True)
+    n = len(documents) - test
+    return vectorizer.fit_transform(documents[:n]), y[:n], vectorizer.transform(documents[n:]), y[n:]

@@ -1,0 +1,99 @@
+"""A large table in float64 and in float32, with LightGBM beside: seconds, processor seconds and errors.
+
+    python benchmarks/double.py [ROUNDS]      writes docs/results/double.md
+
+200,000 rows of 50 numbers, ten classes, by scikit-learn's `make_classification`, and 50,000 rows to test on; all with
+their defaults.  The fits of a round take turns, each in a process of its own, so that none profits from what another
+has warmed up or left in memory.  LightGBM is left out where it is not installed.  The machine should be idle.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import make_classification
+
+OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "double.md"
+ROWS, TEST, COLUMNS, CLASSES = 200_000, 50_000, 50, 10
+CASES = {
+    "nmfnet, float64": "nmfnet float64",
+    "nmfnet, float32": "nmfnet float32",
+    "LightGBM, float64": "lightgbm float64",
+}
+
+
+def data(dtype: str) -> tuple[Any, ...]:
+    """X, y to train on and to test on."""
+    X, y = make_classification(
+        ROWS + TEST, COLUMNS, n_informative=20, n_redundant=10, n_classes=CLASSES, flip_y=0.05, random_state=0
+    )
+    X = X.astype(dtype)
+    return X[:ROWS], y[:ROWS], X[ROWS:], y[ROWS:]
+
+
+def measure(package: str, dtype: str, seed: int) -> dict[str, float]:
+    """Fit once; seconds, processor seconds and the error on new rows."""
+    if package == "nmfnet":
+        from nmfnet import NMFNetClassifier
+
+        model: Any = NMFNetClassifier(random_state=seed)
+    else:
+        from lightgbm import LGBMClassifier
+
+        model = LGBMClassifier(random_state=seed, verbose=-1)
+    X, y, X_test, y_test = data(dtype)
+    model.fit(X[:1000], y[:1000])  # libraries are loaded
+    start, processor = time.perf_counter(), time.process_time()
+    model.fit(X, y)
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor
+    return {"seconds": seconds, "processor": processor, "error": 100 * float(np.mean(model.predict(X_test) != y_test))}
+
+
+def main(rounds: int) -> None:
+    """Measure all cases in turns, and write the table."""
+    cases = {n: c for n, c in CASES.items() if importlib.util.find_spec(c.split()[0]) is not None}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in cases}
+    for seed in range(rounds):
+        for name, case in cases.items():
+            command = [sys.executable, __file__, *case.split(), str(seed)]
+            result = subprocess.run(command, check=True, capture_output=True, text=True)
+            found[name].append(json.loads(result.stdout.splitlines()[-1]))
+            print(name, found[name][-1], flush=True)
+    threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
+    lines = [
+        "# A large table in float64",
+        "",
+        f"{ROWS:,} × {COLUMNS} numbers, {CLASSES} classes; defaults; {threads} threads of {os.cpu_count()} cores "
+        f"({platform.machine()}). Medians of {rounds} fits in turns, least and most in brackets. Made by "
+        "`python benchmarks/double.py`.",
+        "",
+        "| | seconds | processor seconds | test error, % |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for name, runs in found.items():
+        cells = [_cell([run[what] for run in runs], digits) for what, digits in
+                 (("seconds", 1), ("processor", 1), ("error", 2))]  # fmt: skip
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    OUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def _cell(values: list[float], digits: int) -> str:
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4:
+        print(json.dumps(measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)

@@ -1,0 +1,73 @@
+"""Peak memory of a fit beyond its data, nmfnet's and scikit-learn's, with one thread and with two.
+
+    python benchmarks/factorization/memory.py           all cases, some minutes
+    python benchmarks/factorization/report.py           writes docs/results/factorization.md
+
+Each fit is a process of its own.  A small fit comes first, so that what libraries load does not count.  The number is
+the highest resident memory of the process during the fit, less that before it.  It depends on what the process had
+freed and not given back, and so differs by some MiB from run to run.  Linux only.
+"""
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+from cases import add, load, version
+from sklearn.decomposition import NMF as TheirNMF
+from traces import KL
+
+import nmfnet
+
+CASES = {
+    "fashion-20000, 50": ({"data": "fashion-20000"}, 50, {}),
+    "fashion-20000 float32, 50": ({"data": "fashion-20000", "dtype": "float32"}, 50, {}),
+    "fashion-2000, 20": ({"data": "fashion-2000"}, 20, {}),
+    "faces, 50": ({"data": "faces"}, 50, {}),
+    "counts, 20": ({"data": "counts"}, 20, {}),
+    "tfidf, 20": ({"data": "tfidf"}, 20, {}),
+    "text, 50": ({"data": "text"}, 50, {}),
+    "counts, 20, KL": ({"data": "counts"}, 20, KL),
+    "words, 20, KL": ({"data": "words"}, 20, KL),
+}
+FITS = {"theirs": TheirNMF, "ours": nmfnet.NMF}
+PASSES = 30
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def resident(field):
+    """MiB of a line of the process's status: "VmRSS" now, "VmHWM" the most since that was cleared."""
+    return next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith(field)) / 1024
+
+
+def peak(which, case):
+    """MiB of one fit; called in a process of its own."""
+    data, rank, settings = CASES[case]
+    X = load(data)
+    FITS[which](3, random_state=0, max_iter=3, **settings).fit(X[:50])
+    before = resident("VmRSS")
+    CLEAR.write_text("5")
+    FITS[which](rank, random_state=0, max_iter=PASSES, **settings).fit(X)
+    return resident("VmHWM") - before
+
+
+def measure(which, case, threads):
+    """The same, from another process."""
+    command, environment = [sys.executable, __file__, which, case], {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+
+
+def main():
+    for case in CASES:
+        result = {which: [round(measure(which, case, threads), 1) for threads in (1, 2)] for which in FITS}
+        print(case, result, flush=True)
+        add("memory", case, version(case), False, 2, {"mib": result})
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    if len(sys.argv) == 3:
+        print(peak(sys.argv[1], sys.argv[2]))
+    else:
+        main()
