@@ -13,7 +13,8 @@ import pytest
 from nmfnet import cli
 
 ROOT = Path(__file__).parent.parent
-LEFT_OUT = ("research", "results", "changelog", "contributing", "gallery", "api", "_build")
+# "distributed" is of torchrun and clusters, and has tests of its own.
+LEFT_OUT = ("distributed", "research", "results", "changelog", "contributing", "gallery", "api", "_build")
 PAGES = [
     ROOT / "README.md",
     *(
