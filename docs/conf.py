@@ -68,7 +68,8 @@ sphinx_gallery_conf = {
     "backreferences_dir": None,
     "min_reported_time": 5,
 }
-suppress_warnings = ["config.cache"]  # settings of sphinx-gallery hold what cannot be pickled
+# Settings of sphinx-gallery hold what cannot be pickled; a list of pages by a pattern may be empty.
+suppress_warnings = ["config.cache", "toc.empty_glob"]
 
 LINK = re.compile(r"\[([^\]]+)\]\(([^)#:\s]+?)\)")
 EXAMPLE = re.compile(r"\]\((?:\.\./)+examples/(\w+)\.py\)")
