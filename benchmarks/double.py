@@ -1,29 +1,28 @@
-"""A large table in float64 and in float32, with LightGBM beside: seconds, processor seconds and errors.
+"""A large table in float64 and in float32, with LightGBM beside: processor seconds and errors.
 
-    python benchmarks/double.py [ROUNDS]      writes docs/results/double.md
+    OMP_NUM_THREADS=1 python -m benchmarks.double [ROUNDS]      writes docs/results/double.md
 
 200,000 rows of 50 numbers, ten classes, by scikit-learn's `make_classification`, and 50,000 rows to test on; all with
 their defaults.  The fits of a round take turns, each in a process of its own, so that none profits from what another
-has warmed up or left in memory.  LightGBM is left out where it is not installed.  The machine should be idle.
+has warmed up or left in memory.  Runs are stored, and made once.  LightGBM is left out where it is not installed.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.store import REPORTS, RESULTS, Store
 from sklearn.datasets import make_classification
 
-OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "double.md"
+RUNS = Store(RESULTS / "double", "name", "seed")
 ROWS, TEST, COLUMNS, CLASSES = 200_000, 50_000, 50, 10
 CASES = {
     "nmfnet, float64": "nmfnet float64",
@@ -60,31 +59,31 @@ def measure(package: str, dtype: str, seed: int) -> dict[str, float]:
 
 
 def main(rounds: int) -> None:
-    """Measure all cases in turns, and write the table."""
-    cases = {n: c for n, c in CASES.items() if importlib.util.find_spec(c.split()[0]) is not None}
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in cases}
+    """Measure all cases in turns, those aside that are stored, and write the table."""
     for seed in range(rounds):
-        for name, case in cases.items():
-            command = [sys.executable, __file__, *case.split(), str(seed)]
-            result = subprocess.run(command, check=True, capture_output=True, text=True)
-            found[name].append(json.loads(result.stdout.splitlines()[-1]))
-            print(name, found[name][-1], flush=True)
-    threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
+        for name, case in CASES.items():
+            if RUNS.find("classes", name, seed) is None and importlib.util.find_spec(case.split()[0]) is not None:
+                command = [sys.executable, "-m", "benchmarks.double", *case.split(), str(seed)]
+                result = subprocess.run(command, check=True, capture_output=True, text=True)
+                measured = json.loads(result.stdout.splitlines()[-1])
+                RUNS.add("classes", {"name": name, "seed": seed, **measured})
+                print(name, measured, flush=True)
     lines = [
         "# A large table in float64",
         "",
-        f"{ROWS:,} × {COLUMNS} numbers, {CLASSES} classes; defaults; {threads} threads of {os.cpu_count()} cores "
-        f"({platform.machine()}). Medians of {rounds} fits in turns, least and most in brackets. Made by "
-        "`python benchmarks/double.py`.",
+        f"{ROWS:,} × {COLUMNS} numbers, {CLASSES} classes; defaults. Processor seconds of a fit with one thread "
+        f"({platform.machine()}), medians of the fits, least and most in brackets. Made by "
+        "`OMP_NUM_THREADS=1 python -m benchmarks.double`.",
         "",
-        "| | seconds | processor seconds | test error, % |",
+        "| | fits | processor seconds | test error, % |",
         "| --- | ---: | ---: | ---: |",
     ]
-    for name, runs in found.items():
-        cells = [_cell([run[what] for run in runs], digits) for what, digits in
-                 (("seconds", 1), ("processor", 1), ("error", 2))]  # fmt: skip
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    OUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name in CASES:
+        runs = [run for run in RUNS.records("classes") if run["name"] == name]
+        if runs:
+            cells = [_cell([run["processor"] for run in runs], 1), _cell([run["error"] for run in runs], 2)]
+            lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
+    (REPORTS / "double.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 
 

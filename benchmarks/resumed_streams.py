@@ -1,8 +1,8 @@
 """Streams that are stored and loaded: does a loaded model go on as the live one?
 
-    python benchmarks/resumed_streams.py      writes docs/results/streams.md
+    python -m benchmarks.resumed_streams [SEEDS]      writes docs/results/streams.md
 
-`partial_fit` of digits, row by row or in calls of 50, in random order and over and over.  After half of the rows the
+`partial_fit` of digits, in calls of 50, or row by row after a fit, in random order.  After half of the rows the
 model is stored.  Then three models go on with the same rows: the live one, the one that is loaded from the file, and a
 network with the same weights that remembers nothing else, as a file held before it had the stream (version 3).
 Errors on test rows, in per cent: when the model is stored, and at their worst and in the end afterwards.
@@ -11,18 +11,18 @@ Errors on test rows, in per cent: when the model is stored, and at their worst a
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.store import REPORTS, RESULTS, Store
 
 import nmfnet
 from nmfnet import NMFNetClassifier
 
-OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "streams.md"
-SEEDS = 5
-CASES = {"single rows": (1, 1500), "calls of 50 rows": (50, 12_000), "fit, then single rows": (1, 600)}  # rows
+RUNS = Store(RESULTS / "resumed_streams", "case", "seed")
+CASES = {"calls of 50 rows": (50, 4000), "fit, then single rows": (1, 240)}  # rows
 
 
 def stored(model: Any) -> tuple[Any, Any]:
@@ -51,7 +51,7 @@ def errors(size: int, n: int, seed: int, fitted: bool) -> dict[str, list[float]]
     for i, rows in enumerate(calls[len(calls) // 2 :]):
         for name, each in models.items():
             each.partial_fit(digits.X_train[rows], digits.y_train[rows])
-            if i % 20 == 0:
+            if i % 10 == 0:
                 found[name].append(100 * (1 - each.score(digits.X_test, digits.y_test)))
     for name, each in models.items():
         found[name].append(100 * (1 - each.score(digits.X_test, digits.y_test)))
@@ -60,23 +60,28 @@ def errors(size: int, n: int, seed: int, fitted: bool) -> dict[str, list[float]]
     return found
 
 
-def main() -> None:
-    """Measure all cases, and write the table."""
+def main(seeds: int) -> None:
+    """Measure all cases, those aside that are stored, and write the table."""
+    for seed in range(seeds):
+        for case, (size, n) in CASES.items():
+            if RUNS.find("digits", case, seed) is None:
+                RUNS.add("digits", {"case": case, "seed": seed, **errors(size, n, seed, case.startswith("fit"))})
+                print(case, seed, flush=True)
     lines = [
         "# Streams that are stored and loaded", "",
-        f"Test errors in per cent on digits, medians of {SEEDS} seeds with least and most. Made by "
-        "`python benchmarks/resumed_streams.py`, which says what is measured.", "",
-        "| case | rows | model | when stored | worst afterwards | in the end | same weights as the live one |",
-        "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
+        "Test errors in per cent on digits, medians of the seeds, least and most in brackets. Made by "
+        "`python -m benchmarks.resumed_streams`, which says what is measured.", "",
+        "| case | rows | seeds | model | when stored | worst afterwards | in the end | same weights as the live one |",
+        "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
     ]  # fmt: skip
-    for case, (size, n) in CASES.items():
-        runs = [errors(size, n, seed, fitted=case.startswith("fit")) for seed in range(SEEDS)]
-        for name in ("live", "loaded", "weights alone"):
+    for case, (_, n) in CASES.items():
+        runs = [run for run in RUNS.records("digits") if run["case"] == case]
+        for name in ("live", "loaded", "weights alone") if runs else ():
             cells = [_cell([how(run[name]) for run in runs]) for how in (_first, _worst, _last)]
-            same = f"{sum(run['same'][0] for run in runs):.0f} of {SEEDS}" if name == "loaded" else ""
-            lines.append(f"| {case} | {n} | {name} | {' | '.join(cells)} | {same} |")
+            same = f"{sum(run['same'][0] for run in runs):.0f} of {len(runs)}" if name == "loaded" else ""
+            lines.append(f"| {case} | {n} | {len(runs)} | {name} | {' | '.join(cells)} | {same} |")
             print(lines[-1], flush=True)
-    OUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (REPORTS / "streams.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _first(values: list[float]) -> float:
@@ -96,4 +101,4 @@ def _cell(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)

@@ -50,7 +50,7 @@ def main():
     """Write them."""
     update, filled = pictures("one_update")[0], pictures("missing_data")[0]
     for name, image in (("one-update", stacked([update])), ("landing", stacked([update, filled]))):
-        image.quantize(128).save(DOCS / "images" / f"{name}.png", optimize=True)
+        image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1).save(DOCS / "images" / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -126,9 +126,7 @@ def test_sparse_inputs_have_nothing_missing():
     X = sparse.csr_array(np.where(np.isnan(SIZE), 0, SIZE)[:, None] * np.ones((1, 3)))
     bad = X.copy()
     bad.data[3] = np.nan
-    with pytest.raises(
-        ValueError, match=r"NaN in a sparse matrix, \d+ of its .* SimpleImputer, which keeps it sparse"
-    ):
+    with pytest.raises(ValueError, match=r"NaN in a sparse matrix, \d+ of its .*SimpleImputer, which keeps it sparse"):
         fitted(bad)
     model = fitted(X)
     with pytest.raises(ValueError, match="does not know what to fill in"):

@@ -61,6 +61,13 @@ def test_which_columns_are_scaled_one_by_one(unit):
     assert not input_scaling(pixels() * unit, 0.93).by_column  # projected
 
 
+def test_one_column_of_another_unit_does_not_outweigh_all_others():
+    X = torch.tensor(np.random.default_rng(0).random((300, 20)))
+    assert not input_scaling(X, 0.93).by_column
+    X[:, 7] *= 1e6
+    assert input_scaling(X, 0.93).by_column
+
+
 def test_the_caller_keeps_its_data():
     for X in (table(), pixels()):
         copy = X.clone()

@@ -1,6 +1,6 @@
 """Peak memory of a fit beyond its data, nmfnet's and scikit-learn's, with one thread and with two.
 
-    python benchmarks/factorization/memory.py           all cases, some minutes
+    python benchmarks/factorization/memory.py           all cases, some minutes; with names of cases: those
     python benchmarks/factorization/report.py           writes docs/results/factorization.md
 
 Each fit is a process of its own.  A small fit comes first, so that what libraries load does not count.  The number is
@@ -54,12 +54,13 @@ def peak(which, case):
 
 def measure(which, case, threads):
     """The same, from another process."""
-    command, environment = [sys.executable, __file__, which, case], {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, __file__, "--fit", which, case]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
 
 
 def main():
-    for case in CASES:
+    for case in sys.argv[1:] or CASES:
         result = {which: [round(measure(which, case, threads), 1) for threads in (1, 2)] for which in FITS}
         print(case, result, flush=True)
         add("memory", case, version(case), False, 2, {"mib": result})
@@ -67,7 +68,7 @@ def main():
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    if len(sys.argv) == 3:
-        print(peak(sys.argv[1], sys.argv[2]))
+    if sys.argv[1:2] == ["--fit"]:
+        print(peak(*sys.argv[2:]))
     else:
         main()

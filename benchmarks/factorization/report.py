@@ -26,7 +26,8 @@ and most of the divergence one to three seeds; on the Intel most cases have one 
 - *Best*: the lowest objective that any fit of nmfnet, scikit-learn or torchnmf reached on this data set and rank, over
   all seeds and dtypes, with all the time it had. It is that of a local minimum; nobody knows the global one.
 - *Time to 0.1 %*: processor seconds of one thread until the objective is at most 1.001 times the best. The objective
-  is ‖X − ZH‖²/2, or the divergence. Factors of the search for a start count from the moment it has them. *never*: not within twice the time of the slower default fit, or half a second.
+  is ‖X − ZH‖²/2, or the divergence. Factors of the search for a start count from the moment it has them. *never*: not
+  within twice the time of the slower default fit, or half a second.
 - *Ratio*: nmfnet's time over scikit-learn's. Where scikit-learn never arrived, the end of its fit counts, so that the
   ratio is too large. Where scikit-learn alone arrived, the ratio is infinite. Where neither did, the fit is left out.
 - *Final*: at default `tol` and `max_iter`, in percent above the best: median of the seeds and, in brackets, the worst.
@@ -57,8 +58,8 @@ theirs*: seconds until nmfnet's error is no larger than scikit-learn's after fiv
 MEMORY = """
 ## Memory
 
-Peak resident memory of a fit of at most 30 passes, in a process of its own, less that before the fit, in MiB. It differs
-by some MiB from run to run. Made on the Intel machine.
+Peak resident memory of a fit of at most 30 passes, in a process of its own, less that before the fit, in MiB. It
+differs by some MiB from run to run. Made on the Intel machine.
 """
 
 COMPANY = """

@@ -91,7 +91,7 @@ GOOD = {
     "times of the day": ("a.csv", text_of({"time": holes([f"{i % 24:02}:{i % 60:02}" for i in range(N)])}), ()),
     "short German dates": ("a.csv", text_of({"day": DAY.strftime("%d.%m.%y")}), ()),
     "a row index": ("a.csv", pd.DataFrame(BASE).to_csv(), ()),
-    "many categories": ("a.csv", text_of({"shop": [f"shop {i % 20}" for i in range(N)]}), ()),
+    "many categories": ("a.csv", text_of({"shop": [f"{label} shop {i % 9}" for i, label in enumerate(LABEL)]}), ()),
     "a constant column": ("a.csv", text_of({"same": ["x"] * N}), ()),
     "quotes and line breaks": ("a.csv", text_of({"city": [f'"{c}",\n' for c in CITY]}), ()),
     "blank lines and Windows": ("a.csv", PLAIN.replace("\n", "\r\n\r\n"), ()),

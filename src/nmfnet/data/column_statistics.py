@@ -13,8 +13,9 @@ from nmfnet.data.source import Rows, Source
 from nmfnet.linalg import float64_blocks
 from nmfnet.linalg.sparse import SparseRows
 
-# Columns share a unit if nine in ten of them reach at most so many times as far as the median column.
-MAX_REACH_OF_ONE_UNIT = 2.0
+# Columns share a unit if nine in ten of them reach at most so many times as far as the median column, and no dense one
+# reaches farther than the second number times as far: its unit would leave nothing of all others.
+MAX_REACH_OF_ONE_UNIT, MAX_REACH_OF_ANY = 2.0, 32.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Columns:
             return False
         spread = self.spread[varies]
         middle, most = spread.median(), torch.quantile(spread, 0.9)  # of two columns the smaller
-        return float(most) <= MAX_REACH_OF_ONE_UNIT * float(middle)
+        alone = self.dense and float(spread.max()) > MAX_REACH_OF_ANY * float(middle)
+        return not alone and float(most) <= MAX_REACH_OF_ONE_UNIT * float(middle)
 
     def inverse_scale(self, varies: Tensor, same_unit: bool) -> Tensor:
         """Factors of columns of their own unit, or of one unit; of sparse ones the largest value becomes 1."""
