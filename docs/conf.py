@@ -68,8 +68,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": None,
     "min_reported_time": 5,
 }
-# Settings of sphinx-gallery hold what cannot be pickled; a list of pages by a pattern may be empty.
-suppress_warnings = ["config.cache", "toc.empty_glob"]
+suppress_warnings = ["config.cache"]  # settings of sphinx-gallery hold what cannot be pickled
 
 LINK = re.compile(r"\[([^\]]+)\]\(([^)#:\s]+?)\)")
 EXAMPLE = re.compile(r"\]\((?:\.\./)+examples/(\w+)\.py\)")
@@ -85,6 +84,8 @@ def links_of_the_site(app, name, source):
     def shown(match):
         return match[1] if (page / match[2]).is_dir() else match[0]
 
+    if not (DOCS / "distributed.md").exists():
+        source[0] = source[0].replace("../distributed\n", "")
     source[0] = LINK.sub(shown, EXAMPLE.sub(r"](/gallery/\1.rst)", source[0]))
 
 
