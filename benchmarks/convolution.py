@@ -183,7 +183,7 @@ def report() -> None:
             key = (record["score"], record["rows"], record["epochs"], record["method"], record["batch"])
             runs.setdefault((*key, record["settings"]), []).append(record)
         for score, rows, epochs in sorted({key[:3] for key in runs}):
-            lines += ["", f"### {task}, {rows:,} rows, {epochs} epochs, {score} rows", ""]
+            lines += ["", f"## {task}, {rows:,} rows, {epochs} epochs, {score} rows", ""]
             lines += ["| method | batch | settings | seeds | error after each epoch, % | seconds an epoch |"]
             lines += ["| --- | --- | --- | ---: | --- | ---: |"]
             for key, records in sorted(runs.items(), key=lambda each: np.mean([r["errors"][-1] for r in each[1]])):

@@ -1,6 +1,9 @@
-"""Denoising: the autoencoder keeps what digits have in common, and noise has nothing.
+"""
+Noise removed by an autoencoder
+===============================
 
-python examples/denoising.py      writes denoising.png
+:class:`nmfnet.NMFAutoencoder` compresses an image to a few nonnegative numbers and rebuilds it from them.  It can only
+rebuild what digits have in common.  Noise is different in every image, so it gets lost on the way.
 """
 
 import matplotlib.pyplot as plt
@@ -19,9 +22,13 @@ clean = model.decode(model.encode(noisy))
 for name, images in (("noisy", noisy), ("decoded", clean)):
     print(f"{name:<9}root mean square error {np.sqrt(((images - X_test) ** 2).mean()):.3f}")
 
-figure, axes = plt.subplots(3, 10, figsize=(8, 2.6))
-for row, images in zip(axes, (X_test, noisy, clean), strict=True):
+# %%
+# The autoencoder was trained on other digits, without noise.
+
+figure, axes = plt.subplots(3, 10, figsize=(9, 3), layout="constrained")
+for row, name, images in zip(axes, ("original", "noisy", "decoded"), (X_test, noisy, clean), strict=True):
+    row[0].set_title(name, loc="left", fontsize=10)
     for axis, image in zip(row, images, strict=False):
         axis.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
         axis.axis("off")
-figure.savefig("denoising.png", dpi=120)
+plt.show()

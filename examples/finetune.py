@@ -1,35 +1,50 @@
-"""Train here, fine-tune there: a network trained without backpropagation goes on in PyTorch, and comes back.
+"""
+Train here, fine-tune in PyTorch, come back
+===========================================
 
-python examples/finetune.py
+``to_torch`` makes a fitted network a ``torch.nn.Sequential``.  PyTorch trains on with any optimizer, and
+``from_torch`` makes an estimator of the result.  All but the last module, which makes probabilities, give the
+logits.
 """
 
+import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
 from nmfnet import NMFNetClassifier, datasets
 
+digits = datasets.load("digits")
+model = NMFNetClassifier((100, 50), max_iter=5, random_state=0).fit(digits.X_train, digits.y_train)
+print(f"trained here: {model.score(digits.X_test, digits.y_test):.4f} of the test digits")
 
-def main() -> None:
-    digits = datasets.load("digits")
-    model = NMFNetClassifier((100, 50), max_iter=5, random_state=0).fit(digits.X_train, digits.y_train)
-    print(f"trained here: {model.score(digits.X_test, digits.y_test):.4f} of the test digits")
+module = model.to_torch()
+logits = module[:-1].train()
+X, y = torch.tensor(digits.X_train), torch.tensor(digits.y_train)
+optimizer = torch.optim.SGD(logits.parameters(), lr=0.01, momentum=0.9)
+batches = torch.Generator().manual_seed(0)
+losses = []
+for _ in range(10):
+    for rows in torch.randperm(len(X), generator=batches).split(64):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(logits(X[rows]), y[rows], label_smoothing=0.2).backward()
+        optimizer.step()
+    with torch.no_grad():
+        losses.append(nn.functional.cross_entropy(logits(X), y, label_smoothing=0.2).item())
 
-    # All but the last module, which makes probabilities, give the logits.
-    module = model.to_torch()
-    logits = module[:-1].train()
-    X, y = torch.tensor(digits.X_train), torch.tensor(digits.y_train)
-    optimizer = torch.optim.SGD(logits.parameters(), lr=0.01, momentum=0.9)
-    batches = torch.Generator().manual_seed(0)
-    for _ in range(10):
-        for rows in torch.randperm(len(X), generator=batches).split(64):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(logits(X[rows]), y[rows], label_smoothing=0.2).backward()
-            optimizer.step()
+back = NMFNetClassifier.from_torch(module, classes=model.classes_)
+print(f"fine-tuned there: {back.score(digits.X_test, digits.y_test):.4f}")
 
-    # The module's weights are copied: an estimator again, to predict, save or train on.
-    back = NMFNetClassifier.from_torch(module, classes=model.classes_)
-    print(f"fine-tuned there: {back.score(digits.X_test, digits.y_test):.4f}")
+# %%
+# The weights that fine-tuning changed, layer by layer: five epochs of nmfnet leave little to do, most of it in the
+# last layers.
 
-
-if __name__ == "__main__":
-    main()
+figure, axes = plt.subplots(1, 4, figsize=(10, 3), layout="constrained", width_ratios=(1.3, 1, 1, 1))
+axes[0].plot(range(1, 11), losses, "o-", color="#0072B2", markersize=4)
+axes[0].set(xlabel="epoch in PyTorch", ylabel="loss of smoothed labels", title="Fine-tuning")
+for number, (axis, before, after) in enumerate(zip(axes[1:], model.coefs_, back.coefs_, strict=True), start=1):
+    reach = abs(before).max()
+    axis.plot([-reach, reach], [-reach, reach], color="#999999", linewidth=1)
+    axis.plot(before.ravel(), after.ravel(), ".", markersize=1.5, color="#D55E00")
+    axis.set(title=f"Layer {number}", xlabel="weight before")
+axes[1].set_ylabel("weight after")
+plt.show()

@@ -13,7 +13,7 @@ from nmfnet.cli.progress import Lines
 from nmfnet.errors import DataError
 
 N_TRAIN, N_TEST = 20, 10  # of a small image set
-RUN_FILES = ["curves.png", "history.json", "model.safetensors", "settings.json"]
+RUN_FILES = ["curves.png", "history.json", "model.safetensors", "report.html", "report.json", "settings.json"]
 
 
 def images(shape=(28, 28), seed=0):

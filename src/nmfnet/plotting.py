@@ -156,8 +156,16 @@ class WeightsDisplay:
         **image
             For ``ax.imshow``.
         """
+        parts, image_shape, names = cls.parts_of(estimator, n_parts, image_shape)
+        return cls(parts, image_shape, names, _parts_of(estimator)[1]).plot(ax=ax, **image)
+
+    @staticmethod
+    def parts_of(
+        estimator: Any, n_parts: int, image_shape: tuple[int, ...] | None = None
+    ) -> tuple[Array, tuple[int, ...] | None, Sequence[str] | None]:
+        """Parts (n_parts, n_features) of a fitted estimator, their shape as images, and the columns' names."""
         check_is_fitted(estimator)
-        parts, meaning = _parts_of(estimator)
+        parts, _ = _parts_of(estimator)
         largest = np.argsort(-np.linalg.norm(parts, axis=1), kind="stable")[:n_parts]
         hidden = estimator.network_.hidden if getattr(estimator, "input_shape_", None) else ()
         first = next((each for each in hidden if isinstance(each, (int, Conv1d, Conv2d))), None)
@@ -166,7 +174,7 @@ class WeightsDisplay:
             parts, image_shape = _filters(filters), (*first.window.kernel, *([3] if filters.shape[1] == 3 else []))
         encoded = getattr(estimator, "_encoded_names", None)
         names = getattr(estimator, "feature_names_in_", None) if encoded is None else encoded()
-        return cls(parts[largest], image_shape, names, meaning).plot(ax=ax, **image)
+        return parts[largest], image_shape, names
 
     def plot(self, *, ax: Axes | None = None, **image: Any) -> Self:
         """Draw them with one scale for all, symmetric around 0; see :meth:`from_estimator`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,8 +41,10 @@ from nmfnet.cli.options import (
     Predictions,
     Pretrain,
     Pretraining,
+    ReportFile,
     Resume,
     Rows,
+    Runs,
     Seed,
     Sep,
     SolverName,
@@ -168,6 +171,16 @@ def predict(
     from nmfnet.cli.data import Written
 
     evaluation.predict(model, file, out, proba, id_column, Written(sep, decimal, encoding))
+    return 0
+
+
+@app.command()
+@reporting
+def report(runs: Runs, out: ReportFile = Path("report.html"), debug: Debug = False) -> int:
+    """Write one page of one or several runs: curves, confusions, worst examples, settings."""
+    from nmfnet.cli import report as reports
+
+    reports.report(runs, out, console())
     return 0
 
 

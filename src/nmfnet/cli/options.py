@@ -121,3 +121,5 @@ Predictions = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help=".csv or .parquet; printed if left out.")
 ]
 Rows = Annotated[str, typer.Argument(metavar="FILE", help="A .csv, .parquet, .npy or .npz (X_test or X).")]
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of trainings.")]
+ReportFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="The .html file to write.")]

@@ -28,6 +28,7 @@ from nmfnet.errors import NMFNetError
 from nmfnet.estimators.base import BaseNMFNet
 
 MODEL, HISTORY, SETTINGS, CURVES = "model.safetensors", "history.json", "settings.json", "curves.png"
+FINDINGS, REPORT = "report.json", "report.html"
 CHECKPOINTS = "checkpoints"  # folder in the folder of a run
 
 
@@ -79,7 +80,22 @@ def write(run: Run) -> list[str]:
     run.model.save(folder / MODEL)
     write_json(folder / SETTINGS, settings(run))
     write_json(folder / HISTORY, run.model.history_)
-    return [MODEL, HISTORY, SETTINGS, *([CURVES] if draw(run, folder / CURVES) else [])]
+    return [MODEL, HISTORY, SETTINGS, *([CURVES] if draw(run, folder / CURVES) else []), *reported(run)]
+
+
+def reported(run: Run) -> list[str]:
+    """Write the report and return its name, if it went well: no training is to fail for it."""
+    folder = run.request.folder
+    try:
+        for name in (FINDINGS, REPORT):
+            (folder / name).unlink(missing_ok=True)  # those of a former run
+        from nmfnet.cli.report import write_report
+
+        write_report(run)
+    except Exception as error:
+        warnings.warn(f"the model is saved, but {folder / REPORT} could not be written: {error}", stacklevel=2)
+        return []
+    return [REPORT]
 
 
 def draw(run: Run, path: Path) -> bool:
@@ -102,10 +118,15 @@ def draw(run: Run, path: Path) -> bool:
 
 
 def write_json(path: Path, content: Any) -> None:
+    """Write data as text."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
     """Write under another name first, so that an interrupted write leaves the old file whole."""
     temporary = temporary_name(path)
     try:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,0 +1,135 @@
+"""Figures as SVG for a page: in its colours, light or dark, and without fonts or files from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from numpy.typing import NDArray
+
+from nmfnet._text import printable
+from nmfnet.plotting import VERBATIM
+from nmfnet.training import EpochRecord
+
+Array = NDArray[Any]
+# Colours that a figure is drawn in, and what the page puts in their place.
+INK, LINE, BLUE, ORANGE, GREEN = "#010203", "#dddddd", "#0072b2", "#d55e00", "#009e73"
+VARIABLES = {
+    INK: "currentColor", "#000000": "currentColor", "#666666": "currentColor", LINE: "var(--line)",
+    BLUE: "var(--blue)", ORANGE: "var(--orange)", GREEN: "var(--green)",
+}  # fmt: skip
+LONGEST_NAME = 25  # characters of a column's name
+SERIES = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9")
+UNNEEDED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL)
+
+
+def svg(figure: Figure, name: str) -> str:
+    """Return a figure as an SVG element; `name` keeps the ids of several figures of a page apart."""
+    stream = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has its own fonts
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    text = UNNEEDED.sub("", stream.getvalue())
+    for drawn, shown in VARIABLES.items():
+        text = re.sub(f"(?<=[ :\"']){drawn}(?=[;\"'])", shown, text, flags=re.IGNORECASE)
+    text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    return re.sub(
+        r'<svg [^>]*?(viewBox="[^"]+")[^>]*>',
+        r'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" \1>',
+        text,
+        count=1,
+    )
+
+
+def axes(width: float, height: float) -> tuple[Figure, Any]:
+    """Empty axes in the page's colours."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    panel = figure.subplots()
+    panel.grid(color=LINE, linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    return figure, panel
+
+
+def calibration_chart(bins: Sequence[Sequence[float]]) -> str:
+    """Reliability diagram."""
+    figure, panel = axes(4.4, 3.6)
+    said, true, rows = np.transpose(bins)
+    panel.plot([0, 1], [0, 1], "--", color=INK, linewidth=0.8, label="perfect")
+    panel.plot(said, true, color=BLUE, linewidth=1.5)
+    panel.scatter(said, true, s=20 + 180 * rows / rows.max(), color=BLUE, label="rows, by number", clip_on=False)
+    panel.set(xlabel="probability of the predicted class", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+    panel.legend(frameon=False, loc="upper left")
+    return svg(figure, "calibration")
+
+
+def scatter_chart(points: Sequence[Sequence[float]]) -> str:
+    """Predictions against targets."""
+    figure, panel = axes(4.4, 3.6)
+    true, predicted = np.transpose(points)
+    ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
+    panel.plot(ends, ends, "--", color=INK, linewidth=0.8)
+    panel.plot(true, predicted, ".", color=BLUE, markersize=4)
+    panel.set(xlabel="target", ylabel="prediction")
+    return svg(figure, "scatter")
+
+
+def comparison_chart(histories: Mapping[str, Sequence[EpochRecord]], unit: float) -> str:
+    """Error of several runs over the epochs: validation rows where there are some, else training rows."""
+    figure, panel = axes(8, 3.6)
+    for number, (name, history) in enumerate(histories.items()):
+        what = "val_error" if "val_error" in history[0] else "train_error"
+        rows = "validation" if what == "val_error" else "training"
+        records: Any = history
+        errors = [unit * record[what] if unit == 100 else record[what] ** 0.5 for record in records]
+        line = panel.plot([record["epoch"] for record in history], errors, color=SERIES[number % 6])[0]
+        line.set_label(f"{name}, {rows} rows")
+    panel.set(xlabel="epoch", ylabel="error (%)" if unit == 100 else "root mean squared error", ylim=(0, None))
+    legend = panel.legend(frameon=False)
+    for text in legend.get_texts():
+        text.set(**VERBATIM)
+    return svg(figure, "comparison")
+
+
+def parts_chart(parts: Array, image_shape: tuple[int, ...] | None, names: Sequence[str]) -> str:
+    """Weights of first-layer units: pictures, or the rows of a heat map."""
+    reach = float(np.abs(parts).max()) or 1.0
+    scale: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach, "interpolation": "none"}
+    if image_shape is not None:
+        columns = min(8, len(parts))
+        rows = -(-len(parts) // columns)
+        figure = Figure(figsize=(8, rows * 1.0), layout="constrained")
+        for axis in figure.subplots(rows, columns, squeeze=False).flat:
+            axis.axis("off")
+        for axis, part in zip(figure.axes, parts, strict=False):
+            image = part.reshape(image_shape)
+            colours = image.ndim == 3 and image.shape[2] == 3
+            axis.imshow(0.5 + image / (2 * reach) if colours else image.reshape(image.shape[:2]), **scale)
+        return svg(figure, "parts")
+    figure, panel = axes(8, 3.6)
+    panel.grid(visible=False)
+    drawn = panel.imshow(parts, aspect="auto", **scale)
+    panel.set(ylabel="unit", xlabel="" if names else "column")
+    if names:
+        written = [printable(name, LONGEST_NAME) for name in names]
+        panel.set_xticks(range(len(names)), written, rotation=60, ha="right", fontsize=8, **VERBATIM)
+    figure.colorbar(drawn, ax=panel, label="weight")
+    return svg(figure, "parts")
+
+
+def picture(pixels: Sequence[float], image_shape: Sequence[int]) -> str:
+    """Data URI of an image of numbers from 0 to 1."""
+    image = np.clip(np.array(pixels, float).reshape(tuple(image_shape)), 0, 1)
+    stream = io.BytesIO()
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    imsave(stream, image, format="png", cmap="gray", vmin=0, vmax=1)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

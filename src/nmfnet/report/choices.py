@@ -1,0 +1,98 @@
+"""What a fit has chosen automatically, and why, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from nmfnet._parameters import resolve
+from nmfnet.data.scaling import Scaling
+from nmfnet.solvers import SOLVERS, Plan, Relaxed
+
+Choice = tuple[str, str, str]  # setting, value, reason
+
+
+def choices(model: Any) -> list[Choice]:
+    """List what a fitted estimator chose itself.
+
+    Parameters
+    ----------
+    model : NMFNetClassifier or NMFNetRegressor
+        Fitted.
+
+    Returns
+    -------
+    list of (str, str, str)
+        The setting, its value and the reason.  Settings that the user gave are left out.
+    """
+    solver = resolve(model.solver, SOLVERS)
+    found = list(_of_inputs(model.network_.inputs))
+    n = int(model.history_[0].get("n_samples", 0))
+    if n:
+        size = solver.default_batch_size(n) if model.batch_size == "auto" else int(model.batch_size)
+        if model.batch_size == "auto":
+            found.append(("batch size", f"{size}", f"the solver's rule for {n} training rows"))
+        if isinstance(solver, Relaxed):
+            found += _of_relaxed(model, solver, n, size)
+    if model.alpha == "auto":
+        alpha = solver.default_alpha(model.network_)
+        why = "columns have units of their own, as in a table" if alpha else "inputs share a unit, as pixels do"
+        found.append(("penalty on the weights, alpha", f"{alpha:.3g}", why))
+    temperature = getattr(model, "temperature_", None)
+    if temperature is not None:
+        found.append(
+            (
+                "temperature of the probabilities",
+                f"{temperature:.3g}",
+                "fits best to rows that a part-network has not seen",
+            )
+        )
+    if model.best_epoch_:
+        found.append(("epoch whose weights were kept", f"{model.best_epoch_}", "has the least validation loss"))
+    return found
+
+
+def _of_inputs(inputs: Scaling | None) -> Iterator[Choice]:
+    if inputs is None:
+        yield "scaling of the inputs", "none", "the solver's setting"
+    elif inputs.projects:
+        r, n = inputs.n_out, len(inputs.factor)
+        yield (
+            "scaling of the inputs",
+            f"{r} principal components of {n} columns",
+            "they hold almost all of the variance",
+        )
+    elif bool((inputs.factor[inputs.factor != 0] == inputs.factor.max()).all()):
+        yield "scaling of the inputs", "one scale for all columns", "the columns share a unit"
+    else:
+        yield "scaling of the inputs", "column by column", "the columns have different units"
+
+
+def _of_relaxed(model: Any, solver: Relaxed, n: int, size: int) -> Iterator[Choice]:
+    updates = model.max_iter * math.ceil(n / size)
+    chosen = solver.resolved(model.network_, Plan(n_updates=updates, batch_size=size, n_samples=n))
+    dropout = chosen.dropout if isinstance(chosen.dropout, tuple) else (chosen.dropout,)
+    reasons = {
+        "delta": ("first relative step, delta", f"{chosen.delta:.3g}", f"for {updates} planned updates"),
+        "tau": ("distance of targets, tau", f"{chosen.tau:.3g}", "for this kind of targets"),
+        "noise": (
+            "share of inputs masked",
+            f"{chosen.noise:.3g}",
+            "masks only where few directions hold most variance",
+        ),
+        "dropout": (
+            "dropout",
+            ", ".join(f"{each:.3g}" for each in dropout),
+            "more for more weights per target value, less for deep networks",
+        ),
+        "momentum": ("momentum", f"{chosen.momentum:.3g}", "for real targets, and few updates of large batches"),
+        "adversarial": (
+            "adversarial training",
+            "decided while training",
+            "switched on where classes turn out to be easy to tell apart",
+        ),
+    }
+    for name, choice in reasons.items():
+        if getattr(solver, name) == "auto":
+            yield choice

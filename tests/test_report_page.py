@@ -1,0 +1,139 @@
+"""The report: what it finds, that it holds what it should, and that nothing from the data becomes markup."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from nmfnet import NMFNetClassifier, NMFNetRegressor
+from nmfnet.report import RunReport, choices, findings, report_page
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(1)>&amp;$x^{y}$"
+
+
+class Page(HTMLParser):
+    """Elements of a page, and what they would load."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.loads, self.ids, self.handlers, self.texts = set(), [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.loads += [value for name, value in attrs if name.split(":")[-1] in ("src", "href", "data", "action")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def check(self):
+        assert not self.tags & {"script", "iframe", "object", "embed", "link", "form"} and not self.handlers
+        assert all(value.startswith(("data:image/png;base64,", "#")) for value in self.loads)
+        assert len(self.ids) == len(set(self.ids))
+        return self
+
+
+def classifier(labels=("a", "b", "c"), seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, len(labels), 200)
+    X = rng.standard_normal((200, 4)) + np.eye(len(labels), 4)[y]
+    return NMFNetClassifier((10,), max_iter=2, random_state=0).fit(X, np.array(labels)[y]), X, np.array(labels)[y]
+
+
+def run_of(model, found, name="data", names=()):
+    task = "classification" if hasattr(model, "classes_") else "regression"
+    score = {"error": 0.25, "rmse": 0.5}
+    settings = {
+        "asked": {"data": name, "target": name, "epochs": 2},
+        "data": {"name": name, "task": task},
+        "result": {"epochs": 2, "seconds": 0.1, "interrupted": False, "training": score, "test": score},
+        "versions": {"nmfnet": name},
+        "machine": {"machine": name},
+    }
+    parts = np.asarray(model.coefs_[0].T)
+    return RunReport(name, settings, model.history_, "4-10", found, choices(model), parts, None, names)
+
+
+def test_findings_of_a_classifier():
+    model, X, y = classifier()
+    found = findings(model, X, y, feature_names=["p", "q", "r", "s"])
+    wrong = model.predict(X) != y
+    assert found["rows"] == 200 and found["classes"] == ["a", "b", "c"] and found["unknown"] == 0
+    np.testing.assert_allclose(found["error"], wrong.mean())
+    confusion = np.array(found["confusion"])
+    assert confusion.sum() == 200 and confusion.trace() == (~wrong).sum()
+    assert [wrong for _, _, wrong in found["per_class"]] == (confusion.sum(1) - confusion.diagonal()).tolist()
+    assert sum(rows for _, _, rows in found["calibration"]) == 200
+    for each in found["worst"]:
+        i = each["row"] - 1
+        assert each["true"] == y[i] != each["predicted"] == model.predict(X)[i]
+        assert each["columns"]["p"] == f"{X[i, 0]:.4g}"
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_labels_that_the_model_does_not_know_and_many_classes():
+    model, X, y = classifier()
+    found = findings(model, X[:2], np.array(["z", y[1]]))
+    assert found["unknown"] == 1 and found["error"] >= 0.5
+    assert report_page([run_of(model, found)])
+    many = [f"class {i}" for i in range(40)]
+    y = np.array(many * 5)
+    model = NMFNetClassifier((5,), max_iter=1, random_state=0).fit(X, y)
+    found = findings(model, X, y)
+    assert found["confusion"] is None and len(found["confused"]) == 10
+    assert "taken for" in report_page([run_of(model, found)])
+
+
+def test_findings_of_a_regressor():
+    _, X, _ = classifier()
+    model = NMFNetRegressor((10,), max_iter=2, random_state=0).fit(X, X[:, 0])
+    found = findings(model, X, X[:, 0])
+    np.testing.assert_allclose(found["rmse"], np.sqrt(np.mean((model.predict(X) - X[:, 0]) ** 2)))
+    np.testing.assert_allclose(found["r2"], model.score(X, X[:, 0]))
+    assert findings(model, X, np.ones(200))["r2"] is None
+    assert "Predictions and targets" in report_page([run_of(model, found)])
+    with pytest.raises(ValueError, match="one target for each of at least one row"):
+        findings(model, X[:0], X[:0, 0])
+
+
+def test_nothing_from_the_data_becomes_markup():
+    labels = (HOSTILE, "b\x1b[31m", "c" * 5000)
+    model, X, y = classifier(labels)
+    names = [HOSTILE, "]]>", "--><b>", "</table>"]
+    found = findings(model, X, y, HOSTILE, feature_names=names)
+    text = report_page([run_of(model, found, HOSTILE, names)])
+    page = Page(text).check()
+    assert "<script" not in text and "\x1b" not in text
+    assert any("<script>alert(1)</script>" in each for each in page.texts)  # shown as it is
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert "default-src 'none'" in text
+
+
+def test_pictures_of_images(digits):
+    X_train, X_test, y_train, y_test = digits
+    model = NMFNetClassifier((10,), max_iter=1, random_state=0).fit(X_train, y_train)
+    found = findings(model, X_test, y_test, image_shape=(8, 8))
+    assert found["worst"] and len(found["worst"][0]["pixels"]) == 64
+    page = Page(report_page([run_of(model, found)])).check()
+    assert sum(value.startswith("data:image/png") for value in page.loads) >= len(found["worst"])
+
+
+def test_several_runs_are_compared():
+    runs = [run_of(model, findings(model, X, y), name) for name in ("one", "two") for model, X, y in [classifier()]]
+    page = Page(report_page(runs)).check()
+    assert {"one", "two", "2 runs", "data", "target"} <= set(page.texts)  # what they differ in is a column
+    with pytest.raises(ValueError, match="at least one run"):
+        report_page([])
+
+
+def test_choices_are_those_that_the_user_left_open():
+    model, _, _ = classifier()
+    chosen = {name: value for name, value, _ in choices(model)}
+    assert chosen["batch size"] == "200" and float(chosen["penalty on the weights, alpha"]) > 0
+    model.set_params(batch_size=50, alpha=0.1, solver="pinv")
+    left = {name for name, _, _ in choices(model)}
+    assert "batch size" not in left and "dropout" not in left and "scaling of the inputs" in left
