@@ -57,8 +57,8 @@ plt.show()
 
 
 # %%
-# The paper's pre-training works on patches: nonnegative factors of all patches of 5 x 5 pixels start the filters, which
-# then respond to parts of the strokes.
+# The paper's pre-training works on patches: nonnegative factors of all patches of 5 x 5 pixels start the filters,
+# which then respond to parts of the strokes.
 
 start = NMFPretraining(n_ae=5)
 parts = NMFNetClassifier((Conv2d(16, 5), MaxPool2d(2), 64), solver="pinv", pretrain=start, max_iter=3, random_state=0)
