@@ -91,3 +91,16 @@ class Choice:
 def resolve(value: Any, options: Mapping[str, type]) -> Any:
     """From a name to its settings with their defaults; settings stay as they are."""
     return options[value]() if isinstance(value, str) else value
+
+
+def check_inner(estimator: Any, params: Mapping[str, Any], **named: Mapping[str, Any]) -> None:
+    """Refuse parameters of a part, as ``solver__dropout``, where that is a name or None, which has none to set.
+
+    `named` has the classes of the parts, by parameter and name.
+    """
+    for name, classes in named.items():
+        now, inner = params.get(name, getattr(estimator, name)), [key for key in params if key.startswith(f"{name}__")]
+        if inner and (now is None or isinstance(now, str)):
+            make = classes.get(now or "nmf")
+            example = f"{name}={'Relaxed' if make is None else make.__name__}()"
+            raise ValueError(f"{inner[0]}: {name} is {now!r}, which has no parameters to set; pass {example}.")

@@ -16,7 +16,7 @@ from sklearn.utils import Tags, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from nmfnet._parameters import resolve
+from nmfnet._parameters import check_inner, resolve
 from nmfnet.data.augmentation import Augmentation, augmented
 from nmfnet.data.source import Source
 from nmfnet.distributed import now, together
@@ -302,12 +302,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, those of the solver and of the pre-training, too, as in ``solver__dropout=0.1``."""
-        for name, settings in (("solver", SOLVERS), ("pretrain", PRETRAININGS)):
-            now, inner = params.get(name, getattr(self, name)), [key for key in params if key.startswith(f"{name}__")]
-            if inner and (now is None or isinstance(now, str)):
-                make = settings.get(now or "nmf")
-                example = f"{name}={'Relaxed' if make is None else make.__name__}()"
-                raise ValueError(f"{inner[0]}: {name} is {now!r}, which has no parameters to set; pass {example}.")
+        check_inner(self, params, solver=SOLVERS, pretrain=PRETRAININGS)
         return super().set_params(**params)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -345,9 +340,8 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = (
-            True
-        )
+        for kind in ("sparse", "allow_nan", "string", "categorical"):
+            setattr(tags.input_tags, kind, True)
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
