@@ -164,7 +164,7 @@ def test_separate_classes_are_told_from_overlapping_ones(monkeypatch):
 
 def test_a_trained_network_knows_its_samples_so_that_few_errors_say_nothing(monkeypatch):
     X, y = make_classification(200, flip_y=0.2, random_state=0)
-    model = NMFNetClassifier((100,), max_iter=60, tol=0, warm_start=True, random_state=0)
+    model = NMFNetClassifier((100,), alpha=0, max_iter=60, tol=0, warm_start=True, random_state=0)
     assert not any(radii_of(model, monkeypatch, X + 20, y)) and model.score(X + 20, y) == 1
     assert not any(radii_of(model, monkeypatch, X + 20, y))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nmfnet import cli
+from nmfnet.layers.activations import ACTIVATIONS
 
 ROOT = Path(__file__).parent.parent
 # "distributed" is of torchrun and clusters, and has tests of its own.
@@ -28,6 +29,15 @@ BLOCK = re.compile(
     re.M | re.S,
 )
 WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))]
+
+
+@pytest.fixture(autouse=True)
+def registry():
+    """What a page registers is taken out again."""
+    before = dict(ACTIVATIONS)
+    yield
+    ACTIVATIONS.clear()
+    ACTIVATIONS.update(before)
 
 
 def run_shell(code):

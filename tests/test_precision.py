@@ -19,7 +19,7 @@ from nmfnet import (
     nonlinear_semi_nmf,
     semi_nmf,
 )
-from nmfnet.linalg.draws import NUMBERS, normal, uniform
+from nmfnet.linalg.draws import NUMBERS_AT_ONCE, normal, uniform
 from nmfnet.solvers.relaxed.masks import Masks
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -92,7 +92,7 @@ def test_functions_start_alike_in_both_precisions(factorize):
 
 
 @pytest.mark.parametrize("draw", [uniform, normal])
-@pytest.mark.parametrize("columns", [1, 3, NUMBERS // 2 + 1])
+@pytest.mark.parametrize("columns", [1, 3, NUMBERS_AT_ONCE // 2 + 1])
 def test_draws(draw, columns):
     single, double = (
         draw(5, columns, torch.empty(0, dtype=dtype), torch.Generator().manual_seed(0))

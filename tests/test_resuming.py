@@ -190,7 +190,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"alpha": 0.5}, r"alpha was 0\.\d+ and is 0.5 now"),
+        ({"alpha": 0.5}, r"alpha was auto and is 0.5 now"),
         ({"hidden_layer_sizes": (9,)}, "network was 6-8-6-5 and is 6-9-5 now"),
         ({"solver": Relaxed(tau=0.2)}, r"training: the solver's tau was auto and is 0\.2 now\. Use"),
         ({"max_iter": 9}, "max_iter was 6 and is 9 now"),

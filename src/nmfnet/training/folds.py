@@ -114,10 +114,17 @@ class Folded:
         Y = source.joined(torch.cat([network.scaled_targets(block.Y).float() for block in blocks]))
         weights = [block.weight.float() for block in blocks if block.weight is not None]
         weights = [source.joined(torch.cat(weights))] if weights else []
-        order = torch.randperm(len(Y), generator=generator)
+        # By what the rows are: their order does not matter, and equal ones are in one fold.
+        groups = torch.unique(torch.cat([X, Y], 1).cpu(), dim=0, return_inverse=True)[1]
+        if int(groups.max()) + 1 < FEWEST_ROWS:  # nearly all rows are the same few
+            groups = torch.arange(len(groups))
+        first = groups.new_zeros(int(groups.max()) + 1).scatter_(0, groups, torch.arange(len(groups)))
+        order = torch.randperm(len(first), generator=generator)
         if network.output.name == "softmax":
-            order = order[Y.argmax(1).cpu()[order].sort(stable=True).indices]
-        parts = [order[fold::FOLDS] for fold in range(FOLDS)]
+            order = order[Y.argmax(1).cpu()[first[order]].sort(stable=True).indices]
+        fold = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)) % FOLDS)[groups]
+        by_content = groups.argsort(stable=True)
+        parts = [by_content[fold[by_content] == number] for number in range(FOLDS)]
         rest = [torch.cat(parts[:fold] + parts[fold + 1 :]) for fold in range(FOLDS)]
         n = min(map(len, rest))
         trained = torch.stack([each[torch.randperm(len(each), generator=generator)[:n]] for each in rest])
