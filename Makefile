@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 .PHONY: demo test bench docs package clean
 
 demo: $(VENV)/.demo
-	$(BIN)/nmfnet train digits --hidden 200-100 --epochs 30 --seed 0 --out demo-output
+	$(BIN)/nmfnet train digits --hidden 200-100 --epochs 30 --seed 0 --out demo-output --force
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .
