@@ -28,7 +28,7 @@ class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        ndarray, or Tensor for a Tensor, of shape (n_samples, n_members_ * hidden_layer_sizes[-1])
+        ndarray, or Tensor for a Tensor, of shape ``(n_samples, n_members_ * hidden_layer_sizes[-1])``
             Images in one row, channel by channel.  Or what `set_output` asks for.
         """
         codes = self.layer_codes(X)
@@ -46,7 +46,7 @@ class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        ndarray, or Tensor for a Tensor, of shape (n_samples, n_members_ * hidden_layer_sizes[layer])
+        ndarray, or Tensor for a Tensor, of shape ``(n_samples, n_members_ * hidden_layer_sizes[layer])``
             Of images (n_samples, channels, height, width), behind max-pooling where that follows.
 
         Raises

@@ -163,7 +163,7 @@ class Portable:
         path : path-like
         method : {"predict", "transform"}, default="predict"
             What the graph computes: predictions, or the code of the last hidden layer, `variable` of shape
-            (n_samples, n_members_ * hidden_layer_sizes[-1]).
+            ``(n_samples, n_members_ * hidden_layer_sizes[-1])``.
         encoded : bool, default=False
             As in :meth:`to_torch`.
         dtype : {"float32", "float64"}, or the dtype of NumPy or PyTorch, optional
