@@ -4,10 +4,11 @@
     torchrun --nproc-per-node=4 benchmarks/ranks.py exact
     python benchmarks/ranks.py report         # benchmarks/results/ranks.jsonl as a table
 
-10,000 of the training rows are held out, and the error is theirs; test rows are not used.  DistributedDataParallel
-ends as one process with the same global batch does, and sends a gradient in every step: its bytes are the parameters
-times the steps, and its messages the buckets (of 25 MiB, the first of 1 MiB) times the steps.  Both sides count what a
-rank puts into collective operations, whatever gloo makes of them.
+Data: mnist.npz in the folder $NMFNET_DATA. 10,000 of the training rows are held out, and the error is theirs; test
+rows are not used. DistributedDataParallel ends as one process with the same global batch does, and sends a
+gradient in every step: its bytes are the parameters times the steps, and its messages the buckets (of 25 MiB, the
+first of 1 MiB) times the steps. Both sides count what a rank puts into collective operations, whatever gloo makes
+of them.
 """
 
 import itertools
@@ -26,9 +27,8 @@ GRID = {128: (1e-3, 2e-3), 512: (2e-3, 4e-3), 1024: (3e-3, 6e-3)}
 
 
 def mnist():
-    path = Path(os.environ.get("MNIST", "/tmp/data/mnist.npz"))
-    with np.load(path) as data:
-        X, y = data["X_train"] if "X_train" in data else data["x_train"], data["y_train"]
+    with np.load(Path(os.environ["NMFNET_DATA"]) / "mnist.npz") as data:
+        X, y = data["X_train"], data["y_train"]
     X = (X.reshape(len(X), -1) / 255).astype(np.float32)
     order = np.random.default_rng(0).permutation(len(X))
     held_out, rest = order[:HELD_OUT], order[HELD_OUT:]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from nmfnet.cli.progress import Lines
 from nmfnet.errors import DataError
@@ -25,6 +26,12 @@ def images(shape=(28, 28), seed=0):
         "X_test": rng.integers(0, 256, (N_TEST, *shape), dtype=np.uint8),
         "y_test": np.arange(N_TEST, dtype=np.uint8)[::-1].copy(),
     }
+
+
+def digit_images():
+    """The digits of scikit-learn as images (n, 1, 8, 8) of values up to 1, and their labels."""
+    X, y = load_digits(return_X_y=True)
+    return (X / 16).astype(np.float32).reshape(-1, 1, 8, 8), y
 
 
 def assert_holds(dataset, arrays, shape):

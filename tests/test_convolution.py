@@ -8,7 +8,6 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.model_selection import cross_val_score
 from torch import nn
 
@@ -25,6 +24,7 @@ from nmfnet.layers import (
     MaxPool2d,
     Residual,
 )
+from samples import digit_images
 
 HIDDEN = (Conv2d(8, 3, padding="same"), MaxPool2d(2), Conv2d(8, 3), AvgPool2d(2), 16)
 SEQUENCE = (Conv1d(8, 5, padding=2), MaxPool1d(2), Conv1d(8, 3, stride=2), AvgPool1d(3, 1), Flatten(), 16)
@@ -32,8 +32,7 @@ SEQUENCE = (Conv1d(8, 5, padding=2), MaxPool1d(2), Conv1d(8, 3, stride=2), AvgPo
 
 @pytest.fixture(scope="module")
 def digits():
-    X, y = load_digits(return_X_y=True)
-    return (X / 16).astype(np.float32).reshape(-1, 1, 8, 8), y
+    return digit_images()
 
 
 @pytest.fixture(scope="module")

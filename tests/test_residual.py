@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import nn
 
 import nmfnet
@@ -15,6 +14,7 @@ from nmfnet.layers import AvgPool2d, Conv1d, Conv2d, GlobalAvgPool, MaxPool2d, R
 from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
+from samples import digit_images
 from solving import prepared
 
 HIDDEN = (
@@ -25,8 +25,7 @@ HIDDEN = (
 
 @pytest.fixture(scope="module")
 def digits():
-    X, y = load_digits(return_X_y=True)
-    return (X / 16).astype(np.float32).reshape(-1, 1, 8, 8), y
+    return digit_images()
 
 
 @pytest.fixture(scope="module")

@@ -122,9 +122,10 @@ class GramSolver(Stateful):
         if self.size is None:
             self.gram = self.inverse = None
 
-    def refresh_interval(self, m: int) -> int:
+    @classmethod
+    def refresh_interval(cls, m: int) -> int:
         """Batches of m samples between two factorizations."""
-        return min(self.refresh_batches, max(1, self.refresh_samples // m))
+        return min(cls.refresh_batches, max(1, cls.refresh_samples // m))
 
     def due(self, m: int, updates: float, input_rms: float, share: float) -> bool:
         """Whether G is to take up a batch of m samples, whose inputs have such a root mean square.

@@ -204,11 +204,6 @@ class CentredRows:
         product = self.X.transposed_product(S)
         return product if self.centre is None else product.addr_(self.centre, S.sum(0), alpha=-1)
 
-    def dense(self) -> Tensor:
-        """All of it, shape (m, n)."""
-        X = self.X.dense()
-        return (X if self.centre is None else X.sub_(self.centre)).mul_(self.root[:, None])
-
     def outer(self) -> Tensor:
         """Inner products of the rows, shape (m, m)."""
         K = self.X.outer()

@@ -59,9 +59,13 @@ def relative_temperature(
 
 def halves(classes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Two random halves of the rows, in ascending order, with about as many rows of each of their classes (n,)."""
-    order = torch.randperm(len(classes), generator=generator)
-    order = order[classes[order].sort(stable=True).indices]
+    order = by_class(torch.randperm(len(classes), generator=generator), classes)
     return order[::2].sort().values, order[1::2].sort().values
+
+
+def by_class(order: Tensor, classes: Tensor) -> Tensor:
+    """Rows in an order (n,), those of one class after those of another, so that every k-th has its share of each."""
+    return order[classes[order].sort(stable=True).indices]
 
 
 def _held_out(

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.source import Source, n_batches
+from nmfnet.linalg.products import weighted_mean
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.solvers.base import Plan
-from nmfnet.training.calibration import SHARE, relative_temperature
+from nmfnet.training.calibration import SHARE, by_class, relative_temperature
 from nmfnet.training.choice import Choice
+from nmfnet.training.scoring import Predicted, whole
 from nmfnet.training.settings import FitSettings
 
 FOLDS = 4
@@ -109,27 +111,17 @@ class Folded:
         if rows < source.n_rows:
             drawn = torch.randperm(source.n_rows, generator=generator)[:rows].sort().values
             source = source.subset(drawn).normalized()[0]
-        blocks = list(source.blocks())
-        X = source.joined(torch.cat([network.scaled_inputs(block.X).float() for block in blocks]))
-        Y = source.joined(torch.cat([network.scaled_targets(block.Y).float() for block in blocks]))
-        weights = [block.weight.float() for block in blocks if block.weight is not None]
-        weights = [source.joined(torch.cat(weights))] if weights else []
-        # By what the rows are: their order does not matter, and equal ones are in one fold.
-        groups = torch.unique(torch.cat([X, Y], 1).cpu(), dim=0, return_inverse=True)[1]
-        if int(groups.max()) + 1 < FEWEST_ROWS:  # nearly all rows are the same few
-            groups = torch.arange(len(groups))
-        first = groups.new_zeros(int(groups.max()) + 1).scatter_(0, groups, torch.arange(len(groups)))
-        order = torch.randperm(len(first), generator=generator)
-        if network.output.name == "softmax":
-            order = order[Y.argmax(1).cpu()[first[order]].sort(stable=True).indices]
-        fold = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)) % FOLDS)[groups]
-        by_content = groups.argsort(stable=True)
-        parts = [by_content[fold[by_content] == number] for number in range(FOLDS)]
+        scaled = [
+            Predicted(network.scaled_inputs(X).float(), network.scaled_targets(Y).float(), weight)
+            for X, Y, weight in source.blocks()
+        ]
+        X, Y, weight = whole(source, scaled)
+        parts = _parts(X.cpu(), Y.cpu(), network.output.name == "softmax", generator)
         rest = [torch.cat(parts[:fold] + parts[fold + 1 :]) for fold in range(FOLDS)]
         n = min(map(len, rest))
         trained = torch.stack([each[torch.randperm(len(each), generator=generator)[:n]] for each in rest])
         held_out = [part.to(X.device) for part in parts]
-        return cls(X, Y, torch.cat(weights) if weights else None, held_out, trained.to(X.device))
+        return cls(X, Y, None if weight is None else weight.float(), held_out, trained.to(X.device))
 
     def batches(self, count: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """A pass in random order: inputs (FOLDS, b, n_0), targets (FOLDS, b, k), weights (FOLDS, b) of mean 1."""
@@ -139,6 +131,19 @@ class Folded:
             rows = self.trained.gather(1, part)
             weight = None if self.weight is None else self.weight[rows]
             yield self.X[rows], self.Y[rows], None if weight is None else weight / weight.mean(1, keepdim=True)
+
+
+def _parts(X: Tensor, Y: Tensor, classes: bool, generator: torch.Generator) -> list[Tensor]:
+    """Row numbers of each fold, by what the rows are: their order does not matter, and equal ones are in one fold."""
+    groups = torch.unique(torch.cat([X, Y], 1), dim=0, return_inverse=True)[1]
+    if int(groups.max()) + 1 < FEWEST_ROWS:  # nearly all rows are the same few
+        groups = torch.arange(len(groups))
+    first = groups.new_zeros(int(groups.max()) + 1).scatter_(0, groups, torch.arange(len(groups)))
+    order = torch.randperm(len(first), generator=generator)
+    order = by_class(order, Y[first].argmax(1)) if classes else order
+    fold = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)) % FOLDS)[groups]
+    by_content = groups.argsort(stable=True)
+    return [by_content[fold[by_content] == number] for number in range(FOLDS)]
 
 
 def _from_folds(network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int) -> Choice:
@@ -200,5 +205,4 @@ def _temperature_and_loss(network: Network, A: Tensor, data: Folded) -> tuple[fl
         temperature = fitted_temperature(output, A, data.Y, data.weight)
         output = replace(output, temperature=temperature)
     each = output.prediction_loss(A, data.Y.double())
-    weight = torch.ones_like(each) if data.weight is None else data.weight.double()
-    return temperature, float(each @ weight / weight.sum())
+    return temperature, float(weighted_mean(each, None if data.weight is None else data.weight.double()))

@@ -30,7 +30,12 @@ class Predicted(NamedTuple):
 
 def predicted(network: Network, source: Source) -> Predicted:
     """What a network predicts for a source, block by block; of samples that several processes hold all have all."""
-    found = concatenated([Predicted(network.predict(block.X), block.Y, block.weight) for block in source.blocks()])
+    return whole(source, [Predicted(network.predict(block.X), block.Y, block.weight) for block in source.blocks()])
+
+
+def whole(source: Source, parts: Sequence[Predicted]) -> Predicted:
+    """All samples of a source, whoever holds them, from those at hand, block by block."""
+    found = concatenated(parts)
     return Predicted(*(None if each is None else source.joined(each) for each in found))  # type: ignore[arg-type]
 
 

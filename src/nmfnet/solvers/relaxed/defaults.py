@@ -10,6 +10,7 @@ from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 
 PLANNED_PATH = 15.0  # sum of the relative steps of a fit; they fall linearly, so delta is twice this over the updates
+CHECK_INTERVAL = 4  # updates between two looks at the running losses and errors
 MIN_OUTPUT_RMS = 0.01  # of the outputs when steps are scaled: those of constant inputs start at 0
 MAX_DELTA = 0.3  # relative step that "auto" never exceeds
 UNANCHORED_DELTA = 0.05  # relative step that is taken at once; what delta is above it comes through the average

@@ -18,12 +18,10 @@ from nmfnet.linalg.momentum import Momentum
 from nmfnet.linalg.products import inner_product
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
-from nmfnet.solvers.relaxed.defaults import MIN_OUTPUT_RMS, UNANCHORED_DELTA, Resolved
+from nmfnet.solvers.relaxed.defaults import CHECK_INTERVAL, MIN_OUTPUT_RMS, UNANCHORED_DELTA, Resolved
 from nmfnet.solvers.relaxed.masks import Masks
 from nmfnet.solvers.relaxed.schedule import Schedule
 from nmfnet.stateful import State
-
-CHECK_INTERVAL = 4  # updates between two looks at the running losses
 
 
 class Pass(NamedTuple):
@@ -216,8 +214,7 @@ class StackedSweep:
         due = torch.ones_like(rms, dtype=torch.bool)
         anew = due if memory.gram is None else rms > GramSolver.growth * memory.input_rms
         early = updates < GramSolver.early_updates and updates % 2 == 0
-        interval = min(GramSolver.refresh_batches, max(1, GramSolver.refresh_samples // b))
-        if memory.gram is not None and not early and updates % interval:
+        if memory.gram is not None and not early and updates % GramSolver.refresh_interval(b):
             if not bool(anew.any()):
                 return
             due = anew

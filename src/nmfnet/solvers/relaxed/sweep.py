@@ -27,14 +27,12 @@ from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import Adversary
 from nmfnet.solvers.relaxed.averaging import Averaging
 from nmfnet.solvers.relaxed.covariance import input_covariance
-from nmfnet.solvers.relaxed.defaults import MIN_OUTPUT_RMS, UNANCHORED_DELTA, Resolved
+from nmfnet.solvers.relaxed.defaults import CHECK_INTERVAL, MIN_OUTPUT_RMS, UNANCHORED_DELTA, Resolved
 from nmfnet.solvers.relaxed.masks import Masks, masking_value
 from nmfnet.solvers.relaxed.passes import Lengths, Pass, lengths_of
 from nmfnet.solvers.relaxed.safeguard import Safeguard
 from nmfnet.solvers.relaxed.schedule import Schedule
 from nmfnet.stateful import State, copied
-
-CHECK_INTERVAL = 4  # updates between two looks at the running losses and errors
 
 
 class RelaxedSweep:
