@@ -15,7 +15,6 @@ from torch import Tensor
 
 from nmfnet.linalg.gram_solver import GramSolver
 from nmfnet.linalg.momentum import Momentum
-from nmfnet.linalg.products import inner_product
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.defaults import CHECK_INTERVAL, MIN_OUTPUT_RMS, UNANCHORED_DELTA, Resolved
@@ -165,7 +164,7 @@ class StackedSweep:
 
     def _length(self, A: Tensor, v: Tensor | None, last: bool) -> Tensor:
         """Root mean squares (K,) of the lengths of pre-activations (K, b, n)."""
-        length = (inner_products(A, A if v is None else A * v) / A.shape[1]).sqrt()
+        length = ((squares(A) if v is None else inner_products(A, A * v)) / A.shape[1]).sqrt()
         return length.clamp(min=MIN_OUTPUT_RMS * A.shape[2] ** 0.5) if last else length
 
     def _step(self, layer: int, Z: Tensor, E: Tensor, length: Tensor, v: Tensor | None) -> None:
@@ -181,10 +180,10 @@ class StackedSweep:
         C.addcmul_(self._penalty_gradient(kernel), self.strength[:, None, None], value=-1)
         C = memory.momentum("right-hand side", C)
         D = torch.bmm(memory.inverse, C)
-        square = inner_products(C, D) - memory.ridge * inner_products(D, D)
+        square = inner_products(C, D) - memory.ridge * squares(D)
         if e is not None:
             e = memory.momentum("bias", e)
-            square = square + e.square().sum((1, 2))
+            square = square + squares(e)
         delta = self.schedule.step * self.delta.clamp(max=UNANCHORED_DELTA)
         factor = (delta * length / square.clamp(min=0).sqrt()).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
         kernel.addcmul_(D, factor[:, None, None])
@@ -210,7 +209,7 @@ class StackedSweep:
         """Let batches into the running Gram matrices, where that is due, and factorize these."""
         b, updates = Z.shape[1], int(self.schedule.updates)
         weighted = Z if v is None else Z * v
-        rms = (inner_products(Z, weighted) / (b * Z.shape[2])).sqrt()
+        rms = ((squares(Z) if v is None else inner_products(Z, weighted)) / (b * Z.shape[2])).sqrt()
         due = torch.ones_like(rms, dtype=torch.bool)
         anew = due if memory.gram is None else rms > GramSolver.growth * memory.input_rms
         early = updates < GramSolver.early_updates and updates % 2 == 0
@@ -247,7 +246,7 @@ class StackedSweep:
 
     def _finish(self, good: Tensor) -> None:
         """Accept the update of the members whose weights are finite, and roll back the others."""
-        finite = torch.stack([inner_products(W, W) for W in self.weights]).isfinite().all(0)
+        finite = torch.stack([squares(W) for W in self.weights]).isfinite().all(0)
         if not bool(finite.all()):
             self._roll_back(~finite)
         a, c = self._anchor(), self._newest_weight()
@@ -257,4 +256,9 @@ class StackedSweep:
 
 def inner_products(A: Tensor, B: Tensor) -> Tensor:
     """Of each member's matrices (K, m, n): (K,)."""
-    return torch.stack([inner_product(a, b) for a, b in zip(A, B, strict=True)])
+    return (A * B).sum((1, 2))
+
+
+def squares(A: Tensor) -> Tensor:
+    """Sums of squares of each member's matrix (K, m, n): (K,), in one pass."""
+    return torch.linalg.vector_norm(A.flatten(1), dim=1).square()
