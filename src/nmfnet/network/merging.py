@@ -14,28 +14,28 @@ from nmfnet.network.network import Network
 def merged(networks: Sequence[Network]) -> Network:
     """One network whose outputs are the mean of those of M networks of fully-connected layers.
 
-    Its hidden layers are M times as wide: the members' stand side by side, and none reads another's.  So whatever can
-    be done with a network can be done with several.
+    The members' hidden layers stand side by side, and none reads another's.  So whatever can be done with a network can
+    be done with several.
 
     Parameters
     ----------
     networks : sequence of Network
-        With the same layers, scalings and functions.
+        With as many layers, and the same scalings and functions.
 
     Returns
     -------
     Network
         With the first one's scalings and functions.
     """
-    first, count = networks[0], len(networks)
-    if count == 1:
+    first = networks[0]
+    if len(networks) == 1:
         return first
     last = len(first.weights) - 1
     weights = [
         _side_by_side([network.weights[layer] for network in networks], layer == 0, layer == last, first.intercept)
         for layer in range(last + 1)
     ]
-    return replace(first, weights=weights, hidden=[count * W.shape[1] for W in first.weights[:-1]], layers=())
+    return replace(first, weights=weights, hidden=[W.shape[1] for W in weights[:-1]], layers=())
 
 
 def _side_by_side(members: list[Tensor], shared_inputs: bool, shared_outputs: bool, intercept: bool) -> Tensor:

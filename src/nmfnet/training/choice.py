@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -63,5 +64,5 @@ def averaged(network: Network, members: Sequence[Tensor]) -> Network:
     """One network that predicts the mean of the outputs of this one and of the members."""
     if not members:
         return network
-    each = [network.with_weights(list(weights)) for weights in zip(*members, strict=True)]
+    each = [replace(network, weights=list(W), hidden=(), layers=()) for W in zip(*members, strict=True)]
     return merged([network, *each])

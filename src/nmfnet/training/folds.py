@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from nmfnet.data.contents import by_contents, drawn_by_contents
 from nmfnet.data.source import Source, n_batches
+from nmfnet.layers import build_layers
 from nmfnet.linalg.products import weighted_mean
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
@@ -23,7 +25,8 @@ from nmfnet.training.scoring import Predicted, whole
 from nmfnet.training.settings import FitSettings
 
 FOLDS = 4
-PENALTIES = (0.0, 0.03, 0.3, 3.0, 30.0)  # in those that the solver expects of a table of such a size
+PENALTIES = (0.0, 0.03, 0.3, 1.0, 3.0)  # in the solver's unit: the best one hardly depends on the width,
+FOLD_UNITS = 64  # so that networks of the folds need no more units than these in a hidden layer
 MOST_MEMBERS = 1 + FOLDS * len(PENALTIES)
 FEWEST_ROWS, MOST_ROWS = 32, 20_000  # of the tables that "auto" makes folds of,
 MOST_FOLDED, FEWEST_FOLDED = 2000, 500  # of which so many rows are in the folds
@@ -81,7 +84,8 @@ def rows_in_folds(network: Network, solver: Any, source: Source, settings: FitSe
     pixels = source.n_features >= IMAGE_COLUMNS and not network.by_column
     if not possible or pixels or source.n_rows < FEWEST_ROWS:
         return 0
-    affordable = MOST_NUMBERS // sum(W.numel() for W in network.weights)
+    widths = [source.n_features, *_hidden(network), source.n_outputs]
+    affordable = MOST_NUMBERS // sum(a * b for a, b in pairwise(widths))
     rows = min(source.n_rows, MOST_FOLDED, affordable)
     return rows if rows >= min(source.n_rows, FEWEST_FOLDED) else 0
 
@@ -157,6 +161,19 @@ def _parts(Y: Tensor, classes: bool, generator: torch.Generator) -> list[Tensor]
     return [order[fold::FOLDS].sort().values for fold in range(FOLDS)]
 
 
+def narrowed(network: Network, solver: Any, generator: torch.Generator) -> Network:
+    """A network like another with at most FOLD_UNITS units in a hidden layer, of scaled inputs, in float32."""
+    n_in, n_out, hidden = len(network.weights[0]) - network.intercept, network.weights[-1].shape[1], _hidden(network)
+    layers = build_layers(hidden, n_in, n_out, network.intercept)
+    weights = solver.initial_weights(layers, generator, torch.float32)
+    return replace(network, weights=weights, hidden=hidden, layers=layers, inputs=None, targets=None)
+
+
+def _hidden(network: Network) -> list[int]:
+    """Units of the hidden layers of the networks of the folds."""
+    return [min(W.shape[1], FOLD_UNITS) for W in network.weights[:-1]]
+
+
 def _from_folds(
     network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int
 ) -> Choice | None:
@@ -165,11 +182,12 @@ def _from_folds(
     data = Folded.of(network, source, rows, generator)
     if data is None:
         return None
-    unit = solver.expected_alpha(network)
+    small = narrowed(network, solver, generator)
+    unit = solver.penalty_unit(network)
     alphas = [share * unit for share in PENALTIES] if settings.alpha == "auto" else [settings.alpha]
     P, n, device = len(alphas), data.trained.shape[1], data.X.device
     count = n_batches(n, max(min(settings.batch_size, solver.default_batch_size(n)), solver.min_batch_samples))
-    starts = [solver.initial_weights(network.layers, generator, torch.float32) for _ in range(FOLDS * P)]
+    starts = [solver.initial_weights(small.layers, generator, torch.float32) for _ in range(FOLDS * P)]
     weights = [torch.stack(each).to(device) for each in zip(*starts, strict=True)]
     epochs = min(settings.max_iter, MOST_EPOCHS)
     plan = Plan(
@@ -178,13 +196,14 @@ def _from_folds(
     strengths = (
         torch.tensor(alphas, device=device).repeat(FOLDS) * n / len(data.X)
     )  # as strong for a sample as in the fit
-    sweep = solver.stack(network, weights, strengths, plan)
+    sweep = solver.stack(small, weights, strengths, plan)
     deadline = math.inf if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
     for _ in range(epochs):
         for batch in data.batches(count, generator):
             if time.perf_counter() < deadline:
                 sweep(*(None if each is None else each.repeat_interleave(P, 0) for each in batch))
-    return _best(network, sweep.means(), data, alphas)
+    choice = _best(small, sweep.means(), data, alphas)
+    return choice._replace(members=[W.to(network.dtype) for W in choice.members])
 
 
 def _best(network: Network, weights: list[Tensor], data: Folded, alphas: list[float]) -> Choice:
@@ -194,9 +213,8 @@ def _best(network: Network, weights: list[Tensor], data: Folded, alphas: list[fl
     """
     P, output = len(alphas), network.output
     A = data.Y.new_zeros(P, *data.Y.shape, dtype=torch.float64)
-    scaled = replace(network, weights=[W[0] for W in weights], inputs=None, targets=None)
     for number in range(FOLDS * P):
-        member, held_out = scaled.with_weights([W[number] for W in weights]), data.held_out[number // P]
+        member, held_out = network.with_weights([W[number] for W in weights]), data.held_out[number // P]
         unit = 1.0
         if output.has_classes:
             rows = data.trained[number // P]
@@ -209,8 +227,7 @@ def _best(network: Network, weights: list[Tensor], data: Folded, alphas: list[fl
     if not math.isfinite(loss):
         return Choice()
     numbers = torch.tensor([fold * P + p for p in order for fold in range(FOLDS) if math.isfinite(found[p][1])])
-    members = data.in_place([W[numbers.to(W.device)].to(network.dtype) for W in weights])
-    return Choice(alphas[order[0]], temperature, members, loss)
+    return Choice(alphas[order[0]], temperature, data.in_place([W[numbers.to(W.device)] for W in weights]), loss)
 
 
 def _temperature_and_loss(network: Network, A: Tensor, data: Folded) -> tuple[float | None, float]:

@@ -27,6 +27,7 @@ LARGE_BATCH_SAMPLES = 10_000
 CLASS_TAU, REAL_TARGET_TAU = 0.1, 0.01  # classes and labels; real targets
 # Penalty `alpha` over the mean number of inputs of a unit, by the function of the outputs.
 ALPHA_PER_INPUT = {"softmax": 0.07, "sigmoid": 0.07, "identity": 0.02}
+PENALTY_UNIT = {"softmax": 10.0, "sigmoid": 10.0, "identity": 3.0}  # of those that folds choose from
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,8 @@ def auto_alpha(network: Network) -> float:
     A penalty is the inverse of a variance that weights are expected to have.  He's is 2 / n for n inputs of a unit;
     that of a trained network is larger, by a factor that was measured with 256 units a layer.
     """
-    return expected_alpha(network) if network.by_column else 0.0
-
-
-def expected_alpha(network: Network) -> float:
-    """Penalty that :func:`auto_alpha` gives a table, whatever the units of the columns."""
+    if not network.by_column:
+        return 0.0
     mean_fan_in = sum(W.numel() for W in network.weights) / sum(W.shape[1] for W in network.weights)
     return ALPHA_PER_INPUT[network.output.name] * mean_fan_in
 

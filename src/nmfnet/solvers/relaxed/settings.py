@@ -20,6 +20,7 @@ from nmfnet.network.initialization import initial_weights
 from nmfnet.network.outputs import Output
 from nmfnet.solvers.base import Kind, Plan
 from nmfnet.solvers.relaxed.defaults import (
+    PENALTY_UNIT,
     WORD_WEIGHTS,
     Resolved,
     auto_alpha,
@@ -29,7 +30,6 @@ from nmfnet.solvers.relaxed.defaults import (
     auto_momentum,
     auto_noise,
     auto_tau,
-    expected_alpha,
     is_text,
 )
 from nmfnet.solvers.relaxed.masks import masking_value
@@ -150,9 +150,9 @@ class Relaxed(BaseEstimator):
         return auto_alpha(network)
 
     @staticmethod
-    def expected_alpha(network: Network) -> float:
+    def penalty_unit(network: Network) -> float:
         """Unit of the penalties that folds choose from."""
-        return expected_alpha(network)
+        return PENALTY_UNIT[network.output.name]
 
     def stacks(self, network: Network) -> bool:
         """Whether :meth:`stack` can train networks like this one: fully-connected ones, without masked inputs."""
