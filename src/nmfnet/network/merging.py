@@ -14,8 +14,8 @@ from nmfnet.network.network import Network
 def merged(networks: Sequence[Network]) -> Network:
     """One network whose outputs are the mean of those of M networks of fully-connected layers.
 
-    The members' hidden layers stand side by side, and none reads another's.  So whatever can be done with a network can
-    be done with several.
+    The members' hidden layers stand side by side, and none reads another's.  So whatever can be done with a network
+    can be done with several.
 
     Parameters
     ----------
