@@ -19,7 +19,7 @@ from nmfnet.network.merging import merged
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 from nmfnet.stateful import copied
-from nmfnet.training.folds import FOLDS, MOST_FOLDED, MOST_MEMBERS, PENALTIES, Folded
+from nmfnet.training.folds import FOLD_UNITS, FOLDS, MOST_FOLDED, MOST_MEMBERS, PENALTIES, Folded
 
 
 def noisy(n=150, seed=0):
@@ -92,10 +92,12 @@ def test_one_member_that_diverges_leaves_the_others_alone():
 def test_networks_side_by_side_predict_their_mean(hidden, bias):
     X, rng = torch.randn(20, 5, dtype=torch.float64), torch.Generator().manual_seed(0)
     architecture = Architecture(list(hidden), "relu", bias, "real")
-    networks = [architecture.new_network(Relaxed(), InMemory(X, X[:, :2]), rng) for _ in range(3)]
+    networks = [architecture.new_network(Relaxed(), InMemory(X, X[:, :2]), rng) for _ in range(2)]
+    wider = replace(architecture, hidden=[width + 1 for width in hidden])
+    networks.append(wider.new_network(Relaxed(), InMemory(X, X[:, :2]), rng))
     mean = torch.stack([network.predict(X) for network in networks]).mean(0)
     torch.testing.assert_close(merged(networks).predict(X), mean)
-    assert merged(networks).hidden == [3 * width for width in hidden]
+    assert merged(networks).hidden == [3 * width + 1 for width in hidden]
 
 
 def test_the_penalty_follows_the_data():
@@ -204,6 +206,17 @@ def test_as_many_members_as_asked_for(n_members):
     X, y = noisy(60)
     model = NMFNetRegressor((3,), max_iter=2, n_members=n_members, random_state=0).fit(X, y)
     assert model.n_members_ == n_members and model.network_.sizes[1] == 3 * n_members
+
+
+def test_networks_of_folds_are_narrow_and_alike_for_all_widths():
+    X, y = noisy(60)
+    narrow, wide = (
+        NMFNetRegressor((width,), max_iter=2, n_members=3, random_state=0).fit(X, y)
+        for width in (FOLD_UNITS, FOLD_UNITS + 9)
+    )
+    assert wide.network_.sizes[1] == 3 * FOLD_UNITS + 9
+    assert wide.alpha_ == narrow.alpha_
+    np.testing.assert_array_equal(wide.coefs_[0][:, -FOLD_UNITS:], narrow.coefs_[0][:, -FOLD_UNITS:])
 
 
 @pytest.mark.parametrize("n_members", [0, MOST_MEMBERS + 1, 2.5, "all"])

@@ -30,12 +30,12 @@ TEMPLATE = """{what}
     alpha : float or "auto", default="auto"
         Strength of the penalty ``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` on the weights of
         every layer, relative to the loss summed over all samples.  With "pinv" the L2 part includes the biases.
-        "auto" is found by cross-validation on dense tables of 32 to 20,000 rows: 0, 0.03, 0.3, 3 or 30 times 0.07
-        times the mean number of inputs of a unit (for real targets 0.02 times it).  Networks are first trained on
-        three quarters of at most 2000 rows, in four folds and with each penalty; what they predict for the rows left
-        out tells the penalty, `alpha_`, and `temperature_`.  There are no folds for sparse X, for 64 or more columns
-        of one unit, which may be pixels, for layers of images and for networks of more than 500,000 weights.  Then it
-        is once that value for tables, whose columns are scaled one by one, and 0 for images and counts, whose columns
+        "auto" is found by cross-validation on dense tables of 32 to 20,000 rows: 0, 0.3, 3, 10 or 30 (for real targets
+        0, 0.09, 0.9, 3 or 9).  Networks of at most 64 units a layer are first trained on three quarters of at most
+        2000 rows, in four folds and with each penalty; what they predict for the rows left out tells the penalty,
+        `alpha_`, and `temperature_`.  There are no folds for sparse X, for 64 or more columns of one unit, which may
+        be pixels, and for layers of images.  Then it is 0.07 (for real targets 0.02) times the mean number of inputs
+        of a unit for tables, whose columns are scaled one by one, and 0 for images and counts, whose columns
         share a unit, for "pinv", for `pretrain` and in `partial_fit`.
     l1_ratio : float, default=0
         Share of L1 in the penalty, between 0 and 1; L1 makes weights sparse, exactly so with "pinv".
@@ -56,8 +56,8 @@ TEMPLATE = """{what}
         Training ends after so many epochs in a row without progress; with infinity it does not.
     n_members : int or "auto", default=1
         Networks whose mean outputs the model predicts: one that is trained on all rows, and others of the folds of
-        `alpha`, those of the best penalty first.  They stand side by side in one network, whose hidden layers are so
-        many times as wide.  "auto" averages 5 networks for tables of at most 2000 rows, unless there is a validation
+        `alpha`, those of the best penalty first, of at most 64 units a layer.  They stand side by side in one network,
+        whose hidden layers are as wide as all of theirs.  "auto" averages 5 networks for tables of at most 2000 rows, unless there is a validation
         set, ``warm_start=True`` or ``max_iter`` above 40; otherwise it is 1.
     early_stopping : bool, default=False
         End with the weights of the epoch with the least loss, and of these with the least error, on a validation set:
