@@ -57,8 +57,8 @@ TEMPLATE = """{what}
     n_members : int or "auto", default=1
         Networks whose mean outputs the model predicts: one that is trained on all rows, and others of the folds of
         `alpha`, those of the best penalty first, of at most 64 units a layer.  They stand side by side in one network,
-        whose hidden layers are as wide as all of theirs.  "auto" averages 5 networks for tables of at most 2000 rows, unless there is a validation
-        set, ``warm_start=True`` or ``max_iter`` above 40; otherwise it is 1.
+        whose hidden layers are as wide as all of theirs.  "auto" averages 5 networks for tables of at most 2000 rows,
+        unless there is a validation set, ``warm_start=True`` or ``max_iter`` above 40; otherwise it is 1.
     early_stopping : bool, default=False
         End with the weights of the epoch with the least loss, and of these with the least error, on a validation set:
         the one passed to `fit`, or one held out.
