@@ -133,7 +133,7 @@ def test_several_runs_are_compared():
 def test_choices_are_those_that_the_user_left_open():
     model, _, _ = classifier()
     chosen = {name: value for name, value, _ in choices(model)}
-    assert chosen["batch size"] == "200" and float(chosen["penalty on the weights, alpha"]) > 0
+    assert chosen["batch size"] == "200" and chosen["penalty on the weights, alpha"] == f"{model.alpha_:.3g}"
     model.set_params(batch_size=50, alpha=0.1, solver="pinv")
     left = {name for name, _, _ in choices(model)}
     assert "batch size" not in left and "dropout" not in left and "scaling of the inputs" in left
