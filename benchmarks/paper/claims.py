@@ -19,7 +19,7 @@ PRODUCTS = "[rate.md](rate.md): products take 79 % of an epoch of `pinv`, and 70
 def claims(runs: Runs) -> Iterator[str]:
     """A table: claim, verdict, evidence."""
     yield "Verdicts follow from the numbers, by rules in `benchmarks/paper/claims.py`. Two methods are similar where"
-    yield f"the ratio of their means is at most {SIMILAR}, or where Welch's test cannot tell them apart (p > {TELLING})."
+    yield f"the ratio of their means is at most {SIMILAR}, or where Welch's test tells no difference (p > {TELLING})."
     yield f"Errors of fewer than {ENOUGH} seeds decide nothing."
     yield ""
     yield "| claim | runs | verdict | evidence |"
