@@ -155,7 +155,7 @@ class TableEncoder:
     columns: tuple[Encoded, ...]
 
     @classmethod
-    def of(cls, table: Table, complete: bool = True, Y: Array | None = None) -> Self:
+    def of(cls, table: Table, complete: bool = True, Y: Array | None = None, weight: Array | None = None) -> Self:
         """Learn from a table.
 
         Parameters
@@ -166,6 +166,8 @@ class TableEncoder:
         complete : bool, default=True
             Whether the rows are all there are, and not the first of many: of these every category is kept, those that
             the type of a column names, too, and what comes later is "other".
+        weight : ndarray of shape (n,), optional
+            Of the rows, for means of the targets.
 
         Warns
         -----
@@ -174,7 +176,7 @@ class TableEncoder:
         """
         make: dict[str, Callable[[Column], Encoded]] = {
             "numbers": lambda column: Numbers(column.name),
-            "categories": lambda column: _categories(column, complete, Y),
+            "categories": lambda column: _categories(column, complete, Y, weight),
             "dates": lambda column: Dates.of(column, complete),
         }
         found = tuple(make[column.kind](column) for column in table.columns)
@@ -192,7 +194,7 @@ class TableEncoder:
             )  # fmt: skip
         return cls(found)
 
-    def transform(self, table: Table, Y: Array | None = None) -> NDArray[np.float64]:
+    def transform(self, table: Table, Y: Array | None = None, weight: Array | None = None) -> NDArray[np.float64]:
         """Numbers (n, width), NaN where one is missing.
 
         Parameters
@@ -200,6 +202,8 @@ class TableEncoder:
         table : Table
         Y : ndarray of shape (n, k), optional
             Targets, where the rows are to be trained on: mean targets are then of other rows than each.
+        weight : ndarray of shape (n,), optional
+            Of these rows.
 
         Raises
         ------
@@ -222,7 +226,7 @@ class TableEncoder:
             raise ValueError(f"X has columns that are not what they were in the fit: {', '.join(other)}.")
         X, at = np.empty((len(table), self.width)), 0
         for known, column in zip(self.columns, table.columns, strict=True):
-            for values in _encoded(known, _as(known, column), Y):
+            for values in _encoded(known, _as(known, column), Y, weight):
                 X[:, at] = values
                 at += 1
         if not np.isfinite(X.sum()):
@@ -278,7 +282,7 @@ def refuse_infinite(X: NDArray[Any], names: Sequence[str]) -> None:
         )
 
 
-def _categories(column: Column, complete: bool, Y: Array | None) -> Categories | TargetMeans:
+def _categories(column: Column, complete: bool, Y: Array | None, weight: Array | None) -> Categories | TargetMeans:
     """Categories of which each has a column; or, where they are very many and no ids, their mean targets."""
     if complete and Y is not None:
         present = [value for value in column.values.tolist() if value is not None]
@@ -291,13 +295,13 @@ def _categories(column: Column, complete: bool, Y: Array | None) -> Categories |
                     "several ranks yet. Encode it before the fit, as with sklearn.preprocessing.TargetEncoder, or "
                     "drop it."
                 )
-            return TargetMeans.of(column, Y, text_of)
+            return TargetMeans.of(column, Y, weight, text_of)
     return Categories.of(column, complete)
 
 
-def _encoded(known: Encoded, column: Column, Y: Array | None) -> list[Array]:
+def _encoded(known: Encoded, column: Column, Y: Array | None, weight: Array | None) -> list[Array]:
     """What a column of the kind that is known becomes."""
-    return known.encode(column, text_of, Y) if isinstance(known, TargetMeans) else known.encode(column)
+    return known.encode(column, text_of, Y, weight) if isinstance(known, TargetMeans) else known.encode(column)
 
 
 def kind_read(known: Encoded) -> str:
