@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,8 @@ def with_test(dataset: Dataset, test: str, seed: int, dialect: Dialect) -> Datas
     try:
         fraction = float(test)
     except ValueError:
+        if re.fullmatch(r"[\d.,]+ ?%?", test):
+            raise DataError(f"--test must be a file, or a fraction of the rows, as 0.2; got {test}") from None
         schema = dataset.schema or Schema()
         known = replace(schema, columns=dataset.feature_names, drop=(), categorical=(), id=None, dialect=dialect)
         other = datasets.read_file(test, schema.target, schema=known)

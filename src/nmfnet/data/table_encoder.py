@@ -17,6 +17,7 @@ from nmfnet.data.target_means import MIN_ROWS_OF_A_CATEGORY, TargetMeans
 from nmfnet.distributed import now
 
 MOST_CATEGORIES = 255  # of a column, as in HistGradientBoosting; a column of more becomes mean targets
+MIN_SHARE_NAMED = 0.1  # of rows whose category has a column of its own; with fewer they are ids and remarks
 LISTED = 10  # names in a message
 YEAR = 365.2425  # days
 
@@ -73,6 +74,8 @@ class Categories:
             return cls(column.name, tuple(sorted(named)), other=True, missing=True)
         fewest = fewest_rows(n)
         kept = [value for value, count in named.most_common(MOST_CATEGORIES) if count >= fewest]
+        if sum(named[value] for value in kept) < MIN_SHARE_NAMED * named.total():
+            kept = []
         return cls(column.name, tuple(sorted(kept)), len(kept) < len(named), absent)
 
     def names(self) -> list[str]:
