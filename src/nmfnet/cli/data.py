@@ -129,6 +129,8 @@ def targets(dataset: Dataset) -> Array:
     if dataset.y_train is None and dataset.feature_names is not None:
         columns = ", ".join(dataset.feature_names[:20]) + (", ..." if len(dataset.feature_names) > 20 else "")
         raise DataError(f"{dataset.source}: which column is to be learned? --target COLUMN, one of {columns}")
+    if dataset.y_train is None and dataset.source.lower().endswith(".npy"):
+        raise DataError(f"{dataset.source}: has no targets: --target names a .npy file of them, or a column by number")
     if dataset.y_train is None:
         raise DataError(f"{dataset.source}: has no targets y_train or y")
     return dataset.y_train

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from nmfnet.data.column_messages import listed, refuse_infinite, warn_of_text
 from nmfnet.data.columns import DAY, Column, Table
 from nmfnet.data.containers import Array, missing
 from nmfnet.data.target_means import MIN_ROWS_OF_A_CATEGORY, TargetMeans
@@ -18,7 +18,6 @@ from nmfnet.distributed import now
 
 MOST_CATEGORIES = 255  # of a column, as in HistGradientBoosting; a column of more becomes mean targets
 MIN_SHARE_NAMED = 0.1  # of rows whose category has a column of its own; with fewer they are ids and remarks
-LISTED = 10  # names in a message
 YEAR = 365.2425  # days
 
 
@@ -175,7 +174,8 @@ class TableEncoder:
         Warns
         -----
         UserWarning
-            Names the columns of text that are left out, because nearly every row has its own.
+            Names the columns of text that are left out, because nearly every row has its own, and dates and numbers
+            that are text.
         """
         make: dict[str, Callable[[Column], Encoded]] = {
             "numbers": lambda column: Numbers(column.name),
@@ -189,12 +189,7 @@ class TableEncoder:
                 f"X has only columns in which nearly every row has another text: {listed(useless)}. To learn from the "
                 "words of a text, make numbers of them, as with sklearn.feature_extraction.text.TfidfVectorizer."
             )
-        if useless:
-            warnings.warn(
-                f"X: nearly every row has a text of its own in {listed(useless)}, as ids and remarks are: nothing can "
-                "be learned from such columns but whether there is a value.",
-                UserWarning, stacklevel=2,
-            )  # fmt: skip
+        _warn_of_text(found, table)
         return cls(found)
 
     def transform(self, table: Table, Y: Array | None = None, weight: Array | None = None) -> NDArray[np.float64]:
@@ -272,17 +267,14 @@ class TableEncoder:
         return cls(tuple(columns))
 
 
-def refuse_infinite(X: NDArray[Any], names: Sequence[str]) -> None:
-    """Name the columns of X (n, k) with infinite values, and how many there are in each."""
-    counts = np.isinf(X).sum(0)
-    columns = np.flatnonzero(counts)
-    if len(columns):
-        said = [f"{names[i]!r} ({counts[i]})" for i in columns[:LISTED]]
-        more = f" and {len(columns) - LISTED} more columns" if len(columns) > LISTED else ""
-        raise ValueError(
-            f"X has infinite values in {', '.join(said)}{more}: correct them, or replace them by NaN, which counts as "
-            "missing."
-        )
+def _warn_of_text(found: Sequence[Encoded], table: Table) -> None:
+    """Warn of columns of text of which nothing is learned, or less than of what it stands for."""
+    texts = {
+        each.name: {value for value in set(column.values.tolist()) if value is not None}
+        for each, column in zip(found, table.columns, strict=True)
+        if isinstance(each, (Categories, TargetMeans))
+    }
+    warn_of_text(texts, [each.name for each in found if isinstance(each, Categories) and not each.values])
 
 
 def _categories(column: Column, complete: bool, Y: Array | None, weight: Array | None) -> Categories | TargetMeans:
@@ -346,9 +338,3 @@ def _as(known: Encoded, column: Column) -> Column:
         values[missing(column.values)] = None
         return column._replace(values=values)
     return column._replace(values=np.full(len(column.values), NOTHING[kind]))
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in quotes, the first ones of many."""
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(map(repr, names[:LISTED])) + more

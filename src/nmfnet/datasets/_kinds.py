@@ -134,7 +134,8 @@ def as_kind(texts: Sequence[str], kind: str) -> NDArray[Any] | Unfit:
         objects = np.empty(len(texts), dtype=object)
         objects[:] = [None if is_missing(text) else text.strip() for text in texts]
         return objects
-    known = {text: None if is_missing(text) else _date(text, kind) for text in set(texts)}
+    # Whatever the form is, one with the year first can be read in one way only.
+    known = {text: None if is_missing(text) else _date(text, kind) or _date(text, YEAR_FIRST) for text in set(texts)}
     for row, text in enumerate(texts):
         if known[text] is None and not is_missing(text):
             return Unfit(f"has no date, {kind.removeprefix('dates, ')}, in {text[:30]!r}", row)

@@ -13,12 +13,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
+from nmfnet.data.column_messages import listed
 from nmfnet.data.columns import Table, ids_among, is_frame
 from nmfnet.data.containers import Array, refuse_missing, to_array
 from nmfnet.data.labels import label_array
 from nmfnet.data.on_disk import OnDisk, RowsOnDisk
 from nmfnet.data.source import InMemory
-from nmfnet.data.table_encoder import listed
 from nmfnet.distributed import now
 from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_inputs, to_tensor
