@@ -91,8 +91,9 @@ def _date(text: str, form: str) -> datetime.datetime | None:
     if parts is None:
         return None
     try:
-        hour, minute, second, half = parts[3:]
-        return datetime.datetime(*map(int, parts[:3]), hour_of_day(hour, half), int(minute or 0), int(second or 0))
+        year, month, day, hour, minute, second, half = parts
+        of_day = hour_of_day(hour, half), int(minute or 0), int(second or 0)
+        return datetime.datetime(int(year), int(month), int(day), *of_day)
     except ValueError:  # there is no such day
         return None
 
