@@ -37,7 +37,7 @@ from nmfnet import NMFNetClassifier
 
 RUNS = Store(RESULTS / "text", "case", "model", "seed")
 TEST, CLASSES, WORDS, SPREAD = 1000, 7, 60, 0.02
-DEVELOPMENT, HELD_BACK = "development", "held back"
+DEVELOPMENT, HELD_BACK = "development", "held_back"
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,12 @@ def report() -> None:
         lines[-1] += "".join(f" {model} |" for model in MODELS)
         lines.append("| --- | --- | ---: | ---: |" + " ---: |" * len(MODELS))
         means: list[list[np.ndarray]] = []
+        lacking = []
         for name in CASES[half]:
             found = {model: _runs(half, name, model) for model in MODELS}
             seeds = min(map(len, found.values()))
             if not seeds:
+                lacking.append(name)
                 continue
             shape, words = found["nmfnet"][0]["shape"], found["nmfnet"][0]["words"]
             each = [np.mean([_figures(one) for one in runs[:seeds]], axis=0) for runs in found.values()]
@@ -161,6 +163,8 @@ def report() -> None:
             means.append(each)
         if means:
             lines += ["", *_ratios(np.array(means))]
+        if lacking:
+            lines += ["", f"Not run with this version: {', '.join(lacking)}."]
     (REPORTS / "text.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 
