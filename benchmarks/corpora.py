@@ -1,7 +1,8 @@
-"""Texts with classes that a machine with Python and Debian already has; none is downloaded or stored.
+"""Texts with classes that a machine with Python and Debian already has; none is downloaded.
 
 `docstrings` and `code` of seven Python packages, by package, where these are installed; `packages`, the one-line
-descriptions of Debian's packages, by section; `manuals`, the beginnings of manual pages, by section.
+descriptions of Debian's packages, by section; `manuals`, the beginnings of manual pages, by section.  Reading them
+takes minutes, so they are kept in the user's folder for caches.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import Memory
+from platformdirs import user_cache_path
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 PYTHON = ("torch", "sympy", "scipy", "pandas", "matplotlib", "sklearn", "networkx")
@@ -81,20 +84,18 @@ CORPORA: dict[str, Callable[[], Texts]] = {
     "manuals": manuals,
 }
 SHORTEST = {"docstrings": 60, "code": 150, "packages": 1, "manuals": 400}  # letters of a text
-_texts: dict[str, dict[str, list[str]]] = {}
 
 
+@Memory(user_cache_path("nmfnet") / "texts", verbose=0).cache
 def texts(name: str) -> dict[str, list[str]]:
     """All different texts of a corpus, by class."""
-    if name not in _texts:
-        seen: set[str] = set()
-        found: dict[str, list[str]] = {}
-        for text, label in CORPORA[name]():
-            if len(text) >= SHORTEST[name] and text not in seen:
-                seen.add(text)
-                found.setdefault(label, []).append(text)
-        _texts[name] = found
-    return _texts[name]
+    seen: set[str] = set()
+    found: dict[str, list[str]] = {}
+    for text, label in CORPORA[name]():
+        if len(text) >= SHORTEST[name] and text not in seen:
+            seen.add(text)
+            found.setdefault(label, []).append(text)
+    return found
 
 
 def tfidf(name: str, n: int, test: int, seed: int) -> tuple[Any, np.ndarray, Any, np.ndarray]:
@@ -103,8 +104,9 @@ def tfidf(name: str, n: int, test: int, seed: int) -> tuple[Any, np.ndarray, Any
     At most twice an equal share is of one class.  Fewer texts than n where there are not enough.
     """
     rng, drawn = np.random.default_rng(1000 + seed), []
-    for label, all_texts in texts(name).items():
-        most = 2 * ((n + test) // len(texts(name)) + 1)
+    by_class = texts(name)
+    for label, all_texts in by_class.items():
+        most = 2 * ((n + test) // len(by_class) + 1)
         drawn += [(all_texts[i], label) for i in rng.permutation(len(all_texts))[:most]]
     chosen = [drawn[i] for i in rng.permutation(len(drawn))[: n + test]]
     documents = [" ".join(text.split()[:WORDS]) for text, _ in chosen]

@@ -4,7 +4,9 @@
 
 200,000 rows of 50 numbers, ten classes, by scikit-learn's `make_classification`, and 50,000 rows to test on; all with
 their defaults.  The fits of a round take turns, each in a process of its own, so that none profits from what another
-has warmed up or left in memory.  Runs are stored, and made once.  LightGBM is left out where it is not installed.
+has warmed up or left in memory.  One thread: its processor seconds are the same beside other work, where threads that
+wait for each other would be slower and count that, too.  Runs are stored, and made once.  LightGBM is left out where
+it is not installed.
 """
 
 from __future__ import annotations
@@ -72,7 +74,7 @@ def main(rounds: int) -> None:
         "# A large table in float64",
         "",
         f"{ROWS:,} × {COLUMNS} numbers, {CLASSES} classes; defaults. Processor seconds of a fit with one thread "
-        f"({platform.machine()}), medians of the fits, least and most in brackets. Made by "
+        f"({platform.machine()}), medians of the fits, least and most in brackets; other work ran beside. Made by "
         "`OMP_NUM_THREADS=1 python -m benchmarks.double`.",
         "",
         "| | fits | processor seconds | test error, % |",

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from nmfnet.datasets import read_file
+from nmfnet.datasets._kinds import as_kind, kind_of
+from nmfnet.datasets._units import hours, plain_numbers, without_unit
 from samples import images, message
 
 # --- anyone's own .npz ---
@@ -242,3 +244,26 @@ def test_no_such_file(tmp_path, name):
 def test_other_endings(tmp_path):
     assert "is not a .csv, .tsv, .parquet, .npz or .npy file" in message(read_file, tmp_path / "a.txt")
     assert "load('mnist')" in message(read_file, "mnist")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["Jan 5, 2021", "December 31, 2020"], ["2021-01-05", "2020-12-31"]),
+        (["5 Jan 2021", "31-Dec-2020"], ["2021-01-05", "2020-12-31"]),
+        (["2021-01", "2020-12"], ["2021-01-01", "2020-12-01"]),
+        (["01/13/2021 1:30 PM", "01/14/2021 12:30 am"], ["2021-01-13T13:30", "2021-01-14T00:30"]),
+    ],
+)
+def test_dates_without_an_order_to_guess(texts, expected):
+    kind = kind_of(texts)
+    np.testing.assert_array_equal(as_kind(texts, kind), np.array(expected, dtype="datetime64[us]"))
+
+
+def test_units_of_one_kind():
+    assert [without_unit(text) for text in ("EUR 1,5", "-$5", "3 km/h", "5 %", "A12", "1e5", "5 - 6 kg")] == [
+        ("1,5", "EUR"), ("-5", "$"), ("3", "km/h"), ("5", "%"), ("A12", ""), ("1e5", ""), ("5 - 6", "kg"),
+    ]  # fmt: skip
+    assert without_unit("3 kg", words=False) == ("3 kg", "")
+    assert plain_numbers(["1 room", "2 rooms"], str) == ["1 room", "2 rooms"]
+    assert hours("13:45 PM") is None and hours("1:45 PM") == 13.75 and hours("12:15 am") == 0.25

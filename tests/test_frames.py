@@ -227,3 +227,26 @@ def test_ids_are_noticed():
 
 
 # --- everything else that a model does ---
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([f"2020-01-{1 + i % 28:02}" for i in range(60)], "'new' has dates as text"),
+        ([f"2020-01-{1 + i % 2} 10:00" for i in range(60)], "'new' has dates as text"),
+        ([f"{i}.5" for i in range(60)], "'new' has numbers as text, another one in nearly every row"),
+        ([f"EUR {i // 2 if i < 4 else i}" for i in range(60)], "text of its own in 'new'"),
+    ],
+)
+def test_text_that_stands_for_something_else_is_told(values, said):
+    frame = pd.DataFrame({"a": np.arange(60) % 7, "new": values})
+    with pytest.warns(UserWarning, match=said) as told:
+        NMFNetClassifier((2,), max_iter=1).fit(frame, np.arange(60) % 2)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("values", [[None] * 60, ["1", "2"] * 30])
+def test_other_text_is_not(values, recwarn):
+    frame = pd.DataFrame({"a": np.arange(60) % 7, "new": values})
+    NMFNetClassifier((2,), max_iter=1).fit(frame, np.arange(60) % 2)
+    assert not recwarn.list

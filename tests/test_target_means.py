@@ -122,3 +122,41 @@ def test_files_that_do_not_fit_are_refused(tmp_path, change):
     save_file(load_file(path), path, metadata={"nmfnet": json.dumps(header)})
     with pytest.raises(ModelFileError):
         nmfnet.load(path)
+
+
+def test_weights_near_zero_leave_rows_out():
+    """Means are those of the other rows alone, in training, too; and no scale of the weights changes any."""
+    heavy = RNG.random(N) < 0.5
+    enough = np.bincount(SHOP, heavy)[SHOP] > 1
+    weight, moved = np.where(heavy, 1.0, 1e-9), np.where(heavy, VALUE, 5.0)[:, None]
+    table = table_of(FRAME)
+    encoder = TableEncoder.of(table, Y=moved, weight=weight)
+    reference = TargetEncoder(target_type="continuous").fit(FRAME[["shop"]][heavy], VALUE[heavy])
+    np.testing.assert_allclose(
+        encoder.transform(table)[enough, 0], reference.transform(FRAME[["shop"]])[enough, 0], atol=1e-6
+    )
+    crossed, plain = encoder.transform(table, moved, weight)[:, 0], encoder.transform(table, moved)[:, 0]
+    of_heavy, of_all = (np.corrcoef(found[heavy], VALUE[heavy])[0, 1] for found in (crossed, plain))
+    assert of_heavy > of_all + 0.1
+    scaled = TableEncoder.of(table, Y=moved, weight=1e-6 * weight)
+    np.testing.assert_allclose(scaled.transform(table, moved, 1e-6 * weight)[:, 0], crossed, atol=1e-9)
+
+
+def test_fits_pass_weights_on():
+    weight = RNG.integers(0, 4, N)
+    model = NMFNetRegressor((3,), random_state=0, max_iter=1).fit(FRAME, VALUE, sample_weight=weight)
+    shop = model.input_encoder_.table.columns[0]
+    assert shop == TargetMeans.of(
+        table_of(FRAME[weight > 0]).columns[0], VALUE[weight > 0, None], weight[weight > 0], str
+    )
+    np.testing.assert_allclose(shop.overall, np.average(VALUE, weights=weight))
+
+
+def test_weights_of_classes_are_weights_of_rows():
+    each = np.array([0.5, 1.0, 4.0])
+    by_class = NMFNetClassifier((3,), random_state=0, max_iter=2, class_weight=dict(enumerate(each)))
+    by_row = NMFNetClassifier((3,), random_state=0, max_iter=2).fit(FRAME, CLASSES, sample_weight=each[CLASSES])
+    assert by_class.fit(FRAME, CLASSES).input_encoder_.table == by_row.input_encoder_.table
+    np.testing.assert_allclose(by_class.predict_proba(FRAME[:50]), by_row.predict_proba(FRAME[:50]), rtol=1e-6)
+    balanced = NMFNetClassifier((3,), max_iter=1, class_weight="balanced").fit(FRAME, CLASSES)
+    np.testing.assert_allclose(balanced.input_encoder_.table.columns[0].overall, 1 / 3)

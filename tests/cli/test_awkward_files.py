@@ -95,6 +95,14 @@ GOOD = {
     "a constant column": ("a.csv", text_of({"same": ["x"] * N}), ()),
     "quotes and line breaks": ("a.csv", text_of({"city": [f'"{c}",\n' for c in CITY]}), ()),
     "blank lines and Windows": ("a.csv", PLAIN.replace("\n", "\r\n\r\n"), ()),
+    "blanks around names": ("a.csv", PLAIN.replace("size,price", " size , price", 1), ()),
+    "separators behind": ("a.csv", text_of(sep=";").replace("\n", ";;\n"), ()),
+    "money by its code": ("a.csv", text_of({"price": [f"EUR {v:,.2f}" for v in PRICE]}), ()),
+    "a word behind": ("a.csv", text_of({"size": [f"{v} kg" for v in SIZE]}), ()),
+    "months by name": ("a.csv", text_of({"day": DAY.strftime("%b %d, %Y")}), ()),
+    "hours to twelve": ("a.csv", text_of({"day": DAY.strftime("%m/%d/%Y 01:30 PM")}), ()),
+    "errors of a spreadsheet": ("a.csv", text_of({"price": holes(PRICE, "#DIV/0!")}), ()),
+    "a comma in a name": ("a.csv", text_of({"a, b": holes(SIZE, "odd")}), ("--drop", '"a, b"')),
 }  # fmt: skip
 
 
@@ -145,6 +153,12 @@ BAD = {
     ),
     "units that differ": (text_of({"price": ["$5", "5 €"] * (N // 2)}), "numbers of several units ($, €)", "--drop"),
     "a unit at times": (text_of({"size": ["5", "5 %"] * (N // 2)}), "several units (%, none)", "correct that"),
+    "dates of several forms": (
+        text_of({"day": np.where(SIZE > 50, BASE["day"], DAY.strftime("%d.%m.%Y"))}),
+        "but not in one form", "--drop day",
+    ),
+    "the line of a spreadsheet": ("sep=;\n" + text_of(sep=";"), "delete its first line", ""),
+    "blanks between columns": (text_of(sep=" "), "has no column 'label'", "is the separator another one? --sep"),
     "years of two digits": (
         text_of({"day": DAY.strftime("%d/%m/%y")}), "whose years have two digits", "write them as 2020-12-31",
     ),
@@ -179,6 +193,36 @@ def test_they_are_refused_in_a_sentence(run, case):
     message = run("train", "a.csv", "--target", "label", "--epochs", 1).failed()
     assert said in message and advice in message
     assert os.listdir() == ["a.csv"]
+
+
+WRONG = {
+    "--drop siz,prise": "has no columns 'siz', 'prise': did you mean 'size' and 'price'? its columns are size",
+    "--categorical city,shop --id nr": "has no columns 'nr', 'shop'",
+    "--id label": "column 'label' is the target: it can be neither an id nor dropped",
+    "--drop label": "column 'label' is the target: it can be neither an id nor dropped",
+    "--test 20%": "--test must be a file, or a fraction of the rows, as 0.2; got 20%",
+    "--test 0,2": "--test must be a file, or a fraction of the rows, as 0.2; got 0,2",
+    "--encoding ascii": "it is not ascii text (byte 0xc3): leave out --encoding, or give another one",
+    "--sep ;": "is the separator another one?",
+}
+
+
+@pytest.mark.parametrize("options", WRONG)
+def test_wrong_options_are_refused_in_a_sentence(run, options):
+    write("a.csv", PLAIN)
+    assert WRONG[options] in run("train", "a.csv", "--target", "label", *options.split()).failed()
+
+
+def test_other_kinds_of_files_are_refused_with_what_to_do(run):
+    for name, advice in {
+        "a.xlsx": "save the sheet as .csv",
+        "a.txt": "name it .csv",
+        "a.json": "make a .parquet",
+    }.items():
+        write(name, PLAIN)
+        assert advice in run("train", name, "--target", "label").failed()
+    write("a.csv", text_of({"label": SIZE}))
+    assert "--class-weight is for classes" in run("train", "a.csv", "--target", "label", "--class-weight").failed()
 
 
 def test_a_new_folder_each_time(run):

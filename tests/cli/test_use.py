@@ -172,3 +172,14 @@ def test_main_runs_the_app(monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.main()
     assert exit_.value.code == 0 and capsys.readouterr().out.startswith("nmfnet ")
+
+
+def test_nothing_that_is_read_is_written_over(run, iris, iris_model):
+    before = iris.read_bytes()
+    assert "--out iris.csv is what is read" in run("predict", iris_model, iris, "--out", iris).failed()
+    assert iris.read_bytes() == before
+    assert (
+        "iris.csv is a file: --out names a folder" in run("train", iris, "--target", "species", "--out", iris).failed()
+    )
+    np.save("X.npy", np.eye(3))
+    assert "--target names a .npy file of them" in run("train", "X.npy").failed()

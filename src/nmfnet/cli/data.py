@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,8 @@ def with_test(dataset: Dataset, test: str, seed: int, dialect: Dialect) -> Datas
     try:
         fraction = float(test)
     except ValueError:
+        if re.fullmatch(r"[\d.,]+ ?%?", test):
+            raise DataError(f"--test must be a file, or a fraction of the rows, as 0.2; got {test}") from None
         schema = dataset.schema or Schema()
         known = replace(schema, columns=dataset.feature_names, drop=(), categorical=(), id=None, dialect=dialect)
         other = datasets.read_file(test, schema.target, schema=known)
@@ -126,6 +129,8 @@ def targets(dataset: Dataset) -> Array:
     if dataset.y_train is None and dataset.feature_names is not None:
         columns = ", ".join(dataset.feature_names[:20]) + (", ..." if len(dataset.feature_names) > 20 else "")
         raise DataError(f"{dataset.source}: which column is to be learned? --target COLUMN, one of {columns}")
+    if dataset.y_train is None and dataset.source.lower().endswith(".npy"):
+        raise DataError(f"{dataset.source}: has no targets: --target names a .npy file of them, or a column by number")
     if dataset.y_train is None:
         raise DataError(f"{dataset.source}: has no targets y_train or y")
     return dataset.y_train

@@ -74,6 +74,8 @@ def predict(path: Path, file: str, out: Path | None, proba: bool, id_column: str
     """
     if out is not None and out.suffix.lower() not in WRITTEN:
         raise NMFNetError(f"--out must end with {' or '.join(WRITTEN)}; got {out}")
+    if out is not None and out.exists() and (out.samefile(path) or (Path(file).exists() and out.samefile(file))):
+        raise NMFNetError(f"--out {out} is what is read: name another file")
     model = load(path)
     if proba and not isinstance(model, nmfnet.NMFNetClassifier):
         raise NMFNetError(f"--proba is for classifiers; {path} is a regressor")

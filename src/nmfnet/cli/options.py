@@ -40,7 +40,9 @@ Target = Annotated[
         show_default=False,
     ),
 ]
-Drop = Annotated[str | None, typer.Option(metavar="COLUMNS", help="Columns to leave out, with commas between.")]
+Drop = Annotated[
+    str | None, typer.Option(metavar="COLUMNS", help='Columns to leave out, with commas between; "a, b" is one.')
+]
 Categorical = Annotated[
     str | None, typer.Option(metavar="COLUMNS", help="Columns that are categories, even if they hold numbers.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,8 +87,7 @@ class Request:
     @property
     def schema(self) -> Schema:
         """How a table is to be read."""
-        columns = [name.strip() for name in (self.drop or "").split(",") if name.strip()]
-        categorical = [name.strip() for name in (self.categorical or "").split(",") if name.strip()]
+        columns, categorical = _names(self.drop), _names(self.categorical)
         written = Written(self.sep, self.decimal, self.encoding).dialect()
         return Schema(self.target, drop=columns, categorical=categorical, id=self.id, dialect=written)
 
@@ -102,3 +102,9 @@ class Request:
                 )
                 said.append(f"{words} then, {'none' if now in (None, False) else now} now")
         return said
+
+
+def _names(asked: str | None) -> list[str]:
+    """Names with commas between; one that has commas itself stands in quotation marks, as in a .csv."""
+    rows = csv.reader([asked or ""], skipinitialspace=True)
+    return [name.strip() for row in rows for name in row if name.strip()]

@@ -60,6 +60,8 @@ def run_folder(folder: Path, replaces: bool) -> Iterator[None]:
     OSError
         If it cannot be made.
     """
+    if folder.exists() and not folder.is_dir():
+        raise NMFNetError(f"{folder} is a file: --out names a folder, in which the model and its report are written")
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     names = {path.name for path in folder.iterdir()}

@@ -129,7 +129,9 @@ def estimator(request: Request, task: Task, dataset: Dataset | None = None) -> B
         random_state=request.seed,
         device=request.device,
     )
-    if request.class_weight and task == "classification":
+    if request.class_weight:
+        if task == "regression":
+            raise ValueError("--class-weight is for classes, and these targets are amounts: leave it out")
         model.set_params(class_weight="balanced")
     return model
 

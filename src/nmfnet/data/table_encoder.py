@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,13 +10,14 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from nmfnet.data.column_messages import listed, refuse_infinite, warn_of_text
 from nmfnet.data.columns import DAY, Column, Table
 from nmfnet.data.containers import Array, missing
 from nmfnet.data.target_means import MIN_ROWS_OF_A_CATEGORY, TargetMeans
 from nmfnet.distributed import now
 
 MOST_CATEGORIES = 255  # of a column, as in HistGradientBoosting; a column of more becomes mean targets
-LISTED = 10  # names in a message
+MIN_SHARE_NAMED = 0.1  # of rows whose category has a column of its own; with fewer they are ids and remarks
 YEAR = 365.2425  # days
 
 
@@ -73,6 +73,8 @@ class Categories:
             return cls(column.name, tuple(sorted(named)), other=True, missing=True)
         fewest = fewest_rows(n)
         kept = [value for value, count in named.most_common(MOST_CATEGORIES) if count >= fewest]
+        if sum(named[value] for value in kept) < MIN_SHARE_NAMED * named.total():
+            kept = []
         return cls(column.name, tuple(sorted(kept)), len(kept) < len(named), absent)
 
     def names(self) -> list[str]:
@@ -155,7 +157,7 @@ class TableEncoder:
     columns: tuple[Encoded, ...]
 
     @classmethod
-    def of(cls, table: Table, complete: bool = True, Y: Array | None = None) -> Self:
+    def of(cls, table: Table, complete: bool = True, Y: Array | None = None, weight: Array | None = None) -> Self:
         """Learn from a table.
 
         Parameters
@@ -166,15 +168,18 @@ class TableEncoder:
         complete : bool, default=True
             Whether the rows are all there are, and not the first of many: of these every category is kept, those that
             the type of a column names, too, and what comes later is "other".
+        weight : ndarray of shape (n,), optional
+            Of the rows, for means of the targets.
 
         Warns
         -----
         UserWarning
-            Names the columns of text that are left out, because nearly every row has its own.
+            Names the columns of text that are left out, because nearly every row has its own, and dates and numbers
+            that are text.
         """
         make: dict[str, Callable[[Column], Encoded]] = {
             "numbers": lambda column: Numbers(column.name),
-            "categories": lambda column: _categories(column, complete, Y),
+            "categories": lambda column: _categories(column, complete, Y, weight),
             "dates": lambda column: Dates.of(column, complete),
         }
         found = tuple(make[column.kind](column) for column in table.columns)
@@ -184,15 +189,10 @@ class TableEncoder:
                 f"X has only columns in which nearly every row has another text: {listed(useless)}. To learn from the "
                 "words of a text, make numbers of them, as with sklearn.feature_extraction.text.TfidfVectorizer."
             )
-        if useless:
-            warnings.warn(
-                f"X: nearly every row has a text of its own in {listed(useless)}, as ids and remarks are: nothing can "
-                "be learned from such columns but whether there is a value.",
-                UserWarning, stacklevel=2,
-            )  # fmt: skip
+        _warn_of_text(found, table)
         return cls(found)
 
-    def transform(self, table: Table, Y: Array | None = None) -> NDArray[np.float64]:
+    def transform(self, table: Table, Y: Array | None = None, weight: Array | None = None) -> NDArray[np.float64]:
         """Numbers (n, width), NaN where one is missing.
 
         Parameters
@@ -200,6 +200,8 @@ class TableEncoder:
         table : Table
         Y : ndarray of shape (n, k), optional
             Targets, where the rows are to be trained on: mean targets are then of other rows than each.
+        weight : ndarray of shape (n,), optional
+            Of these rows.
 
         Raises
         ------
@@ -222,7 +224,7 @@ class TableEncoder:
             raise ValueError(f"X has columns that are not what they were in the fit: {', '.join(other)}.")
         X, at = np.empty((len(table), self.width)), 0
         for known, column in zip(self.columns, table.columns, strict=True):
-            for values in _encoded(known, _as(known, column), Y):
+            for values in _encoded(known, _as(known, column), Y, weight):
                 X[:, at] = values
                 at += 1
         if not np.isfinite(X.sum()):
@@ -265,20 +267,17 @@ class TableEncoder:
         return cls(tuple(columns))
 
 
-def refuse_infinite(X: NDArray[Any], names: Sequence[str]) -> None:
-    """Name the columns of X (n, k) with infinite values, and how many there are in each."""
-    counts = np.isinf(X).sum(0)
-    columns = np.flatnonzero(counts)
-    if len(columns):
-        said = [f"{names[i]!r} ({counts[i]})" for i in columns[:LISTED]]
-        more = f" and {len(columns) - LISTED} more columns" if len(columns) > LISTED else ""
-        raise ValueError(
-            f"X has infinite values in {', '.join(said)}{more}: correct them, or replace them by NaN, which counts as "
-            "missing."
-        )
+def _warn_of_text(found: Sequence[Encoded], table: Table) -> None:
+    """Warn of columns of text of which nothing is learned, or less than of what it stands for."""
+    texts = {
+        each.name: {value for value in set(column.values.tolist()) if value is not None}
+        for each, column in zip(found, table.columns, strict=True)
+        if isinstance(each, (Categories, TargetMeans))
+    }
+    warn_of_text(texts, [each.name for each in found if isinstance(each, Categories) and not each.values])
 
 
-def _categories(column: Column, complete: bool, Y: Array | None) -> Categories | TargetMeans:
+def _categories(column: Column, complete: bool, Y: Array | None, weight: Array | None) -> Categories | TargetMeans:
     """Categories of which each has a column; or, where they are very many and no ids, their mean targets."""
     if complete and Y is not None:
         present = [value for value in column.values.tolist() if value is not None]
@@ -291,13 +290,13 @@ def _categories(column: Column, complete: bool, Y: Array | None) -> Categories |
                     "several ranks yet. Encode it before the fit, as with sklearn.preprocessing.TargetEncoder, or "
                     "drop it."
                 )
-            return TargetMeans.of(column, Y, text_of)
+            return TargetMeans.of(column, Y, weight, text_of)
     return Categories.of(column, complete)
 
 
-def _encoded(known: Encoded, column: Column, Y: Array | None) -> list[Array]:
+def _encoded(known: Encoded, column: Column, Y: Array | None, weight: Array | None) -> list[Array]:
     """What a column of the kind that is known becomes."""
-    return known.encode(column, text_of, Y) if isinstance(known, TargetMeans) else known.encode(column)
+    return known.encode(column, text_of, Y, weight) if isinstance(known, TargetMeans) else known.encode(column)
 
 
 def kind_read(known: Encoded) -> str:
@@ -339,9 +338,3 @@ def _as(known: Encoded, column: Column) -> Column:
         values[missing(column.values)] = None
         return column._replace(values=values)
     return column._replace(values=np.full(len(column.values), NOTHING[kind]))
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in quotes, the first ones of many."""
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(map(repr, names[:LISTED])) + more

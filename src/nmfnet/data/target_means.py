@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
-from sklearn.preprocessing import TargetEncoder
 
 from nmfnet.data.columns import Column
 from nmfnet.data.containers import Array
@@ -23,9 +22,9 @@ MIN_ROWS_OF_A_CATEGORY = 2  # on average; with fewer the column is an id
 class TargetMeans:
     """A column of categories that becomes the mean of each output's targets in the rows of its category.
 
-    Means are drawn towards that of all rows, the more the fewer rows they are of, by scikit-learn's `TargetEncoder`.
-    A mean that holds a row's own target would betray it: the rows of a fit get means of the other four fifths of the
-    rows, as in ``TargetEncoder.fit_transform``.
+    Means are drawn towards that of all rows, the more the fewer rows they are of, as scikit-learn's `TargetEncoder`
+    does; they are weighted where samples have weights.  A mean that holds a row's own target would betray it: the rows
+    of a fit get means of the other four fifths of the rows, as in ``TargetEncoder.fit_transform``.
 
     Attributes
     ----------
@@ -49,14 +48,14 @@ class TargetMeans:
     missing: bool
 
     @classmethod
-    def of(cls, column: Column, Y: Array, text_of: Callable[[Any], str]) -> Self:
-        """Learn from a column (n,) and the targets Y (n, k)."""
+    def of(cls, column: Column, Y: Array, weight: Array | None, text_of: Callable[[Any], str]) -> Self:
+        """Learn from a column (n,), the targets Y (n, k) and the weights (n,) of the rows."""
         codes, values = _codes(column, text_of)
         present, Y = codes >= 0, _distinct(Y)
-        encoders = [_encoder().fit(codes[present, None], y) for y in Y[present].T]
-        means = np.stack([encoder.encodings_[0] for encoder in encoders], axis=1)
-        overall = tuple(float(encoder.target_mean_) for encoder in encoders)
-        return cls(column.name, values, tuple(map(tuple, means.tolist())), overall, not bool(present.all()))
+        means, overall = _means(codes[present], Y[present], _present(weight, present), len(values))
+        return cls(
+            column.name, values, tuple(map(tuple, means.tolist())), tuple(overall.tolist()), not bool(present.all())
+        )
 
     def names(self) -> list[str]:
         """Names of what the column becomes."""
@@ -64,7 +63,9 @@ class TargetMeans:
         means = [f"{self.name}_mean"] if k == 1 else [f"{self.name}_mean_{i}" for i in range(k)]
         return [*means, *([f"{self.name}_missing"] if self.missing else [])]
 
-    def encode(self, column: Column, text_of: Callable[[Any], str], Y: Array | None = None) -> list[Array]:
+    def encode(
+        self, column: Column, text_of: Callable[[Any], str], Y: Array | None = None, weight: Array | None = None
+    ) -> list[Array]:
         """Means, each of shape (n,); with the targets Y (n, k) of these rows, those of other rows than each."""
         if Y is None:
             place = {value: i for i, value in enumerate(self.values)}
@@ -73,11 +74,12 @@ class TargetMeans:
             codes = np.fromiter((known[v] for v in column.values.tolist()), np.intp, len(column.values))
             found = table[codes]  # -1 is the last row, that of all
         else:
-            codes, _ = _codes(column, text_of)
+            codes, values = _codes(column, text_of)
             found = np.tile(self.overall, (len(codes), 1))
             present = codes >= 0
-            for j, y in enumerate(_distinct(Y)[present].T):
-                found[present, j] = _of_other_rows(codes[present, None], y)
+            found[present] = _of_other_rows(
+                codes[present], _distinct(Y)[present], _present(weight, present), len(values)
+            )
         absent = np.array([value is None for value in column.values.tolist()])
         return [*found.T, *([absent] if self.missing else [])]
 
@@ -96,16 +98,45 @@ class TargetMeans:
             raise ValueError(f"the means of {self.name!r:.50} do not fit its categories.")
 
 
-def _encoder() -> Any:
-    return TargetEncoder(target_type="continuous")
+def _means(codes: Array, Y: Array, weight: Array, n: int) -> tuple[Array, Array]:
+    """Mean targets (n, k) of n categories, and (k,) of all rows.
+
+    As `TargetEncoder` has them with ``smooth="auto"``: between the mean of a category and that of all rows by an
+    empirical Bayes estimate (Micci-Barreca, 2001), from the variances of the targets and within the category.  Rows of
+    different weights count as the effective number of Kish (1965), which the scale of the weights does not change.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (m,)
+    Y : ndarray of shape (m, k)
+    weight : ndarray of shape (m,)
+    n : int
+    """
+
+    def sums(values: Array) -> Array:
+        return np.stack([np.bincount(codes, each, n) for each in values.T], axis=1)
+
+    overall = np.average(Y, axis=0, weights=weight)
+    variance = np.average((Y - overall) ** 2, axis=0, weights=weight)
+    with np.errstate(invalid="ignore"):  # a category without rows, or without any variance
+        w = weight[:, None]
+        total = sums(w)
+        counts, own = total**2 / sums(w**2), sums(w * Y) / total
+        trust = variance * counts / (variance * counts + sums(w * (Y - own[codes]) ** 2) / total)
+        return np.where(np.isnan(trust), overall, trust * own + (1 - trust) * overall), overall
 
 
-def _of_other_rows(codes: Array, y: Array) -> Array:
-    """Mean targets (n,) of codes (n, 1), each by the four fifths of the rows that it is not in."""
-    found = np.empty(len(y))
+def _of_other_rows(codes: Array, Y: Array, weight: Array, n: int) -> Array:
+    """Mean targets (m, k) of codes (m,), each by the four fifths of the rows that it is not in."""
+    found = np.empty_like(Y)
     for others, rows in KFold(FOLDS, shuffle=True, random_state=0).split(codes):
-        found[rows] = _encoder().fit(codes[others], y[others]).transform(codes[rows])[:, 0]
+        found[rows] = _means(codes[others], Y[others], weight[others], n)[0][codes[rows]]
     return found
+
+
+def _present(weight: Array | None, present: Array) -> Array:
+    """Weights of the rows that have a category."""
+    return np.ones(int(present.sum())) if weight is None else weight[present]
 
 
 def _codes(column: Column, text_of: Callable[[Any], str]) -> tuple[NDArray[np.intp], tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,12 +21,14 @@ ADVICE = "is the separator another one? --sep, and --decimal for numbers such as
 
 
 def header(path: Path, dialect: Dialect) -> list[str]:
-    """Return the names in the first line as they stand there."""
+    """Return the names in the first line, without blanks around them; columns without a name are Unnamed: NUMBER."""
     with reading(path, "a .csv file"):
         names = next((row for _, row in rows(path, dialect)), None)
         if names is None:
             raise DataError(f"{path}: cannot be read as a .csv file: it is empty")
-    return names
+        if re.fullmatch("sep=.?", names[0].strip()):
+            raise DataError(f"{path}: cannot be read as a .csv file: delete its first line, which is not of the table")
+    return [name.strip() or f"Unnamed: {i}" for i, name in enumerate(names)]
 
 
 def read(path: Path, names: Sequence[str], dialect: Dialect, text: Sequence[str]) -> pd.DataFrame:

@@ -16,6 +16,13 @@ from nmfnet.datasets._tables import read_table
 from nmfnet.datasets._types import IMAGE_SETS, Dataset
 from nmfnet.errors import DataError
 
+ADVICE = (  # what to do with files of other kinds
+    ((".txt", ".dat", ".data", ".asc"), "if it is a table, name it .csv"),
+    ((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), "save the sheet as .csv"),
+    ((".json", ".jsonl", ".feather", ".arrow", ".orc", ".dta", ".sav", ".sas7bdat", ".xml", ".pkl"),
+     "make a .parquet of it, as with pandas"),
+)  # fmt: skip
+
 
 def read_file(
     path: str | os.PathLike[str],
@@ -86,6 +93,7 @@ def read_file(
         return read_table(path, schema or Schema(target, columns, labels))
     named = path.name.lower().replace("_", "-") in ("digits", *IMAGE_SETS)
     hint = f" (for the data set of that name: load({path.name!r}))" if named else ""
+    hint = hint or next((f": {advice}" for endings, advice in ADVICE if path.suffix.lower() in endings), "")
     raise DataError(f"{path}: is not a .csv, .tsv, .parquet, .npz or .npy file{hint}")
 
 

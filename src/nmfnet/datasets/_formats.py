@@ -36,7 +36,9 @@ _GZIP_MAGIC = b"\x1f\x8b"
 def reason(error: BaseException) -> str:
     """Return what went wrong in one line, without the path an OSError repeats."""
     if isinstance(error, UnicodeDecodeError):
-        return f"it is not UTF-8 text (byte 0x{error.object[error.start]:02x}): save it as UTF-8"
+        name = "UTF-8" if error.encoding == "utf-8" else error.encoding
+        byte = f"byte 0x{error.object[error.start]:02x}"
+        return f"it is not {name} text ({byte}): leave out --encoding, or give another one"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
 

@@ -10,16 +10,24 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nmfnet.datasets._units import hours
+from nmfnet.datasets._units import HALF_OF_DAY, hour_of_day, hours
 from nmfnet.datasets._values import UNKNOWN, floats, is_missing, number
 
 NUMBERS, CATEGORIES, TIMES = "numbers", "categories", "times"
 YEAR_FIRST, DAY_FIRST, MONTH_FIRST = "dates, year first", "dates, day first", "dates, month first"
 FIRST_OF_1900S = 69  # years of two digits from here on are of the 1900s, as in POSIX
 DATES = (YEAR_FIRST, DAY_FIRST, MONTH_FIRST)
-_TIME = r"(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?)?(?:Z|[+-]\d{2}:?\d{2})?"
+_TIME = rf"(?:[T ]+(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})(?:[.,]\d+)?)?{HALF_OF_DAY})?(?:Z|[+-]\d{{2}}:?\d{{2}})?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}", re.ASCII)
 _SHORT_YEAR = re.compile(rf"(\d{{1,2}})([/.])(\d{{1,2}})\2(\d{{2}}){_TIME}", re.ASCII)
+# What needs no order: 2020-12, 31 Dec 2020, December 31, 2020; in English.
+_MONTH = re.compile(r"(\d{4})[-/](\d{1,2})", re.ASCII)
+_MONTHS = "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"
+_NAME = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_NAMED = (
+    re.compile(rf"(\d{{1,2}})[-. ]+{_NAME}[-., ]+(\d{{4}}){_TIME}", re.ASCII | re.IGNORECASE),
+    re.compile(rf"{_NAME}[-. ]+(\d{{1,2}})[-, ]+(\d{{4}}){_TIME}", re.ASCII | re.IGNORECASE),
+)
 _YEAR_LAST = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){_TIME}", re.ASCII)
 
 
@@ -70,7 +78,8 @@ def _dates_of(different: set[str]) -> str | None:
         found = any(all(_date(text, form) is not None for text in different) for form in (DAY_FIRST, MONTH_FIRST))
         return f"{UNCLEAR}whose years have two digits" if found else None
     if not all(_YEAR_LAST.fullmatch(text.strip()) for text in different):
-        return None
+        mixed = all(any(_date(text, form) is not None for form in DATES) for text in different)
+        return f"{UNCLEAR}but not in one form" if mixed else None
     forms = [form for form in (DAY_FIRST, MONTH_FIRST) if all(_date(text, form) is not None for text in different)]
     if len(forms) == 2 and all("." in text for text in different):
         return DAY_FIRST
@@ -78,7 +87,25 @@ def _dates_of(different: set[str]) -> str | None:
 
 
 def _date(text: str, form: str) -> datetime.datetime | None:
-    text = text.strip()
+    parts = _parts(text.strip(), form)
+    if parts is None:
+        return None
+    try:
+        year, month, day, hour, minute, second, half = parts
+        of_day = hour_of_day(hour, half), int(minute or 0), int(second or 0)
+        return datetime.datetime(int(year), int(month), int(day), *of_day)
+    except ValueError:  # there is no such day
+        return None
+
+
+def _parts(text: str, form: str) -> list[Any] | None:
+    """Year, month, day, hour, minute, second and half of the day as they stand in a date of a form."""
+    if form == YEAR_FIRST:
+        if match := _MONTH.fullmatch(text):
+            return [match[1], match[2], 1, None, None, None, None]
+        for regex, (month, day) in zip(_NAMED, ((2, 1), (1, 2)), strict=True):
+            if match := regex.fullmatch(text):
+                return [match[3], 1 + _MONTHS.index(match[month].lower()), match[day], *match.groups()[3:]]
     match = (
         _YEAR_FIRST.fullmatch(text)
         if form == YEAR_FIRST
@@ -89,12 +116,7 @@ def _date(text: str, form: str) -> datetime.datetime | None:
     a, b, c = match[1], match[3], match[4]
     if len(c) == 2 and form != YEAR_FIRST:
         c = f"{20 if int(c) < FIRST_OF_1900S else 19}{c}"
-    year, month, day = {YEAR_FIRST: (a, b, c), DAY_FIRST: (c, b, a), MONTH_FIRST: (c, a, b)}[form]
-    try:
-        hour, minute, second = (int(part or 0) for part in match.groups()[4:])
-        return datetime.datetime(int(year), int(month), int(day), hour, minute, second)
-    except ValueError:  # there is no such day
-        return None
+    return [*{YEAR_FIRST: (a, b, c), DAY_FIRST: (c, b, a), MONTH_FIRST: (c, a, b)}[form], *match.groups()[4:]]
 
 
 def as_kind(texts: Sequence[str], kind: str) -> NDArray[Any] | Unfit:
@@ -113,7 +135,8 @@ def as_kind(texts: Sequence[str], kind: str) -> NDArray[Any] | Unfit:
         objects = np.empty(len(texts), dtype=object)
         objects[:] = [None if is_missing(text) else text.strip() for text in texts]
         return objects
-    known = {text: None if is_missing(text) else _date(text, kind) for text in set(texts)}
+    # Whatever the form is, one with the year first can be read in one way only.
+    known = {text: None if is_missing(text) else _date(text, kind) or _date(text, YEAR_FIRST) for text in set(texts)}
     for row, text in enumerate(texts):
         if known[text] is None and not is_missing(text):
             return Unfit(f"has no date, {kind.removeprefix('dates, ')}, in {text[:30]!r}", row)

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from numpy.typing import NDArray
 
 from nmfnet.datasets import _csv
-from nmfnet.datasets._dialect import ENDINGS, Dialect
+from nmfnet.datasets._dialect import ENDINGS, SEPARATORS, Dialect
 from nmfnet.datasets._kinds import NUMBERS
 from nmfnet.errors import DataError
 
@@ -80,9 +80,12 @@ class Schema:
 
     def wanted(self, names: Sequence[str], path: Path) -> list[str]:
         """Return the names of the features among those of a file, which must have them."""
-        for name in (self.target, self.id, *self.drop, *self.categorical):
-            if name is not None and name not in names:
-                raise DataError(_no_such_column(name, names, path))
+        named = dict.fromkeys((self.target, self.id, *self.drop, *self.categorical))
+        absent = [name for name in named if name is not None and name not in names]
+        if absent:
+            raise DataError(_no_such_columns(absent, names, path))
+        if self.target is not None and self.target in (self.id, *self.drop):
+            raise DataError(f"{path}: column {self.target!r} is the target: it can be neither an id nor dropped")
         if self.columns is None:
             others = {self.target, self.id, *self.drop}
             return [name for name in names if name not in others and not is_nameless(name)]
@@ -100,10 +103,13 @@ def place(path: Path, row: int, schema: Schema) -> str:
     return f"{path}, row {row + 1}" if line is None else f"{path}, line {line}"
 
 
-def _no_such_column(target: str, names: Sequence[str], path: Path) -> str:
+def _no_such_columns(absent: Sequence[str], names: Sequence[str], path: Path) -> str:
     by_lower = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(target.lower(), by_lower, n=1)
-    hint = f"did you mean {by_lower[close[0]]!r}? " if close else ""
+    close = [found for name in absent for found in difflib.get_close_matches(name.lower(), by_lower, n=1)]
+    hint = f"did you mean {' and '.join(repr(by_lower[name]) for name in dict.fromkeys(close))}? " if close else ""
     listed = ", ".join(names[:LISTED])
     more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
-    return f"{path}: has no column {target!r}: {hint}its columns are {listed}{more}"
+    what = f"column{'s' if len(absent) > 1 else ''} {', '.join(map(repr, absent))}"
+    undivided = len(names) == 1 and any(sep in names[0].strip() for sep in f"{SEPARATORS} ")
+    advice = f"; {_csv.ADVICE}" if undivided else ""
+    return f"{path}: has no {what}: {hint}its columns are {listed}{more}{advice}"

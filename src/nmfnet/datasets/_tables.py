@@ -20,6 +20,7 @@ from nmfnet.datasets._formats import reading
 from nmfnet.datasets._schema import Schema, ending, is_nameless, stem
 from nmfnet.datasets._targets import read_targets, targets_there
 from nmfnet.datasets._types import Dataset
+from nmfnet.datasets._values import is_missing
 from nmfnet.errors import DataError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def read_table(path: Path, schema: Schema) -> Dataset:
         names = _named_columns(frame, path)
     if frame.empty:
         raise DataError(f"{path}: has {len(frame)} rows and {len(names)} columns; nothing to read")
+    if schema.columns is None:
+        _check_nameless(frame, path)
     columns = schema.wanted(names, path)
     if schema.columns is None and is_nameless(names[0]):
         warnings.warn(f"{path}: column 1 has no name and is left out, as a row index", stacklevel=3)
@@ -92,13 +95,19 @@ def _csv_schema(path: Path, schema: Schema) -> tuple[Schema, list[str]]:
     """The schema with the dialect of a file, and the names of its columns."""
     with reading(path, "a .csv file"):
         schema = replace(schema, dialect=schema.dialect.of(path))
-    names = _csv.header(path, schema.dialect)
+    names = _header(path, schema)
     _check_names(names, path)
     return schema, names
 
 
+def _header(path: Path, schema: Schema) -> list[str]:
+    """Names of the columns, as a model has them where it was trained on names with blanks around them."""
+    known = {name.strip(): name for name in schema.columns or ()}
+    return [known.get(name, name) for name in _csv.header(path, schema.dialect)]
+
+
 def _csv_parts(path: Path, schema: Schema, numbers: int) -> Generator[pd.DataFrame, None, None]:
-    names = _csv.header(path, schema.dialect)
+    names = _header(path, schema)
     schema.wanted(names, path)
     yield from _csv.parts(path, names, max(1, numbers // len(names)), schema.dialect, schema.text(names))
 
@@ -149,8 +158,14 @@ def _check_names(names: Sequence[str], path: Path) -> None:
     repeated = [name for name, times in Counter(names).items() if times > 1 and name]
     if repeated:
         raise DataError(f"{path}: has more than one column {repeated[0]!r}")
-    # The first one is nearly always the row index that to_csv writes unasked, which as a feature would betray the
-    # order of the rows: it is left out.
-    nameless = [position for position, name in enumerate(names, start=1) if is_nameless(name)]
-    if nameless and nameless != [1]:
-        raise DataError(f"{path}: column {max(nameless)} has no name: name it, or drop it")
+
+
+def _check_nameless(frame: pd.DataFrame, path: Path) -> None:
+    """Refuse columns without a name, but for two kinds, which are left out.
+
+    The first one is nearly always the row index that to_csv writes unasked, which as a feature would betray the order
+    of the rows; and those without any value come of separators at the ends of the lines.
+    """
+    for i, name in enumerate(frame.columns):
+        if i and is_nameless(name) and not all(map(is_missing, texts_of(frame.iloc[:, i]))):
+            raise DataError(f"{path}: column {i + 1} has no name: name it, or drop it")

@@ -52,7 +52,7 @@ def targets_there(column: pd.Series[Any], path: Path, labels: Labels) -> NDArray
 def read_targets(column: pd.Series[Any], path: Path, schema: Schema) -> NDArray[Any]:
     """Return targets as numbers, or as a NumPy string array, which needs no pickle to save."""
     labels = schema.labels
-    texts = plain_numbers(texts_of(column), schema.dialect.plain)
+    texts = plain_numbers(texts_of(column), schema.dialect.plain, words=False)
     if isinstance(labels, str):
         values = column.to_numpy(np.float64) if is_numeric(column.dtype) else as_kind(texts, NUMBERS)
         if isinstance(values, Unfit):

@@ -1,4 +1,4 @@
-"""Numbers as people write them: with a unit, as 12 % or $5, and times of the day, as 13:45."""
+"""Numbers as people write them: with a unit, as 12 %, $5, 3 kg or EUR 7, and times of the day, as 13:45."""
 
 from __future__ import annotations
 
@@ -7,46 +7,68 @@ from collections.abc import Callable, Sequence
 
 from nmfnet.datasets._values import UNKNOWN, is_missing, number
 
-UNITS = "%‰€$£¥₹₽₩"
-_CLOCK = re.compile(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d)(?:[.,]\d+)?)?", re.ASCII)
+SYMBOLS = "[%‰€$£¥₹₽₩]"
+CURRENCIES = "USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|CAD|AUD|BRL|MXN|ZAR|KRW|TRY"
+_AMOUNT = re.compile(f"{SYMBOLS}|{CURRENCIES}")
+_FRONT = re.compile(rf"(?P<sign>[+-]?)\s*(?P<unit>{SYMBOLS}|(?:{CURRENCIES})(?=[\s\d.+-]))\s*(?P<number>.+)")
+_BEHIND = re.compile(rf"(?P<number>.*[\d.,])\s*(?P<unit>{SYMBOLS}|{CURRENCIES})")
+_WORD = re.compile(r"(?P<number>.*\d[.,]?)\s*(?P<unit>[^\W\d_]{1,8}[²³]?(?:/[^\W\d_]{1,4}[²³]?)?\.?)")
+HALF_OF_DAY = r"(?:\s*([AaPp])\.?[Mm]\.?)?"
+_CLOCK = re.compile(rf"(\d{{1,3}}):([0-5]\d)(?::([0-5]\d)(?:[.,]\d+)?)?{HALF_OF_DAY}", re.ASCII)
 
 
-def without_unit(text: str) -> tuple[str, str]:
-    """A text without the unit in front of it or behind it, and the unit, which may be nothing."""
+def without_unit(text: str, words: bool = True) -> tuple[str, str]:
+    """A text without the unit in front of it or behind it, and the unit, which may be nothing.
+
+    Units are per cent and those of money; with `words` also a word behind the number, as in 3 kg.
+    """
     text = text.strip()
-    sign, rest = (text[0], text[1:].lstrip()) if text[:1] in ("+", "-") else ("", text)
-    if rest[:1] and rest[0] in UNITS:
-        unit, rest = rest[0], rest[1:].lstrip()
-        sign, rest = (rest[0], rest[1:]) if not sign and rest[:1] in ("+", "-") else (sign, rest)
-    elif rest[-1:] and rest[-1] in UNITS:
-        unit, rest = rest[-1], rest[:-1].rstrip()
-    else:
-        unit = ""
-    return sign + rest, unit
+    if match := _FRONT.fullmatch(text):
+        return match["sign"] + match["number"], match["unit"]
+    match = _BEHIND.fullmatch(text) or (_WORD.fullmatch(text) if words else None)
+    return (match["number"], match["unit"]) if match else (text, "")
 
 
-def units_of(texts: Sequence[str], plain: Callable[[str], str]) -> set[str]:
-    """Units of a column in which every value is a number, missing ones aside; nothing of any other column."""
+def units_of(texts: Sequence[str], plain: Callable[[str], str], words: bool = True) -> set[str]:
+    """Units of a column in which every value is a number, missing ones aside; nothing of any other column.
+
+    Words that differ are no units: 1 room, 2 rooms.
+    """
     units = set()
     for text in set(texts):
         if is_missing(text) or text.strip() in UNKNOWN:
             continue
-        value, unit = without_unit(text)
+        value, unit = without_unit(text, words)
         if number(plain(value)) is None:
             return set()
         units.add(unit)
-    return units
+    amounts = any(_AMOUNT.fullmatch(unit) for unit in units)
+    return units if amounts or len(units) == 1 else set()
 
 
-def plain_numbers(texts: Sequence[str], plain: Callable[[str], str]) -> list[str]:
+def plain_numbers(texts: Sequence[str], plain: Callable[[str], str], words: bool = True) -> list[str]:
     """Texts as numbers are written plainly, by the function `plain`: without the unit if all have the same one."""
-    units = units_of(texts, plain)
+    units = units_of(texts, plain, words)
     if len(units) != 1 or units == {""}:
         return [plain(text) for text in texts]
-    return [plain(without_unit(text)[0]) for text in texts]
+    return [plain(without_unit(text, words)[0]) for text in texts]
+
+
+def hour_of_day(hour: str | None, half: str | None) -> int:
+    """The hour from 0 to 23, where `half` is the first letter of am or pm; ValueError if there is no such hour."""
+    if half is None:
+        return int(hour or 0)
+    if not 1 <= int(hour or 0) <= 12:
+        raise ValueError(f"{hour} {half}m")
+    return int(hour or 0) % 12 + 12 * (half in "pP")
 
 
 def hours(text: str) -> float | None:
     """Hours of a time of the day, or of a duration, written with colons; None if it is none."""
     match = _CLOCK.fullmatch(text.strip())
-    return None if match is None else int(match[1]) + int(match[2]) / 60 + int(match[3] or 0) / 3600
+    if match is None:
+        return None
+    try:
+        return hour_of_day(match[1], match[4]) + int(match[2]) / 60 + int(match[3] or 0) / 3600
+    except ValueError:
+        return None

@@ -28,7 +28,8 @@ _MISSING = {
 }  # fmt: skip
 
 
-UNKNOWN = {"?", "-", "--", "."}  # what says among numbers, besides the words for it, that one is missing
+# What says among numbers, besides the words for it, that one is missing; and the errors of spreadsheets.
+UNKNOWN = {"?", "-", "--", ".", "n.a.", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?"}
 
 
 def number(text: str) -> float | None:

@@ -21,6 +21,7 @@ from nmfnet.data.augmentation import Augmentation, augmented
 from nmfnet.data.source import Source
 from nmfnet.distributed import now, together
 from nmfnet.estimators.callback_support import CallbackSupport, FitTasks, with_callbacks
+from nmfnet.estimators.classes import with_class_weights
 from nmfnet.estimators.codes import HiddenCodesMixin
 from nmfnet.estimators.curves import CurvesMixin
 from nmfnet.estimators.data import Data, checked_data, split
@@ -136,9 +137,9 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         """Labels that the validation split keeps the proportions of."""
         return None
 
-    def _weighted(self, data: Data, *others: Data) -> list[Data]:
-        """The data, and others, with the weights that the classes add."""
-        return [data, *others]
+    def _class_weights(self, data: Data) -> Array | None:
+        """Weight of each class, shape (n_classes,); None where all are 1."""
+        return None
 
     @with_callbacks
     def fit(
@@ -201,8 +202,9 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
                     raise ValueError(f"X_val, y_val: {error}") from error
             elif self.early_stopping:
                 data, validation = split(self, data)
-            data, *others = self._weighted(data, *([] if validation is None else [validation]))
-            held_out = others[0] if others else None
+            of_classes = self._class_weights(data)
+            data = with_class_weights(data, of_classes)
+            held_out = None if validation is None else with_class_weights(validation, of_classes)
             self.network_, self.history_, self.best_epoch_ = self._train(hidden, data, held_out, tasks)
             self._stream_ = None  # the next partial_fit starts its averages anew
         return self
@@ -241,7 +243,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
                 raise ValueError("partial_fit does not augment images: use fit, or augmentation=None.")
             dtype = None if first else self.network_.dtype
             data = checked_data(self, X, y, sample_weight, reset=first, dtype=dtype, complete=False, **encoding)
-            self._update(hidden, self._weighted(data)[0])
+            self._update(hidden, with_class_weights(data, self._class_weights(data)))
         return self
 
     def _update(self, hidden: list[int | Spec], data: Data) -> None:

@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from nmfnet.data.labels import class_codes
 from nmfnet.distributed import now
-from nmfnet.estimators.data import Data
+from nmfnet.estimators.data import Data, row_weights
 from nmfnet.estimators.ranks import all_classes
 from nmfnet.linalg.holders import local
 from nmfnet.network.outputs import Output
@@ -57,9 +57,11 @@ def class_weights(class_weight: Mapping[Any, float] | str, classes: Array, data:
     return np.where(present, counts.sum() / (present.sum() * np.where(present, counts, 1)), 1.0)
 
 
-def with_class_weights(data: Data, each: Array) -> Data:
-    """The data with the weights of their classes, without the samples of weight 0."""
-    weight = each[data.Y.argmax(1)] * (1 if data.weight is None else data.weight)
+def with_class_weights(data: Data, each: Array | None) -> Data:
+    """The data with the weights of their classes, if these have any, without the samples of weight 0."""
+    weight = row_weights(data, each)
+    if each is None or weight is None:
+        return data
     kept = np.flatnonzero(weight)
     if not len(kept):
         raise ValueError("class_weight and sample_weight must leave a weight that is not zero.")

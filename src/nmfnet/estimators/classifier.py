@@ -25,7 +25,6 @@ from nmfnet.estimators.classes import (
     project_onto_simplex,
     threshold,
     to_csr,
-    with_class_weights,
 )
 from nmfnet.estimators.data import Data
 from nmfnet.estimators.docs import document
@@ -133,13 +132,12 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             self.classes_, self._multilabel = known, multilabel
         return Y
 
-    def _weighted(self, data: Data, *others: Data) -> list[Data]:
+    def _class_weights(self, data: Data) -> Array | None:
         if self.class_weight is None:
-            return [data, *others]
+            return None
         if self._multilabel:
             raise ValueError("class_weight is for one class a sample; with several labels pass sample_weight.")
-        each = class_weights(self.class_weight, self.classes_, data)
-        return [with_class_weights(part, each) for part in (data, *others)]
+        return class_weights(self.class_weight, self.classes_, data)
 
     def partial_fit(
         self,

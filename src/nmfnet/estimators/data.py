@@ -13,12 +13,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
+from nmfnet.data.column_messages import listed
 from nmfnet.data.columns import Table, ids_among, is_frame
 from nmfnet.data.containers import Array, refuse_missing, to_array
 from nmfnet.data.labels import label_array
 from nmfnet.data.on_disk import OnDisk, RowsOnDisk
 from nmfnet.data.source import InMemory
-from nmfnet.data.table_encoder import listed
 from nmfnet.distributed import now
 from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_inputs, to_tensor
@@ -60,6 +60,13 @@ class Data(NamedTuple):
         X = to_tensor(self.X).to(where)
         weight = None if self.weight is None else to_tensor(self.weight).to(where)
         return X, to_tensor(self.Y).to(where), weight
+
+
+def row_weights(data: Data, each: Array | None) -> Array | None:
+    """Weights (n,) of samples, times those of their classes (k,), if there are any; None where all are 1."""
+    if each is None:
+        return data.weight
+    return each[data.Y.argmax(1)] * (1 if data.weight is None else data.weight)
 
 
 def rows_of(X: Any, rows: Array) -> Any:
@@ -115,11 +122,13 @@ def checked_data(
         Y = estimator._encode(y, numbers, reset, **encoding)
     if estimator._numeric_y and not np.isfinite([Y.min(), Y.max()]).all():
         raise ValueError(f"y{suffix} has values too large for {numbers.__name__}: scale it, or pass X in float64.")
+    data = Data(X, Y, weight)
+    of_rows = row_weights(data, estimator._class_weights(data)) if reset else weight
     if first:
-        estimator.input_encoder_, X = InputEncoder.of(X, dtype, weight, complete, Y)
+        estimator.input_encoder_, X = InputEncoder.of(X, dtype, of_rows, complete, Y)
     else:
-        X = estimator.input_encoder_(X, dtype, Y if reset and complete else None)
-    return Data(X, Y, weight)
+        X = estimator.input_encoder_(X, dtype, Y if reset and complete else None, of_rows)
+    return data._replace(X=X)
 
 
 def numbers_of(y: Any) -> Any:

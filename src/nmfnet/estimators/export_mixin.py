@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from nmfnet._version import __version__
+from nmfnet.data.column_messages import listed
 from nmfnet.data.labels import label_array
 from nmfnet.data.missing import MissingValues
-from nmfnet.data.table_encoder import listed
 from nmfnet.errors import VersionWarning
 from nmfnet.estimators import model_files
 from nmfnet.estimators.input_encoder import InputEncoder

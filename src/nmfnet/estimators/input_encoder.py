@@ -56,7 +56,7 @@ class InputEncoder:
         X : Table, ndarray, sparse matrix or Tensor
         dtype : torch.dtype
         weight : ndarray of shape (n,), optional
-            Positive.
+            Nonnegative, of the rows.
         complete : bool
             Whether the rows are all there are, and not the first of many.
         Y : ndarray of shape (n, k), optional
@@ -65,20 +65,22 @@ class InputEncoder:
         if issparse(X):
             _refuse_sparse_nan(X)
             return cls(), X
-        table = TableEncoder.of(X, complete, Y) if isinstance(X, Table) else None
+        table = TableEncoder.of(X, complete, Y, weight) if isinstance(X, Table) else None
         categorical = X.categorical if isinstance(X, Table) else ()
-        numbers = _tensor(X if table is None else table.transform(X, Y), dtype)
+        numbers = _tensor(X if table is None else table.transform(X, Y, weight), dtype)
         w = None if weight is None else as_tensor(weight).to(numbers.device)
         missing = MissingValues.of(numbers, w)
         return cls(table, missing, categorical), missing(numbers)
 
-    def __call__(self, X: Any, dtype: torch.dtype, Y: NDArray[Any] | None = None) -> Any:
+    def __call__(
+        self, X: Any, dtype: torch.dtype, Y: NDArray[Any] | None = None, weight: NDArray[np.float64] | None = None
+    ) -> Any:
         """Encode checked inputs, to be trained on where Y is there: a tensor (n, width), or the sparse matrix."""
         if issparse(X):
             _refuse_sparse_nan(X)
             return X if self.missing is None or not len(self.missing.indicated) else self(X.toarray(), dtype)
         if self.table is not None:
-            X = self.table.transform(X, Y)
+            X = self.table.transform(X, Y, weight)
         numbers = _tensor(X, dtype)
         if self.missing is None:
             if bool(numbers.sum().isnan()) and bool(numbers.isnan().any()):

@@ -135,6 +135,15 @@ class SparseRows:
         parts = (values.cpu().numpy(), self.matrix.indices, self.matrix.indptr)
         return SparseRows(type(self.matrix)(parts, shape=self.matrix.shape), self.device)
 
+    def lengths(self) -> Tensor:
+        """Euclidean lengths of the rows (m,), in float64."""
+        rows = np.repeat(np.arange(len(self)), np.diff(self.matrix.indptr))
+        return torch.from_numpy(np.sqrt(np.bincount(rows, self.matrix.data.astype(np.float64) ** 2, len(self))))
+
+    def scaled_rows(self, factor: Tensor) -> SparseRows:
+        """Rows times factors (m,)."""
+        return self.with_values(self.values * factor.to(self.dtype).repeat_interleave(self.counts))
+
     def scaled(self, factor: Tensor) -> SparseRows:
         """Columns times factors (n,)."""
         return self.with_values(self.values * factor.cpu()[self.columns])

@@ -15,8 +15,9 @@ from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.solvers.base import Solver
 from nmfnet.training.loop import planned, swept, whole_update
-from nmfnet.training.scoring import Predicted, concatenated, predicted
+from nmfnet.training.scoring import Predicted, concatenated, predicted, whole
 from nmfnet.training.settings import FitSettings
+from nmfnet.training.unseen_words import seen_words, without_unseen_words
 
 SHARE, MOST_EPOCHS = 5, 10  # one epoch of a small network for so many of the fit, at most so many,
 ENOUGH_UPDATES, ENOUGH_SPARSE_UPDATES = 10, 50  # or more, for so many updates
@@ -92,7 +93,9 @@ def _held_out(
     network = _plain_fit(network, solver, part, few, generator, deadline)
     of_trained = predicted(network, part)
     unit = output_rms(network.output, of_trained.outputs, of_trained.weight)
-    found = predicted(network, source.subset(held_out))
+    new, seen = source.subset(held_out), seen_words(source, part)
+    parts = [(network.predict(without_unseen_words(b.X, seen)), b.Y, b.weight) for b in new.blocks()]
+    found = whole(new, [Predicted(*each) for each in parts])
     return found._replace(outputs=found.outputs.double() / unit)
 
 

@@ -1,0 +1,60 @@
+"""Held-out documents have words that no document of the training has; new ones have not."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from nmfnet import NMFNetClassifier
+from nmfnet.data.source import InMemory
+from nmfnet.linalg.sparse import SparseRows
+from nmfnet.training.unseen_words import seen_words, without_unseen_words
+
+N, OWN = 200, 6
+
+
+def source_of(X):
+    return InMemory(SparseRows(csr_matrix(X)), torch.eye(2, dtype=torch.float64)[[0, 1] * (X.shape[0] // 2)])
+
+
+def test_words_that_are_not_seen_are_left_out_and_lengths_stay():
+    X = np.array([[0.6, 0.8, 0], [0.8, 0, 0.6], [0, 0, 1], [0, 1, 0]])
+    seen = seen_words(source_of(X), source_of(X[2:]))
+    assert seen.tolist() == [False, True, True]
+    new = without_unseen_words(SparseRows(csr_matrix(X)), seen).dense().numpy()
+    np.testing.assert_allclose(new, [[0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 1, 0]])
+    counts = 3 * X  # not of one length, as counts are
+    counts[0] *= 2
+    new = without_unseen_words(SparseRows(csr_matrix(counts)), seen).dense().numpy()
+    np.testing.assert_allclose(new, counts * [0, 1, 1])
+
+
+def test_hashed_words_may_be_any():
+    X = np.array([[1.0, 0, 0], [0, 1, 0]])
+    assert seen_words(source_of(X), source_of(X)) is None
+    dense = InMemory(torch.ones(2, 2), torch.ones(2, 2))
+    assert seen_words(dense, dense) is None
+    rows = SparseRows(csr_matrix(X))
+    assert without_unseen_words(rows, None) is rows
+
+
+def test_the_temperature_is_that_for_new_documents(monkeypatch):
+    """Each document has a word of its class, or the wrong one, and words that no other has.
+
+    New documents lose these, so that the one word is all that they have, as long as the document.
+    """
+    rng = np.random.default_rng(0)
+    y = np.arange(N) % 2
+    X = csr_matrix(np.hstack([np.eye(2)[np.where(rng.random(N) < 0.8, y, 1 - y)], np.kron(np.eye(N), np.ones(OWN))]))
+    X = csr_matrix(X / np.sqrt(1 + OWN))
+    new = csr_matrix(np.eye(2, X.shape[1]))
+    found = {}
+    for name in ("with", "without"):
+        model = NMFNetClassifier((5,), random_state=0).fit(X, y)
+        P = model.predict_proba(new)
+        loss = -0.4 * np.log(np.diag(P)).sum() - 0.1 * np.log(P[[0, 1], [1, 0]]).sum()
+        found[name] = model.temperature_, loss
+        monkeypatch.setattr("nmfnet.training.calibration.seen_words", lambda source, trained: None)
+    assert found["with"][0] > 1.5 * found["without"][0]
+    assert found["with"][1] < found["without"][1]
+    assert found["with"][1] == pytest.approx(-0.8 * np.log(0.8) - 0.2 * np.log(0.2), rel=0.1)
