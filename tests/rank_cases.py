@@ -163,7 +163,7 @@ def failing(rank, size, where):
     return {"said": said, "seconds": seconds, "after": after.coefs_[0], "own": own.coefs_[0]}
 
 
-def dying(rank, size, folder, batch, every=1, resume=False, killed=True, fail=False):
+def dying(rank, size, folder, batch, every=3, resume=False, killed=True, fail=False):
     """A training that stores checkpoints; the last rank is killed by itself after a batch."""
     X, y = mine(rank, size, *digits(300))
     die = At(lambda: os.kill(os.getpid(), signal.SIGKILL), size - 1, batch)

@@ -1,13 +1,12 @@
 """Fits by several processes, each with rows of its own, end as one process with all rows does."""
 
 import socket
+from functools import cache
 
 import numpy as np
 import pytest
 
-from ranks import Pool
-
-SIZES = [2, 3, pytest.param(4, marks=pytest.mark.slow)]
+from ranks import Pool, found_once
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +18,14 @@ def pool():
 
 @pytest.fixture(scope="module")
 def found(pool, tmp_path_factory):
-    """What each rank finds in all cases, by their number."""
-    cases, of_sizes = {**CASES, "files": ("stored", {"folder": str(tmp_path_factory.mktemp("files"))})}, {}
+    """What each rank finds in all cases, or in those that two ranks are quickly tried with, by their number."""
+    folder = tmp_path_factory.mktemp("files")
+    all_cases = {**CASES, "files": ("stored", {"folder": str(folder)})}
 
-    def of(size):
-        if size not in of_sizes:
-            of_sizes[size] = pool.values("many", size, cases=cases)
-        return of_sizes[size]
+    @cache
+    def of(size, few=False):
+        cases = {name: all_cases[name] for name in (WITH_TWO if few else all_cases)}
+        return found_once(folder, f"ranks-{size}-{few}", lambda: pool.values("many", size, cases=cases))
 
     return of
 
@@ -54,10 +54,25 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", [*CASES, "files"])
+WITH_TWO = "dense", "float32", "images", "sparse", "files"  # all are done with three
+
+
+def slow(size, name):
+    return pytest.param(size, name, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("size", "name"),
+    [
+        *((2, name) for name in WITH_TWO),
+        *((3, name) for name in [*CASES, "files"]),
+        *(slow(2, name) for name in CASES if name not in WITH_TWO),
+        *(slow(4, name) for name in [*CASES, "files"]),
+    ],
+)
 def test_ranks_end_as_one_process_does(found, name, size):
-    one, of_ranks = found(1)[0][name], [each[name] for each in found(size)]
+    one = found(1)[0][name]
+    of_ranks = [each[name] for each in found(size, few=size == 2 and name in WITH_TWO)]
     assert isinstance(one, dict), one
     assert isinstance(of_ranks[0], dict), of_ranks[0]
     single = one["weights"][0].dtype == np.float32
