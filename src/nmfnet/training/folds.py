@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmfnet.data.contents import by_contents, drawn_by_contents
 from nmfnet.data.source import Source, n_batches
 from nmfnet.linalg.products import weighted_mean
 from nmfnet.network import Network
@@ -54,16 +55,17 @@ def choose(
     ValueError
         If more than one network is asked for where there can be but one.
     """
-    rows, auto = rows_in_folds(network, solver, source, settings), n_members == "auto"
-    if not auto and n_members != 1 and not rows:
+    rows, auto, choice = rows_in_folds(network, solver, source, settings), n_members == "auto", None
+    wanted = auto or n_members != 1 or settings.alpha == "auto"
+    if rows and wanted and (n_members not in (1, "auto") or source.n_rows <= MOST_ROWS):
+        choice = _from_folds(network, solver, source, settings, seed, rows)
+    if choice is None and n_members not in (1, "auto"):
         raise ValueError(
             f"n_members={n_members} needs solver='relaxed', fully-connected layers, dense inputs, {FEWEST_ROWS} "
-            "samples and a training from the start: use n_members=1 or 'auto'."
+            "different samples and a training from the start: use n_members=1 or 'auto'."
         )
-    wanted = auto or n_members != 1 or settings.alpha == "auto"
-    if not (rows and wanted) or (n_members in (1, "auto") and source.n_rows > MOST_ROWS):
+    if choice is None:
         return Choice(temperature=relative_temperature(network, solver, source, settings, seed))
-    choice = _from_folds(network, solver, source, settings, seed, rows)
     if auto:
         whole = rows == source.n_rows and settings.max_iter <= MOST_EPOCHS
         return choice.with_members(FOLDS if averages and whole else 0)
@@ -88,11 +90,15 @@ def rows_in_folds(network: Network, solver: Any, source: Source, settings: FitSe
 class Folded:
     """Training rows in memory, scaled, and divided into folds.
 
+    Rows and columns are ordered by what they hold and equal rows are one, so that neither order nor copies matter.
+
     Attributes
     ----------
     X, Y : Tensor of shape (n, n_0) and (n, k)
         Scaled, in float32: members are alike in other units of columns, whose last digits differ.
     weight : Tensor of shape (n,) or None
+    columns, outputs : Tensor of shape (n_0,) and (k,)
+        Numbers that the columns of X and Y have in the network.
     held_out : list of Tensor
         Row numbers of each fold.
     trained : Tensor of shape (FOLDS, r)
@@ -102,26 +108,37 @@ class Folded:
     X: Tensor
     Y: Tensor
     weight: Tensor | None
+    columns: Tensor
+    outputs: Tensor
     held_out: list[Tensor]
     trained: Tensor
 
     @classmethod
-    def of(cls, network: Network, source: Source, rows: int, generator: torch.Generator) -> Folded:
-        """Random folds of so many rows, with about as many of each class in each."""
-        if rows < source.n_rows:
-            drawn = torch.randperm(source.n_rows, generator=generator)[:rows].sort().values
-            source = source.subset(drawn).normalized()[0]
+    def of(cls, network: Network, source: Source, rows: int, generator: torch.Generator) -> Folded | None:
+        """Random folds of at most so many rows, with about as many of each class in each; None of too few."""
         scaled = [
             Predicted(network.scaled_inputs(X).float(), network.scaled_targets(Y).float(), weight)
             for X, Y, weight in source.blocks()
         ]
-        X, Y, weight = whole(source, scaled)
-        parts = _parts(X.cpu(), Y.cpu(), network.output.name == "softmax", generator)
+        device, (X, Y, weight) = source.device, whole(source, scaled)
+        drawn = drawn_by_contents(X.cpu(), Y.cpu(), rows, generator.initial_seed())
+        found = by_contents(X[drawn].cpu(), Y[drawn].cpu(), None if weight is None else weight[drawn].cpu())
+        X, Y, weight = found.X, found.Y, None if found.weight is None else found.weight.to(device)
+        if len(X) < FEWEST_ROWS:
+            return None
+        parts = _parts(Y, network.output.name == "softmax", generator)
         rest = [torch.cat(parts[:fold] + parts[fold + 1 :]) for fold in range(FOLDS)]
-        n = min(map(len, rest))
-        trained = torch.stack([each[torch.randperm(len(each), generator=generator)[:n]] for each in rest])
-        held_out = [part.to(X.device) for part in parts]
-        return cls(X, Y, None if weight is None else weight.float(), held_out, trained.to(X.device))
+        fewest = min(map(len, rest))
+        trained = torch.stack([each[torch.randperm(len(each), generator=generator)[:fewest]] for each in rest])
+        held_out = [part.to(device) for part in parts]
+        return cls(X.to(device), Y.to(device), weight, found.columns, found.outputs, held_out, trained.to(device))
+
+    def in_place(self, weights: list[Tensor]) -> list[Tensor]:
+        """Weights (K, n_{l-1} + 1, n_l) of members, for inputs and outputs in the order of the network."""
+        first, *_, last = weights = [W.clone() for W in weights]
+        first[:, self.columns] = first[:, : len(self.columns)].clone()
+        last[:, :, self.outputs] = last.clone()
+        return weights
 
     def batches(self, count: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """A pass in random order: inputs (FOLDS, b, n_0), targets (FOLDS, b, k), weights (FOLDS, b) of mean 1."""
@@ -133,23 +150,21 @@ class Folded:
             yield self.X[rows], self.Y[rows], None if weight is None else weight / weight.mean(1, keepdim=True)
 
 
-def _parts(X: Tensor, Y: Tensor, classes: bool, generator: torch.Generator) -> list[Tensor]:
-    """Row numbers of each fold, by what the rows are: their order does not matter, and equal ones are in one fold."""
-    groups = torch.unique(torch.cat([X, Y], 1), dim=0, return_inverse=True)[1]
-    if int(groups.max()) + 1 < FEWEST_ROWS:  # nearly all rows are the same few
-        groups = torch.arange(len(groups))
-    first = groups.new_zeros(int(groups.max()) + 1).scatter_(0, groups, torch.arange(len(groups)))
-    order = torch.randperm(len(first), generator=generator)
-    order = by_class(order, Y[first].argmax(1)) if classes else order
-    fold = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)) % FOLDS)[groups]
-    by_content = groups.argsort(stable=True)
-    return [by_content[fold[by_content] == number] for number in range(FOLDS)]
+def _parts(Y: Tensor, classes: bool, generator: torch.Generator) -> list[Tensor]:
+    """Row numbers of each fold, in ascending order."""
+    order = torch.randperm(len(Y), generator=generator)
+    order = by_class(order, Y.argmax(1)) if classes else order
+    return [order[fold::FOLDS].sort().values for fold in range(FOLDS)]
 
 
-def _from_folds(network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int) -> Choice:
+def _from_folds(
+    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int
+) -> Choice | None:
     """Train networks like the one asked for on three quarters of the rows, with several penalties."""
     generator = torch.Generator().manual_seed(seed)
     data = Folded.of(network, source, rows, generator)
+    if data is None:
+        return None
     unit = solver.expected_alpha(network)
     alphas = [share * unit for share in PENALTIES] if settings.alpha == "auto" else [settings.alpha]
     P, n, device = len(alphas), data.trained.shape[1], data.X.device
@@ -160,7 +175,9 @@ def _from_folds(network: Network, solver: Any, source: Source, settings: FitSett
     plan = Plan(
         l1_ratio=settings.l1_ratio, n_samples=n, n_updates=epochs * count, batch_size=-(-n // count), seed=seed
     )
-    strengths = torch.tensor(alphas, device=device).repeat(FOLDS) * n / rows  # as strong for a sample as in the fit
+    strengths = (
+        torch.tensor(alphas, device=device).repeat(FOLDS) * n / len(data.X)
+    )  # as strong for a sample as in the fit
     sweep = solver.stack(network, weights, strengths, plan)
     deadline = math.inf if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
     for _ in range(epochs):
@@ -192,7 +209,7 @@ def _best(network: Network, weights: list[Tensor], data: Folded, alphas: list[fl
     if not math.isfinite(loss):
         return Choice()
     numbers = torch.tensor([fold * P + p for p in order for fold in range(FOLDS) if math.isfinite(found[p][1])])
-    members = [W[numbers.to(W.device)].to(network.dtype) for W in weights]
+    members = data.in_place([W[numbers.to(W.device)].to(network.dtype) for W in weights])
     return Choice(alphas[order[0]], temperature, members, loss)
 
 
