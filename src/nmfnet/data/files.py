@@ -19,11 +19,10 @@ BLOCK_ROWS = 2**16  # of a table that are in memory at a time
 
 
 class Stored(NamedTuple):
-    """Inputs in files, their targets in memory, and the names of the columns where these have any."""
+    """Inputs in files, and their targets in memory."""
 
     X: RowsOnDisk
     y: Any
-    names: list[str] | None
 
 
 def opened(path: Path, y: Any) -> Stored:
@@ -72,7 +71,7 @@ def _arrays(path: Path, files: Sequence[Path], y: Any) -> Stored:
     if len({part.width for part in parts}) > 1:
         raise DataError(f"X: the files of {path} differ in the numbers of a row.")
     single = all(part.dtype == np.float32 for part in parts)
-    return Stored(RowsOnDisk(parts, torch.float32 if single else torch.float64), y, None)
+    return Stored(RowsOnDisk(parts, torch.float32 if single else torch.float64), y)
 
 
 class Block(NamedTuple):
@@ -129,8 +128,8 @@ def _copied(blocks: Iterator[Block], what: str) -> Stored:
     if dtype is None:
         raise DataError(f"X: {what} has no rows.")
     X = RowsOnDisk([Part(path, dtype, 0, rows, width)], torch.float32 if dtype == np.float32 else torch.float64)
-    X.folder = folder
-    return Stored(X, np.concatenate(targets), names)
+    X.folder, X.names = folder, names
+    return Stored(X, np.concatenate(targets))
 
 
 def _write(file: BinaryIO, X: Array) -> None:
