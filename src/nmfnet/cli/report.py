@@ -22,7 +22,6 @@ from nmfnet.data.on_disk import RowsOnDisk
 from nmfnet.errors import NMFNetError
 from nmfnet.report import RunReport, choices, findings, report_page
 
-
 MOST_ROWS_OF_FILES = 10_000  # of a folder of files, which the report looks at
 
 
