@@ -7,6 +7,7 @@ import traceback
 import warnings
 
 import numpy as np
+import scipy.sparse
 from sklearn.datasets import load_digits
 
 from nmfnet import Callback, Checkpoint, NMFNetClassifier, NMFNetRegressor, RankError, Relaxed, distributed
@@ -74,8 +75,6 @@ def images(rank, size, augmentation=None, n=300, **options):
 
 
 def sparse(rank, size, n_features=400, n=300, solver=None, **options):
-    import scipy.sparse
-
     rng = np.random.default_rng(0)
     X = scipy.sparse.random(n, n_features, 0.05, "csr", rng=rng)
     y = (X @ rng.random(n_features) > X.mean() * n_features / 2).astype(int) + np.arange(n) % 2
@@ -116,6 +115,35 @@ def table(rank, size, **options):
     a, b = bounds(n, size)[rank : rank + 2]
     model = NMFNetClassifier((10,), max_iter=2, random_state=0, **options).fit(frame[a:b], y[a:b])
     return {**weights_of(model), "classes": [*model.classes_, *model._encoded_names()]}
+
+
+def factorization(
+    rank, size, model="NMF", n=300, dtype="float64", missing=False, weights=0, sparse=False, start=False, **options
+):
+    """Components, and the factor of the rows of a rank."""
+    import nmfnet
+
+    rng = np.random.default_rng(0)
+    X, k = digits(n, dtype)[0], options.get("n_components", 6)
+    X = X - X.mean() if model == "SemiNMF" else X
+    factors = {"W": rng.random((n, k)), "H": rng.random((k, 64))} if start else {"W": None, "H": None}
+    if missing:
+        X[rng.random(X.shape) < 0.1] = np.nan
+    weight = [None, rng.random(n), rng.random(X.shape)][weights]
+    X, weight, factors["W"] = mine(rank, size, X, weight, factors["W"])
+    if sparse:
+        X = scipy.sparse.csr_array(X)
+    options = {"n_components": 6, "max_iter": 12, "tol": 0, "random_state": 0, **options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = getattr(nmfnet, model)(**options)
+        Z = fitted.fit_transform(X, weights=weight, **factors)
+    found = {"objective": fitted.objective_, "error": fitted.reconstruction_err_, "passes": fitted.n_iter_}
+    same_as_transform = float(np.abs(fitted.transform(X, weights=weight) - Z).max())
+    return {
+        "weights": [fitted.components_], "history": [found], "best": None, "classes": [], "Z": Z,
+        "of transform": same_as_transform,
+    }  # fmt: skip
 
 
 class At(Callback):

@@ -6,6 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 
+from nmfnet import NMF
+from nmfnet.linalg.holders import local
 from ranks import Pool, found_once
 
 
@@ -54,7 +56,19 @@ CASES = {
 }  # fmt: skip
 
 
-WITH_TWO = "dense", "float32", "images", "sparse", "files"  # all are done with three
+FACTORIZATIONS = {
+    "NMF": {"tol": 1e-3, "max_iter": 100},
+    "NMF, float32": {"dtype": "float32", "max_iter": 5},
+    "NMF, missing": {"missing": True, "weights": 1, "init": "random"},
+    "NMF, weights of entries": {"weights": 2, "alpha_W": 1e-3, "l1_ratio": 0.5, "init": "nndsvdar"},
+    "NMF, sparse": {"sparse": True, "weights": 1},
+    "NMF, multiplicative": {"solver": "mu"},
+    "NMF, dead components": {"alpha_W": 0.03, "l1_ratio": 1.0, "n_components": 8, "max_iter": 33},
+    "SemiNMF": {"model": "SemiNMF", "alpha_W": 1e-4},
+    "NonlinearSemiNMF": {"model": "NonlinearSemiNMF", "weights": 1, "start": True, "init": "custom"},
+}
+CASES |= {name: ("factorization", options) for name, options in FACTORIZATIONS.items()}
+WITH_TWO = "dense", "float32", "images", "sparse", "files", "NMF", "NMF, missing", "NMF, sparse", "SemiNMF"  # all are done with three
 
 
 def slow(size, name):
@@ -81,11 +95,15 @@ def test_ranks_end_as_one_process_does(found, name, size):
         difference = np.concatenate([(a - b).ravel() for a, b in zip(each["weights"], one["weights"], strict=True)])
         size_of_weights = np.linalg.norm(np.concatenate([W.ravel() for W in one["weights"]]))
         assert np.linalg.norm(difference) <= (1e-4 if single else 1e-10) * size_of_weights
+        if "Z" in each:
+            assert each["of transform"] <= 1e-3 * each["Z"].max()
         assert each["classes"] == one["classes"] and each["best"] == one["best"]
         for record, expected in zip(each["history"], one["history"], strict=True):
             assert {k: v for k, v in record.items() if k != "seconds"} == pytest.approx(
                 {k: v for k, v in expected.items() if k != "seconds"}, rel=1e-3 if single else 1e-8
             )
+    if "Z" in one:  # each solved for to a tolerance only
+        np.testing.assert_allclose(np.concatenate([each["Z"] for each in of_ranks]), one["Z"], 1e-2, 1e-3)
 
 
 FAILURES = {
@@ -105,6 +123,22 @@ def test_an_error_on_one_rank_is_raised_by_all_and_they_can_go_on(pool, where):
         assert each["seconds"] < 30
         assert np.array_equal(each["after"], found[0]["after"])
     assert not np.array_equal(found[0]["own"], found[1]["own"])  # of a fit alone
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"batch_size": 100}, "batch_size needs all samples in one process: several ranks take batch_size=None"),
+        ({"solver": "mu", "beta_loss": "kullback-leibler"}, "beta_loss='kullback-leibler' needs all samples"),
+    ],
+)
+def test_what_ranks_cannot_factorize_is_refused(monkeypatch, parameters, message):
+    class Two(type(local)):
+        size = 2
+
+    monkeypatch.setattr("nmfnet.transformers.ranks.now", Two)
+    with pytest.raises(ValueError, match=message):
+        NMF(2, **parameters).fit(np.ones((4, 3)))
 
 
 def test_ranks_of_a_launcher_find_each_other(pool):

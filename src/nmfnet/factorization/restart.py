@@ -5,13 +5,13 @@ With an L1 penalty a component of zeros is a local minimum, so that no small ste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from nmfnet.factorization.acceleration import Alternation
-from nmfnet.factorization.data import Data, DenseData, SparseData
+from nmfnet.factorization.data import Data, DenseData, Rows, SparseData
 from nmfnet.factorization.entries import Side
 from nmfnet.factorization.passes import Penalties
 
@@ -89,16 +89,13 @@ def revived(
     tuple of Tensor, or None
         None where no component is dead, or nothing is left to be fitted.
     """
-    dead = (~(Z.any(1) & H.any(1))).nonzero()[:, 0]
+    dead = (~(data.rows.any(Z.any(1)) & H.any(1))).nonzero()[:, 0]
     if not len(dead):
         return None
     residuals = DenseResiduals(data, decode, Z, H) if isinstance(data, DenseData) else SparseResiduals(data, Z, H)
-    sizes = residuals.sizes(signed)
-    candidates = sizes.argsort(descending=True)[: CANDIDATES_PER_COMPONENT * len(dead)]
     parts: list[Tensor] = []
-    for row in candidates[sizes[candidates] > 0].tolist():
-        part = residuals.row(row) if signed else residuals.row(row).clamp(min=0)
-        part = part / torch.linalg.vector_norm(part)
+    for row in worst(residuals, signed, CANDIDATES_PER_COMPONENT * len(dead), data.rows):
+        part = row / torch.linalg.vector_norm(row)
         if len(parts) < len(dead) and all(abs(float(part @ other)) < SAME_RESIDUAL_COSINE for other in parts):
             parts.append(part)
     if not parts:
@@ -107,13 +104,26 @@ def revived(
     coefficients = residuals.project(new).clamp_(min=0)
     l1_z, l1_h = penalties.l1_z, penalties.l1_h
     if l1_z and l1_h:
-        ratio = l1_z * coefficients.sum(1) / (l1_h * new.abs().sum(1))
+        ratio = l1_z * data.rows.reduced(coefficients.sum(1)) / (l1_h * new.abs().sum(1))
     else:
-        ratio = torch.linalg.vector_norm(coefficients, dim=1)
+        ratio = data.rows.reduced(coefficients.square().sum(1)).sqrt()
     scale = ratio.sqrt_().clamp_(min=torch.finfo(H.dtype).tiny)[:, None]
     Z, H, dead = Z.clone(), H.clone(), dead[: len(parts)]
     Z[dead], H[dead] = coefficients / scale, new * scale
     return Z, H
+
+
+def worst(residuals: DenseResiduals | SparseResiduals, signed: bool, most: int, rows: Rows) -> Iterable[Tensor]:
+    """The largest residuals of rows, or their positive parts, wherever these are, the largest first."""
+    sizes = residuals.sizes(signed)
+    candidates = sizes.argsort(descending=True)[:most]
+    candidates = candidates[sizes[candidates] > 0]
+    found = (residuals.row(row) if signed else residuals.row(row).clamp(min=0) for row in candidates.tolist())
+    if rows.here == rows.total:
+        return found
+    R = torch.stack([*found, residuals.H.new_zeros(residuals.H.shape[1])])[: len(candidates)]
+    sizes, R = rows.holders.gathered(sizes[candidates]), rows.holders.gathered(R)
+    return R[sizes.argsort(descending=True)[:most]]
 
 
 class DenseResiduals:
@@ -165,4 +175,4 @@ class SparseResiduals:
 
     def project(self, V: Tensor) -> Tensor:
         """``V Rt``, shape (c, m), for V (c, n)."""
-        return (self.data.rows @ V.T).T - (V @ self.H.T) @ self.Z
+        return (self.data.stored @ V.T).T - (V @ self.H.T) @ self.Z

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from nmfnet.data.containers import plain, validated
+from nmfnet.distributed import alone, now, together
 from nmfnet.errors import DivergenceError
 from nmfnet.factorization.acceleration import Alternation, Problem, check_finite
 from nmfnet.factorization.coordinate_descent import squared_norm
@@ -29,6 +30,7 @@ from nmfnet.transformers.initialization import Starts
 from nmfnet.transformers.input import Input
 from nmfnet.transformers.minibatch import Online, Statistics
 from nmfnet.transformers.precision import alternate_in_turn
+from nmfnet.transformers.ranks import refuse_in_ranks, refuse_other_inputs
 from nmfnet.transformers.routing import SharedRouting
 
 Array = NDArray[Any]
@@ -118,8 +120,10 @@ class BaseFactorization(
 
     @torch.no_grad()
     @one_thread()
+    @together()
     def _fit(self, X: ArrayLike, W: ArrayLike | None, H: ArrayLike | None, weights: ArrayLike | None) -> Array:
         self._check_parameters()
+        refuse_in_ranks(self.get_params(), weights is not None)
         data = self._input(X, weights, reset=True)
         self._warn_of_ignored(W, H)
         k = self._rank(data, H)
@@ -134,7 +138,7 @@ class BaseFactorization(
             warnings.warn(
                 f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence: "
                 f"max_iter={self.max_iter} passes did not meet the criterion of tol={self.tol}.",
-                ConvergenceWarning, stacklevel=4,
+                ConvergenceWarning, stacklevel=5,
             )  # fmt: skip
         if not problem.unique or k > data.shape[1]:
             Z = self._zero_start(data, k)  # as `transform` does, which then finds the same of many solutions
@@ -170,12 +174,14 @@ class BaseFactorization(
         """Root of twice the loss without penalties."""
         weighted = Z if data.row_weights is None else Z * data.row_weights
         p = self._penalties(data)
-        loss = last.objective - p.l1_z * float(weighted.sum()) - p.l2_z / 2 * float((weighted * Z).sum())
+        l1, l2 = data.data.rows.summed(float(weighted.sum()), float((weighted * Z).sum()))
+        loss = last.objective - p.l1_z * l1 - p.l2_z / 2 * l2
         loss -= (p.l1_h * float(H.abs().sum()) if p.l1_h else 0.0) + p.l2_h / 2 * squared_norm(H)
         return math.sqrt(max(2 * loss, 0.0)) / (data.scale if self._degree == 2 else math.sqrt(data.scale))
 
     @torch.no_grad()
     @one_thread()
+    @alone()
     def transform(self, X: ArrayLike, *, weights: ArrayLike | None = None) -> Array:
         """Factor Z of X for the fitted components: least squares with Z >= 0, solved to tolerance.
 
@@ -217,6 +223,7 @@ class BaseFactorization(
 
     @torch.no_grad()
     @one_thread()
+    @alone()
     def partial_fit(
         self,
         X: ArrayLike,
@@ -320,7 +327,9 @@ class BaseFactorization(
                 "where nothing is known."
             )
         most = None if reset else self._scale
-        data = given.prepare_input(checked, given.check_weights(weights, checked), torch.device(self.device), most)
+        refuse_other_inputs(given.is_sparse(checked), checked)
+        checked_weights = given.check_weights(weights, checked)
+        data = given.prepare_input(checked, checked_weights, torch.device(self.device), most, now())
         self._check_data(data)
         return data
 

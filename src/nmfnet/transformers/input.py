@@ -22,6 +22,7 @@ from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.initialization import INITS
 from nmfnet.factorization.passes import Penalties
 from nmfnet.linalg.arrays import as_tensor
+from nmfnet.linalg.holders import Holders, local
 
 ROWS_PER_BLOCK = 4096  # looked at together
 SAFE_RANGE_FLOAT32, SAFE_RANGE_FLOAT64 = (
@@ -62,8 +63,8 @@ class Input:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Shape (m, n) of X."""
-        return self.data.shape
+        """Shape (m, n) of X, with the rows of all processes."""
+        return self.data.rows.total, self.data.shape[1]
 
     @property
     def dense(self) -> DenseData:
@@ -83,7 +84,7 @@ class Input:
         part = self.X
         while part is not None and not isinstance(part, np.memmap):
             part = getattr(part, "base", None)
-        return part is None
+        return not self.data.rows.holders.any(part is not None)
 
     @cached_property
     def single(self) -> Input:
@@ -95,16 +96,19 @@ class Input:
         device, dtype = self.data.like.device, self.X.dtype
         if single and 1 / SAFE_RANGE_FLOAT32 < max(-self.low, self.high) < SAFE_RANGE_FLOAT32:
             dtype = np.dtype(np.float32)
-        X = self.X if isinstance(rows, slice) and rows == slice(None) else self.X[rows]
-        X = in_dtype(X, dtype)
-        data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
+        whole = isinstance(rows, slice) and rows == slice(None)
+        X = in_dtype(self.X if whole else self.X[rows], dtype)
+        holders = self.data.rows.holders if whole else local
+        data = SparseData(X, device, holders) if is_sparse(X) else DenseData(X, device, holders)
         row_weights, weights = (
             None if part is None else part[rows].to(data.like.dtype) for part in (self.row_weights, self.weights)
         )
         return replace(self, data=data, X=X, row_weights=row_weights, weights=weights)
 
 
-def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, most: float | None) -> Input:
+def prepare_input(
+    X: Any, weights: NDArray[Any] | None, device: torch.device, most: float | None, holders: Holders = local
+) -> Input:
     """Look X over, and scale it where its squares would leave the range of its dtype.
 
     Parameters
@@ -115,14 +119,19 @@ def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, mo
     device : torch.device
     most : float, optional
         Scale of earlier data, which this one's must not exceed: what is tiny there need not be tiny here.
+    holders : Holders
+        Who holds rows of X.
     """
     low, high, missing = extremes(X.data[None] if is_sparse(X) else X)
     if is_sparse(X) and X.nnz < X.shape[0] * X.shape[1]:
         low, high = min(low, 0.0), max(high, 0.0)
+    if holders is not local:
+        extreme = holders.largest(torch.tensor([-low, high, float(missing)], dtype=torch.float64)).tolist()
+        low, high, missing = -extreme[0], extreme[1], extreme[2] > 0
     scale = safe_scale(max(-low, high), X.dtype)
     scale = scale if most is None else min(scale, most)
     X = scaled(X, scale)
-    data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
+    data = SparseData(X, device, holders) if is_sparse(X) else DenseData(X, device, holders)
     row_weights = entry_weights = None
     if weights is not None and weights.ndim == 1:
         row_weights = as_tensor(weights).to(device)
