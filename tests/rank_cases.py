@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 import traceback
 import warnings
@@ -118,7 +119,17 @@ def table(rank, size, **options):
 
 
 def factorization(
-    rank, size, model="NMF", n=300, dtype="float64", missing=False, weights=0, sparse=False, start=False, **options
+    rank,
+    size,
+    model="NMF",
+    n=300,
+    dtype="float64",
+    missing=False,
+    weights=0,
+    sparse=False,
+    start=False,
+    files=False,
+    **options,
 ):
     """Components, and the factor of the rows of a rank."""
     import nmfnet
@@ -137,7 +148,11 @@ def factorization(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = getattr(nmfnet, model)(**options)
-        Z = fitted.fit_transform(X, weights=weight, **factors)
+        with tempfile.TemporaryDirectory() as folder:
+            if files:
+                np.save(os.path.join(folder, "X.npy"), X)
+            given = folder if files and size > 1 else X
+            Z = fitted.fit_transform(given, weights=weight, **factors)
     found = {"objective": fitted.objective_, "error": fitted.reconstruction_err_, "passes": fitted.n_iter_}
     same_as_transform = float(np.abs(fitted.transform(X, weights=weight) - Z).max())
     return {

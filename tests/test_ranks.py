@@ -62,13 +62,15 @@ FACTORIZATIONS = {
     "NMF, missing": {"missing": True, "weights": 1, "init": "random"},
     "NMF, weights of entries": {"weights": 2, "alpha_W": 1e-3, "l1_ratio": 0.5, "init": "nndsvdar"},
     "NMF, sparse": {"sparse": True, "weights": 1},
+    "NMF, files": {"files": True, "missing": True},
     "NMF, multiplicative": {"solver": "mu"},
     "NMF, dead components": {"alpha_W": 0.03, "l1_ratio": 1.0, "n_components": 8, "max_iter": 33},
     "SemiNMF": {"model": "SemiNMF", "alpha_W": 1e-4},
     "NonlinearSemiNMF": {"model": "NonlinearSemiNMF", "weights": 1, "start": True, "init": "custom"},
 }
 CASES |= {name: ("factorization", options) for name, options in FACTORIZATIONS.items()}
-WITH_TWO = "dense", "float32", "images", "sparse", "files", "NMF", "NMF, missing", "NMF, sparse", "SemiNMF"  # all are done with three
+# All are done with three.
+WITH_TWO = ["dense", "float32", "images", "sparse", "files", "NMF", "NMF, missing", "NMF, sparse", "SemiNMF"]
 
 
 def slow(size, name):

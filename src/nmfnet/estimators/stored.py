@@ -11,6 +11,7 @@ import torch
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
+from nmfnet.data.containers import learn_columns
 from nmfnet.data.files import Stored, opened
 from nmfnet.data.labels import label_array
 from nmfnet.data.missing import MissingValues
@@ -42,7 +43,7 @@ def stored_data(estimator: BaseNMFNet, X: Any, y: Any, sample_weight: Any) -> Da
     rows_of_images(estimator, stored.X, True)
     y = numbers_of(stored.y) if estimator._numeric_y else label_array(stored.y)
     y = validate_data(estimator, y=y, multi_output=True, y_numeric=estimator._numeric_y, reset=True)
-    _learn_names(estimator, stored.X)
+    learn_columns(estimator, stored.X)
     check_consistent_length(stored.X, y)
     weight, rows = checked_weights(sample_weight, len(y), "sample_weight"), stored.X
     estimator._sparse_targets = False
@@ -63,16 +64,6 @@ def _refuse(estimator: BaseNMFNet) -> None:
             raise ValueError(f"{name} needs all inputs in memory: with files as X use {name}=None.")
     if estimator.solver == "pinv" or type(estimator.solver).__name__ == "Pinv":
         raise ValueError("solver='pinv' decomposes all inputs in memory: with files as X use solver='relaxed'.")
-
-
-def _learn_names(estimator: BaseNMFNet, X: RowsOnDisk) -> None:
-    """Number and names of the columns, from a row of zeros in the place of the files."""
-    row: Any = np.zeros((1, X.shape[1]))
-    if X.names is not None:
-        import pandas as pd
-
-        row = pd.DataFrame(row, columns=X.names)
-    validate_data(estimator, row, reset=True, skip_check_array=True)
 
 
 def _looked_over(X: RowsOnDisk) -> MissingValues:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -15,6 +16,8 @@ from nmfnet.linalg.arrays import as_tensor, canonical
 from nmfnet.linalg.holders import Holders, local, summed
 from nmfnet.linalg.sparse import SparseRows, some_rows
 from nmfnet.linalg.threads import threads_for
+
+ROWS_PER_BLOCK = 4096  # of dense data that are looked at together
 
 
 class Rows:
@@ -98,18 +101,21 @@ class Data(Protocol):
 class DenseData:
     """A dense matrix, also one that is mapped from a file: a block of rows is read, used twice and left."""
 
-    def __init__(
-        self, X: NDArray[Any] | Tensor, device: torch.device | None = None, holders: Holders = local
-    ) -> None:
+    def __init__(self, X: NDArray[Any] | Tensor, device: torch.device | None = None, holders: Holders = local) -> None:
         self.X = X if isinstance(X, Tensor) else as_tensor(np.ascontiguousarray(X))
         self.X = self.X.to(device or self.X.device)
         self.shape, self.rows = (len(X), X.shape[1]), Rows(len(X), holders)
         self.entries = self.rows.total * X.shape[1]
         self.like = self.X.new_empty(0)
 
-    def block(self, rows: slice) -> Tensor:
+    def block(self, rows: slice | Tensor) -> Tensor:
         """X[rows], shape (c, n)."""
         return self.X[rows]
+
+    def blocks(self) -> Iterator[slice]:
+        """Rows that are looked at together, in their order."""
+        starts = range(0, self.shape[0], ROWS_PER_BLOCK)
+        return (slice(start, min(start + ROWS_PER_BLOCK, self.shape[0])) for start in starts)
 
     def laid_out(self, F: Tensor) -> Tensor:
         """By components."""
@@ -138,20 +144,19 @@ class DenseData:
 
     def column_squares(self) -> Tensor:
         """Sum of the squares of each column."""
-        return self.rows.reduced(torch.stack([block.square().sum(0) for block in self.X.split(4096)]).sum(0))
+        return self.rows.reduced(torch.stack([self.block(rows).square().sum(0) for rows in self.blocks()]).sum(0))
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of squares, rows weighted."""
         total = 0.0
-        for start in range(0, self.shape[0], 4096):
-            rows = slice(start, start + 4096)
+        for rows in self.blocks():
             squares = torch.linalg.vector_norm(self.block(rows), dim=1, dtype=torch.float64).square()
             total += float((squares if row_weights is None else squares * row_weights[rows]).sum())
         return self.rows.summed(total)[0]
 
     def mean(self) -> float:
         """Mean of the entries."""
-        total = float(sum(block.sum(dtype=torch.float64) for block in self.X.split(4096)))
+        total = float(sum(self.block(rows).sum(dtype=torch.float64) for rows in self.blocks()))
         return self.rows.summed(total)[0] / max(self.entries, 1)
 
 

@@ -152,12 +152,17 @@ class MeanFilled(DenseData):
 
     def __init__(self, data: DenseData) -> None:
         self.__dict__.update(data.__dict__)
-        counts, sums = data.rows.holders([(~self.X.isnan()).sum(0).to(self.like), self.X.nansum(0)])
+        self.data = data
+        counts, sums = torch.zeros(2, data.shape[1], dtype=data.like.dtype, device=data.like.device)
+        for rows in data.blocks():
+            X = data.block(rows)
+            counts, sums = counts + (~X.isnan()).sum(0), sums + X.nansum(0)
+        counts, sums = data.rows.holders([counts, sums])
         self.means = (sums / counts).nan_to_num_(0.0)
 
-    def block(self, rows: slice) -> Tensor:
+    def block(self, rows: slice | Tensor) -> Tensor:
         """X[rows], filled."""
-        X = self.X[rows]
+        X = self.data.block(rows)
         return torch.where(X.isnan(), self.means.to(X.dtype), X)
 
     def mean(self) -> float:

@@ -17,7 +17,6 @@ from nmfnet.factorization.passes import Penalties
 
 MAX_RESTARTS = 5
 PASSES_BEFORE_CHECK = 30  # for dead components where there is an L1 penalty, and again after a restart
-ROWS_PER_BLOCK = 4096  # of dense data that are looked at together
 CANDIDATES_PER_COMPONENT = 8  # rows whose residuals a dead component may take
 SAME_RESIDUAL_COSINE = 0.5  # from which on two residuals are the same
 
@@ -133,8 +132,7 @@ class DenseResiduals:
         self.data, self.decode, self.Z, self.H = data, decode, Z, H
 
     def _blocks(self) -> Iterator[Tensor]:
-        for start in range(0, self.data.shape[0], ROWS_PER_BLOCK):
-            yield self._block(slice(start, start + ROWS_PER_BLOCK))
+        return map(self._block, self.data.blocks())
 
     def _block(self, rows: slice) -> Tensor:
         return (self.data.block(rows) - self.decode(self.Z[:, rows].T @ self.H)).nan_to_num_(0.0)

@@ -23,6 +23,7 @@ from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.passes import Penalties
 from nmfnet.factorization.restart import alternate_alive, revived
 from nmfnet.factorization.steps import Pass
+from nmfnet.factorization.stored import StoredSparse
 from nmfnet.linalg.threads import one_thread
 from nmfnet.transformers import input as given
 from nmfnet.transformers.export_mixin import PortableFactorization
@@ -32,6 +33,7 @@ from nmfnet.transformers.minibatch import Online, Statistics
 from nmfnet.transformers.precision import alternate_in_turn
 from nmfnet.transformers.ranks import refuse_in_ranks, refuse_other_inputs
 from nmfnet.transformers.routing import SharedRouting
+from nmfnet.transformers.stored import is_path, stored_input
 
 Array = NDArray[Any]
 
@@ -78,7 +80,8 @@ class BaseFactorization(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or path
+            A path is that of a file or folder whose rows are read once a pass (docs/distributed.md).
             float32 stays float32; tensors of half precision become it.  Missing entries are NaN in a dense X, and what
             masked arrays and data frames hold for missing.
         y : None
@@ -166,6 +169,8 @@ class BaseFactorization(
             return alternate_in_turn(problem, single, Z, H, most, float(self.tol), lambda n, o: announce(done + n, o))
 
         def revive(Z: Tensor, H: Tensor) -> tuple[Tensor, Tensor] | None:
+            if isinstance(data.data, StoredSparse):  # residuals are not looked at in files
+                return None
             return revived(data.data, self._decode, Z, H, self._penalties(data), self.signed)
 
         return alternate_alive(run, revive, (Z, H), int(self.max_iter), self.alpha_W > 0 and self.l1_ratio > 0)
@@ -318,6 +323,10 @@ class BaseFactorization(
 
     def _input(self, X: ArrayLike, weights: ArrayLike | None, reset: bool) -> Input:
         """Check the data and put it where it is to be factorized."""
+        if is_path(X):
+            data = stored_input(self, X, weights, reset)
+            self._check_data(data)
+            return data
         dtypes = [np.float64, np.float32] if reset else [self.components_.dtype]
         sparse = ("csr",) if self.__sklearn_tags__().input_tags.sparse else False
         checked = validated(self, X, accept_sparse=sparse, dtype=dtypes, reset=reset, ensure_all_finite="allow-nan")

@@ -16,6 +16,7 @@ from nmfnet.factorization.acceleration import Problem
 from nmfnet.factorization.initialization import MeanFilled, starting_factors
 from nmfnet.factorization.kullback_leibler import KullbackLeibler
 from nmfnet.factorization.passes import Penalties
+from nmfnet.factorization.stored import StoredDense, StoredSparse
 from nmfnet.linalg.holders import local
 from nmfnet.transformers import input as given
 from nmfnet.transformers.component_replacement import Factors, replace_components, replacement_pays
@@ -79,8 +80,10 @@ class Starts:
         return Z, F
 
     def _searched_start(self, data: Input, k: int, problem: Problem) -> Factors | None:
-        """Starting factors that a search found; None where none pays, or several processes hold the rows."""
-        if data.data.rows.holders is not local or self.init == "custom" or self.batch_size is not None or problem.multiplicative:
+        """Starting factors that a search found; None where none pays, or rows are in files or in several processes."""
+        if data.data.rows.holders is not local or isinstance(data.data, (StoredDense, StoredSparse)):
+            return None
+        if self.init == "custom" or self.batch_size is not None or problem.multiplicative:
             return None
         if isinstance(problem, KullbackLeibler):
             return self._start_by_least_squares(data, k, problem)

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from nmfnet._parameters import at_least, between
 from nmfnet.data.containers import refuse_missing
+from nmfnet.data.on_disk import RowsOnDisk
+from nmfnet.data.sparse_on_disk import SparseOnDisk
 from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.initialization import INITS
 from nmfnet.factorization.passes import Penalties
@@ -84,7 +86,8 @@ class Input:
         part = self.X
         while part is not None and not isinstance(part, np.memmap):
             part = getattr(part, "base", None)
-        return not self.data.rows.holders.any(part is not None)
+        on_disk = part is not None or isinstance(self.X, (RowsOnDisk, SparseOnDisk))
+        return not self.data.rows.holders.any(on_disk)
 
     @cached_property
     def single(self) -> Input:
@@ -125,28 +128,28 @@ def prepare_input(
     low, high, missing = extremes(X.data[None] if is_sparse(X) else X)
     if is_sparse(X) and X.nnz < X.shape[0] * X.shape[1]:
         low, high = min(low, 0.0), max(high, 0.0)
-    if holders is not local:
-        extreme = holders.largest(torch.tensor([-low, high, float(missing)], dtype=torch.float64)).tolist()
-        low, high, missing = -extreme[0], extreme[1], extreme[2] > 0
+    low, high, missing = extremes_of_all(holders, low, high, missing)
     scale = safe_scale(max(-low, high), X.dtype)
     scale = scale if most is None else min(scale, most)
     X = scaled(X, scale)
     data = SparseData(X, device, holders) if is_sparse(X) else DenseData(X, device, holders)
-    row_weights = entry_weights = None
-    if weights is not None and weights.ndim == 1:
-        row_weights = as_tensor(weights).to(device)
-    elif weights is not None:
-        largest = weights.max(1)
-        row_weights = as_tensor(largest).to(device)
-        entry_weights = as_tensor(weights / np.where(largest > 0, largest, 1)[:, None]).to(device)
-    return Input(data, X, row_weights, entry_weights, missing, low, high, scale)
+    return Input(data, X, *weights_of(weights, device), missing, low, high, scale)
+
+
+def weights_of(weights: NDArray[Any] | None, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+    """Weights of rows, and of entries over the largest of their row."""
+    if weights is None or weights.ndim == 1:
+        return None if weights is None else as_tensor(weights).to(device), None
+    largest = weights.max(1)
+    shares = weights / np.where(largest > 0, largest, 1)[:, None]
+    return as_tensor(largest).to(device), as_tensor(shares).to(device)
 
 
 def extremes(X: NDArray[Any]) -> tuple[float, float, bool]:
     """Smallest and largest entry (0 where there is none), and whether any is NaN."""
     low, high, missing = math.inf, -math.inf, False
     for start in range(0, len(X), ROWS_PER_BLOCK):
-        block = X[start : start + ROWS_PER_BLOCK]
+        block = np.asarray(X[start : start + ROWS_PER_BLOCK])
         if not block.size:
             continue
         smallest, largest = float(block.min()), float(block.max())
@@ -156,6 +159,14 @@ def extremes(X: NDArray[Any]) -> tuple[float, float, bool]:
             largest = float(np.fmax.reduce(block, axis=None))
         low, high = min(low, smallest), max(high, largest)
     return (low, high, missing) if low <= high else (0.0, 0.0, missing)
+
+
+def extremes_of_all(holders: Holders, low: float, high: float, missing: bool) -> tuple[float, float, bool]:
+    """The same of the rows of all, from those at hand."""
+    if holders is local:
+        return low, high, missing
+    found = holders.largest(torch.tensor([-low, high, float(missing)], dtype=torch.float64)).tolist()
+    return -found[0], found[1], found[2] > 0
 
 
 def in_dtype(X: Any, dtype: Any) -> Any:
