@@ -142,7 +142,8 @@ def starting_factors(
         return data.rows.own(Z).abs(), H if signed else H.abs()
     if signed:
         return nndsvd(data, k, generator, signed=True)
-    Z, H = nndsvd(data, k, generator) if vectors is None else nonnegative_sides(*(F[:k] for F in vectors), data.rows)
+    US, V = leading_vectors(data, k, generator) if vectors is None else vectors
+    Z, H = nonnegative_sides(US[:k], V[:k], data.rows)
     Z = data.laid_out(fill_zeros(Z, size, init, generator, data.rows))
     return Z, data.laid_out(fill_zeros(H, size, init, generator))
 
