@@ -57,7 +57,8 @@ def test_recorded_losses_of_several_labels_and_of_least_squares(parts):
 def test_losses_in_training_are_of_some_rows_where_there_are_many(monkeypatch, parts):
     X, y, *_ = parts
     whole = NMFNetClassifier((20,), max_iter=3, random_state=0).fit(X, y)
-    monkeypatch.setattr("nmfnet.training.scoring.MOST_SAMPLED", 200)
+    monkeypatch.setattr("nmfnet.training.scoring.MOST_SAMPLED", 400)
+    monkeypatch.setattr("nmfnet.training.scoring.FEWEST_SAMPLED", 200)
     some = NMFNetClassifier((20,), max_iter=3, random_state=0).fit(X, y)
     np.testing.assert_array_equal(some.coefs_[0], whole.coefs_[0])
     losses = [model.history_[-1]["train_loss"] for model in (some, whole)]

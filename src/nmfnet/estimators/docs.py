@@ -105,7 +105,7 @@ TEMPLATE = """{what}
         set); `n_samples` (training samples seen); where there were folds `alpha`, `held_out_loss` (of that penalty's
         networks on rows that they have not seen) and `n_members`; `retries` (where steps had to be damped or taken
         back); `seconds` (since the fit began, pre-training included).  Losses are {loss}, errors
-        {error}.  Those in training are of 5000 samples where there are more.
+        {error}.  Those in training are of a tenth of the samples where there are more than 5000.
     best_epoch_ : int or None
         With `early_stopping`, the epoch whose weights were kept: that of the least validation loss, then error.
     loss_curve_ : list of float

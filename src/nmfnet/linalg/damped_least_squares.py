@@ -20,10 +20,11 @@ from nmfnet.stateful import State
 
 
 class DampedLeastSquares:
-    """Damped least-squares steps on batches, in one of three forms, of which the cheapest is taken.
+    """Damped least-squares steps on batches, in one of three forms, by their costs.
 
     - "primal": by the inverse of the running Gram matrix of the inputs.
-    - "earlier batch", for more than `gram_features` inputs, if `low_rank`: by the rows of an earlier batch.
+    - "earlier batch", for more than `gram_features` inputs, if `low_rank`: by the rows of an earlier batch, where that
+      takes half of the primal form's operations or less.
     - "dual", for inputs wider than `primal_max_features` and than a batch, and, if `low_rank`, for sparse ones wider
       than `gram_features`: by the samples of the batch alone.
 
@@ -43,6 +44,7 @@ class DampedLeastSquares:
 
     gram_features: ClassVar[int] = 1024  # inputs up to here take the primal form,
     primal_max_features: ClassVar[int] = 4096  # and up to here never the dual one
+    earlier_max_cost: ClassVar[float] = 0.5  # of steps by one batch, in those by all batches
     sparse_max_density: ClassVar[float] = 1 / 16  # share of stored values, above which dense products are faster
     enough_samples: ClassVar[int] = 64  # in a batch: while there are fewer,
     more_samples: ClassVar[float] = 1.25  # so many times more begin the running means anew
@@ -187,7 +189,7 @@ class DampedLeastSquares:
         # Subtracting from I loses as many digits as d has fewer than G.
         possible = self.low_rank and n > self.gram_features and self.primal.damping >= self.primal.exact_damping
         cost = 3 * m * n * k + m * m * k + (m * m * n + m**3) / self.primal.refresh_interval(m)
-        return possible and cost < self._primal_cost(m, n, k)
+        return possible and cost < self.earlier_max_cost * self._primal_cost(m, n, k)
 
     def _primal_cost(self, m: int, n: int, k: int) -> float:
         """Multiplications for m samples of n inputs and k outputs, but for those that all forms make."""

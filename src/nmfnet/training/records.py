@@ -18,10 +18,11 @@ class EpochRecord(TypedDict, total=False):
         half the squared error, of targets as the network scales them.  It is the mean over the batches of the epoch,
         each measured just before its update, of the weights in training and under dropout.
     train_loss : float
-        Loss on the training samples after the epoch, of the weights that predict; on 5000 of them, always the same,
-        where there are more.  The cross-entropy of the predicted probabilities (of several labels the mean over the
-        labels), or for real targets the mean squared error in the unit of y.  Where a classifier's outputs are fits of
-        0/1 targets, as of ``solver="pinv"``, it is the mean squared error of these.
+        Loss on the training samples after the epoch, of the weights that predict.  The cross-entropy of the predicted
+        probabilities (of several labels the mean over the labels), or for real targets the mean squared error in the
+        unit of y.  Where a classifier's outputs are fits of 0/1 targets, as of ``solver="pinv"``, it is the mean
+        squared error of these.  Of more than 5000 samples a tenth counts, at least 2000 and at most 5000 of them,
+        always the same ones.
     train_error : float
         Fraction misclassified (classifier) or mean squared error in the unit of y (regressor), likewise.
     val_loss, val_error : float

@@ -17,7 +17,8 @@ from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
 
 MOST_NUMBERS = 2**18  # outputs that are scored at a time
-MOST_SAMPLED = 5000  # training samples that losses are recorded of: a pass of all would cost a fifth of an epoch
+MOST_SAMPLED = 5000  # training samples that losses are recorded of: a pass of all would cost a fifth of an epoch,
+SAMPLED_SHARE, FEWEST_SAMPLED = 0.1, 2000  # so where there are more it is a tenth, but not fewer than these
 
 
 class Predicted(NamedTuple):
@@ -81,13 +82,14 @@ def summed_loss(network: Network, outputs: Tensor, batch: Samples) -> Tensor:
 
 
 def sampled(source: Source, seed: int) -> Source:
-    """At most MOST_SAMPLED of the new samples, drawn at random and in their own order: those that losses are of."""
+    """New samples that losses are of, in their own order: all, or a tenth of more than MOST_SAMPLED, at random."""
     n, before = source.n_rows, source.before
     if n <= MOST_SAMPLED and not before:
         return source
     drawn = torch.arange(n)
     if n > MOST_SAMPLED:
-        drawn = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:MOST_SAMPLED].sort().values
+        most = min(MOST_SAMPLED, max(FEWEST_SAMPLED, int(SAMPLED_SHARE * n)))
+        drawn = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:most].sort().values
     return source.subset(drawn + before)
 
 
