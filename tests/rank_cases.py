@@ -101,6 +101,20 @@ def module(rank, size, early_stopping=False, real=False):
     return {"weights": weights, "history": history, "best": None, "temperature": None, "classes": []}
 
 
+def many_categories(rank, size, **options):
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    n, shops = 900, 300
+    shop = rng.permutation(np.arange(n) % shops)
+    y = rng.normal(size=shops)[shop] + 0.3 * rng.normal(size=n) > 0
+    frame = pd.DataFrame({"shop": [f"shop {i}" for i in shop], "size": rng.normal(size=n)})
+    frame.loc[::50, "shop"] = None
+    a, b = bounds(n, size)[rank : rank + 2]
+    model = NMFNetClassifier((10,), max_iter=2, random_state=0, **options).fit(frame[a:b], y[a:b])
+    return {**weights_of(model), "classes": [*model.classes_, *model._encoded_names()]}
+
+
 def table(rank, size, **options):
     import pandas as pd
 

@@ -53,6 +53,7 @@ CASES = {
     "a module": ("module", {"early_stopping": True}),
     "a module, real": ("module", {"real": True}),
     "a table": ("table", {}),
+    "very many categories": ("many_categories", {"early_stopping": True}),
 }  # fmt: skip
 
 

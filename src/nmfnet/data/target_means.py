@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 
 from nmfnet.data.columns import Column
 from nmfnet.data.containers import Array
+from nmfnet.distributed import now
 
 FOLDS = 5
 MIN_ROWS_OF_A_CATEGORY = 2  # on average; with fewer the column is an id
@@ -52,6 +54,7 @@ class TargetMeans:
     def of(cls, column: Column, Y: Array, text_of: Callable[[Any], str]) -> Self:
         """Learn from a column (n,) and the targets Y (n, k)."""
         codes, values = _codes(column, text_of)
+        codes, Y, _ = _of_all_ranks(codes, Y)
         present, Y = codes >= 0, _distinct(Y)
         encoders = [_encoder().fit(codes[present, None], y) for y in Y[present].T]
         means = np.stack([encoder.encodings_[0] for encoder in encoders], axis=1)
@@ -73,11 +76,12 @@ class TargetMeans:
             codes = np.fromiter((known[v] for v in column.values.tolist()), np.intp, len(column.values))
             found = table[codes]  # -1 is the last row, that of all
         else:
-            codes, _ = _codes(column, text_of)
+            codes, Y, own = _of_all_ranks(_codes(column, text_of)[0], Y)
             found = np.tile(self.overall, (len(codes), 1))
             present = codes >= 0
             for j, y in enumerate(_distinct(Y)[present].T):
                 found[present, j] = _of_other_rows(codes[present, None], y)
+            found = found[own]
         absent = np.array([value is None for value in column.values.tolist()])
         return [*found.T, *([absent] if self.missing else [])]
 
@@ -109,12 +113,19 @@ def _of_other_rows(codes: Array, y: Array) -> Array:
 
 
 def _codes(column: Column, text_of: Callable[[Any], str]) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-    """Number of each row's category, -1 where it is missing, and the categories in order."""
+    """Number of each row's category, -1 where it is missing, and the categories of all ranks in order."""
     texts = {value: text_of(value) for value in set(column.values.tolist()) if value is not None}
-    values = tuple(sorted(set(texts.values())))
+    values = tuple(sorted(set().union(*now().objects(set(texts.values())))))
     place = {value: i for i, value in enumerate(values)}
     rows = column.values.tolist()
     return np.fromiter((-1 if v is None else place[texts[v]] for v in rows), np.intp, len(rows)), values
+
+
+def _of_all_ranks(codes: NDArray[np.intp], Y: Array) -> tuple[NDArray[np.intp], Array, slice]:
+    """Codes (n,) and targets (n, k) of the rows of all ranks, and where those at hand are among them."""
+    before = sum(now().objects(len(codes))[: now().rank])
+    of_all = [now().gathered(torch.from_numpy(np.ascontiguousarray(each))).numpy() for each in (codes, Y)]
+    return of_all[0], of_all[1], slice(before, before + len(codes))
 
 
 def _distinct(Y: Array) -> NDArray[np.float64]:
