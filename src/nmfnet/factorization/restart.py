@@ -14,6 +14,7 @@ from nmfnet.factorization.acceleration import Alternation
 from nmfnet.factorization.data import Data, DenseData, Rows, SparseData
 from nmfnet.factorization.entries import Side
 from nmfnet.factorization.passes import Penalties
+from nmfnet.factorization.stored import StoredSparse
 
 MAX_RESTARTS = 5
 PASSES_BEFORE_CHECK = 30  # for dead components where there is an L1 penalty, and again after a restart
@@ -86,10 +87,10 @@ def revived(
     Returns
     -------
     tuple of Tensor, or None
-        None where no component is dead, or nothing is left to be fitted.
+        None where no component is dead, nothing is left to be fitted, or X is in sparse files.
     """
     dead = (~(data.rows.any(Z.any(1)) & H.any(1))).nonzero()[:, 0]
-    if not len(dead):
+    if not len(dead) or isinstance(data, StoredSparse):  # of sparse files no residuals are formed
         return None
     residuals = DenseResiduals(data, decode, Z, H) if isinstance(data, DenseData) else SparseResiduals(data, Z, H)
     parts: list[Tensor] = []

@@ -15,15 +15,14 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from nmfnet.data.containers import plain, validated
-from nmfnet.distributed import alone, now, together
+from nmfnet.data.containers import plain
+from nmfnet.distributed import alone, together
 from nmfnet.errors import DivergenceError
 from nmfnet.factorization.acceleration import Alternation, Problem, check_finite
 from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.passes import Penalties
 from nmfnet.factorization.restart import alternate_alive, revived
 from nmfnet.factorization.steps import Pass
-from nmfnet.factorization.stored import StoredSparse
 from nmfnet.linalg.threads import one_thread
 from nmfnet.transformers import input as given
 from nmfnet.transformers.export_mixin import PortableFactorization
@@ -31,7 +30,7 @@ from nmfnet.transformers.initialization import Starts
 from nmfnet.transformers.input import Input
 from nmfnet.transformers.minibatch import Online, Statistics
 from nmfnet.transformers.precision import alternate_in_turn
-from nmfnet.transformers.ranks import refuse_in_ranks, refuse_other_inputs
+from nmfnet.transformers.ranks import refuse_in_ranks
 from nmfnet.transformers.routing import SharedRouting
 from nmfnet.transformers.stored import is_path, stored_input
 
@@ -169,8 +168,6 @@ class BaseFactorization(
             return alternate_in_turn(problem, single, Z, H, most, float(self.tol), lambda n, o: announce(done + n, o))
 
         def revive(Z: Tensor, H: Tensor) -> tuple[Tensor, Tensor] | None:
-            if isinstance(data.data, StoredSparse):  # residuals are not looked at in files
-                return None
             return revived(data.data, self._decode, Z, H, self._penalties(data), self.signed)
 
         return alternate_alive(run, revive, (Z, H), int(self.max_iter), self.alpha_W > 0 and self.l1_ratio > 0)
@@ -321,24 +318,9 @@ class BaseFactorization(
             return int(self.n_components)
         return len(plain(H)) if self.init == "custom" and H is not None else data.shape[1]
 
-    def _input(self, X: ArrayLike, weights: ArrayLike | None, reset: bool) -> Input:
+    def _input(self, X: Any, weights: ArrayLike | None, reset: bool) -> Input:
         """Check the data and put it where it is to be factorized."""
-        if is_path(X):
-            data = stored_input(self, X, weights, reset)
-            self._check_data(data)
-            return data
-        dtypes = [np.float64, np.float32] if reset else [self.components_.dtype]
-        sparse = ("csr",) if self.__sklearn_tags__().input_tags.sparse else False
-        checked = validated(self, X, accept_sparse=sparse, dtype=dtypes, reset=reset, ensure_all_finite="allow-nan")
-        if given.is_sparse(checked) and np.isnan(checked.data).any():
-            raise ValueError(
-                "Input X contains NaN in a sparse matrix. Missing entries need a dense X: X.toarray(), with NaN also "
-                "where nothing is known."
-            )
-        most = None if reset else self._scale
-        refuse_other_inputs(given.is_sparse(checked), checked)
-        checked_weights = given.check_weights(weights, checked)
-        data = given.prepare_input(checked, checked_weights, torch.device(self.device), most, now())
+        data = (stored_input if is_path(X) else given.array_input)(self, X, weights, reset)
         self._check_data(data)
         return data
 

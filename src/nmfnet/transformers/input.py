@@ -17,14 +17,16 @@ from sklearn.utils import check_array
 from torch import Tensor
 
 from nmfnet._parameters import at_least, between
-from nmfnet.data.containers import refuse_missing
+from nmfnet.data.containers import refuse_missing, validated
 from nmfnet.data.on_disk import RowsOnDisk
 from nmfnet.data.sparse_on_disk import SparseOnDisk
+from nmfnet.distributed import now
 from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.initialization import INITS
 from nmfnet.factorization.passes import Penalties
 from nmfnet.linalg.arrays import as_tensor
 from nmfnet.linalg.holders import Holders, local
+from nmfnet.transformers.ranks import refuse_other_inputs
 
 ROWS_PER_BLOCK = 4096  # looked at together
 SAFE_RANGE_FLOAT32, SAFE_RANGE_FLOAT64 = (
@@ -107,6 +109,21 @@ class Input:
             None if part is None else part[rows].to(data.like.dtype) for part in (self.row_weights, self.weights)
         )
         return replace(self, data=data, X=X, row_weights=row_weights, weights=weights)
+
+
+def array_input(estimator: Any, X: ArrayLike, weights: ArrayLike | None, reset: bool) -> Input:
+    """Check arrays or sparse matrices; without `reset` as a fitted estimator wants them."""
+    dtypes = [np.float64, np.float32] if reset else [estimator.components_.dtype]
+    accepted = ("csr",) if estimator.__sklearn_tags__().input_tags.sparse else False
+    checked = validated(estimator, X, accept_sparse=accepted, dtype=dtypes, reset=reset, ensure_all_finite="allow-nan")
+    if is_sparse(checked) and np.isnan(checked.data).any():
+        raise ValueError(
+            "Input X contains NaN in a sparse matrix. Missing entries need a dense X: X.toarray(), with NaN also "
+            "where nothing is known."
+        )
+    refuse_other_inputs(is_sparse(checked), checked)
+    most = None if reset else estimator._scale
+    return prepare_input(checked, check_weights(weights, checked), torch.device(estimator.device), most, now())
 
 
 def prepare_input(
