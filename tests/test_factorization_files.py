@@ -1,5 +1,7 @@
 """Factorizations of rows in files end as those of the same rows in memory, and read each file once a pass."""
 
+import gc
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,10 @@ def test_each_pass_reads_each_row_once(tmp_path, monkeypatch, kind):
     for passes in (2, 6):
         rows.clear()
         NMF(4, init="random", max_iter=passes, tol=0, random_state=0).fit(path)
+        gc.collect()
+        for thread in threading.enumerate():
+            if thread.name.startswith("nmfnet-read-ahead"):
+                thread.join(10)
         found.append(sum(rows))
     assert found[1] - found[0] == 4 * len(X)
 
