@@ -1,6 +1,7 @@
 # make demo   a network trained on bundled data, from nothing but Python 3.11 or newer
 # make test   ruff, mypy, import-linter and pytest
 # make bench  a small comparison of solvers: digits and a table, one seed
+# make paper  the paper's evaluation: hours; with QUICK=1 less than 20 minutes
 # make docs   the site, in docs/_build, offline; warnings are errors
 # make package  wheel and sdist, in dist, installed and tried in a clean environment
 # They set up .venv at first and reuse it afterwards.
@@ -11,7 +12,7 @@ DOCS := .venv-docs
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test bench docs package clean
+.PHONY: demo test bench paper docs package clean
 
 demo: $(VENV)/.demo
 	$(BIN)/nmfnet train digits --hidden 200-100 --epochs 30 --seed 0 --out demo-output --force
@@ -25,6 +26,10 @@ test: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.bench run --datasets small --epochs 15
+
+paper: $(VENV)/.test
+	$(BIN)/python -m benchmarks.paper run $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.paper report
 
 docs: $(DOCS)/.docs
 	$(DOCS)/bin/python -m sphinx -W --keep-going -q docs docs/_build

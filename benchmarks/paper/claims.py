@@ -1,0 +1,92 @@
+"""The paper's claims one by one, with what the stored runs say of each."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+from scipy.stats import ttest_ind
+
+from ..store import Record
+from .configurations import SCALES, network_name
+
+Runs = Mapping[str, Mapping[str, list[Record]]]  # by scale and data set
+SIMILAR, TELLING, ENOUGH = 1.1, 0.05, 3
+PRODUCTS = "[rate.md](rate.md): products take 79 % of an epoch of `pinv`, and 70 % of one of `relaxed`"
+
+
+def claims(runs: Runs) -> Iterator[str]:
+    """A table: claim, verdict, evidence."""
+    yield "Verdicts follow from the numbers, by rules in `benchmarks/paper/claims.py`. Two methods are similar where"
+    yield f"the ratio of their means is at most {SIMILAR}, or where Welch's test tells no difference (p > {TELLING})."
+    yield f"Errors of fewer than {ENOUGH} seeds decide nothing."
+    yield ""
+    yield "| claim | runs | verdict | evidence |"
+    yield "| --- | --- | --- | --- |"
+    for scale, by_data in runs.items():
+        for data, found in by_data.items():
+            if found:
+                for claim, verdict, evidence in _of_data(scale, data, found):
+                    yield f"| {claim} | {scale}, {data} | {verdict} | {evidence} |"
+    yield f"| almost all time is in matrix products | full, mnist | in large part | {PRODUCTS} |"
+
+
+def _of_data(scale: str, data: str, runs: list[Record]) -> Iterator[tuple[str, str, str]]:
+    networks = [network_name(hidden) for hidden in SCALES[scale].networks[data]]
+    main = network_name(SCALES[scale].main[data])
+    paper, backpropagation = _errors(runs, main, "pinv-nmf"), _errors(runs, main, "adam-sae")
+    if paper and backpropagation:
+        yield "error rates similar to backpropagation's", *_similar(paper, backpropagation, "adam-sae")
+    now = _errors(runs, main, "adamw")
+    if paper and now:
+        yield "the same against tuned AdamW (not claimed)", *_similar(paper, now, "adamw")
+    by_depth = [(name, _errors(runs, name, "pinv-nmf")) for name in networks]
+    by_depth = [(name, errors) for name, errors in by_depth if errors]
+    if len(by_depth) > 1:
+        means = [statistics.mean(errors) for _, errors in by_depth]
+        falling = all(b <= a for a, b in pairwise(means))
+        verdict = "confirmed" if falling else "in part" if min(means) < means[0] else "not confirmed"
+        evidence = ", ".join(f"{name}: {mean:.2f}" for (name, _), mean in zip(by_depth, means, strict=True))
+        yield "better with deeper networks", verdict, evidence
+    for claim, key in (("a similar time for an epoch", "epoch"), ("less time for the autoencoder", "before")):
+        ours, theirs = (_seconds(runs, main, name, key) for name in ("pinv-nmf", "adam-sae"))
+        if ours and theirs:
+            ratio = statistics.median(ours) / statistics.median(theirs)
+            good = ratio <= SIMILAR if key == "epoch" else ratio < 1
+            evidence = f"{statistics.median(ours):.2f} s against {statistics.median(theirs):.2f} of `adam-sae`"
+            yield claim, "confirmed" if good else "not confirmed", evidence
+    for claim, name in (
+        ("biases help (future work)", "pinv-nmf-bias"),
+        ("sparse penalties help (future work)", "pinv-nmf-sparse"),
+        ("sigmoid units work (future work)", "pinv-nmf-sigmoid"),
+    ):
+        other = _errors(runs, main, name)
+        if paper and other:
+            better = statistics.mean(other) < statistics.mean(paper) and _differ(paper, other)
+            verdict = (
+                "confirmed" if better else "no difference shown" if not _differ(paper, other) else "not confirmed"
+            )
+            yield claim, verdict, f"`{name}` {statistics.mean(other):.2f} %, without {statistics.mean(paper):.2f}"
+
+
+def _similar(ours: list[float], theirs: list[float], name: str) -> tuple[str, str]:
+    mean, other = statistics.mean(ours), statistics.mean(theirs)
+    good = mean <= SIMILAR * other or not _differ(ours, theirs)
+    return "confirmed" if good else "not confirmed", f"`pinv-nmf` {mean:.2f} %, `{name}` {other:.2f}"
+
+
+def _differ(one: list[float], two: list[float]) -> bool:
+    return bool(ttest_ind(one, two, equal_var=False).pvalue < TELLING)
+
+
+def _errors(runs: list[Record], network: str, method: str) -> list[float]:
+    found = [run["epochs"][-1]["test"] for run in runs if run["network"] == network and run["method"] == method]
+    return found if len(found) >= ENOUGH else []
+
+
+def _seconds(runs: list[Record], network: str, method: str, key: str) -> list[float]:
+    of = [run for run in runs if run["network"] == network and run["method"] == method and run["load"] is not None]
+    if key == "before":
+        return [run["before"] for run in of]
+    return [(run["epochs"][-1]["seconds"] - run["epochs"][0]["seconds"]) / (len(run["epochs"]) - 1) for run in of]
