@@ -45,10 +45,12 @@ def store(**line):
 def adamw():
     X, y, X_val, y_val = map(torch.from_numpy, mnist())
     done = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-    done = {(line["batch"], line["lr"], line["epochs"]) for line in done if line["solver"] == "adamw"}
+    done = [line for line in done if line["solver"] == "adamw"]
     for epochs, (batch, rates) in itertools.product((2, 4, 8), GRID.items()):
+        if any(line["batch"] == batch and line["epochs"] < epochs and line["error"] <= GOAL for line in done):
+            continue  # fewer steps of this batch do
         for rate in rates:
-            if (batch, rate, epochs) in done:
+            if any((line["batch"], line["lr"], line["epochs"]) == (batch, rate, epochs) for line in done):
                 continue
             torch.manual_seed(0)
             net = nn.Sequential(
@@ -67,6 +69,7 @@ def adamw():
             with torch.no_grad():
                 error = float((net.eval()(X_val).argmax(1) != y_val).float().mean())
             numbers = sum(W.numel() for W in net.parameters())
+            done.append({"batch": batch, "lr": rate, "epochs": epochs, "error": error})
             store(
                 solver="adamw", batch=batch, lr=rate, epochs=epochs, error=error, messages=BUCKETS * steps,
                 bytes=4 * numbers * steps,

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import tempfile
 import time
 import traceback
 import warnings
 
 import numpy as np
+import scipy.sparse
 from sklearn.datasets import load_digits
 
 from nmfnet import Callback, Checkpoint, NMFNetClassifier, NMFNetRegressor, RankError, Relaxed, distributed
@@ -74,8 +76,6 @@ def images(rank, size, augmentation=None, n=300, **options):
 
 
 def sparse(rank, size, n_features=400, n=300, solver=None, **options):
-    import scipy.sparse
-
     rng = np.random.default_rng(0)
     X = scipy.sparse.random(n, n_features, 0.05, "csr", rng=rng)
     y = (X @ rng.random(n_features) > X.mean() * n_features / 2).astype(int) + np.arange(n) % 2
@@ -101,6 +101,20 @@ def module(rank, size, early_stopping=False, real=False):
     return {"weights": weights, "history": history, "best": None, "temperature": None, "classes": []}
 
 
+def many_categories(rank, size, **options):
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    n, shops = 900, 300
+    shop = rng.permutation(np.arange(n) % shops)
+    y = rng.normal(size=shops)[shop] + 0.3 * rng.normal(size=n) > 0
+    frame = pd.DataFrame({"shop": [f"shop {i}" for i in shop], "size": rng.normal(size=n)})
+    frame.loc[::50, "shop"] = None
+    a, b = bounds(n, size)[rank : rank + 2]
+    model = NMFNetClassifier((10,), max_iter=2, random_state=0, **options).fit(frame[a:b], y[a:b])
+    return {**weights_of(model), "classes": [*model.classes_, *model._encoded_names()]}
+
+
 def table(rank, size, **options):
     import pandas as pd
 
@@ -116,6 +130,49 @@ def table(rank, size, **options):
     a, b = bounds(n, size)[rank : rank + 2]
     model = NMFNetClassifier((10,), max_iter=2, random_state=0, **options).fit(frame[a:b], y[a:b])
     return {**weights_of(model), "classes": [*model.classes_, *model._encoded_names()]}
+
+
+def factorization(
+    rank,
+    size,
+    model="NMF",
+    n=300,
+    dtype="float64",
+    missing=False,
+    weights=0,
+    sparse=False,
+    start=False,
+    files=False,
+    **options,
+):
+    """Components, and the factor of the rows of a rank."""
+    import nmfnet
+
+    rng = np.random.default_rng(0)
+    X, k = digits(n, dtype)[0], options.get("n_components", 6)
+    X = X - X.mean() if model == "SemiNMF" else X
+    factors = {"W": rng.random((n, k)), "H": rng.random((k, 64))} if start else {"W": None, "H": None}
+    if missing:
+        X[rng.random(X.shape) < 0.1] = np.nan
+    weight = [None, rng.random(n), rng.random(X.shape)][weights]
+    X, weight, factors["W"] = mine(rank, size, X, weight, factors["W"])
+    if sparse:
+        X = scipy.sparse.csr_array(X)
+    options = {"n_components": 6, "max_iter": 12, "tol": 0, "random_state": 0, **options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = getattr(nmfnet, model)(**options)
+        with tempfile.TemporaryDirectory() as folder:
+            if files:
+                np.save(os.path.join(folder, "X.npy"), X)
+            given = folder if files and size > 1 else X
+            Z = fitted.fit_transform(given, weights=weight, **factors)
+    found = {"objective": fitted.objective_, "error": fitted.reconstruction_err_, "passes": fitted.n_iter_}
+    same_as_transform = float(np.abs(fitted.transform(X, weights=weight) - Z).max())
+    return {
+        "weights": [fitted.components_], "history": [found], "best": None, "classes": [], "Z": Z,
+        "of transform": same_as_transform,
+    }  # fmt: skip
 
 
 class At(Callback):
@@ -163,7 +220,7 @@ def failing(rank, size, where):
     return {"said": said, "seconds": seconds, "after": after.coefs_[0], "own": own.coefs_[0]}
 
 
-def dying(rank, size, folder, batch, every=1, resume=False, killed=True, fail=False):
+def dying(rank, size, folder, batch, every=3, resume=False, killed=True, fail=False):
     """A training that stores checkpoints; the last rank is killed by itself after a batch."""
     X, y = mine(rank, size, *digits(300))
     die = At(lambda: os.kill(os.getpid(), signal.SIGKILL), size - 1, batch)

@@ -11,7 +11,10 @@ import sys
 import tempfile
 import traceback
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
+
+from filelock import FileLock
 
 
 def work(folder, case, rank, size, arguments):
@@ -33,12 +36,19 @@ def work(folder, case, rank, size, arguments):
     temporary.rename(Path(folder, f"{rank}.pkl"))
 
 
-def serve():
+def warm_up():
+    """What is loaded with the first fits, so that each process need not load it again."""
     import torch
 
-    import rank_cases  # noqa: F401
+    import rank_cases
 
     torch.set_num_threads(1)
+    rank_cases.images(0, 1, n=20, max_iter=1)
+    rank_cases.sparse(0, 1, n=20, max_iter=1)
+
+
+def serve():
+    warm_up()
     for line in sys.stdin:
         task = json.loads(line)
         children = []
@@ -57,9 +67,10 @@ def serve():
 class Pool:
     """Where cases are done."""
 
-    def __init__(self):
+    @cached_property
+    def process(self):
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
@@ -81,8 +92,20 @@ class Pool:
         return [each["value"] for each in found]
 
     def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+        if "process" in self.__dict__:
+            self.process.stdin.close()
+            self.process.wait()
+
+
+def found_once(folder, name, find):
+    """What `find` returns, found by one of the workers of pytest-xdist, and read by the others."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return find()
+    path = folder.parent / f"{name}.pkl"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            path.write_bytes(pickle.dumps(find()))
+    return pickle.loads(path.read_bytes())
 
 
 if __name__ == "__main__":

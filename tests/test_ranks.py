@@ -1,13 +1,14 @@
 """Fits by several processes, each with rows of its own, end as one process with all rows does."""
 
 import socket
+from functools import cache
 
 import numpy as np
 import pytest
 
-from ranks import Pool
-
-SIZES = [2, 3, pytest.param(4, marks=pytest.mark.slow)]
+from nmfnet import NMF
+from nmfnet.linalg.holders import local
+from ranks import Pool, found_once
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +20,14 @@ def pool():
 
 @pytest.fixture(scope="module")
 def found(pool, tmp_path_factory):
-    """What each rank finds in all cases, by their number."""
-    cases, of_sizes = {**CASES, "files": ("stored", {"folder": str(tmp_path_factory.mktemp("files"))})}, {}
+    """What each rank finds in all cases, or in those that two ranks are quickly tried with, by their number."""
+    folder = tmp_path_factory.mktemp("files")
+    all_cases = {**CASES, "files": ("stored", {"folder": str(folder)})}
 
-    def of(size):
-        if size not in of_sizes:
-            of_sizes[size] = pool.values("many", size, cases=cases)
-        return of_sizes[size]
+    @cache
+    def of(size, few=False):
+        cases = {name: all_cases[name] for name in (WITH_TWO if few else all_cases)}
+        return found_once(folder, f"ranks-{size}-{few}", lambda: pool.values("many", size, cases=cases))
 
     return of
 
@@ -51,13 +53,43 @@ CASES = {
     "a module": ("module", {"early_stopping": True}),
     "a module, real": ("module", {"real": True}),
     "a table": ("table", {}),
+    "very many categories": ("many_categories", {"early_stopping": True}),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", [*CASES, "files"])
+FACTORIZATIONS = {
+    "NMF": {"tol": 1e-3, "max_iter": 100},
+    "NMF, float32": {"dtype": "float32", "max_iter": 5},
+    "NMF, missing": {"missing": True, "weights": 1, "init": "random"},
+    "NMF, weights of entries": {"weights": 2, "alpha_W": 1e-3, "l1_ratio": 0.5, "init": "nndsvdar"},
+    "NMF, sparse": {"sparse": True, "weights": 1},
+    "NMF, files": {"files": True, "missing": True},
+    "NMF, multiplicative": {"solver": "mu"},
+    "NMF, dead components": {"alpha_W": 0.03, "l1_ratio": 1.0, "n_components": 8, "max_iter": 33},
+    "SemiNMF": {"model": "SemiNMF", "alpha_W": 1e-4},
+    "NonlinearSemiNMF": {"model": "NonlinearSemiNMF", "weights": 1, "start": True, "init": "custom"},
+}
+CASES |= {name: ("factorization", options) for name, options in FACTORIZATIONS.items()}
+# All are done with three.
+WITH_TWO = ["dense", "float32", "images", "sparse", "files", "NMF", "NMF, missing", "NMF, sparse", "SemiNMF"]
+
+
+def slow(size, name):
+    return pytest.param(size, name, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("size", "name"),
+    [
+        *((2, name) for name in WITH_TWO),
+        *((3, name) for name in [*CASES, "files"]),
+        *(slow(2, name) for name in CASES if name not in WITH_TWO),
+        *(slow(4, name) for name in [*CASES, "files"]),
+    ],
+)
 def test_ranks_end_as_one_process_does(found, name, size):
-    one, of_ranks = found(1)[0][name], [each[name] for each in found(size)]
+    one = found(1)[0][name]
+    of_ranks = [each[name] for each in found(size, few=size == 2 and name in WITH_TWO)]
     assert isinstance(one, dict), one
     assert isinstance(of_ranks[0], dict), of_ranks[0]
     single = one["weights"][0].dtype == np.float32
@@ -66,11 +98,15 @@ def test_ranks_end_as_one_process_does(found, name, size):
         difference = np.concatenate([(a - b).ravel() for a, b in zip(each["weights"], one["weights"], strict=True)])
         size_of_weights = np.linalg.norm(np.concatenate([W.ravel() for W in one["weights"]]))
         assert np.linalg.norm(difference) <= (1e-4 if single else 1e-10) * size_of_weights
+        if "Z" in each:
+            assert each["of transform"] <= 1e-3 * each["Z"].max()
         assert each["classes"] == one["classes"] and each["best"] == one["best"]
         for record, expected in zip(each["history"], one["history"], strict=True):
             assert {k: v for k, v in record.items() if k != "seconds"} == pytest.approx(
                 {k: v for k, v in expected.items() if k != "seconds"}, rel=1e-3 if single else 1e-8
             )
+    if "Z" in one:  # each solved for to a tolerance only
+        np.testing.assert_allclose(np.concatenate([each["Z"] for each in of_ranks]), one["Z"], 1e-2, 1e-3)
 
 
 FAILURES = {
@@ -90,6 +126,22 @@ def test_an_error_on_one_rank_is_raised_by_all_and_they_can_go_on(pool, where):
         assert each["seconds"] < 30
         assert np.array_equal(each["after"], found[0]["after"])
     assert not np.array_equal(found[0]["own"], found[1]["own"])  # of a fit alone
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"batch_size": 100}, "batch_size needs all samples in one process: several ranks take batch_size=None"),
+        ({"solver": "mu", "beta_loss": "kullback-leibler"}, "beta_loss='kullback-leibler' needs all samples"),
+    ],
+)
+def test_what_ranks_cannot_factorize_is_refused(monkeypatch, parameters, message):
+    class Two(type(local)):
+        size = 2
+
+    monkeypatch.setattr("nmfnet.transformers.ranks.now", Two)
+    with pytest.raises(ValueError, match=message):
+        NMF(2, **parameters).fit(np.ones((4, 3)))
 
 
 def test_ranks_of_a_launcher_find_each_other(pool):

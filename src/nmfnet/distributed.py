@@ -141,6 +141,20 @@ def now() -> Holders:
     return _NOW.get()
 
 
+def refuse_differences(**values: Any) -> None:
+    """Refuse values that are not the same on all ranks, naming the first."""
+    if now() is local:
+        return
+    said = now().objects(values)
+    for name in values:
+        for rank, each in enumerate(said):
+            if each[name] != said[0][name]:
+                raise ValueError(
+                    f"Ranks must have the same {name}; rank 0 has {said[0][name]!s:.200}, rank {rank} has "
+                    f"{each[name]!s:.200}."
+                )
+
+
 @contextmanager
 def alone() -> Iterator[None]:
     """Let fits inside be those of this process alone, though there is a process group.

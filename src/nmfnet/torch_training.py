@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from nmfnet._parameters import at_least, boolean, resolve
 from nmfnet.data.sharded import Sharded
 from nmfnet.data.source import InMemory
-from nmfnet.distributed import now, together
+from nmfnet.distributed import now, refuse_differences, together
 from nmfnet.errors import DivergenceError
 from nmfnet.estimators.images import image_scaling
 from nmfnet.estimators.parameters import check_training, values_of_a_sample
-from nmfnet.estimators.ranks import refuse_differences, refuse_in_ranks, shared_random_state, source_of
+from nmfnet.estimators.ranks import refuse_in_ranks, shared_random_state, source_of
 from nmfnet.export.conventions import check_trainable
 from nmfnet.export.sequential import Layers, layers_of, tensors_of
 from nmfnet.linalg import all_finite

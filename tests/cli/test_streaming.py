@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_digits
 
 import nmfnet
 from nmfnet import datasets
@@ -101,3 +102,26 @@ def test_what_is_refused(tmp_path):
     assert "cannot be read as a .csv file" in said("ragged.csv")
     assert "cannot be read as a .parquet file" in said("broken.parquet")
     assert "no such file" in said("nothing.csv") and "is not a .csv, .tsv, .parquet, .npz or .npy" in said("rows.txt")
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+def test_a_folder_of_files_is_trained_on_and_evaluated(run, kind):
+    X, y = load_digits(return_X_y=True)
+    X, y = (X[:300] / 16).astype(np.float32), y[:300]
+    os.mkdir("shards")
+    for number in range(2):
+        rows = slice(150 * number, 150 * (number + 1))
+        if kind == "npy":
+            np.save(f"shards/X-{number}.npy", X[rows])
+            np.save(f"shards/y-{number}.npy", y[rows])
+        else:
+            frame = pd.DataFrame(X[rows], columns=[f"pixel {i}" for i in range(64)])
+            frame.assign(y=y[rows]).to_parquet(f"shards/{number}.parquet")
+    result = run("train", "shards", "--hidden", "30", "--epochs", 2, "--test", 0.2)
+    assert result.status == 0, result.err
+    assert result.out.startswith("shards: 216 training, 24 validation, 60 test rows, 64 features, 10 classes.")
+    model = nmfnet.load("nmfnet-shards/model.safetensors")
+    assert hasattr(model, "feature_names_in_") == (kind == "parquet")
+    given = pd.DataFrame(X, columns=model.feature_names_in_) if kind == "parquet" else X
+    error = 100 * (model.predict(given) != y).mean()
+    assert f"Error on all of shards: {error:.2f}%" in run("evaluate", "nmfnet-shards", "shards").out

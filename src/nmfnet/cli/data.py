@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,6 +15,8 @@ from sklearn.model_selection import train_test_split
 
 from nmfnet import datasets
 from nmfnet.cli import images
+from nmfnet.data.files import opened
+from nmfnet.data.on_disk import RowsOnDisk
 from nmfnet.data.table_encoder import kind_read
 from nmfnet.datasets import Dataset, Dialect, Labels, Schema
 from nmfnet.errors import DataError
@@ -70,6 +72,8 @@ def read(data: str, schema: Schema, task: str = "auto") -> Dataset:
         If there is no such set or file, or it is unfit.
     """
     name = _named(data)
+    if not name and Path(data).is_dir():
+        return _shards(Path(data), schema.target or "y")
     if name and schema.target is not None:
         raise DataError(f"--target {schema.target!r} names a column of a table; {name} has labels of its own")
     if name or not (Path(data).suffix or Path(data).exists()):
@@ -81,6 +85,27 @@ def read(data: str, schema: Schema, task: str = "auto") -> Dataset:
         except DataError as error:
             raise DataError(f"--task regression needs numeric targets: {error}") from error
     return dataset
+
+
+def _shards(folder: Path, target: str) -> Dataset:
+    """The files of a folder, whose inputs stay there."""
+    X, y = opened(folder, target)
+    names = None if X.names is None else tuple(X.names)
+    return Dataset(folder.resolve().name, X, np.asarray(y), feature_names=names, source=str(folder))
+
+
+def taken(X: Any, rows: Array) -> Any:
+    """Some rows, by their numbers in ascending order; those of files stay there."""
+    if isinstance(X, RowsOnDisk):
+        return X.subset(rows)
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+def by_blocks(predict: Callable[[Any], Array], X: Any) -> Array:
+    """What is predicted of X, of rows in files block by block."""
+    if not isinstance(X, RowsOnDisk):
+        return predict(X)
+    return np.concatenate([predict(with_names(block.numpy(), X.names)) for block in X.blocks()])
 
 
 def with_test(dataset: Dataset, test: str, seed: int, dialect: Dialect) -> Dataset:
@@ -109,8 +134,9 @@ def with_test(dataset: Dataset, test: str, seed: int, dialect: Dialect) -> Datas
     except ValueError as error:
         raise DataError(f"--test {test}: {error}") from None
     X = dataset.X_train.reset_index(drop=True) if hasattr(dataset.X_train, "iloc") else dataset.X_train
-    pick = X.iloc.__getitem__ if hasattr(X, "iloc") else X.__getitem__
-    return replace(dataset, X_train=pick(kept), y_train=y[kept], X_test=pick(held), y_test=y[held])
+    if isinstance(X, RowsOnDisk):
+        kept, held = np.sort(kept), np.sort(held)
+    return replace(dataset, X_train=taken(X, kept), y_train=y[kept], X_test=taken(X, held), y_test=y[held])
 
 
 def is_here(data: str) -> bool:
@@ -199,7 +225,7 @@ def features(dataset: Dataset) -> Any:
 
 def with_names(X: Any, names: Sequence[str] | None) -> Any:
     """Features as a data frame, where they have names."""
-    if names is None or hasattr(X, "columns"):
+    if names is None or hasattr(X, "columns") or isinstance(X, RowsOnDisk):
         return X
     import pandas as pd
 

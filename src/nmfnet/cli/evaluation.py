@@ -9,7 +9,7 @@ from rich.console import Console
 
 import nmfnet
 from nmfnet._text import printable
-from nmfnet.cli.data import Array, Task, Written, blocks, examples
+from nmfnet.cli.data import Array, Task, Written, blocks, by_blocks, examples
 from nmfnet.cli.output import table_writer
 from nmfnet.cli.progress import ended_cleanly, rows_done
 from nmfnet.cli.results import MODEL
@@ -37,7 +37,7 @@ def evaluate(path: Path, data: str, target: str | None, written: Written, consol
     model = load(path)
     what, X, y = examples(data, target, model, written)
     task: Task = "classification" if isinstance(model, nmfnet.NMFNetClassifier) else "regression"
-    predicted = model.predict(X)
+    predicted = by_blocks(model.predict, X)
     if predicted.ndim != 1:
         raise NMFNetError(f"{path} has several targets a row, which evaluate does not support")
     if task == "classification":
@@ -48,7 +48,7 @@ def evaluate(path: Path, data: str, target: str | None, written: Written, consol
     name = "Error" if task == "classification" else error_name(task)
     console.print(printable(f"{name} on {what}: {in_words(found, task)}"), soft_wrap=True)
     if task == "classification":
-        for each, value in probability_scores(y, model.predict_proba(X), model.classes_).items():
+        for each, value in probability_scores(y, by_blocks(model.predict_proba, X), model.classes_).items():
             console.print(f"{each}: {value:.4f}")
     if task == "classification" and found.error:
         console.print(confusion(console, y, predicted, model.classes_))

@@ -29,7 +29,7 @@ class AskedTask(StrEnum):
     regression = "regression"
 
 
-SOURCE = f"{', '.join(NAMES)}, or a .csv, .parquet, .npz or .npy file."
+SOURCE = f"{', '.join(NAMES)}, a .csv, .parquet, .npz or .npy file, or a folder of such files."
 Data = Annotated[str, typer.Argument(metavar="DATA", help=SOURCE, show_default=False)]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, or the folder of a training.")]
 Target = Annotated[

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch.distributed as dist
 from rich.console import Console
 
-from nmfnet.cli.data import Array
+from nmfnet.cli.data import Array, taken
 from nmfnet.distributed import join, launched, now, together
 
 
@@ -35,4 +36,4 @@ def own_rows(X: Any, y: Array) -> tuple[Any, Array]:
     if n < ranks.size:
         raise ValueError(f"{ranks.size} ranks cannot share {n} rows: start fewer with torchrun --nproc-per-node.")
     rows = slice(n * ranks.rank // ranks.size, n * (ranks.rank + 1) // ranks.size)
-    return (X.iloc[rows] if hasattr(X, "iloc") else X[rows]), y[rows].copy()
+    return taken(X, np.arange(n)[rows]), y[rows].copy()

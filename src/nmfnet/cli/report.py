@@ -18,8 +18,11 @@ import nmfnet
 from nmfnet._text import printable
 from nmfnet.cli import data as cli_data
 from nmfnet.cli.results import FINDINGS, HISTORY, MODEL, REPORT, SETTINGS, Run, network, write_json, write_text
+from nmfnet.data.on_disk import RowsOnDisk
 from nmfnet.errors import NMFNetError
 from nmfnet.report import RunReport, choices, findings, report_page
+
+MOST_ROWS_OF_FILES = 10_000  # of a folder of files, which the report looks at
 
 
 def write_report(run: Run) -> None:
@@ -36,6 +39,11 @@ def found_by(run: Run) -> dict[str, Any]:
         part, X, y = "test", cli_data.with_names(dataset.X_test, dataset.feature_names), dataset.y_test
     else:
         part, X, y = "training and validation", cli_data.features(dataset), cli_data.targets(dataset)
+    if isinstance(X, RowsOnDisk) and len(X) > MOST_ROWS_OF_FILES:
+        rows = np.linspace(0, len(X) - 1, MOST_ROWS_OF_FILES).astype(int)
+        part, X, y = f"{MOST_ROWS_OF_FILES} of the {part}", X.subset(rows), y[rows]
+    if isinstance(X, RowsOnDisk):
+        X = cli_data.with_names(X[:].numpy(), X.names)
     shape = dataset.image_shape
     found = findings(model, X, y, part, image_shape=shape, feature_names=dataset.feature_names)
     machine = {

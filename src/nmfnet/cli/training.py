@@ -272,7 +272,7 @@ def scores(model: BaseNMFNet, dataset: Dataset, task: Task, validation: float) -
     rest of the error on all rows is that of the training rows.
     """
     y = cli_data.targets(dataset)
-    everything = score(model.predict(cli_data.features(dataset)), y, task)
+    everything = score(cli_data.by_blocks(model.predict, cli_data.features(dataset)), y, task)
     n, n_validation = len(y), cli_data.held_out(len(y), validation)
     found = {"training": everything}
     if n_validation:
@@ -284,7 +284,6 @@ def scores(model: BaseNMFNet, dataset: Dataset, task: Task, validation: float) -
         found["training"] = Score(n - n_validation, rest / (n - n_validation), everything.variance)
         found["validation"] = Score(n_validation, error, everything.variance)
     if dataset.X_test is not None and dataset.y_test is not None:
-        found["test"] = score(
-            model.predict(cli_data.with_names(dataset.X_test, dataset.feature_names)), dataset.y_test, task
-        )
+        X_test = cli_data.with_names(dataset.X_test, dataset.feature_names)
+        found["test"] = score(cli_data.by_blocks(model.predict, X_test), dataset.y_test, task)
     return found

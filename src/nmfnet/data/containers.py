@@ -227,3 +227,13 @@ def refuse_missing(data: Any, name: str) -> Any:
             "Drop these rows, or fill in what is missing."
         )
     return data
+
+
+def learn_columns(estimator: Any, X: Any, reset: bool = True) -> None:
+    """Number and names of the columns of X, which is in files, from a row of zeros in its place."""
+    row: Any = np.zeros((1, X.shape[1]))
+    if X.names is not None:
+        import pandas as pd
+
+        row = pd.DataFrame(row, columns=X.names)
+    validate_data(estimator, row, reset=reset, skip_check_array=True)

@@ -21,6 +21,8 @@ from nmfnet.data.windows import share_of, windows
 
 Array = NDArray[Any]
 
+BLOCK_NUMBERS = 2**22  # that are read at a time where all rows are read in their order
+
 
 class Part(NamedTuple):
     """Rows one after another in a .npy file; each of `width` numbers of a dtype, from a byte on."""
@@ -66,6 +68,7 @@ class RowsOnDisk:
 
     ndim = 2
     folder: Any = None  # a temporary one that the files are in
+    names: list[str] | None = None  # of the columns
 
     def __init__(
         self, parts: Sequence[Part], dtype: torch.dtype, index: Array | None = None, device: Any = "cpu"
@@ -87,6 +90,11 @@ class RowsOnDisk:
         rows = np.asarray(rows)
         return self._picked(np.flatnonzero(rows) if rows.dtype == bool else rows)
 
+    def blocks(self) -> Iterator[Tensor]:
+        """All rows in their order, as many at a time as are easily held."""
+        rows = max(64, BLOCK_NUMBERS // self.shape[1])
+        return (self[start : start + rows] for start in range(0, len(self), rows))
+
     def to(self, device: Any) -> RowsOnDisk:
         """The same, read to a device."""
         return self._like(self.index, device)
@@ -97,7 +105,7 @@ class RowsOnDisk:
 
     def _like(self, index: Array | None, device: Any) -> RowsOnDisk:
         other = RowsOnDisk(self.parts, self.dtype, index, device)
-        other.folder = self.folder
+        other.folder, other.names = self.folder, self.names
         return other
 
     def _range(self, start: int, stop: int) -> Tensor:

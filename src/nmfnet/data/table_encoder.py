@@ -284,12 +284,6 @@ def _categories(column: Column, complete: bool, Y: Array | None, weight: Array |
         found = now().objects((len(present), {text_of(value) for value in set(present)}))
         rows, n = sum(count for count, _ in found), len(set().union(*(texts for _, texts in found)))
         if n > MOST_CATEGORIES and rows >= MIN_ROWS_OF_A_CATEGORY * n:
-            if len(found) > 1:
-                raise ValueError(
-                    f"column {column.name!r} has {n} categories, which become mean targets; these are not formed over "
-                    "several ranks yet. Encode it before the fit, as with sklearn.preprocessing.TargetEncoder, or "
-                    "drop it."
-                )
             return TargetMeans.of(column, Y, weight, text_of)
     return Categories.of(column, complete)
 

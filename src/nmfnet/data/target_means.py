@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from nmfnet.data.columns import Column
 from nmfnet.data.containers import Array
+from nmfnet.distributed import now
 
 FOLDS = 5
 MIN_ROWS_OF_A_CATEGORY = 2  # on average; with fewer the column is an id
@@ -51,8 +53,9 @@ class TargetMeans:
     def of(cls, column: Column, Y: Array, weight: Array | None, text_of: Callable[[Any], str]) -> Self:
         """Learn from a column (n,), the targets Y (n, k) and the weights (n,) of the rows."""
         codes, values = _codes(column, text_of)
+        codes, Y, weight, _ = _of_all_ranks(codes, Y, weight)
         present, Y = codes >= 0, _distinct(Y)
-        means, overall = _means(codes[present], Y[present], _present(weight, present), len(values))
+        means, overall = _means(codes[present], Y[present], weight[present], len(values))
         return cls(
             column.name, values, tuple(map(tuple, means.tolist())), tuple(overall.tolist()), not bool(present.all())
         )
@@ -75,11 +78,11 @@ class TargetMeans:
             found = table[codes]  # -1 is the last row, that of all
         else:
             codes, values = _codes(column, text_of)
+            codes, Y, weight, own = _of_all_ranks(codes, Y, weight)
             found = np.tile(self.overall, (len(codes), 1))
             present = codes >= 0
-            found[present] = _of_other_rows(
-                codes[present], _distinct(Y)[present], _present(weight, present), len(values)
-            )
+            found[present] = _of_other_rows(codes[present], _distinct(Y)[present], weight[present], len(values))
+            found = found[own]
         absent = np.array([value is None for value in column.values.tolist()])
         return [*found.T, *([absent] if self.missing else [])]
 
@@ -134,18 +137,25 @@ def _of_other_rows(codes: Array, Y: Array, weight: Array, n: int) -> Array:
     return found
 
 
-def _present(weight: Array | None, present: Array) -> Array:
-    """Weights of the rows that have a category."""
-    return np.ones(int(present.sum())) if weight is None else weight[present]
-
-
 def _codes(column: Column, text_of: Callable[[Any], str]) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-    """Number of each row's category, -1 where it is missing, and the categories in order."""
+    """Number of each row's category, -1 where it is missing, and the categories of all ranks in order."""
     texts = {value: text_of(value) for value in set(column.values.tolist()) if value is not None}
-    values = tuple(sorted(set(texts.values())))
+    values = tuple(sorted(set().union(*now().objects(set(texts.values())))))
     place = {value: i for i, value in enumerate(values)}
     rows = column.values.tolist()
     return np.fromiter((-1 if v is None else place[texts[v]] for v in rows), np.intp, len(rows)), values
+
+
+def _of_all_ranks(
+    codes: NDArray[np.intp], Y: Array, weight: Array | None
+) -> tuple[NDArray[np.intp], Array, Array, slice]:
+    """Codes (n,), targets (n, k) and weights (n,) of the rows of all ranks, and where those at hand are among them."""
+    before = sum(now().objects(len(codes))[: now().rank])
+    parts = (codes, Y, np.ones(len(codes)) if weight is None else np.asarray(weight, dtype=np.float64))
+    codes_of_all, Y_of_all, weights = (
+        now().gathered(torch.from_numpy(np.ascontiguousarray(p))).numpy() for p in parts
+    )
+    return codes_of_all, Y_of_all, weights, slice(before, before + len(codes))
 
 
 def _distinct(Y: Array) -> NDArray[np.float64]:

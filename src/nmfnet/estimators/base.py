@@ -32,7 +32,7 @@ from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
 from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, values_of_a_sample
 from nmfnet.estimators.ranks import refuse_in_ranks, source_of
-from nmfnet.estimators.stored import is_path, stored_data
+from nmfnet.estimators.stored import in_files, stored_data
 from nmfnet.estimators.streaming import Stream, update
 from nmfnet.estimators.transaction import unchanged_on_failure
 from nmfnet.estimators.weights import WeightsMixin
@@ -192,7 +192,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             goes_on = self.warm_start and hasattr(self, "network_")
             refuse_in_ranks(goes_on=goes_on, X_val=X_val is not None, **self.get_params(deep=False))
             in_memory = partial(checked_data, dtype=self.network_.dtype if goes_on else None)
-            data, validation = (stored_data if is_path(X) else in_memory)(self, X, y, sample_weight), None
+            data, validation = (stored_data if in_files(X) else in_memory)(self, X, y, sample_weight), None
             if X_val is not None:
                 try:
                     validation = checked_data(

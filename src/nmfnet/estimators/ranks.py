@@ -13,25 +13,11 @@ from nmfnet.data.columns import Table
 from nmfnet.data.containers import Array
 from nmfnet.data.sharded import Sharded
 from nmfnet.data.source import InMemory
-from nmfnet.distributed import now
+from nmfnet.distributed import now, refuse_differences
 from nmfnet.linalg.holders import local
 from nmfnet.solvers import SOLVERS
 
 OWN = ("callbacks", "verbose", "device", "random_state")  # parameters of which ranks may have their own
-
-
-def refuse_differences(**values: Any) -> None:
-    """Refuse values that are not the same on all ranks, naming the first."""
-    if now() is local:
-        return
-    said = now().objects(values)
-    for name in values:
-        for rank, each in enumerate(said):
-            if each[name] != said[0][name]:
-                raise ValueError(
-                    f"Ranks must have the same {name}; rank 0 has {said[0][name]!s:.200}, rank {rank} has "
-                    f"{each[name]!s:.200}."
-                )
 
 
 def refuse_other_inputs(X: Any) -> None:

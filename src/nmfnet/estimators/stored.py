@@ -11,6 +11,7 @@ import torch
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
+from nmfnet.data.containers import learn_columns
 from nmfnet.data.files import Stored, opened
 from nmfnet.data.labels import label_array
 from nmfnet.data.missing import MissingValues
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
 
 
-def is_path(X: Any) -> bool:
-    """Whether X says where data are."""
-    return isinstance(X, (str, os.PathLike))
+def in_files(X: Any) -> bool:
+    """Whether X says where data are, or reads them from there."""
+    return isinstance(X, (str, os.PathLike, RowsOnDisk))
 
 
 def stored_data(estimator: BaseNMFNet, X: Any, y: Any, sample_weight: Any) -> Data:
@@ -38,11 +39,11 @@ def stored_data(estimator: BaseNMFNet, X: Any, y: Any, sample_weight: Any) -> Da
         If the files or a parameter of the estimator are unfit; names them.
     """
     _refuse(estimator)
-    stored = opened(Path(X), y)
+    stored = Stored(X, y) if isinstance(X, RowsOnDisk) else opened(Path(X), y)
     rows_of_images(estimator, stored.X, True)
     y = numbers_of(stored.y) if estimator._numeric_y else label_array(stored.y)
     y = validate_data(estimator, y=y, multi_output=True, y_numeric=estimator._numeric_y, reset=True)
-    _learn_names(estimator, stored)
+    learn_columns(estimator, stored.X)
     check_consistent_length(stored.X, y)
     weight, rows = checked_weights(sample_weight, len(y), "sample_weight"), stored.X
     estimator._sparse_targets = False
@@ -65,26 +66,16 @@ def _refuse(estimator: BaseNMFNet) -> None:
         raise ValueError("solver='pinv' decomposes all inputs in memory: with files as X use solver='relaxed'.")
 
 
-def _learn_names(estimator: BaseNMFNet, stored: Stored) -> None:
-    """Number and names of the columns, from a row of zeros in the place of the files."""
-    row: Any = np.zeros((1, stored.X.shape[1]))
-    if stored.names is not None:
-        import pandas as pd
-
-        row = pd.DataFrame(row, columns=stored.names)
-    validate_data(estimator, row, reset=True, skip_check_array=True)
-
-
 def _looked_over(X: RowsOnDisk) -> MissingValues:
     """Means of the columns, which later stand for what is missing; of the files all must be there."""
-    total, rows = torch.zeros(X.shape[1], dtype=torch.float64), max(64, 2**22 // X.shape[1])
-    for start in range(0, len(X), rows):
-        block = X[start : start + rows]
+    total, start = torch.zeros(X.shape[1], dtype=torch.float64), 0
+    for block in X.blocks():
         if not bool(block.isfinite().all()):
             raise ValueError(
                 f"Input X contains NaN or infinity, in rows {start} to {start + len(block) - 1}: fill it in before; "
                 "only inputs in memory may have missing values."
             )
         total += block.sum(0, dtype=torch.float64)
+        start += len(block)
     total, n = now()([total, torch.tensor(float(len(X)), dtype=torch.float64)])
     return MissingValues((total / n).to(X.dtype), torch.empty(0, dtype=torch.int64))

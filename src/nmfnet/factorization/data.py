@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -12,15 +13,61 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmfnet.linalg.arrays import as_tensor, canonical
+from nmfnet.linalg.holders import Holders, local, summed
 from nmfnet.linalg.sparse import SparseRows, some_rows
 from nmfnet.linalg.threads import threads_for
 
+ROWS_PER_BLOCK = 4096  # of dense data that are looked at together
+
+
+class Rows:
+    """Which rows of a matrix are at hand: all, or those of one of several processes.
+
+    Parameters
+    ----------
+    m : int
+        How many are at hand.
+    holders : Holders
+        Who holds rows; those of the first come first.
+
+    Attributes
+    ----------
+    total, before : int
+        How many there are in all, and before those at hand.
+    """
+
+    def __init__(self, m: int, holders: Holders = local) -> None:
+        self.holders = holders
+        counts = [m] if holders is local else holders.gathered(torch.tensor([m])).tolist()
+        self.total, self.before, self.here = sum(counts), sum(counts[: holders.rank]), m
+
+    def own(self, F: Tensor) -> Tensor:
+        """Of a factor (k, total) of all rows the columns of those at hand."""
+        return F if self.here == self.total else F[:, self.before : self.before + self.here].contiguous()
+
+    def summed(self, *values: float) -> list[float]:
+        """Sums over all rows of numbers that were summed over those at hand."""
+        return summed(self.holders, *values)
+
+    def reduced(self, sums: Tensor) -> Tensor:
+        """A sum over all rows, from that over those at hand."""
+        return self.holders([sums])[0]
+
+    def any(self, flags: Tensor) -> Tensor:
+        """Whether each of the flags (n,) is set for any of the rows."""
+        return flags if self.holders is local else self.holders.largest(flags.float()) > 0
+
 
 class Data(Protocol):
-    """X (m, n), met by blocks of rows."""
+    """X (m, n), met by blocks of rows.  Several processes may hold some of the rows each.
 
-    shape: tuple[int, int]
-    entries: int  # multiplications of a product with one vector
+    What is said of X as a whole, as its mean, is of the rows of all; products with factors are of those at hand, but
+    for sums over samples.
+    """
+
+    shape: tuple[int, int]  # of the rows at hand
+    rows: Rows
+    entries: int  # multiplications of a product with one vector, of all rows
     like: Tensor  # an empty tensor of its dtype, on its device
 
     def laid_out(self, F: Tensor) -> Tensor:
@@ -54,16 +101,21 @@ class Data(Protocol):
 class DenseData:
     """A dense matrix, also one that is mapped from a file: a block of rows is read, used twice and left."""
 
-    def __init__(self, X: NDArray[Any] | Tensor, device: torch.device | None = None) -> None:
+    def __init__(self, X: NDArray[Any] | Tensor, device: torch.device | None = None, holders: Holders = local) -> None:
         self.X = X if isinstance(X, Tensor) else as_tensor(np.ascontiguousarray(X))
         self.X = self.X.to(device or self.X.device)
-        self.shape = (len(X), X.shape[1])
-        self.entries = len(X) * X.shape[1]
+        self.shape, self.rows = (len(X), X.shape[1]), Rows(len(X), holders)
+        self.entries = self.rows.total * X.shape[1]
         self.like = self.X.new_empty(0)
 
-    def block(self, rows: slice) -> Tensor:
+    def block(self, rows: slice | Tensor) -> Tensor:
         """X[rows], shape (c, n)."""
         return self.X[rows]
+
+    def blocks(self) -> Iterator[slice]:
+        """Rows that are looked at together, in their order."""
+        starts = range(0, self.shape[0], ROWS_PER_BLOCK)
+        return (slice(start, min(start + ROWS_PER_BLOCK, self.shape[0])) for start in starts)
 
     def laid_out(self, F: Tensor) -> Tensor:
         """By components."""
@@ -88,35 +140,34 @@ class DenseData:
 
     def transposed_times(self, U: Tensor) -> Tensor:
         """``Xt U``."""
-        return self.X.T @ U
+        return self.rows.reduced(self.X.T @ U)
 
     def column_squares(self) -> Tensor:
         """Sum of the squares of each column."""
-        return torch.stack([block.square().sum(0) for block in self.X.split(4096)]).sum(0)
+        return self.rows.reduced(torch.stack([self.block(rows).square().sum(0) for rows in self.blocks()]).sum(0))
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of squares, rows weighted."""
         total = 0.0
-        for start in range(0, self.shape[0], 4096):
-            rows = slice(start, start + 4096)
+        for rows in self.blocks():
             squares = torch.linalg.vector_norm(self.block(rows), dim=1, dtype=torch.float64).square()
             total += float((squares if row_weights is None else squares * row_weights[rows]).sum())
-        return total
+        return self.rows.summed(total)[0]
 
     def mean(self) -> float:
         """Mean of the entries."""
-        blocks = self.X.split(4096)
-        return float(sum(block.sum(dtype=torch.float64) for block in blocks)) / max(self.X.numel(), 1)
+        total = float(sum(self.block(rows).sum(dtype=torch.float64) for rows in self.blocks()))
+        return self.rows.summed(total)[0] / max(self.entries, 1)
 
 
 class SparseData:
     """Sparse rows, and their transpose as soon as that is asked for, as sparse tensors.  It is never made dense."""
 
-    def __init__(self, X: Any, device: torch.device) -> None:
+    def __init__(self, X: Any, device: torch.device, holders: Holders = local) -> None:
         self.sparse = SparseRows(canonical(scipy.sparse.csr_array(X)), device)
         self.shape = self.sparse.shape
-        self.rows = self.sparse.tensor()
-        self.entries = self.rows.values().numel()
+        self.stored, self.rows = self.sparse.tensor(), Rows(self.shape[0], holders)
+        self.entries = int(self.rows.summed(self.stored.values().numel())[0])
         self.like = torch.empty(0, dtype=self.sparse.dtype, device=device)
 
     @cached_property
@@ -130,7 +181,7 @@ class SparseData:
 
     def project(self, rows: slice, H: Tensor, out: Tensor) -> None:
         """``out <- H X[rows]t``."""
-        out.copy_((some_rows(self.rows, rows) @ H.T).T)
+        out.copy_((some_rows(self.stored, rows) @ H.T).T)
 
     def project_columns(self, columns: slice, F: Tensor, out: Tensor) -> None:
         """``out <- F X[:, columns]``, shape (k, c), for F (k, m), laid out."""
@@ -145,28 +196,29 @@ class SparseData:
 
     def times(self, V: Tensor) -> Tensor:
         """``X V``."""
-        return self.rows @ V
+        return self.stored @ V
 
     def transposed_times(self, U: Tensor) -> Tensor:
         """``Xt U``."""
-        return self.columns @ U
+        return self.rows.reduced(self.columns @ U)
 
     def column_squares(self) -> Tensor:
         """Sum of the squares of each column."""
-        X = self.rows
-        return self.like.new_zeros(self.shape[1]).index_add_(0, X.col_indices(), X.values().square())
+        X = self.stored
+        squares = self.like.new_zeros(self.shape[1]).index_add_(0, X.col_indices(), X.values().square())
+        return self.rows.reduced(squares)
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of squares, rows weighted."""
-        values = self.rows.values().double()
-        if row_weights is None:
-            return float(values.square().sum())
-        counts = self.rows.crow_indices().diff()
-        return float((values.square() * row_weights.double().repeat_interleave(counts)).sum())
+        squares = self.stored.values().double().square()
+        if row_weights is not None:
+            squares *= row_weights.double().repeat_interleave(self.stored.crow_indices().diff())
+        return self.rows.summed(float(squares.sum()))[0]
 
     def mean(self) -> float:
         """Mean of the entries."""
-        return float(self.rows.values().double().sum()) / max(self.shape[0] * self.shape[1], 1)
+        total = self.rows.summed(float(self.stored.values().double().sum()))[0]
+        return total / max(self.rows.total * self.shape[1], 1)
 
 
 class LowRankData:
@@ -180,7 +232,7 @@ class LowRankData:
 
     def __init__(self, A: Tensor, B: Tensor) -> None:
         self.A, self.B = A.contiguous(), B.contiguous()
-        self.shape = (A.shape[1], B.shape[1])
+        self.shape, self.rows = (A.shape[1], B.shape[1]), Rows(A.shape[1])
         self.entries = len(A) * sum(self.shape)
         self.like = A.new_empty(0)
 

@@ -171,7 +171,7 @@ class Side:
             yield lines, DenseEntries(self._dense_lines(self.data, lines), self.memory[1:])
 
     def _sparse_lines(self, data: SparseData) -> Tensor:
-        X, w = data.columns if self.transposed else data.rows, self.row_weights
+        X, w = data.columns if self.transposed else data.stored, self.row_weights
         if w is None or not self.transposed:  # samples do not depend on their weights
             return X
         return csr(X.crow_indices(), X.col_indices(), X.values() * w[X.col_indices().long()], X.shape[1])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.factorization.coordinate_descent import Tiles
-from nmfnet.factorization.data import Data, DenseData
+from nmfnet.factorization.data import Data, DenseData, Rows
 from nmfnet.linalg import gram, naming_overflow
 from nmfnet.linalg.draws import normal, uniform
 
@@ -22,8 +22,8 @@ def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int 
 
     Halko, Martinsson and Tropp (2011); each round is one pass over the data.
     """
-    m, n = data.shape
-    wide = min(k + 10, m, n)
+    (m, n), reduced = data.shape, data.rows.reduced
+    wide = min(k + 10, data.rows.total, n)
     Q = normal(n, wide, data.like, generator).T
     US = data.laid_out(data.like.new_empty(wide, m))
     tiles = Tiles(wide, m, data.like)
@@ -35,8 +35,10 @@ def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int 
             data.add_products(rows, kernel.P, Q)
             US[:, rows] = kernel.P
         data.finish_products(US, Q)
+        Q = data.laid_out(reduced(Q))
     # Rayleigh-Ritz in the span of the last H that was multiplied by X.
-    rotation = torch.linalg.eigh((US.double() @ US.double().T) if m < 4096 else (US @ US.T).double())[1]
+    gram_of_rows = US.double() @ US.double().T if data.rows.total < 4096 else (US @ US.T).double()
+    rotation = torch.linalg.eigh(reduced(gram_of_rows))[1]
     rotation = rotation.flip(1)[:, :k].T.to(US.dtype)
     return rotation @ US, rotation @ H
 
@@ -78,24 +80,26 @@ def nndsvd(data: Data, k: int, generator: torch.Generator, *, signed: bool = Fal
     Z : Tensor of shape (k, m), nonnegative
     H : Tensor of shape (k, n), nonnegative or of any sign
     """
-    return nonnegative_sides(*leading_vectors(data, k, generator), signed=signed)
+    return nonnegative_sides(*leading_vectors(data, k, generator), data.rows, signed=signed)
 
 
-def nonnegative_sides(US: Tensor, V: Tensor, *, signed: bool = False) -> tuple[Tensor, Tensor]:
+def nonnegative_sides(US: Tensor, V: Tensor, rows: Rows, *, signed: bool = False) -> tuple[Tensor, Tensor]:
     """NNDSVD of given scaled left and right singular vectors, (k, m) and (k, n); see :func:`nndsvd`."""
     Z, H = torch.zeros_like(US), torch.zeros_like(V)
-    for j in range(len(US)):
+    left_norms = torch.stack([torch.stack([u.clamp(min=0).norm(), (-u).clamp(min=0).norm(), u.norm()]) for u in US])
+    if rows.here < rows.total:
+        left_norms = rows.reduced(left_norms.double().square()).sqrt().to(US)
+    for j, (up_norm, down_norm, size) in enumerate(left_norms):
         u, v = US[j], V[j]
         up, down = u.clamp(min=0), (-u).clamp(min=0)
         if signed:
-            positive = up.norm() >= down.norm()
+            positive = up_norm >= down_norm
             Z[j], H[j] = (up, v) if positive else (down, -v)
             continue
         right, left = v.clamp(min=0), (-v).clamp(min=0)
-        if up.norm() * right.norm() < down.norm() * left.norm():
-            up, right = down, left
-        norms = up.norm(), right.norm()
-        size = u.norm()
+        if up_norm * right.norm() < down_norm * left.norm():
+            up, right, up_norm = down, left, down_norm
+        norms = up_norm, right.norm()
         if j == 0:
             Z[j], H[j] = u.abs() / size.sqrt().clamp(min=1e-30), v.abs() * size.sqrt()
         elif norms[0] > 0 and norms[1] > 0:
@@ -104,7 +108,7 @@ def nonnegative_sides(US: Tensor, V: Tensor, *, signed: bool = False) -> tuple[T
     return Z, H
 
 
-def fill_zeros(F: Tensor, size: float, variant: str, generator: torch.Generator) -> Tensor:
+def fill_zeros(F: Tensor, size: float, variant: str, generator: torch.Generator, rows: Rows | None = None) -> Tensor:
     """Zeros become what the mean of X is to a factor (nndsvda), small random numbers (nndsvdar), or stay (nndsvd).
 
     scikit-learn takes the mean itself, which is small or large next to the other entries by the unit of X.
@@ -112,7 +116,9 @@ def fill_zeros(F: Tensor, size: float, variant: str, generator: torch.Generator)
     if variant == "nndsvda":
         return torch.where(F == 0, F.new_tensor(size), F)
     if variant == "nndsvdar":
-        return torch.where(F == 0, uniform(len(F), F.shape[1], F, generator) * (size / 100), F)
+        columns = F.shape[1] if rows is None else rows.total
+        drawn = uniform(len(F), columns, F, generator)
+        return torch.where(F == 0, (drawn if rows is None else rows.own(drawn)) * (size / 100), F)
     return F
 
 
@@ -128,16 +134,17 @@ def starting_factors(
     vectors : tuple of Tensor, optional
         At least k leading singular vectors of nonnegative X, as :func:`leading_vectors` finds them, where known.
     """
-    m, n = data.shape
+    m, n = data.rows.total, data.shape[1]
     size = (abs(data.mean()) / k) ** 0.5  # of entries of factors whose product has the mean of X
     if init == "random":
         size = (data.squares(None) / (m * n) / k) ** 0.25 if signed else size
         Z, H = (normal(k, side, data.like, generator).mul_(size) for side in (m, n))
-        return Z.abs(), H if signed else H.abs()
+        return data.rows.own(Z).abs(), H if signed else H.abs()
     if signed:
         return nndsvd(data, k, generator, signed=True)
-    Z, H = nndsvd(data, k, generator) if vectors is None else nonnegative_sides(*(F[:k] for F in vectors))
-    Z = data.laid_out(fill_zeros(Z, size, init, generator))
+    US, V = leading_vectors(data, k, generator) if vectors is None else vectors
+    Z, H = nonnegative_sides(US[:k], V[:k], data.rows)
+    Z = data.laid_out(fill_zeros(Z, size, init, generator, data.rows))
     return Z, data.laid_out(fill_zeros(H, size, init, generator))
 
 
@@ -146,11 +153,17 @@ class MeanFilled(DenseData):
 
     def __init__(self, data: DenseData) -> None:
         self.__dict__.update(data.__dict__)
-        self.means = self.X.nanmean(0).nan_to_num_(0.0)
+        self.data = data
+        counts, sums = torch.zeros(2, data.shape[1], dtype=data.like.dtype, device=data.like.device)
+        for rows in data.blocks():
+            X = data.block(rows)
+            counts, sums = counts + (~X.isnan()).sum(0), sums + X.nansum(0)
+        counts, sums = data.rows.holders([counts, sums])
+        self.means = (sums / counts).nan_to_num_(0.0)
 
-    def block(self, rows: slice) -> Tensor:
+    def block(self, rows: slice | Tensor) -> Tensor:
         """X[rows], filled."""
-        X = self.X[rows]
+        X = self.data.block(rows)
         return torch.where(X.isnan(), self.means.to(X.dtype), X)
 
     def mean(self) -> float:

@@ -95,7 +95,8 @@ class LeastSquares(SweepThenStep):
         self.single_first = (
             isinstance(data, DenseData) and self.settled and not signed and k * data.entries >= MIN_FLOAT32_OPERATIONS
         )
-        self.z_sweeps, self.h_sweeps = (max(2, min(8, data.entries // (4 * k * side))) for side in (m, n))
+        sides = data.rows.total, n
+        self.z_sweeps, self.h_sweeps = (max(2, min(8, data.entries // (4 * k * side))) for side in sides)
 
     def sweep(
         self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False, value: bool = True
@@ -113,15 +114,17 @@ class LeastSquares(SweepThenStep):
         """
         H = self.data.laid_out(H)
         Q = torch.zeros_like(H)
-        S, total, residual = self._z_step(Z, H, H @ H.T, out, Q, until, measure)
+        S, *sums = self._z_step(Z, H, H @ H.T, out, Q, until, measure)
         F = out if self.row_weights is None else out * self.row_weights
         self.data.finish_products(self.data.laid_out(F), Q)
+        Q, S = self.data.rows.holders([Q, S])
+        Q, (total, squares, size) = self.data.laid_out(Q), self.data.rows.summed(*sums)
         total = total + self._finish(out, H, Q, S) + self._h_penalty(H) if value else float("nan")
-        return Pass(Q, S, total, residual)
+        return Pass(Q, S, total, ratio(squares, size))
 
     def _z_step(
         self, Z: Tensor, H: Tensor, G: Tensor, out: Tensor, Q: Tensor, until: float = 0.0, measure: bool = False
-    ) -> tuple[Tensor, float, float]:
+    ) -> tuple[Tensor, float, float, float]:
         """The step on Z, with G = H Ht, and what can be added to Q meanwhile.
 
         Returns
@@ -129,7 +132,8 @@ class LeastSquares(SweepThenStep):
         S : Tensor of shape (k, k)
         objective : float
             As far as it is no Gram product.
-        z_residual : float
+        squares, size : float
+            Of the projected gradient in Z, and of what it is relative to.
         """
         S = torch.zeros_like(G)
         coordinates = self.tiles.coordinates.fill(G, self.penalties.l2_z, self.intercept)
@@ -147,7 +151,7 @@ class LeastSquares(SweepThenStep):
                 squares, size = squares + now[0], size + now[1]
             out[:, rows] = kernel.F
             total += self._collect(rows, kernel, H, Q, S)
-        return S, total, ratio(squares, size)
+        return S, total, squares, size
 
     def _step_on_tile(self, kernel: CoordinateDescent, coordinates: Coordinates) -> None:
         if not self.multiplicative:
@@ -214,7 +218,7 @@ class LeastSquares(SweepThenStep):
             R = torch.addmm(data.block(rows), Z[:, rows].T, H, alpha=-1)
             squares = torch.linalg.vector_norm(R, dim=1, dtype=torch.float64).square()
             total += float((squares if self.row_weights is None else squares * self.row_weights[rows]).sum())
-        return total / 2
+        return data.rows.summed(total)[0] / 2
 
     def _h_penalty(self, H: Tensor) -> float:
         l1, l2 = self.penalties.l1_h, self.penalties.l2_h

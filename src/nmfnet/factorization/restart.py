@@ -5,19 +5,19 @@ With an L1 penalty a component of zeros is a local minimum, so that no small ste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from nmfnet.factorization.acceleration import Alternation
-from nmfnet.factorization.data import Data, DenseData, SparseData
+from nmfnet.factorization.data import Data, DenseData, Rows, SparseData
 from nmfnet.factorization.entries import Side
 from nmfnet.factorization.passes import Penalties
+from nmfnet.factorization.stored import StoredSparse
 
 MAX_RESTARTS = 5
 PASSES_BEFORE_CHECK = 30  # for dead components where there is an L1 penalty, and again after a restart
-ROWS_PER_BLOCK = 4096  # of dense data that are looked at together
 CANDIDATES_PER_COMPONENT = 8  # rows whose residuals a dead component may take
 SAME_RESIDUAL_COSINE = 0.5  # from which on two residuals are the same
 
@@ -87,18 +87,15 @@ def revived(
     Returns
     -------
     tuple of Tensor, or None
-        None where no component is dead, or nothing is left to be fitted.
+        None where no component is dead, nothing is left to be fitted, or X is in sparse files.
     """
-    dead = (~(Z.any(1) & H.any(1))).nonzero()[:, 0]
-    if not len(dead):
+    dead = (~(data.rows.any(Z.any(1)) & H.any(1))).nonzero()[:, 0]
+    if not len(dead) or isinstance(data, StoredSparse):  # of sparse files no residuals are formed
         return None
     residuals = DenseResiduals(data, decode, Z, H) if isinstance(data, DenseData) else SparseResiduals(data, Z, H)
-    sizes = residuals.sizes(signed)
-    candidates = sizes.argsort(descending=True)[: CANDIDATES_PER_COMPONENT * len(dead)]
     parts: list[Tensor] = []
-    for row in candidates[sizes[candidates] > 0].tolist():
-        part = residuals.row(row) if signed else residuals.row(row).clamp(min=0)
-        part = part / torch.linalg.vector_norm(part)
+    for row in worst(residuals, signed, CANDIDATES_PER_COMPONENT * len(dead), data.rows):
+        part = row / torch.linalg.vector_norm(row)
         if len(parts) < len(dead) and all(abs(float(part @ other)) < SAME_RESIDUAL_COSINE for other in parts):
             parts.append(part)
     if not parts:
@@ -107,13 +104,26 @@ def revived(
     coefficients = residuals.project(new).clamp_(min=0)
     l1_z, l1_h = penalties.l1_z, penalties.l1_h
     if l1_z and l1_h:
-        ratio = l1_z * coefficients.sum(1) / (l1_h * new.abs().sum(1))
+        ratio = l1_z * data.rows.reduced(coefficients.sum(1)) / (l1_h * new.abs().sum(1))
     else:
-        ratio = torch.linalg.vector_norm(coefficients, dim=1)
+        ratio = data.rows.reduced(coefficients.square().sum(1)).sqrt()
     scale = ratio.sqrt_().clamp_(min=torch.finfo(H.dtype).tiny)[:, None]
     Z, H, dead = Z.clone(), H.clone(), dead[: len(parts)]
     Z[dead], H[dead] = coefficients / scale, new * scale
     return Z, H
+
+
+def worst(residuals: DenseResiduals | SparseResiduals, signed: bool, most: int, rows: Rows) -> Iterable[Tensor]:
+    """The largest residuals of rows, or their positive parts, wherever these are, the largest first."""
+    sizes = residuals.sizes(signed)
+    candidates = sizes.argsort(descending=True)[:most]
+    candidates = candidates[sizes[candidates] > 0]
+    found = (residuals.row(row) if signed else residuals.row(row).clamp(min=0) for row in candidates.tolist())
+    if rows.here == rows.total:
+        return found
+    R = torch.stack([*found, residuals.H.new_zeros(residuals.H.shape[1])])[: len(candidates)]
+    sizes, R = rows.holders.gathered(sizes[candidates]), rows.holders.gathered(R)
+    return R[sizes.argsort(descending=True)[:most]]
 
 
 class DenseResiduals:
@@ -123,8 +133,7 @@ class DenseResiduals:
         self.data, self.decode, self.Z, self.H = data, decode, Z, H
 
     def _blocks(self) -> Iterator[Tensor]:
-        for start in range(0, self.data.shape[0], ROWS_PER_BLOCK):
-            yield self._block(slice(start, start + ROWS_PER_BLOCK))
+        return map(self._block, self.data.blocks())
 
     def _block(self, rows: slice) -> Tensor:
         return (self.data.block(rows) - self.decode(self.Z[:, rows].T @ self.H)).nan_to_num_(0.0)
@@ -165,4 +174,4 @@ class SparseResiduals:
 
     def project(self, V: Tensor) -> Tensor:
         """``V Rt``, shape (c, m), for V (c, n)."""
-        return (self.data.rows @ V.T).T - (V @ self.H.T) @ self.Z
+        return (self.data.stored @ V.T).T - (V @ self.H.T) @ self.Z

@@ -14,7 +14,7 @@ from nmfnet.factorization.steps import Step
 
 
 class SparseLeastSquares(LeastSquares):
-    """``||X - Z H||^2 / 2`` plus penalties, Z >= 0, H >= 0, of a large sparse X, by coordinate descent.
+    """``||X - Z H||^2 / 2`` plus penalties, Z >= 0, H >= 0, of a large sparse X in one process, by coordinate descent.
 
     Given Zt Z, the columns of H are problems of their own.  So the products Zt X of a few columns are made, used for
     the objective, the criterion and the step, and left: all of Zt X, which is as large as H, is never held.
@@ -46,7 +46,7 @@ class SparseLeastSquares(LeastSquares):
         """
         G, penalty = H @ H.T, self._h_penalty(H)
         nothing = H.new_empty(0)  # sparse data add nothing to Zt X while Z is not complete
-        S, total, z_residual = self._z_step(Z, H, G, out, nothing, measure=measure_z)
+        S, total, *of_z = self._z_step(Z, H, G, out, nothing, measure=measure_z)
         F = out if self.row_weights is None else out * self.row_weights
         l1, coordinates = self.penalties.l1_h, self.h_tiles.coordinates.fill(S, self.penalties.l2_h)
         products, squares, size = 0.0, 0.0, 0.0
@@ -61,4 +61,4 @@ class SparseLeastSquares(LeastSquares):
             kernel.sweep(coordinates, self.h_sweeps)
             H[:, columns] = kernel.F
         objective = total + self._gram_loss(products, S, G) + self._l2_z(S) + penalty
-        return Step(objective, z_residual, ratio(squares, size))
+        return Step(objective, ratio(*of_z), ratio(squares, size))

@@ -53,7 +53,7 @@ class Surrogate(LeastSquares):
 
     def _block(self, rows: slice | Tensor) -> Tensor:
         """X[rows]."""
-        return self.dense.X[rows]
+        return self.dense.block(rows)
 
     def _differences(self, rows: slice | Tensor, A: Tensor) -> Tensor:
         """V o (X - f(A)), zero where an entry is missing."""

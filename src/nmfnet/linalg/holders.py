@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 T = TypeVar("T")
@@ -72,6 +73,13 @@ class Local:
 
 
 local = Local()
+
+
+def summed(holders: Holders, *values: float) -> list[float]:
+    """Sums of numbers over all who hold samples, in float64."""
+    if holders is local:
+        return list(values)
+    return holders([torch.tensor(values, dtype=torch.float64)])[0].tolist()
 
 
 class AtHand(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmfnet.linalg.holders import AtHand, Reducer, local
+from nmfnet.linalg.holders import AtHand, Reducer, batch_rows, local
 from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.products import inner_product, weighted
 from nmfnet.linalg.sparse import SparseRows
@@ -60,8 +60,8 @@ class Moments:
         Sums of ``v z`` and ``v e``, where there is a bias.
     gram : Tensor of shape (n, n) or None
         Sum of ``v z zt``, where it was asked for.
-    rows : Tensor, a scalar
-        Number of the samples.
+    rows : int
+        Samples of the whole batch.
     gram_n, gram_inputs : Tensor or None
         `n` and `inputs` of the rows in `gram`, where these are a part of all: patches are many.
     """
@@ -71,14 +71,14 @@ class Moments:
     inputs: Tensor | None = None
     residuals: Tensor | None = None
     gram: Tensor | None = None
-    rows: Tensor | None = None
+    rows: int = 0
     gram_n: Tensor | None = None
     gram_inputs: Tensor | None = None
 
     @property
     def alone(self) -> bool:
         """Whether there is one sample, of which nothing is left beside its mean, not even rounding."""
-        return self.rows is not None and int(self.rows) == 1
+        return self.rows == 1
 
     @classmethod
     def of(
@@ -102,7 +102,7 @@ class Moments:
             weighted_sum(Z, weight) if bias else None,
             weighted_sum(E, weight) if bias else None,
             Z.T @ weighted(Z, weight) if gram else None,
-            total_weight(Z, None),
+            batch_rows(len(Z), at_hand),
         )
 
     @classmethod
@@ -117,7 +117,7 @@ class Moments:
             P.sum(weight) if bias else None,
             E.sum((0, 1, 2)) if bias else None,
             products,
-            total_weight(P, None),
+            batch_rows(len(P), at_hand),
             count,
             inputs if bias else None,
         )
@@ -135,13 +135,13 @@ class Moments:
         """Others in the place of :meth:`sums`, taken from these."""
         n, cross, *rest = (None if part is None else next(sums) for part in self._others())
         assert n is not None and cross is not None
-        inputs, residuals, rows, gram_n, gram_inputs = rest
+        inputs, residuals, gram_n, gram_inputs = rest
         gram = None if self.gram is None else symmetric(next(sums), len(self.gram))
-        return Moments(n, cross, inputs, residuals, gram, rows, gram_n, gram_inputs)
+        return Moments(n, cross, inputs, residuals, gram, self.rows, gram_n, gram_inputs)
 
     def _others(self) -> tuple[Tensor | None, ...]:
         """All but the Gram matrix."""
-        return self.n, self.cross, self.inputs, self.residuals, self.rows, self.gram_n, self.gram_inputs
+        return self.n, self.cross, self.inputs, self.residuals, self.gram_n, self.gram_inputs
 
 
 def triangle(G: Tensor) -> Tensor:

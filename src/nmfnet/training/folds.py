@@ -139,7 +139,8 @@ class Folded:
 
     def in_place(self, weights: list[Tensor]) -> list[Tensor]:
         """Weights (K, n_{l-1} + 1, n_l) of members, for inputs and outputs in the order of the network."""
-        first, *_, last = weights = [W.clone() for W in weights]
+        weights = [W.clone() for W in weights]
+        first, last = weights[0], weights[-1]
         first[:, self.columns] = first[:, : len(self.columns)].clone()
         last[:, :, self.outputs] = last.clone()
         return weights

@@ -15,7 +15,8 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from nmfnet.data.containers import plain, validated
+from nmfnet.data.containers import plain
+from nmfnet.distributed import alone, together
 from nmfnet.errors import DivergenceError
 from nmfnet.factorization.acceleration import Alternation, Problem, check_finite
 from nmfnet.factorization.coordinate_descent import squared_norm
@@ -29,7 +30,9 @@ from nmfnet.transformers.initialization import Starts
 from nmfnet.transformers.input import Input
 from nmfnet.transformers.minibatch import Online, Statistics
 from nmfnet.transformers.precision import alternate_in_turn
+from nmfnet.transformers.ranks import refuse_in_ranks
 from nmfnet.transformers.routing import SharedRouting
+from nmfnet.transformers.stored import is_path, stored_input
 
 Array = NDArray[Any]
 
@@ -76,7 +79,8 @@ class BaseFactorization(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or path
+            A path is that of a file or folder whose rows are read once a pass (docs/distributed.md).
             float32 stays float32; tensors of half precision become it.  Missing entries are NaN in a dense X, and what
             masked arrays and data frames hold for missing.
         y : None
@@ -118,8 +122,10 @@ class BaseFactorization(
 
     @torch.no_grad()
     @one_thread()
+    @together()
     def _fit(self, X: ArrayLike, W: ArrayLike | None, H: ArrayLike | None, weights: ArrayLike | None) -> Array:
         self._check_parameters()
+        refuse_in_ranks(self.get_params(), weights is not None)
         data = self._input(X, weights, reset=True)
         self._warn_of_ignored(W, H)
         k = self._rank(data, H)
@@ -134,7 +140,7 @@ class BaseFactorization(
             warnings.warn(
                 f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence: "
                 f"max_iter={self.max_iter} passes did not meet the criterion of tol={self.tol}.",
-                ConvergenceWarning, stacklevel=4,
+                ConvergenceWarning, stacklevel=5,
             )  # fmt: skip
         if not problem.unique or k > data.shape[1]:
             Z = self._zero_start(data, k)  # as `transform` does, which then finds the same of many solutions
@@ -170,12 +176,14 @@ class BaseFactorization(
         """Root of twice the loss without penalties."""
         weighted = Z if data.row_weights is None else Z * data.row_weights
         p = self._penalties(data)
-        loss = last.objective - p.l1_z * float(weighted.sum()) - p.l2_z / 2 * float((weighted * Z).sum())
+        l1, l2 = data.data.rows.summed(float(weighted.sum()), float((weighted * Z).sum()))
+        loss = last.objective - p.l1_z * l1 - p.l2_z / 2 * l2
         loss -= (p.l1_h * float(H.abs().sum()) if p.l1_h else 0.0) + p.l2_h / 2 * squared_norm(H)
         return math.sqrt(max(2 * loss, 0.0)) / (data.scale if self._degree == 2 else math.sqrt(data.scale))
 
     @torch.no_grad()
     @one_thread()
+    @alone()
     def transform(self, X: ArrayLike, *, weights: ArrayLike | None = None) -> Array:
         """Factor Z of X for the fitted components: least squares with Z >= 0, solved to tolerance.
 
@@ -217,6 +225,7 @@ class BaseFactorization(
 
     @torch.no_grad()
     @one_thread()
+    @alone()
     def partial_fit(
         self,
         X: ArrayLike,
@@ -309,18 +318,9 @@ class BaseFactorization(
             return int(self.n_components)
         return len(plain(H)) if self.init == "custom" and H is not None else data.shape[1]
 
-    def _input(self, X: ArrayLike, weights: ArrayLike | None, reset: bool) -> Input:
+    def _input(self, X: Any, weights: ArrayLike | None, reset: bool) -> Input:
         """Check the data and put it where it is to be factorized."""
-        dtypes = [np.float64, np.float32] if reset else [self.components_.dtype]
-        sparse = ("csr",) if self.__sklearn_tags__().input_tags.sparse else False
-        checked = validated(self, X, accept_sparse=sparse, dtype=dtypes, reset=reset, ensure_all_finite="allow-nan")
-        if given.is_sparse(checked) and np.isnan(checked.data).any():
-            raise ValueError(
-                "Input X contains NaN in a sparse matrix. Missing entries need a dense X: X.toarray(), with NaN also "
-                "where nothing is known."
-            )
-        most = None if reset else self._scale
-        data = given.prepare_input(checked, given.check_weights(weights, checked), torch.device(self.device), most)
+        data = (stored_input if is_path(X) else given.array_input)(self, X, weights, reset)
         self._check_data(data)
         return data
 

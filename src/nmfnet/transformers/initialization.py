@@ -11,10 +11,13 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
+from nmfnet.distributed import now
 from nmfnet.factorization.acceleration import Problem
 from nmfnet.factorization.initialization import MeanFilled, starting_factors
 from nmfnet.factorization.kullback_leibler import KullbackLeibler
 from nmfnet.factorization.passes import Penalties
+from nmfnet.factorization.stored import StoredDense, StoredSparse
+from nmfnet.linalg.holders import local
 from nmfnet.transformers import input as given
 from nmfnet.transformers.component_replacement import Factors, replace_components, replacement_pays
 from nmfnet.transformers.compressed_start import CompressedSearch, compress, compression_pays
@@ -43,7 +46,7 @@ class Starts:
         """Say that starting factors are ignored, where they are."""
         if self.init != "custom" and (W is not None or H is not None):
             warnings.warn(
-                f"W and H are ignored with init={self.init!r}: use init='custom'.", RuntimeWarning, stacklevel=4
+                f"W and H are ignored with init={self.init!r}: use init='custom'.", RuntimeWarning, stacklevel=5
             )
 
     @abstractmethod
@@ -57,7 +60,7 @@ class Starts:
         m, n = data.shape
         like = data.data.like
         if self.init == "custom":
-            shapes = {"W": (m, k), "H": (k, n)}
+            shapes = {"W": (data.data.shape[0], k), "H": (k, n)}
             Z, H_start = (
                 torch.tensor(given.check_start(F, name, shapes[name], name == "W" or not self.signed)).to(like)
                 for name, F in (("W", W), ("H", H))
@@ -72,11 +75,14 @@ class Starts:
         start = MeanFilled(data.dense) if data.missing else data.data
         Z, F = starting_factors(start, k, init, generator, signed=self.signed, vectors=vectors)
         if self.signed and self.solver == "mu":
-            Z.clamp_(min=0.2 * float(Z.mean()))  # multiplicative steps leave zeros zero
+            (total,) = data.data.rows.summed(float(Z.sum(dtype=torch.float64)))
+            Z.clamp_(min=0.2 * total / (k * m))  # multiplicative steps leave zeros zero
         return Z, F
 
     def _searched_start(self, data: Input, k: int, problem: Problem) -> Factors | None:
-        """Starting factors that a search found; None where none pays."""
+        """Starting factors that a search found; None where none pays, or rows are in files or in several processes."""
+        if data.data.rows.holders is not local or isinstance(data.data, (StoredDense, StoredSparse)):
+            return None
         if self.init == "custom" or self.batch_size is not None or problem.multiplicative:
             return None
         if isinstance(problem, KullbackLeibler):
@@ -134,8 +140,8 @@ class Starts:
         return CompressedSearch(vectors, penalties, part.data.squares(None), start)
 
     def _zero_start(self, data: Input, k: int) -> Tensor:
-        return data.data.like.new_zeros(k, data.shape[0])
+        return data.data.like.new_zeros(k, data.data.shape[0])
 
     def _generator(self) -> torch.Generator:
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        return torch.Generator().manual_seed(int(seed))
+        return torch.Generator().manual_seed(int(now().shared(seed)))

@@ -17,11 +17,16 @@ from sklearn.utils import check_array
 from torch import Tensor
 
 from nmfnet._parameters import at_least, between
-from nmfnet.data.containers import refuse_missing
+from nmfnet.data.containers import refuse_missing, validated
+from nmfnet.data.on_disk import RowsOnDisk
+from nmfnet.data.sparse_on_disk import SparseOnDisk
+from nmfnet.distributed import now
 from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.initialization import INITS
 from nmfnet.factorization.passes import Penalties
 from nmfnet.linalg.arrays import as_tensor
+from nmfnet.linalg.holders import Holders, local
+from nmfnet.transformers.ranks import refuse_other_inputs
 
 ROWS_PER_BLOCK = 4096  # looked at together
 SAFE_RANGE_FLOAT32, SAFE_RANGE_FLOAT64 = (
@@ -62,8 +67,8 @@ class Input:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Shape (m, n) of X."""
-        return self.data.shape
+        """Shape (m, n) of X, with the rows of all processes."""
+        return self.data.rows.total, self.data.shape[1]
 
     @property
     def dense(self) -> DenseData:
@@ -83,7 +88,8 @@ class Input:
         part = self.X
         while part is not None and not isinstance(part, np.memmap):
             part = getattr(part, "base", None)
-        return part is None
+        on_disk = part is not None or isinstance(self.X, (RowsOnDisk, SparseOnDisk))
+        return not self.data.rows.holders.any(on_disk)
 
     @cached_property
     def single(self) -> Input:
@@ -95,16 +101,34 @@ class Input:
         device, dtype = self.data.like.device, self.X.dtype
         if single and 1 / SAFE_RANGE_FLOAT32 < max(-self.low, self.high) < SAFE_RANGE_FLOAT32:
             dtype = np.dtype(np.float32)
-        X = self.X if isinstance(rows, slice) and rows == slice(None) else self.X[rows]
-        X = in_dtype(X, dtype)
-        data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
+        whole = isinstance(rows, slice) and rows == slice(None)
+        X = in_dtype(self.X if whole else self.X[rows], dtype)
+        holders = self.data.rows.holders if whole else local
+        data = SparseData(X, device, holders) if is_sparse(X) else DenseData(X, device, holders)
         row_weights, weights = (
             None if part is None else part[rows].to(data.like.dtype) for part in (self.row_weights, self.weights)
         )
         return replace(self, data=data, X=X, row_weights=row_weights, weights=weights)
 
 
-def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, most: float | None) -> Input:
+def array_input(estimator: Any, X: ArrayLike, weights: ArrayLike | None, reset: bool) -> Input:
+    """Check arrays or sparse matrices; without `reset` as a fitted estimator wants them."""
+    dtypes = [np.float64, np.float32] if reset else [estimator.components_.dtype]
+    accepted = ("csr",) if estimator.__sklearn_tags__().input_tags.sparse else False
+    checked = validated(estimator, X, accept_sparse=accepted, dtype=dtypes, reset=reset, ensure_all_finite="allow-nan")
+    if is_sparse(checked) and np.isnan(checked.data).any():
+        raise ValueError(
+            "Input X contains NaN in a sparse matrix. Missing entries need a dense X: X.toarray(), with NaN also "
+            "where nothing is known."
+        )
+    refuse_other_inputs(is_sparse(checked), checked)
+    most = None if reset else estimator._scale
+    return prepare_input(checked, check_weights(weights, checked), torch.device(estimator.device), most, now())
+
+
+def prepare_input(
+    X: Any, weights: NDArray[Any] | None, device: torch.device, most: float | None, holders: Holders = local
+) -> Input:
     """Look X over, and scale it where its squares would leave the range of its dtype.
 
     Parameters
@@ -115,29 +139,34 @@ def prepare_input(X: Any, weights: NDArray[Any] | None, device: torch.device, mo
     device : torch.device
     most : float, optional
         Scale of earlier data, which this one's must not exceed: what is tiny there need not be tiny here.
+    holders : Holders
+        Who holds rows of X.
     """
     low, high, missing = extremes(X.data[None] if is_sparse(X) else X)
     if is_sparse(X) and X.nnz < X.shape[0] * X.shape[1]:
         low, high = min(low, 0.0), max(high, 0.0)
+    low, high, missing = extremes_of_all(holders, low, high, missing)
     scale = safe_scale(max(-low, high), X.dtype)
     scale = scale if most is None else min(scale, most)
     X = scaled(X, scale)
-    data = SparseData(X, device) if is_sparse(X) else DenseData(X, device)
-    row_weights = entry_weights = None
-    if weights is not None and weights.ndim == 1:
-        row_weights = as_tensor(weights).to(device)
-    elif weights is not None:
-        largest = weights.max(1)
-        row_weights = as_tensor(largest).to(device)
-        entry_weights = as_tensor(weights / np.where(largest > 0, largest, 1)[:, None]).to(device)
-    return Input(data, X, row_weights, entry_weights, missing, low, high, scale)
+    data = SparseData(X, device, holders) if is_sparse(X) else DenseData(X, device, holders)
+    return Input(data, X, *weights_of(weights, device), missing, low, high, scale)
+
+
+def weights_of(weights: NDArray[Any] | None, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+    """Weights of rows, and of entries over the largest of their row."""
+    if weights is None or weights.ndim == 1:
+        return None if weights is None else as_tensor(weights).to(device), None
+    largest = weights.max(1)
+    shares = weights / np.where(largest > 0, largest, 1)[:, None]
+    return as_tensor(largest).to(device), as_tensor(shares).to(device)
 
 
 def extremes(X: NDArray[Any]) -> tuple[float, float, bool]:
     """Smallest and largest entry (0 where there is none), and whether any is NaN."""
     low, high, missing = math.inf, -math.inf, False
     for start in range(0, len(X), ROWS_PER_BLOCK):
-        block = X[start : start + ROWS_PER_BLOCK]
+        block = np.asarray(X[start : start + ROWS_PER_BLOCK])
         if not block.size:
             continue
         smallest, largest = float(block.min()), float(block.max())
@@ -147,6 +176,14 @@ def extremes(X: NDArray[Any]) -> tuple[float, float, bool]:
             largest = float(np.fmax.reduce(block, axis=None))
         low, high = min(low, smallest), max(high, largest)
     return (low, high, missing) if low <= high else (0.0, 0.0, missing)
+
+
+def extremes_of_all(holders: Holders, low: float, high: float, missing: bool) -> tuple[float, float, bool]:
+    """The same of the rows of all, from those at hand."""
+    if holders is local:
+        return low, high, missing
+    found = holders.largest(torch.tensor([-low, high, float(missing)], dtype=torch.float64)).tolist()
+    return -found[0], found[1], found[2] > 0
 
 
 def in_dtype(X: Any, dtype: Any) -> Any:

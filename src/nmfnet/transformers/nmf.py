@@ -13,6 +13,7 @@ from nmfnet.factorization.kullback_leibler import KullbackLeibler
 from nmfnet.factorization.passes import LeastSquares
 from nmfnet.factorization.sparse_passes import SparseLeastSquares
 from nmfnet.factorization.surrogate import Surrogate
+from nmfnet.linalg.holders import local
 from nmfnet.transformers.base import BaseFactorization
 from nmfnet.transformers.input import Input
 
@@ -128,7 +129,7 @@ class NMF(BaseFactorization):
             return KullbackLeibler(data.data, k, penalties, row_weights=data.row_weights)
         if data.missing or data.weights is not None:
             return Surrogate(data.dense, k, penalties, row_weights=data.row_weights, weights=data.weights)
-        if isinstance(data.data, SparseData) and self.solver == "cd":
+        if isinstance(data.data, SparseData) and self.solver == "cd" and data.data.rows.holders is local:
             return SparseLeastSquares(data.data, k, penalties, row_weights=data.row_weights)
         return LeastSquares(
             data.data, k, penalties, multiplicative=self.solver == "mu", row_weights=data.row_weights
@@ -151,7 +152,7 @@ class NMF(BaseFactorization):
         if self.solver == "mu" and self.init == "nndsvd" and not self._divergence:
             warnings.warn(
                 "With solver='mu' the zeros of init='nndsvd' stay zeros, and the fit is poorer for it: use 'nndsvda'.",
-                UserWarning, stacklevel=5,
+                UserWarning, stacklevel=6,
             )  # fmt: skip
 
     def _check_data(self, data: Input) -> None:

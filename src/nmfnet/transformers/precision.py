@@ -33,7 +33,7 @@ def alternate_in_turn(
     first = alternate(single, Z.float(), H.float(), max_iter - 1, max(tol, smallest), callback)
     Z, H, done = first.Z.to(torch.float64), first.H.to(torch.float64), first.n_iter
     # What ten passes gain at the tolerance, against the rounding errors of the sum over X.
-    m, n = problem.data.shape
+    m, n = problem.data.rows.total, problem.data.shape[1]
     noise = torch.finfo(torch.float32).eps * problem.data.mean() * m * n
     reached = problem.by_objective and first.converged and 2 * tol * first.last.objective > noise
     most, tol = (1, 0.0) if reached else (max_iter - done, tol)

@@ -189,14 +189,14 @@ class NonlinearSemiNMF(SemiNMF):
 
     def _error(self, data: Input, Z: Tensor, H: Tensor, last: Pass) -> float:
         total = 0.0
-        for start in range(0, data.shape[0], 4096):
+        for start in range(0, data.data.shape[0], 4096):
             rows = slice(start, start + 4096)
             squares = (data.dense.block(rows) - self._f(Z[:, rows].T @ H)).nan_to_num_(0.0).square_()
             if data.weights is not None:
                 squares *= data.weights[rows]
             of_rows = squares.sum(1, dtype=torch.float64)
             total += float((of_rows if data.row_weights is None else of_rows * data.row_weights[rows]).sum())
-        return total**0.5 / data.scale
+        return data.data.rows.summed(total)[0] ** 0.5 / data.scale
 
     def _decode(self, A: Tensor) -> Tensor:
         return self._f(A)

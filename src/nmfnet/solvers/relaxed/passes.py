@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from nmfnet.layers.base import Layer, Linearization
@@ -60,10 +61,13 @@ def lengths_of(
         ]
     n = total_weight(forward.A[-1], sample_weight)
     mean_squares = iter(means(reduce, n, *sums))
-    lengths = []
-    for layer, solver, z, a in each:
-        input_rms = float(next(mean_squares).sqrt()) / math.prod(z.shape[1:]) ** 0.5
+    of_inputs, of_outputs = [], []
+    for layer, solver, _, a in each:
+        of_inputs.append(next(mean_squares).sqrt())
         places = math.prod(a.shape[1:-1])  # at which the same weights are used
-        outputs = [(next(mean_squares) / places).sqrt() for _ in solver.parts(layer.n_in, layer.n_out)]
-        lengths.append(Lengths(input_rms, outputs))
-    return lengths
+        of_outputs.append([(next(mean_squares) / places).sqrt() for _ in solver.parts(layer.n_in, layer.n_out)])
+    roots = torch.stack(of_inputs).tolist()  # of all layers by one look at what a device has computed
+    return [
+        Lengths(rms / math.prod(z.shape[1:]) ** 0.5, outputs)
+        for rms, z, outputs in zip(roots, forward.Z, of_outputs, strict=True)
+    ]
