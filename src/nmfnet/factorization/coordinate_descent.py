@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -37,11 +37,8 @@ class Coordinates:
     """
 
     def __init__(self, k: int, like: Tensor) -> None:
-        self.G, self._scaled, self._later = like.new_zeros(3, k, k)
-        self._scale = like.new_ones(k, 1)
-        block = torch.arange(k, device=like.device) // BLOCK_COMPONENTS
-        within = block[:, None] == block
-        self._mask = (~within | torch.ones_like(within).triu(1)).to(like.dtype)
+        self.G, self._scaled, self._later = like.new_empty(3, k, k)
+        self._scale, self._mask = like.new_empty(k, 1), later_mask(k, like.dtype, like.device)
         self.scales, self.later = self._scale.split(BLOCK_COMPONENTS), self._later.split(BLOCK_COMPONENTS)
 
     @cached_property
@@ -125,7 +122,9 @@ class CoordinateDescent:
                         update(r, updated, g, f)
 
     def sweep_some(self, coordinates: Coordinates, columns: Tensor, sweeps: int) -> None:
-        """Update these columns of F alone, given by their indices."""
+        """Update these columns of F, given by their indices; all where copies of most would gain nothing."""
+        if 2 * len(columns) > self.F.shape[1]:
+            return self.sweep(coordinates, sweeps)
         part = CoordinateDescent(len(self.F), len(columns), self.F.new_empty(3, len(self.F) * len(columns)))
         part.F.copy_(self.F[:, columns])
         part.P.copy_(self.P[:, columns])
@@ -161,6 +160,14 @@ class CoordinateDescent:
         for some in columns.split(max(1, 2**21 // len(G) ** 2)):
             solution, solved = pivoting(G, self.P[:, some].double(), self.F[:, some] > 0)
             self.F[:, some[solved]] = solution[:, solved].to(self.F.dtype)
+
+
+@lru_cache(maxsize=16)
+def later_mask(k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """1 for entries of a matrix (k, k) outside of the blocks on its diagonal, and above the diagonal; else 0."""
+    block = torch.arange(k, device=device) // BLOCK_COMPONENTS
+    within = block[:, None] == block
+    return (~within | torch.ones_like(within).triu(1)).to(dtype)
 
 
 def rows_before(G: Any) -> list[list[Any]]:
@@ -221,31 +228,39 @@ def squared_norm(A: Tensor) -> float:
     return float(torch.linalg.vector_norm(A)) ** 2
 
 
-class Tiles:
-    """Tiles of the columns of a factor (k, columns), each with its :class:`CoordinateDescent`.
+class Workspace:
+    """Memory for tiles of factors (k, at most `columns`), and the Gram matrix that steps are prepared for.
 
-    On a GPU there is one tile: what a cache holds does not matter there.  All tiles are worked on in the same memory,
-    which the tiles of two factors may share.
+    On a GPU there is one tile: what a cache holds does not matter there.
     """
 
-    def __init__(self, k: int, columns: int, like: Tensor, memory: Tensor | None = None) -> None:
-        memory = self.memory(k, columns, like) if memory is None else memory
-        self.k, self.like = k, like
-        width = memory.shape[1] // k
-        self.slices = [slice(i, min(i + width, columns)) for i in range(0, columns, width)]
-        sizes = {s.stop - s.start for s in self.slices}
-        self.kernels = {size: CoordinateDescent(k, size, memory) for size in sizes}
+    def __init__(self, k: int, columns: int, like: Tensor) -> None:
+        width = max(512, min(4096, TILE_ENTRIES // k)) if like.device.type == "cpu" else columns
+        self.k, self.memory = k, like.new_empty(3, k * min(width, columns))
 
     @cached_property
     def coordinates(self) -> Coordinates:
-        """The Gram matrix that the steps are prepared for."""
-        return Coordinates(self.k, self.like)
+        """The Gram matrix."""
+        return Coordinates(self.k, self.memory)
 
-    @staticmethod
-    def memory(k: int, columns: int, like: Tensor) -> Tensor:
-        """Memory for tiles of factors (k, at most `columns`), with the dtype and device of `like`."""
-        width = max(512, min(4096, TILE_ENTRIES // k)) if like.device.type == "cpu" else columns
-        return like.new_empty(3, k * min(width, columns))
+
+class Tiles:
+    """Tiles of the columns of a factor (k, columns), each with its :class:`CoordinateDescent`.
+
+    All are worked on in the same workspace, which the tiles of two factors may share.
+    """
+
+    def __init__(self, columns: int, workspace: Workspace) -> None:
+        k, memory = workspace.k, workspace.memory
+        width = memory.shape[1] // k
+        self.workspace, self.slices = workspace, [slice(i, min(i + width, columns)) for i in range(0, columns, width)]
+        sizes = {s.stop - s.start for s in self.slices}
+        self.kernels = {size: CoordinateDescent(k, size, memory) for size in sizes}
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """The Gram matrix of the workspace."""
+        return self.workspace.coordinates
 
     def __iter__(self) -> Iterator[tuple[slice, CoordinateDescent]]:
         for columns in self.slices:

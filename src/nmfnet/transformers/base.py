@@ -302,7 +302,7 @@ class BaseFactorization(
 
     def _check_parameters(self) -> None:
         """Refuse unfit parameters, naming them."""
-        given.check_parameters(self.get_params())
+        given.check_parameters(vars(self))  # `get_params` reads signatures, which a small batch would notice
 
     def _rank(self, data: Input, H: ArrayLike | None) -> int:
         if isinstance(self.n_components, (int, np.integer)):
