@@ -15,7 +15,7 @@ from nmfnet.factorization.passes import MIN_FLOAT32_OPERATIONS, Penalties
 from nmfnet.factorization.poisson import Regressors, bound_minimum, descend_, multiply_, product_and_quotient, solve_
 from nmfnet.factorization.steps import Pass, Step
 
-ONLINE_STEPS = 20  # multiplicative ones on the Z of a mini-batch: better ones fit the components of a few rows
+ONLINE_STEPS = 20  # multiplicative ones on the Z of a mini-batch
 
 
 class KullbackLeibler:

@@ -88,7 +88,7 @@ def multiply_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, steps: i
     Each minimizes a bound of the function that touches it, as in the EM algorithm (Lee and Seung, 2001).
     """
     rescale_(F, totals, by)
-    inverses = bound_minimum(torch.ones_like(by.slopes), by.slopes, 0.0)
+    inverses = by.slopes.clamp(min=torch.finfo(F.dtype).tiny).reciprocal_()
     quotient = product_and_quotient(tile, F, by)[1]
     for _ in range(steps):
         F.mul_(tile.project(quotient, by.G))
@@ -101,7 +101,7 @@ def multiply_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, steps: i
 
 
 def bound_minimum(numerators: Tensor, linear: Tensor, l2: float) -> Tensor:
-    """The minimum over f of ``linear f - numerators log f + l2 f^2 / 2``; 0 where there is nothing but numerators."""
+    """The minimum over f of ``linear f - numerators log f + l2 f^2 / 2``; 0 where numerators and ``linear`` are."""
     tiny = torch.finfo(linear.dtype).tiny
     if not l2:
         return numerators / linear.clamp(min=tiny)
