@@ -57,7 +57,7 @@ class KullbackLeibler:
     @cached_property
     def features(self) -> Side:
         """Its columns, weighted."""
-        return Side(self.data, transposed=True, row_weights=self.row_weights)
+        return Side(self.data, transposed=True, row_weights=self.row_weights, other=self.samples)
 
     def step(
         self,
