@@ -28,7 +28,11 @@ import nmfnet
 
 EPOCHS, SEEDS = 5, range(5)
 CASES = {  # loss: data, ranks, rows of a batch
-    "frobenius": {"fashion-2000": (20, (10, 100, 1000)), "counts": (20, (10, 100, 1000)), "tfidf": (20, (10, 100, 1000))},
+    "frobenius": {
+        "fashion-2000": (20, (10, 100, 1000)),
+        "counts": (20, (10, 100, 1000)),
+        "tfidf": (20, (10, 100, 1000)),
+    },
     "kullback-leibler": {
         "digits": (15, (10, 100, 1000)),
         "counts": (20, (10, 100, 1000)),
