@@ -79,7 +79,6 @@ def main():
     parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
     parser.add_argument("--dtypes", nargs="*", default=DTYPES, choices=DTYPES)
     parser.add_argument("--ranks", nargs="*", type=int)
-    parser.add_argument("--task", default="curves", help="name of the results: that of a machine in curve_tables.py")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--dry", action="store_true", help="print, and store nothing")
     arguments = parser.parse_args()
@@ -94,7 +93,7 @@ def main():
         for rank, seed in itertools.product(arguments.ranks or GRIDS[loss][data], arguments.seeds):
             case = {"loss": loss, "data": data, "dtype": dtype, "rank": rank, "seed": seed}
             name, key = " ".join(map(str, case.values())), version(case)
-            if not (arguments.again or arguments.dry) and stored(arguments.task, name, key, False):
+            if not (arguments.again or arguments.dry) and stored("curves", name, key, False):
                 continue
             result = compare(X, case)
             print(
@@ -104,7 +103,7 @@ def main():
                 flush=True,
             )
             if not arguments.dry:
-                add(arguments.task, name, key, False, 1, {**case, "shape": list(X.shape), **result})
+                add("curves", name, key, False, 1, {**case, "shape": list(X.shape), **result})
 
 
 if __name__ == "__main__":

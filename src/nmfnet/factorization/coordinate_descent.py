@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 BLOCK_COMPONENTS = 10  # components whose mutual updates go one by one; the rest of the Gram matrix is a GEMM
-MAX_NUMPY_COLUMNS = 2048  # of a tile, up to which NumPy updates a row faster than PyTorch
+MAX_NUMPY_COLUMNS = 512  # of a tile, up to which NumPy updates a row faster than PyTorch
 TILE_ENTRIES = 2**18  # entries of a factor that are worked on at a time, so that they stay in the cache
 
 Array = NDArray[Any]
@@ -186,8 +186,10 @@ def update_array(r: Array, updated: Array, g: Array, f: Array) -> None:
 def update_tensor(r: Tensor, updated: Tensor, g: Tensor, f: Tensor) -> None:
     """``f <- [r - gt updated]+``."""
     if len(g):
-        r = torch.addmv(r, updated.T, g, alpha=-1, out=f)
-    torch.clamp(r, min=0, out=f)
+        torch.addmv(r, updated.T, g, alpha=-1, out=f)
+    else:
+        f.copy_(r)
+    torch.relu_(f)
 
 
 def pivoting(G: Tensor, P: Tensor, positive: Tensor, rounds: int = 40) -> tuple[Tensor, Tensor]:
