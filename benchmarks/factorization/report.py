@@ -13,8 +13,10 @@ HEAD = """# The factorizations against scikit-learn
 Written by `python benchmarks/factorization/report.py` from
 [benchmarks/results/factorization](../../benchmarks/results/factorization). The scripts in `benchmarks/factorization`
 make the results, and say how in their first lines. scikit-learn is {sklearn}, PyTorch {torch}, NumPy {numpy}. The
-curves are of two machines, each with two cores that other work shared: an Intel Xeon and an AMD EPYC. Those of the
-AMD are of earlier code. Unless a section says otherwise, results are of the AMD machine.
+curves are of two machines, each with two cores that other work shared: an Intel Xeon and an AMD EPYC. Both are of
+earlier code: since then NumPy updates rows of narrow tiles, and mini-batches are faster, and with the divergence end
+elsewhere ([the log](../research/log.md), 2026-11-30). Unless a section says otherwise, results are of the AMD
+machine.
 
 ## How to read the curves
 
@@ -41,7 +43,7 @@ EARLIER = """
 ## Time to scikit-learn's own final objective
 
 Larger data, one seed. A run marked *shared* was made while other work ran on the machine: there the times are
-processor seconds. *Earlier code*: the factorizations have changed since; [../research.md](../research.md) says what
+processor seconds. *Earlier code*: the factorizations have changed since; [the log](../research/log.md) says what
 the change brought. *fashion-200* is compared with scikit-learn's first 40 iterations; *transform* is of 2,000 rows
 with the same components. How high scikit-learn's end is depends on luck, and so does the time to it: the curves above
 say more.
@@ -53,13 +55,16 @@ MINIBATCHES = """
 `partial_fit` on the same batches, five epochs, from the same random start. Errors are nmfnet's over those
 of scikit-learn's MiniBatchNMF: the root of twice the loss of the best coefficients for the components. *Time to
 theirs*: seconds until nmfnet's error is no larger than scikit-learn's after five epochs, over the time of these five.
+The case of batches of 50 is of earlier code, the others of AMD EPYC (Zen 3), a loaded machine, with NumPy's rows at
+up to 2048 columns. More times, those of the divergence too, are in
+[the log](../research/log.md), 2026-11-30.
 """
 
 MEMORY = """
 ## Memory
 
 Peak resident memory of a fit of at most 30 passes, in a process of its own, less that before the fit, in MiB. It
-differs by some MiB from run to run. Made on the Intel machine.
+differs by some MiB from run to run. Made on the Intel machine, before the divergence took 5 MiB less.
 """
 
 COMPANY = """
