@@ -78,7 +78,7 @@ def write_table() -> None:
         lines.append(f"| {r['data']} | {r['delta_x']:g} | {r['delta']:g} | {errors} | {r['train_error'][-1]:.2f} |")
     lines += [
         "",
-        "Made by `python benchmarks/thresholds.py`; what follows from it is in [The paper's sweep](../research/paper.md).",
+        "Made by `python benchmarks/thresholds.py`; what follows from it is in [Findings](../research/paper.md).",
     ]
     (REPORTS / "thresholds.md").write_text("\n".join(lines) + "\n")
 
