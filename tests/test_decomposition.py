@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nmfnet import NMF, NonlinearSemiNMF, SemiNMF
 from nmfnet.factorization.acceleration import alternate
-from nmfnet.factorization.coordinate_descent import CoordinateDescent, Coordinates, Tiles
+from nmfnet.factorization.coordinate_descent import CoordinateDescent, Coordinates, Tiles, Workspace
 from nmfnet.factorization.data import DenseData, SparseData
 from nmfnet.factorization.initialization import leading_vectors, nndsvd
 from nmfnet.factorization.kullback_leibler import KullbackLeibler
@@ -309,7 +309,7 @@ def test_nndsvd_is_scikit_learns():
 def test_tiles_cover_every_column():
     like = torch.empty(0, dtype=torch.float64)
     for columns in (1, 511, 512, 5000):
-        slices = [s for s, _ in Tiles(200, columns, like)]
+        slices = [s for s, _ in Tiles(columns, Workspace(200, columns, like))]
         assert slices[0].start == 0 and slices[-1].stop == columns
         assert all(a.stop == b.start for a, b in itertools.pairwise(slices))
 

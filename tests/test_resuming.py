@@ -131,15 +131,16 @@ def test_it_goes_on_where_it_ended(tmp_path):
 
 
 @unix
-def test_killed_at_random_moments(tmp_path):
-    """Twenty times and more by SIGKILL, also while a checkpoint is being written, and resumed each time."""
-    command = [sys.executable, Path(__file__).with_name("kill_and_resume.py"), tmp_path, "20", "0"]
+@pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments(times, tmp_path):
+    """So many times and more by SIGKILL, also while a checkpoint is being written, and resumed each time."""
+    command = [sys.executable, Path(__file__).with_name("kill_and_resume.py"), tmp_path, str(times), "0"]
     source = str(Path(nmfnet.__file__).parents[1])
     environment = os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["killed"] >= 20 and found["while writing"] >= 5 and found["same"], found
+    assert found["killed"] >= times and found["while writing"] >= times // 4 and found["same"], found
 
 
 FULL = """

@@ -215,7 +215,7 @@ def test_columns_that_no_one_asked_for_may_hold_anything(csv):
         ("a,b\n1,2\n\n1,2,3\n", "line 4 has 3 values, but the first line names 2 columns"),
         ('a,b\n1,2\n"1,2\n', "a quotation mark is not closed"),
         ("a,a\n1,2\n", "has more than one column 'a'"),
-        ("a,b,\n1,2,\n", "column 3 has no name"),
+        ("a,b,\n1,2,3\n", "column 3 has no name"),
         ("a,Unnamed: 1\n1,2\n", "column 2 has no name"),
         ("a,b\n", "0 rows"),
     ],

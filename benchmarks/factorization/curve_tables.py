@@ -7,7 +7,7 @@ from statistics import median
 from cases import RUNS
 
 MACHINES = {  # where the curves of a task were made
-    "curves": "Intel Xeon (AVX-512), compressed starts",
+    "curves": "Intel Xeon (AVX-512), compressed starts, earlier code",
     "curves-amd": "AMD EPYC (Zen 4, AVX-512), earlier code without them",
 }
 SHARES = (0.01, 0.001, 0.0001)  # above the best objective known

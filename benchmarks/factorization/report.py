@@ -13,8 +13,10 @@ HEAD = """# The factorizations against scikit-learn
 Written by `python benchmarks/factorization/report.py` from
 [benchmarks/results/factorization](../../benchmarks/results/factorization). The scripts in `benchmarks/factorization`
 make the results, and say how in their first lines. scikit-learn is {sklearn}, PyTorch {torch}, NumPy {numpy}. The
-curves are of two machines, each with two cores that other work shared: an Intel Xeon and an AMD EPYC. Those of the
-AMD are of earlier code. Unless a section says otherwise, results are of the AMD machine.
+curves are of two machines, each with two cores that other work shared: an Intel Xeon and an AMD EPYC. Both are of
+earlier code: since then NumPy updates rows of narrow tiles, and mini-batches are faster, and with the divergence end
+elsewhere ([../research.md](../research.md), 2026-11-30). Unless a section says otherwise, results are of the AMD
+machine.
 
 ## How to read the curves
 
@@ -53,13 +55,16 @@ MINIBATCHES = """
 `partial_fit` on the same batches, five epochs, from the same random start. Errors are nmfnet's over those
 of scikit-learn's MiniBatchNMF: the root of twice the loss of the best coefficients for the components. *Time to
 theirs*: seconds until nmfnet's error is no larger than scikit-learn's after five epochs, over the time of these five.
+The case of batches of 50 is of earlier code, the others of AMD EPYC (Zen 3), a loaded machine, with NumPy's rows at
+up to 2048 columns. More times, those of the divergence too, are in
+[../research.md](../research.md), 2026-11-30.
 """
 
 MEMORY = """
 ## Memory
 
 Peak resident memory of a fit of at most 30 passes, in a process of its own, less that before the fit, in MiB. It
-differs by some MiB from run to run. Made on the Intel machine.
+differs by some MiB from run to run. Made on the Intel machine, before the divergence took 5 MiB less.
 """
 
 COMPANY = """

@@ -28,12 +28,16 @@ import nmfnet
 
 EPOCHS, SEEDS = 5, range(5)
 CASES = {  # loss: data, ranks, rows of a batch
-    "frobenius": {"fashion-2000": (20, (50, 256)), "counts": (20, (10, 50, 256)), "tfidf": (20, (50, 256))},
+    "frobenius": {
+        "fashion-2000": (20, (10, 100, 1000)),
+        "counts": (20, (10, 100, 1000)),
+        "tfidf": (20, (10, 100, 1000)),
+    },
     "kullback-leibler": {
-        "digits": (15, (10, 50, 256)),
-        "counts": (20, (10, 50, 256)),
-        "words": (20, (50, 256)),
-        "tfidf": (20, (50, 256)),
+        "digits": (15, (10, 100, 1000)),
+        "counts": (20, (10, 100, 1000)),
+        "words": (20, (10, 100, 1000)),
+        "tfidf": (20, (10, 100, 1000)),
     },
 }
 

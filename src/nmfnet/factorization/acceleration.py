@@ -29,7 +29,6 @@ class Problem(Protocol):
     kept: float  # share of an entry that extrapolation leaves of it at least, where it must not be negative
     settled: bool  # whether steps on Z need the data once, as their linear term does not depend on Z
     unique: bool  # whether Z has one solution for given components, if these are independent
-    rounds: int  # of steps on both factors with a mini-batch
     step_rows: int  # of a whole online step, unless a batch size is given
     single_first: bool  # whether it pays to begin in single precision
     by_objective: bool  # whether the objective tells when to stop, instead of the projected gradients
@@ -40,8 +39,8 @@ class Problem(Protocol):
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """A step on H (k, n)."""
 
-    def reachable(self, H: Tensor) -> Tensor:
-        """H without zeros that online steps could not leave."""
+    def online_sweep(self, Z: Tensor, H: Tensor) -> Pass:
+        """One pass over a mini-batch, whose Z (k, b) is found as well as online steps need it, in place."""
 
     def tolerance(self, H: Tensor) -> float:
         """What a sweep goes on until where Z is to be solved for."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
-from typing import Self
+from functools import cached_property, lru_cache
+from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 BLOCK_COMPONENTS = 10  # components whose mutual updates go one by one; the rest of the Gram matrix is a GEMM
+MAX_NUMPY_COLUMNS = 512  # of a tile, up to which NumPy updates a row faster than PyTorch
 TILE_ENTRIES = 2**18  # entries of a factor that are worked on at a time, so that they stay in the cache
+
+Array = NDArray[Any]
 
 
 class Coordinates:
@@ -21,37 +26,44 @@ class Coordinates:
     Attributes
     ----------
     G : Tensor of shape (k, k)
+    scales : list of Tensor
+        For each block 1 / g_jj of its rows, shape (b, 1); 1 where g_jj is 0 or subnormal.
     later : list of Tensor
-        For each block its rows of G, within the block only what has not been updated yet.
-    before : list of list of Tensor
-        For each row of a block its entries at the earlier ones of the block.
-    inverses : list of list of float
-        1 / g_jj alike; 0 where that is 0 or subnormal, and None where f_j stays as it is.
+        For each block its rows of G, times that, within the block only what has not been updated yet.
+    flat : set of int
+        Rows of F without curvature: their g_jj is 0 or subnormal.
     free : int
         How many rows of F may move.
     """
 
     def __init__(self, k: int, like: Tensor) -> None:
-        self.G, self._later = like.new_zeros(2, k, k)
-        starts, block = range(0, k, BLOCK_COMPONENTS), torch.arange(k, device=like.device) // BLOCK_COMPONENTS
-        within = block[:, None] == block
-        self._mask = (~within | torch.ones_like(within).triu(1)).to(like.dtype)
-        self.later = list(self._later.split(BLOCK_COMPONENTS))
-        self.before = [
-            [self.G[j, start:j] for j in range(start, min(start + BLOCK_COMPONENTS, k))] for start in starts
-        ]
+        self.G, self._scaled, self._later = like.new_empty(3, k, k)
+        self._scale, self._mask = like.new_empty(k, 1), later_mask(k, like.dtype, like.device)
+        self.scales, self.later = self._scale.split(BLOCK_COMPONENTS), self._later.split(BLOCK_COMPONENTS)
+
+    @cached_property
+    def arrays(self) -> list[list[Array]]:
+        """For each row of a block its entries at the earlier ones of the block, times 1 / g_jj."""
+        return rows_before(self._scaled.numpy())
+
+    @cached_property
+    def tensors(self) -> list[list[Tensor]]:
+        """The same."""
+        return rows_before(self._scaled)
 
     def fill(self, G: Tensor, l2: float = 0.0, last_stays: bool = False) -> Self:
         """Take the matrix G + l2 I; `last_stays`: whether the last row of F is not to move."""
         self.G.copy_(G)
         if l2:
             self.G.diagonal().add_(l2)
-        torch.mul(self.G, self._mask, out=self._later)
         tiny = torch.finfo(G.dtype).tiny  # below which the inverse is no number
-        inverses: list[float | None] = [1 / g if g >= tiny else 0.0 for g in self.G.diagonal().tolist()]
-        if last_stays:
-            inverses[-1] = None
-        self.inverses = [inverses[start : start + BLOCK_COMPONENTS] for start in range(0, len(G), BLOCK_COMPONENTS)]
+        diagonal = self.G.diagonal()
+        self.flat = {j for j, g in enumerate(diagonal.tolist()) if g < tiny}
+        torch.reciprocal(diagonal, out=self._scale[:, 0])
+        for j in self.flat:
+            self._scale[j] = 1
+        torch.mul(self.G, self._scale, out=self._scaled)
+        torch.mul(self._scaled, self._mask, out=self._later)
         self.free = len(G) - last_stays
         return self
 
@@ -61,9 +73,11 @@ class CoordinateDescent:
 
     ``f_j <- [f_j + (p_j - G_j F) / g_jj]+``: HALS (Cichocki and Phan, 2009) for the factor of
     components as rows.  A block of rows first takes the pull of all others in one matrix product,
-    then its rows follow one another with two operations each; the order of updates, and so the
+    then its rows follow one another with a few operations each; the order of updates, and so the
     result, is that of the plain cycle.  No sweep increases the objective.  A row whose g_jj is 0
     stays as it is, or vanishes where p_j < 0, a penalty, pulls it down.
+
+    NumPy and PyTorch work on the same memory: calls of NumPy take less time, operations of PyTorch on long rows do.
 
     Parameters
     ----------
@@ -82,32 +96,35 @@ class CoordinateDescent:
 
     def __init__(self, k: int, columns: int, memory: Tensor) -> None:
         self.F, self.P, self.scratch = memory[:, : k * columns].view(3, k, columns)
+        self.narrow = memory.device.type == "cpu" and columns <= MAX_NUMPY_COLUMNS
         R = self.scratch[:BLOCK_COMPONENTS]
+        F, r = (self.F.numpy(), R.numpy()) if self.narrow else (self.F, R)
         # Views cost as much as small products: they are made once.
-        self.blocks = [
-            (P, R[: len(P)], [(R[i], block[:i].T, block[i]) for i in range(len(P))])
-            for P, block in zip(self.P.split(BLOCK_COMPONENTS), self.F.split(BLOCK_COMPONENTS), strict=True)
-        ]
+        self.blocks = []
+        for start, P in zip(range(0, k, BLOCK_COMPONENTS), self.P.split(BLOCK_COMPONENTS), strict=True):
+            rows = [(start + i, r[i], F[start : start + i], F[start + i]) for i in range(len(P))]
+            self.blocks.append((P, R[: len(P)], rows))
 
     def sweep(self, coordinates: Coordinates, sweeps: int) -> None:
         """Update F in place, every row once a sweep."""
+        update: Any = update_array if self.narrow else update_tensor
+        before: Any = coordinates.arrays if self.narrow else coordinates.tensors
+        blocks = list(zip(self.blocks, coordinates.scales, coordinates.later, before, strict=True))
         for _ in range(sweeps):
-            by_blocks = zip(self.blocks, coordinates.later, coordinates.before, coordinates.inverses, strict=True)
-            for (P, R, rows), later, before, inverses in by_blocks:
-                torch.addmm(P, later, self.F, alpha=-1, out=R)
-                for i, ((r, updated, f), g, inverse) in enumerate(zip(rows, before, inverses, strict=True)):
-                    if inverse is None:
+            for (P, R, rows), scale, later, before_each in blocks:
+                torch.mul(P, scale, out=R).addmm_(later, self.F, alpha=-1)
+                for (j, r, updated, f), g in zip(rows, before_each, strict=True):
+                    if j >= coordinates.free:
                         continue
-                    if inverse == 0:
-                        f.masked_fill_(r < 0, 0)
-                    elif i:
-                        torch.addmv(r, updated, g, beta=inverse, alpha=-inverse, out=f)
+                    if j in coordinates.flat:
+                        f[r < 0] = 0
                     else:
-                        torch.mul(r, inverse, out=f)
-                    torch.relu_(f)
+                        update(r, updated, g, f)
 
     def sweep_some(self, coordinates: Coordinates, columns: Tensor, sweeps: int) -> None:
-        """Update these columns of F alone, given by their indices."""
+        """Update these columns of F, given by their indices; all where copies of most would gain nothing."""
+        if 2 * len(columns) > self.F.shape[1]:
+            return self.sweep(coordinates, sweeps)
         part = CoordinateDescent(len(self.F), len(columns), self.F.new_empty(3, len(self.F) * len(columns)))
         part.F.copy_(self.F[:, columns])
         part.P.copy_(self.P[:, columns])
@@ -143,6 +160,36 @@ class CoordinateDescent:
         for some in columns.split(max(1, 2**21 // len(G) ** 2)):
             solution, solved = pivoting(G, self.P[:, some].double(), self.F[:, some] > 0)
             self.F[:, some[solved]] = solution[:, solved].to(self.F.dtype)
+
+
+@lru_cache(maxsize=16)
+def later_mask(k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """1 for entries of a matrix (k, k) outside of the blocks on its diagonal, and above the diagonal; else 0."""
+    block = torch.arange(k, device=device) // BLOCK_COMPONENTS
+    within = block[:, None] == block
+    return (~within | torch.ones_like(within).triu(1)).to(dtype)
+
+
+def rows_before(G: Any) -> list[list[Any]]:
+    """For each block of rows, of each its entries at the earlier ones of the block."""
+    blocks = (range(start, min(start + BLOCK_COMPONENTS, len(G))) for start in range(0, len(G), BLOCK_COMPONENTS))
+    return [[G[j, block.start : j] for j in block] for block in blocks]
+
+
+def update_array(r: Array, updated: Array, g: Array, f: Array) -> None:
+    """``f <- [r - gt updated]+``."""
+    if len(g):
+        r = np.subtract(r, np.dot(g, updated, out=f), out=f)
+    np.maximum(r, 0.0, out=f)
+
+
+def update_tensor(r: Tensor, updated: Tensor, g: Tensor, f: Tensor) -> None:
+    """``f <- [r - gt updated]+``."""
+    if len(g):
+        torch.addmv(r, updated.T, g, alpha=-1, out=f)
+    else:
+        f.copy_(r)
+    torch.relu_(f)
 
 
 def pivoting(G: Tensor, P: Tensor, positive: Tensor, rounds: int = 40) -> tuple[Tensor, Tensor]:
@@ -183,31 +230,39 @@ def squared_norm(A: Tensor) -> float:
     return float(torch.linalg.vector_norm(A)) ** 2
 
 
-class Tiles:
-    """Tiles of the columns of a factor (k, columns), each with its :class:`CoordinateDescent`.
+class Workspace:
+    """Memory for tiles of factors (k, at most `columns`), and the Gram matrix that steps are prepared for.
 
-    On a GPU there is one tile: what a cache holds does not matter there.  All tiles are worked on in the same memory,
-    which the tiles of two factors may share.
+    On a GPU there is one tile: what a cache holds does not matter there.
     """
 
-    def __init__(self, k: int, columns: int, like: Tensor, memory: Tensor | None = None) -> None:
-        memory = self.memory(k, columns, like) if memory is None else memory
-        self.k, self.like = k, like
-        width = memory.shape[1] // k
-        self.slices = [slice(i, min(i + width, columns)) for i in range(0, columns, width)]
-        sizes = {s.stop - s.start for s in self.slices}
-        self.kernels = {size: CoordinateDescent(k, size, memory) for size in sizes}
+    def __init__(self, k: int, columns: int, like: Tensor) -> None:
+        width = max(512, min(4096, TILE_ENTRIES // k)) if like.device.type == "cpu" else columns
+        self.k, self.memory = k, like.new_empty(3, k * min(width, columns))
 
     @cached_property
     def coordinates(self) -> Coordinates:
-        """The Gram matrix that the steps are prepared for."""
-        return Coordinates(self.k, self.like)
+        """The Gram matrix."""
+        return Coordinates(self.k, self.memory)
 
-    @staticmethod
-    def memory(k: int, columns: int, like: Tensor) -> Tensor:
-        """Memory for tiles of factors (k, at most `columns`), with the dtype and device of `like`."""
-        width = max(512, min(4096, TILE_ENTRIES // k)) if like.device.type == "cpu" else columns
-        return like.new_empty(3, k * min(width, columns))
+
+class Tiles:
+    """Tiles of the columns of a factor (k, columns), each with its :class:`CoordinateDescent`.
+
+    All are worked on in the same workspace, which the tiles of two factors may share.
+    """
+
+    def __init__(self, columns: int, workspace: Workspace) -> None:
+        k, memory = workspace.k, workspace.memory
+        width = memory.shape[1] // k
+        self.workspace, self.slices = workspace, [slice(i, min(i + width, columns)) for i in range(0, columns, width)]
+        sizes = {s.stop - s.start for s in self.slices}
+        self.kernels = {size: CoordinateDescent(k, size, memory) for size in sizes}
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """The Gram matrix of the workspace."""
+        return self.workspace.coordinates
 
     def __iter__(self) -> Iterator[tuple[slice, CoordinateDescent]]:
         for columns in self.slices:

@@ -143,9 +143,13 @@ class Side:
         Whether the columns are meant.
     row_weights : Tensor of shape (m,), optional
         Factors of the rows of X, where its columns are meant.
+    other : Side, optional
+        The other side, whose memory is used where it is large enough: only one of them is worked on at a time.
     """
 
-    def __init__(self, data: Data, transposed: bool = False, row_weights: Tensor | None = None) -> None:
+    def __init__(
+        self, data: Data, transposed: bool = False, row_weights: Tensor | None = None, other: Side | None = None
+    ) -> None:
         self.data, self.transposed, self.row_weights = data, transposed, row_weights
         self.lines = data.shape[1] if transposed else data.shape[0]
         size = (TILE_BYTES if data.like.device.type == "cpu" else TILE_BYTES << 8) // data.like.element_size()
@@ -153,13 +157,14 @@ class Side:
             X = self._sparse_lines(data)
             self.slices = sparse_slices(X.crow_indices(), size)
             parts = [some_rows(X, lines) for lines in self.slices]
-            self.memory = data.like.new_zeros(2, max(len(part.values()) for part in parts))
+            self.memory = memory_of(other, (2, max(len(part.values()) for part in parts)), data.like)
             self.sparse = [SparseEntries(part, self.memory) for part in parts]
         else:
             m, n = data.shape
             width = min(self.lines, max(MIN_TILE_COLUMNS, size // m) if transposed else max(1, size // n))
             self.slices = [slice(i, min(i + width, self.lines)) for i in range(0, self.lines, width)]
-            self.memory = data.like.new_empty(3, width * (m if transposed else n))
+            numbers = max(width * (m if transposed else n), min(size, m * n))  # also enough for most of the other side
+            self.memory = memory_of(other, (3, numbers), data.like)
         self.totals = torch.cat([tile.sums(tile.values) for _, tile in self])
 
     def __iter__(self) -> Iterator[tuple[slice, Entries]]:
@@ -182,6 +187,13 @@ class Side:
         X, w = data.block(slice(None))[:, lines], self.row_weights
         copy = self.memory[0, : X.numel()].view(X.shape)
         return (copy.copy_(X) if w is None else torch.mul(X, w[:, None], out=copy)).T
+
+
+def memory_of(other: Side | None, shape: tuple[int, int], like: Tensor) -> Tensor:
+    """Memory of this shape, that of the other side where it is large enough; finite, as sparse products ask for."""
+    if other is not None and other.memory.shape[1] >= shape[1]:
+        return other.memory
+    return like.new_zeros(shape)
 
 
 def like(values: Tensor, memory: Tensor) -> Tensor:

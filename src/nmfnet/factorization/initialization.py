@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nmfnet.factorization.coordinate_descent import Tiles
+from nmfnet.factorization.coordinate_descent import Tiles, Workspace
 from nmfnet.factorization.data import Data, DenseData, Rows
 from nmfnet.linalg import gram, naming_overflow
 from nmfnet.linalg.draws import normal, uniform
@@ -26,7 +26,7 @@ def leading_vectors(data: Data, k: int, generator: torch.Generator, rounds: int 
     wide = min(k + 10, data.rows.total, n)
     Q = normal(n, wide, data.like, generator).T
     US = data.laid_out(data.like.new_empty(wide, m))
-    tiles = Tiles(wide, m, data.like)
+    tiles = Tiles(m, Workspace(wide, m, data.like))
     for _ in range(rounds):
         H = data.laid_out(orthonormal(Q.T).T)
         Q = torch.zeros_like(H)

@@ -12,8 +12,10 @@ from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.data import Data
 from nmfnet.factorization.entries import Entries, Side
 from nmfnet.factorization.passes import MIN_FLOAT32_OPERATIONS, Penalties
-from nmfnet.factorization.poisson import Regressors, descend_, solve_
+from nmfnet.factorization.poisson import Regressors, bound_minimum, descend_, multiply_, product_and_quotient, solve_
 from nmfnet.factorization.steps import Pass, Step
+
+ONLINE_STEPS = 20  # multiplicative ones on the Z of a mini-batch
 
 
 class KullbackLeibler:
@@ -33,8 +35,7 @@ class KullbackLeibler:
 
     signed = False
     multiplicative = False
-    rounds = 2
-    step_rows = 16  # remembered numerators are of older components, and for as many rows as of 64 too old
+    step_rows = 10  # remembered numerators are of older components, and for as many rows as of 64 too old
     settled = False
     unique = True
     kept = 0.1  # where all sources of an entry were left out at once, it would take long to come back
@@ -56,7 +57,7 @@ class KullbackLeibler:
     @cached_property
     def features(self) -> Side:
         """Its columns, weighted."""
-        return Side(self.data, transposed=True, row_weights=self.row_weights)
+        return Side(self.data, transposed=True, row_weights=self.row_weights, other=self.samples)
 
     def step(
         self,
@@ -79,13 +80,23 @@ class KullbackLeibler:
                 descend_(tile, F, self.features.totals[columns], by, reach)
         return Step(objective, 0.0, 0.0)
 
-    def sweep(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False) -> Pass:
+    def online_sweep(self, Z: Tensor, H: Tensor) -> Pass:
+        """One pass over a mini-batch with some multiplicative steps on Z (k, b), in place.
+
+        H has next to nothing in place of zeros, which would stay: earlier rows may not have had a feature.
+        """
+        reachable = H + 100 * torch.finfo(H.dtype).eps * H.mean(1, keepdim=True)
+        return self.sweep(Z, reachable, Z, multiplications=ONLINE_STEPS)
+
+    def sweep(
+        self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False, multiplications: int = 0
+    ) -> Pass:
         """One pass over the data with a step on Z (k, m), written to `out`, or with its solution to `until`.
 
         Q is the numerator of the multiplicative step on H, ``H o Zt (X / A)``, which is what later passes remember.
         """
         Z, H, laid_out = (self.data.laid_out(F) for F in (Z, H, out))
-        objective = self._z_step(Z, H, laid_out, until)
+        objective = self._z_step(Z, H, laid_out, until, multiplications)
         by = self._regressors(laid_out)
         Q = torch.empty_like(H)
         for columns, tile in self.features:
@@ -98,22 +109,16 @@ class KullbackLeibler:
         """Residual to solve to, of which a gradient is a share of the sums of H (k, n)."""
         return 1e-4 if H.dtype == torch.float32 else 1e-6
 
-    def reachable(self, H: Tensor) -> Tensor:
-        """H with next to nothing in place of zeros, which would stay: earlier rows may not have had a feature."""
-        return H + 100 * torch.finfo(H.dtype).eps * H.mean(1, keepdim=True)
-
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """The minimum over H (k, n) of ``sum(S H) - sum(Q log H)`` plus penalties, the bound that the passes left.
 
         A component that no row has used is not in it, and stays.
         """
-        linear = done.S + self.penalties.l1_h
-        roots = (linear.square() + 4 * self.penalties.l2_h * done.Q).sqrt_()
-        unused = torch.where(linear + self.penalties.l2_h > 0, 0.0, H)
-        return torch.where(done.Q > 0, 2 * done.Q / (linear + roots), unused)
+        linear, l2 = done.S + self.penalties.l1_h, self.penalties.l2_h
+        return torch.where((done.Q > 0) | (linear + l2 > 0), bound_minimum(done.Q, linear, l2), H)
 
-    def _z_step(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0) -> float:
-        """Improve Z for H; return the objective."""
+    def _z_step(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, multiplications: int = 0) -> float:
+        """Improve Z for H, solve for it until a residual, or by so many multiplicative steps; return the objective."""
         p = self.penalties
         by = Regressors(H, H.square(), H.sum(1, keepdim=True) + p.l1_z, p.l2_z, self.floor)
         total = 0.0
@@ -121,7 +126,9 @@ class KullbackLeibler:
             F, totals = Z[:, rows].clone(), self.samples.totals[rows]
             if until:
                 solve_(tile, F, totals, by, until)
-                quotient = tile.values / tile.product(F, H).clamp_(min=self.floor)
+                quotient = product_and_quotient(tile, F, by)[1]
+            elif multiplications:
+                quotient = multiply_(tile, F, totals, by, multiplications)
             else:
                 quotient = descend_(tile, F, totals, by, self.z_reach[rows])
             out[:, rows] = F

@@ -15,6 +15,7 @@ from nmfnet.factorization.coordinate_descent import (
     CoordinateDescent,
     Coordinates,
     Tiles,
+    Workspace,
     project_gradient_,
     squared_norm,
 )
@@ -24,6 +25,7 @@ from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
 from nmfnet.factorization.steps import Pass, SweepThenStep
 from nmfnet.linalg import naming_overflow
 
+ONLINE_TOLERANCE = 0.01  # relative projected gradient to which the Z of a mini-batch is found
 MAX_SOLVE_ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 ROUNDS_BEFORE_PIVOTING = 20  # rounds before pivoting takes over
 EXTRA_PRECISION = 10  # by which columns are solved better than asked for while others are not yet
@@ -65,7 +67,6 @@ class LeastSquares(SweepThenStep):
     """
 
     kept = 0.0
-    rounds = 1
     step_rows = 64
     unique = True
     settled = True
@@ -87,8 +88,8 @@ class LeastSquares(SweepThenStep):
         self.by_objective = multiplicative
         self.intercept, self.delta = intercept, delta
         m, n = data.shape
-        memory = Tiles.memory(k, max(m, n), data.like)
-        self.tiles, self.h_tiles = (Tiles(k, side, data.like, memory) for side in (m, n))
+        workspace = Workspace(k, max(m, n), data.like)
+        self.tiles, self.h_tiles = (Tiles(side, workspace) for side in (m, n))
         self.size = data.squares(row_weights) if self.settled else 0.0
         self.exact = False
         # Sweeps on products that are at hand are cheap as long as they cost less than the products.
@@ -121,6 +122,10 @@ class LeastSquares(SweepThenStep):
         Q, (total, squares, size) = self.data.laid_out(Q), self.data.rows.summed(*sums)
         total = total + self._finish(out, H, Q, S) + self._h_penalty(H) if value else float("nan")
         return Pass(Q, S, total, ratio(squares, size))
+
+    def online_sweep(self, Z: Tensor, H: Tensor) -> Pass:
+        """One pass over a mini-batch, whose Z (k, b) is found to a tolerance, in place."""
+        return self.sweep(Z, H, Z, until=ONLINE_TOLERANCE)
 
     def _z_step(
         self, Z: Tensor, H: Tensor, G: Tensor, out: Tensor, Q: Tensor, until: float = 0.0, measure: bool = False
@@ -234,10 +239,6 @@ class LeastSquares(SweepThenStep):
             return MAX_SOLVE_TOLERANCE
         eigenvalues = torch.linalg.eigvalsh(H @ H.T)
         return min(max(1e-3 * float(eigenvalues[0] / eigenvalues[-1].clamp(min=1e-300)), 1e-10), MAX_SOLVE_TOLERANCE)
-
-    def reachable(self, H: Tensor) -> Tensor:
-        """H itself: its steps leave zeros."""
-        return H
 
     def h_step(self, H: Tensor, done: Pass) -> Tensor:
         """A step on H (k, n) from the products of a pass; the objective does not increase.

@@ -69,12 +69,44 @@ class Point(NamedTuple):
 
 def point_at(tile: Entries, F: Tensor, by: Regressors) -> Point:
     """Find the gradient at F (k, c); all but that is overwritten by the next call for the tile."""
-    A = tile.product(F, by.G).clamp_(min=by.floor)
-    quotient = torch.div(tile.values, A, out=tile.scratch)
+    A, quotient = product_and_quotient(tile, F, by)
     gradient = by.slopes - tile.project(quotient, by.G)
     if by.l2:
         gradient.add_(F, alpha=by.l2)
     return Point(A, quotient, gradient)
+
+
+def product_and_quotient(tile: Entries, F: Tensor, by: Regressors) -> tuple[Tensor, Tensor]:
+    """``a`` = Ft G at the entries of the tile, and x / a; overwritten by the next call for the tile."""
+    A = tile.product(F, by.G).clamp_(min=by.floor)
+    return A, torch.div(tile.values, A, out=tile.scratch)
+
+
+def multiply_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, steps: int) -> Tensor:
+    """So many multiplicative steps on the coefficients F (k, c), in place, from their best factors; x / a after them.
+
+    Each minimizes a bound of the function that touches it, as in the EM algorithm (Lee and Seung, 2001).
+    """
+    rescale_(F, totals, by)
+    inverses = by.slopes.clamp(min=torch.finfo(F.dtype).tiny).reciprocal_()
+    quotient = product_and_quotient(tile, F, by)[1]
+    for _ in range(steps):
+        F.mul_(tile.project(quotient, by.G))
+        if by.l2:
+            F.copy_(bound_minimum(F, by.slopes, by.l2))
+        else:
+            F.mul_(inverses)
+        quotient = product_and_quotient(tile, F, by)[1]
+    return quotient
+
+
+def bound_minimum(numerators: Tensor, linear: Tensor, l2: float) -> Tensor:
+    """The minimum over f of ``linear f - numerators log f + l2 f^2 / 2``; 0 where numerators and ``linear`` are."""
+    tiny = torch.finfo(linear.dtype).tiny
+    if not l2:
+        return numerators / linear.clamp(min=tiny)
+    roots = (linear.square() + 4 * l2 * numerators).sqrt_()
+    return 2 * numerators / (linear + roots).clamp_(min=tiny)
 
 
 def descend_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, reach: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from nmfnet.data.source import InMemory
 from nmfnet.errors import DivergenceError
 from nmfnet.factorization import nonlinear_least_squares
 from nmfnet.factorization._common import check_matrix
-from nmfnet.factorization.coordinate_descent import Tiles
+from nmfnet.factorization.coordinate_descent import Tiles, Workspace
 from nmfnet.layers.activations import activation_named
 from nmfnet.linalg import affine
 from nmfnet.linalg.arrays import as_tensor
@@ -170,7 +170,8 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
             last = depth == len(decoders)
             W = torch.cat([H, H.new_zeros(int(intercept), H.shape[1])])
             if f.nonnegative and (last or f.name == "relu"):
-                W[: len(H)] = Tiles(len(H), H.shape[1], H).minimize_(H.clone(), code.T @ code, code.T @ target, SWEEPS)
+                tiles = Tiles(H.shape[1], Workspace(len(H), H.shape[1], H))
+                W[: len(H)] = tiles.minimize_(H.clone(), code.T @ code, code.T @ target, SWEEPS)
             else:
                 W = nonlinear_least_squares(
                     target, code, W, "identity" if last else f, n_iter=1 if last else pretraining.n_ls,

@@ -237,7 +237,7 @@ class BaseFactorization(
     ) -> Self:
         """Go on with another batch of samples: one online step, or of few samples a part of one.
 
-        Fewer than 64 samples are a part, with ``beta_loss="kullback-leibler"`` fewer than 16, or than `batch_size`
+        Fewer than 64 samples are a part, with ``beta_loss="kullback-leibler"`` fewer than 10, or than `batch_size`
         where that is given.
 
         Parameters
@@ -311,7 +311,7 @@ class BaseFactorization(
 
     def _check_parameters(self) -> None:
         """Refuse unfit parameters, naming them."""
-        given.check_parameters(self.get_params())
+        given.check_parameters(vars(self))  # `get_params` takes longer than all checks
 
     def _rank(self, data: Input, H: ArrayLike | None) -> int:
         if isinstance(self.n_components, (int, np.integer)):

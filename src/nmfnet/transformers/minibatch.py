@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from torch import Tensor
 
 from nmfnet.factorization.acceleration import Problem, check_finite
 from nmfnet.factorization.steps import Pass
-
-BATCH_Z_TOLERANCE = 0.01  # of the criterion of a sweep, until which the Z of a batch is found
 
 
 class Statistics(NamedTuple):
@@ -62,17 +59,12 @@ class Online:
         float
             The objective of the batch before the step on H.
         """
-        old, rows, first = self.statistics, float(Z.shape[1]), math.nan
-        keep = 0.0 if old is None else self.forget_factor**share
-        for _ in range(problem.rounds):
-            last = check_finite(problem.sweep(Z, problem.reachable(self.H), Z, until=BATCH_Z_TOLERANCE))
-            first = last.objective if math.isnan(first) else first
-            if old is None:
-                self.statistics = Statistics(last.Q, last.S, rows)
-            else:
-                Q, S = keep * old.Q.to(last.Q) + last.Q, keep * old.S.to(last.S) + last.S
-                self.statistics = Statistics(Q, S, keep * old.rows + rows)
-            Q, S, total = self.statistics
-            # The penalties on H are those of one batch.
-            self.H = problem.h_step(self.H, Pass(rows / total * Q, rows / total * S, 0.0, 0.0))
-        return first
+        last, rows = check_finite(problem.online_sweep(Z, self.H)), float(Z.shape[1])
+        Q, S, total = last.Q, last.S, rows
+        if self.statistics is not None:
+            keep, old = self.forget_factor**share, self.statistics
+            Q, S, total = Q + keep * old.Q.to(Q), S + keep * old.S.to(S), total + keep * old.rows
+        self.statistics = Statistics(Q, S, total)
+        # The penalties on H are those of one batch.
+        self.H = problem.h_step(self.H, Pass(rows / total * Q, rows / total * S, 0.0, 0.0))
+        return last.objective
