@@ -52,7 +52,6 @@ RIGHT: dict[str, list[str]] = {
         "test_mlp.py::test_partial_fit_regression",
     ],
     "wants the training set to be interpolated, noise included: the automatic penalty prevents it": [
-        "test_mlp.py::test_predict_proba_multilabel",
         "test_mlp.py::test_lbfgs_regression",
     ],
     "wants the penalty to shrink each layer: what is penalized is all of them, and the first has shrunk to a third": [

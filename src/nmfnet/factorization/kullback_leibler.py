@@ -16,6 +16,9 @@ from nmfnet.factorization.poisson import Regressors, bound_minimum, descend_, mu
 from nmfnet.factorization.steps import Pass, Step
 
 ONLINE_STEPS = 20  # multiplicative ones on the Z of a mini-batch
+LEAST_SHARE = (
+    1e-5  # of a component's mean, with which an entry counts for them: from less it would take long to come back
+)
 
 
 class KullbackLeibler:
@@ -85,7 +88,7 @@ class KullbackLeibler:
 
         H has next to nothing in place of zeros, which would stay: earlier rows may not have had a feature.
         """
-        reachable = H + 100 * torch.finfo(H.dtype).eps * H.mean(1, keepdim=True)
+        reachable = H + LEAST_SHARE * H.mean(1, keepdim=True)
         return self.sweep(Z, reachable, Z, multiplications=ONLINE_STEPS)
 
     def sweep(
