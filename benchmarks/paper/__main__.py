@@ -41,9 +41,7 @@ def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["run", "list", "report"])
-    parser.add_argument(
-        "--quick", action="store_true", help="10,000 images of MNIST, 5000 of CIFAR-10, small networks"
-    )
+    parser.add_argument("--quick", action="store_true", help="5000 images of MNIST, 3000 of CIFAR-10, small networks")
     parser.add_argument("--only", nargs="+", default=[], help="a data set, a network, a method")
     parser.add_argument("--seeds", nargs="+", type=int)
     given = parser.parse_args()

@@ -31,8 +31,8 @@ test set. The CIFAR-10 images are a copy that went through JPEG compression once
 """
 SIZES = {
     "full": "All training images; 20 epochs for MNIST, 10 for CIFAR-10.",
-    "quick": "Less of everything: the first 10,000 training images of MNIST for 10 epochs, the first 5000 of CIFAR-10 "
-    "for 5, smaller networks, batches of 2500 and a quarter of the pre-training for the paper's method.",
+    "quick": "Less of everything: the first 5000 training images of MNIST for 5 epochs, the first 3000 of CIFAR-10 "
+    "for 3, smaller networks, batches of 1250 and a tenth of the pre-training for the paper's method.",
 }  # fmt: skip
 
 
