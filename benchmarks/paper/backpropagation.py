@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -10,8 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 BATCH, RATE = 100, 1e-3
-
-Predict = Callable[[Tensor], Tensor]
 
 
 def layers(sizes: list[int], generator: torch.Generator) -> list[nn.Linear]:

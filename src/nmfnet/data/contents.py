@@ -48,7 +48,7 @@ def by_contents(X: Tensor, Y: Tensor, weight: Tensor | None = None) -> Contents:
     weight : Tensor of shape (m,), optional
         Positive; by default 1.
     """
-    ranks = torch.cat([_ranks(X), _ranks(Y)], 1)
+    ranks, kind = _table(X, Y)
     group = torch.unique(_keys(ranks, torch.arange(ranks.shape[1])), return_inverse=True)[1]
     count = int(group.max()) + 1
     first = torch.full((count,), len(X)).scatter_reduce_(0, group, torch.arange(len(X)), "amin")
@@ -57,7 +57,6 @@ def by_contents(X: Tensor, Y: Tensor, weight: Tensor | None = None) -> Contents:
     first, by_place = first.sort()
     ranks, total = ranks[first], total[by_place]
 
-    kind = (torch.arange(ranks.shape[1]) >= X.shape[1]).long()  # inputs or targets
     of_columns, of_rows = kind, kind
     for _ in range(ROUNDS):
         of_rows = _keys(ranks, of_columns)
@@ -78,11 +77,16 @@ def drawn_by_contents(X: Tensor, Y: Tensor, most: int, seed: int) -> Tensor:
     """
     if len(X) <= most:
         return torch.arange(len(X))
-    ranks = torch.cat([_ranks(X), _ranks(Y)], 1)
-    kind = (torch.arange(ranks.shape[1]) >= X.shape[1]).long()
+    ranks, kind = _table(X, Y)
     keys = _mixed(_keys(ranks, kind) + seed)
     different = torch.unique(keys)
     return torch.arange(len(X)) if len(different) <= most else (keys < different[most]).nonzero()[:, 0]
+
+
+def _table(X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
+    """Ranks (m, n + k) of all values, and of each column (n + k,) whether it is of the inputs, 0, or the targets, 1."""
+    ranks = torch.cat([_ranks(X), _ranks(Y)], 1)
+    return ranks, (torch.arange(ranks.shape[1]) >= X.shape[1]).long()
 
 
 def _ranks(values: Tensor) -> Tensor:

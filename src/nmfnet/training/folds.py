@@ -194,9 +194,8 @@ def _from_folds(
     plan = Plan(
         l1_ratio=settings.l1_ratio, n_samples=n, n_updates=epochs * count, batch_size=-(-n // count), seed=seed
     )
-    strengths = (
-        torch.tensor(alphas, device=device).repeat(FOLDS) * n / len(data.X)
-    )  # as strong for a sample as in the fit
+    # As strong for a sample as in a fit to all rows of the folds.
+    strengths = torch.tensor(alphas, device=device).repeat(FOLDS) * n / len(data.X)
     sweep = solver.stack(small, weights, strengths, plan)
     deadline = math.inf if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
     for _ in range(epochs):
