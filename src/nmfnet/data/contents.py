@@ -84,7 +84,7 @@ def drawn_by_contents(X: Tensor, Y: Tensor, most: int, seed: int) -> Tensor:
 
 
 def _table(X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
-    """Ranks (m, n + k) of all values, and of each column (n + k,) whether it is of the inputs, 0, or the targets, 1."""
+    """Ranks (m, n + k) of all values, and for each column (n + k,) 0 if it is of the inputs, 1 if of the targets."""
     ranks = torch.cat([_ranks(X), _ranks(Y)], 1)
     return ranks, (torch.arange(ranks.shape[1]) >= X.shape[1]).long()
 
