@@ -16,9 +16,7 @@ from nmfnet.factorization.poisson import Regressors, bound_minimum, descend_, mu
 from nmfnet.factorization.steps import Pass, Step
 
 ONLINE_STEPS = 20  # multiplicative ones on the Z of a mini-batch
-LEAST_SHARE = (
-    1e-5  # of a component's mean, with which an entry counts for them: from less it would take long to come back
-)
+LEAST_SHARE = 1e-5  # of a component's mean, as which an entry counts for them at least: zeros would stay
 
 
 class KullbackLeibler:

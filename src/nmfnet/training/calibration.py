@@ -15,7 +15,7 @@ from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.solvers.base import Solver
 from nmfnet.training.loop import planned, swept, whole_update
-from nmfnet.training.scoring import Predicted, concatenated, predicted, whole
+from nmfnet.training.scoring import Predicted, concatenated, predicted
 from nmfnet.training.settings import FitSettings
 from nmfnet.training.unseen_words import seen_words, without_unseen_words
 
@@ -93,9 +93,8 @@ def _held_out(
     network = _plain_fit(network, solver, part, few, generator, deadline)
     of_trained = predicted(network, part)
     unit = output_rms(network.output, of_trained.outputs, of_trained.weight)
-    new, seen = source.subset(held_out), seen_words(source, part)
-    parts = [(network.predict(without_unseen_words(b.X, seen)), b.Y, b.weight) for b in new.blocks()]
-    found = whole(new, [Predicted(*each) for each in parts])
+    seen = seen_words(source, part)
+    found = predicted(network, source.subset(held_out), lambda X: without_unseen_words(X, seen))
     return found._replace(outputs=found.outputs.double() / unit)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.scaling import target_scaling
-from nmfnet.data.source import Samples, Source
+from nmfnet.data.source import Rows, Samples, Source
 from nmfnet.network import Network
 from nmfnet.network.calibration import output_rms
 from nmfnet.training.records import EpochRecord
@@ -29,9 +29,13 @@ class Predicted(NamedTuple):
     weight: Tensor | None
 
 
-def predicted(network: Network, source: Source) -> Predicted:
-    """What a network predicts for a source, block by block; of samples that several processes hold all have all."""
-    return whole(source, [Predicted(network.predict(block.X), block.Y, block.weight) for block in source.blocks()])
+def predicted(network: Network, source: Source, inputs: Callable[[Rows], Rows] = lambda X: X) -> Predicted:
+    """What a network predicts for a source, block by block; of samples that several processes hold all have all.
+
+    What it is given are functions of the `inputs`, by default these themselves.
+    """
+    parts = [Predicted(network.predict(inputs(block.X)), block.Y, block.weight) for block in source.blocks()]
+    return whole(source, parts)
 
 
 def whole(source: Source, parts: Sequence[Predicted]) -> Predicted:
