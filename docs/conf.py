@@ -34,6 +34,7 @@ myst_links_external_new_tab = False
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say it in words
 autodoc_member_order = "groupwise"
+toc_object_entries_show_parents = "hide"  # names of methods alone fit into the sidebar
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
@@ -45,7 +46,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 6,
     "footer_start": ["copyright"],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
@@ -67,6 +68,7 @@ sphinx_gallery_conf = {
     "reset_modules": ("matplotlib",),
     "backreferences_dir": None,
     "min_reported_time": 5,
+    "write_computation_times": False,  # its page would load scripts from the network
 }
 suppress_warnings = ["config.cache"]  # settings of sphinx-gallery hold what cannot be pickled
 

@@ -16,7 +16,26 @@ from nmfnet.plotting import plot_weights
 X, y = load_digits(return_X_y=True)
 model = NMFNetClassifier((100, 50), max_iter=20, random_state=0).fit(X[:1300], y[:1300])
 print(f"Error on other digits: {100 * (1 - model.score(X[1300:], y[1300:])):.1f} %")
-plot_weights(model, image_shape=(8, 8), n_parts=24)
+plot_weights(model, image_shape=(8, 8), n_parts=25, interpolation="bicubic")
+plt.show()
+
+# %%
+# What does a unit respond to?  Below are eight of these units, each with the mean of the thirty digits that activate it
+# most, and their labels.  Most units are for a stroke that several digits have in common.
+
+first = model.layer_codes(X[:1300], 0)
+largest = np.argsort(-np.linalg.norm(model.coefs_[0], axis=0))[:8]
+figure, axes = plt.subplots(2, 8, figsize=(9, 2.6), layout="constrained")
+for unit, (above, below) in zip(largest, axes.T, strict=True):
+    weights = model.coefs_[0][:, unit]
+    reach = np.abs(weights).max()
+    above.imshow(weights.reshape(8, 8), cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="bicubic")
+    strongest = np.argsort(-first[:, unit])[:30]
+    below.imshow(X[strongest].mean(axis=0).reshape(8, 8), cmap="gray_r", interpolation="bicubic")
+    below.set_title(" ".join(map(str, np.unique(y[strongest]))), fontsize=9)
+axes[0, 0].set_title("weights", fontsize=9)
+for axis in axes.flat:
+    axis.axis("off")
 plt.show()
 
 # %%

@@ -46,5 +46,5 @@ for digit in range(10):
     if P[:, digit].max() > 0.15:
         axis.plot(angles, P[:, digit], linewidth=2, label=f"{digit}")
 axis.set(xlabel="angle", ylabel="probability (onnxruntime)", xlim=(0, 180), xticks=range(0, 181, 20))
-axis.legend(frameon=False, ncols=2, title="digit")
+axis.legend(title="digit", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 plt.show()

@@ -42,7 +42,7 @@ for number, corner in enumerate(corners):
     left.annotate(
         f"component {number}", corner, xytext=(0, 8 if number == 2 else -14), textcoords="offset points", ha="center"
     )
-left.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=3, columnspacing=0.8)
+left.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=1)
 left.set(aspect="equal", ylim=(-0.1, 0.97))
 left.axis("off")
 reach = np.abs(model.components_).max()

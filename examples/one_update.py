@@ -57,8 +57,9 @@ def update(X, Y, W, delta=0.2, damping=0.1):
 Z, A, E, steps = update(X, Y, W)
 losses = [np.mean((Y - A[-1]) ** 2)]
 moved = W
-for _ in range(30):
-    moved = [w + step for w, step in zip(moved, update(X, Y, moved)[3], strict=True)]
+for t in range(30):
+    delta = 0.2 * (1 - t / 30)  # the relative step falls to zero over the planned updates
+    moved = [w + step for w, step in zip(moved, update(X, Y, moved, delta)[3], strict=True)]
     losses.append(np.mean((Y - forward(X, moved)[1][-1]) ** 2))
 print(f"Mean squared residual: {losses[0]:.2f} at first, {losses[1]:.2f} after one update, {losses[-1]:.2f} after 30")
 

@@ -49,7 +49,8 @@ for label, (axis, name) in enumerate(zip(above.subplots(1, 3, sharey=True), SHAP
     said = list(SHAPES)[int(model.predict(X_test[row : row + 1])[0])]
     axis.plot(X_test[row, 0], color="#0072B2", linewidth=1)
     axis.set_title(f"{name}; the network says {said}", fontsize=10)
-    inset = axis.inset_axes((0.72, 0.72, 0.27, 0.27))
+    axis.set_ylim(-1.8, 3.2)  # room for the shape without noise
+    inset = axis.inset_axes((0.03, 0.68, 0.3, 0.29))
     inset.plot(SHAPES[name], color="#D55E00")
     inset.set(xticks=[], yticks=[])
 filters = model.coefs_[0].T

@@ -19,17 +19,17 @@ __all__ = ["Callback", "EarlyStopping", "EpochRecord", "History", "MLflowLogger"
 
 
 class History(Callback):
-    """Keeps the records of every fit it sees, also of the fits whose models a grid search throws away.
+    """Collect the histories of all fits, also of the fits whose models a grid search throws away.
 
-    Clones share it, so that it sees the fits of searches, cross-validation and ensembles, also in threads.  Other
-    processes have copies: with ``n_jobs=2`` it sees the refit only.  There the records are the ``history_`` of
-    the models, which ``cross_validate(..., return_estimator=True)`` keeps; or let joblib take threads
-    (``joblib.parallel_config("threading")``).
+    Clones share the callback, so it sees all fits of searches, cross-validation and ensembles, also in threads.  Other
+    processes have copies of it: with ``n_jobs=2`` it sees the refit only.  Then let joblib use threads
+    (``joblib.parallel_config("threading")``), or read ``history_`` of the models that
+    ``cross_validate(..., return_estimator=True)`` returns.
 
     Attributes
     ----------
     fits : list of list of dict
-        One list per fit, in the order in which they began, with an entry like those of ``history_`` per epoch.
+        One list for each fit, in the order in which they began: its ``history_``.
 
     Examples
     --------
@@ -59,25 +59,25 @@ class History(Callback):
 
 
 class EarlyStopping(Callback):
-    """Ends the training when a number in the history has not improved for some epochs.
+    """End the training when a number in the history has not fallen for some epochs.
 
-    The estimators' own ``early_stopping=True`` watches the validation error; this watches anything that falls.
+    The estimators' own ``early_stopping=True`` monitors the validation loss.  This callback monitors any entry.
 
     Parameters
     ----------
     monitor : str, default="val_loss"
-        Key of the records in ``history_``; those of the validation set need one.
+        Key of the dicts in ``history_``.  Those that begin with ``val_`` need a validation set.
     patience : int or np.inf, default=10
-        Epochs in a row without an improvement that end the training; with infinity only the best weights are kept.
+        Training ends after this number of epochs in a row without an improvement; np.inf: it does not.
     min_delta : float, default=0
-        Least improvement that counts.
+        Smallest improvement that counts.
     restore_best : bool, default=True
         Whether the weights of the best epoch become those of the model.
 
     Attributes
     ----------
     best_epoch : int or None
-        Of the last fit.
+        Epoch with the lowest value, in the last fit.
     """
 
     def __init__(
@@ -112,16 +112,16 @@ class EarlyStopping(Callback):
 
 
 class Progress(Callback):
-    """A bar over the epochs that moves with every batch, and below it the last epoch's loss and error.
+    """Show a progress bar over the epochs, and below it the loss and error of the last epoch.
 
-    Needs rich, as in ``pip install 'nmfnet[cli]'``.
+    The bar moves with every batch.  Needs rich: ``pip install 'nmfnet[cli]'``.
 
     Parameters
     ----------
     console : rich.console.Console, optional
         Where to draw; the terminal by default.
     transient : bool, default=False
-        Whether the bar goes at the end.
+        Whether the bar disappears at the end.
     """
 
     def __init__(self, console: Any = None, transient: bool = False) -> None:
@@ -215,13 +215,13 @@ class _Logger(Callback):
 
 
 class TensorBoardLogger(_Logger):
-    """Writes the numbers of every epoch for TensorBoard; needs ``pip install 'nmfnet[tensorboard]'``.
+    """Write the numbers of every epoch for TensorBoard; needs ``pip install 'nmfnet[tensorboard]'``.
 
     Parameters
     ----------
     log_dir : path-like, optional
-        Folder of the run; by default one below ``runs`` that PyTorch names by date and machine.  A clone, as in a
-        search, makes a folder for each fit in it, or in ``runs``.
+        Folder of the run.  By default a folder in ``runs``, named by date and machine.  The clones of a search make a
+        folder for each fit in `log_dir`, or in ``runs``.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] | None = None) -> None:
@@ -248,10 +248,10 @@ class TensorBoardLogger(_Logger):
 
 
 class MLflowLogger(_Logger):
-    """Logs the network and the numbers of every epoch to MLflow; needs ``pip install 'nmfnet[mlflow]'``.
+    """Log the network and the numbers of every epoch to MLflow; needs ``pip install 'nmfnet[mlflow]'``.
 
-    To the active run, or to one of its own for each fit.  A clone, as in a search, logs each fit to a run of its own,
-    below the active one.
+    They go to the active run, or to a new run for each fit if none is active.  The clones of a search log each fit to
+    a run of its own, nested in the active one.
     """
 
     def on_fit_begin(self, network: Network, max_iter: int) -> None:  # noqa: D102

@@ -137,7 +137,14 @@ _RANKS: list[Ranks] = []  # the group of this process, which outlives a fit
 
 
 def now() -> Holders:
-    """Who takes part in the fit under way: the ranks of a group, or this process alone."""
+    """Return who takes part in the current fit: the ranks of a group, or this process alone.
+
+    Returns
+    -------
+    object
+        With `rank`, the number of this process from 0, and `size`, the number of processes.  The ranks of a group also
+        count the `messages` and `bytes` that they have sent.
+    """
     return _NOW.get()
 
 
@@ -157,7 +164,7 @@ def refuse_differences(**values: Any) -> None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Let fits inside be those of this process alone, though there is a process group.
+    """Make fits in a ``with`` block those of this process alone, although there is a process group.
 
     Examples
     --------
@@ -176,7 +183,14 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def together() -> Iterator[Holders]:
-    """Let what is inside be done by all ranks: if one raises an error, all raise the same one.
+    """Make a ``with`` block one that all ranks run together: if one raises an error, all raise the same one.
+
+    Without a process group the block is that of one process.
+
+    Yields
+    ------
+    object
+        What :func:`now` returns inside.
 
     Raises
     ------
@@ -207,9 +221,10 @@ def launched() -> bool:
 
 
 def join() -> None:
-    """Form a process group with the others that a launcher has started; alone, or in a group already, do nothing.
+    """Form a process group with the other processes that torchrun, or another launcher, has started.
 
-    torchrun's store outlives a restart: names of its own for each attempt keep what dead processes left there apart.
+    If the process was started alone, or already is in a group, nothing happens.  The group uses gloo.  After a restart
+    by torchrun it works with all versions of PyTorch, because each attempt has names of its own in torchrun's store.
 
     Examples
     --------

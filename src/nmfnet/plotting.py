@@ -62,7 +62,7 @@ class HistoryDisplay:
     def from_estimator(
         cls, estimator: BaseNMFNet, *, curve: Literal["loss", "error"] = "loss", ax: Axes | None = None, **line: Any
     ) -> Self:
-        """Plot the history of a fitted estimator; see :meth:`plot`."""
+        """Plot the loss or the error of each epoch; the parameters are those of :meth:`HistoryDisplay.plot`."""
         check_is_fitted(estimator)
         return cls(estimator.history_).plot(curve=curve, ax=ax, **line)
 
@@ -72,9 +72,11 @@ class HistoryDisplay:
         Parameters
         ----------
         curve : {"loss", "error"}, default="loss"
+            Which entries of the history to draw, of training and validation samples.
         ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure.
         **line
-            For ``ax.plot``.
+            Passed to ``ax.plot``.
 
         Returns
         -------
@@ -96,15 +98,16 @@ class HistoryDisplay:
 
 
 class WeightsDisplay:
-    """The parts that units of the first layer look for, or that a factorization is made of.
+    """Weights of the units of the first layer, or components of a factorization, as images or a heat map.
 
     Parameters
     ----------
     parts : ndarray of shape (n_parts, n_features)
         Drawn as images, or as rows of a heat map.
     image_shape : tuple of int, optional
-        Of the inputs, where they are images.
+        Shape of an image, if the inputs are images.
     feature_names : sequence of str, optional
+        Names of the columns, for the heat map.
     meaning : str, default="Weight"
         What the numbers are, for the colour bar.
 
@@ -138,23 +141,22 @@ class WeightsDisplay:
         ax: Axes | None = None,
         **image: Any,
     ) -> Self:
-        """Plot the weights of the units with the largest ones.
+        """Plot the units of the first layer that have the largest weights, or the largest components.
 
         Parameters
         ----------
         estimator : NMFNetClassifier, NMFNetRegressor, NMF, SemiNMF, NonlinearSemiNMF or NMFAutoencoder
-            Fitted.  Of a network the weights of the first layer are shown, per standard deviation of a column where
-            columns are scaled one by one: columns of large units have small weights.  Of a factorization
-            `components_`.
+            Fitted.  If a network scales columns one by one, weights are per standard deviation of a column, so that
+            columns with large units do not seem unimportant.  For a factorization `components_` is shown.
         n_parts : int, default=25
-            Most units shown.
+            Largest number of units shown.
         image_shape : tuple of int, optional
-            Of the inputs, where they are images; without it the parts are rows of one heat map.  The filters of a
-            convolution of images have their shape: one with three channels is shown in colours, of others the mean.
+            Shape of an image, if the inputs are images; otherwise units are rows of one heat map.  Filters of a
+            convolution have a shape of their own: with three channels in colours, otherwise their mean is shown.
         ax : matplotlib.axes.Axes, optional
-            For the heat map.
+            For the heat map; images make axes of their own.
         **image
-            For ``ax.imshow``.
+            Passed to ``ax.imshow``.
         """
         parts, image_shape, names = cls.parts_of(estimator, n_parts, image_shape)
         return cls(parts, image_shape, names, _parts_of(estimator)[1]).plot(ax=ax, **image)
@@ -177,7 +179,7 @@ class WeightsDisplay:
         return parts[largest], image_shape, names
 
     def plot(self, *, ax: Axes | None = None, **image: Any) -> Self:
-        """Draw them with one scale for all, symmetric around 0; see :meth:`from_estimator`."""
+        """Draw the parts with one colour scale, symmetric around 0; see :meth:`from_estimator`."""
         reach = float(np.abs(self.parts).max()) or 1.0
         settings = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach, **image}
         if self.image_shape is None:
@@ -221,7 +223,7 @@ def _filters(filters: Array) -> Array:
 
 
 class LayerCodesDisplay:
-    """Activations of a hidden layer, a row for each sample, ordered by their labels where there are any.
+    """Activations of a hidden layer as a heat map: a row for each sample, ordered by label if there are labels.
 
     Parameters
     ----------
@@ -253,7 +255,7 @@ class LayerCodesDisplay:
         ax: Axes | None = None,
         **image: Any,
     ) -> Self:
-        """Plot what a hidden layer, `layer` as in ``estimator.layer_codes``, or a factorization makes of X."""
+        """Plot the activations of hidden layer `layer` for X (or the factor Z of a factorization), ordered by y."""
         codes = estimator.layer_codes(X, layer) if hasattr(estimator, "layer_codes") else estimator.transform(X)
         return cls(codes.cpu().numpy() if hasattr(codes, "cpu") else codes, y).plot(ax=ax, **image)
 

@@ -20,17 +20,18 @@ Shape = tuple[int, ...]
 
 @dataclass
 class Augmentation(BaseEstimator):
-    """Random changes of images or sequences that leave what they show, for ``augmentation=Augmentation(shift=4)``.
+    """Random changes of images or sequences in training, for ``augmentation=Augmentation(shift=4)``.
 
-    Every image of every batch gets changes of its own.  They cost little beside an update.  Validation sets and what
-    is predicted stay as they are.
+    Every image of every batch is changed in its own way.  The cost is small compared with an update.  Validation sets
+    and images to predict are not changed.
 
     Parameters
     ----------
     shift : int, default=0
-        Most pixels by which an image is moved along each axis; what is missing at the edge is mirrored.
+        Largest number of pixels by which an image is moved along each axis.  The gap at the edge is filled with the
+        mirror image.
     flip : bool, default=False
-        Whether half of the images are mirrored left to right.
+        Whether a random half of the images is mirrored left to right.
     cutout : int, default=0
         Side of a square, in pixels, that is replaced by the mean of its channel.
     """

@@ -40,14 +40,14 @@ GROUPED = re.compile(r"[+-]?\d{1,3}(?:([., '\u00a0\u202f])\d{3})(?:\1\d{3})*(?:[
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a .csv file is written; what is None is to be found out.
+    """How a .csv file is written.  The file decides what is None here.
 
     Attributes
     ----------
     sep, decimal : str or None
-        What separates columns, and the whole part of a number from its fraction.
+        Separator of columns, and decimal mark of numbers.
     thousands : str or None
-        What groups the digits of numbers; "" is nothing.
+        Mark that groups the digits of numbers; "" is none.
     encoding : str or None
     """
 

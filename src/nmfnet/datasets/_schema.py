@@ -42,24 +42,24 @@ def stem(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Schema:
-    """How a table is to be read, as a model remembers it; what is None is decided by the file.
+    """How a table is read; a model stores it for later files.  The file decides what is None here.
 
     Attributes
     ----------
     target : str or None
-        Column of the targets.
+        Name of the column of targets.
     columns : sequence of str or None
-        Those of the features, in their order.
+        Names of the columns of features, in order.
     labels : ndarray, "numbers" or None
-        Classes that targets are read as, or that they are numbers.
+        The classes that targets are read as; "numbers" for real targets.
     drop : sequence of str
-        Columns that are no features.
+        Columns to leave out.
     categorical : sequence of str
         Columns that are categories, whatever their values look like.
     id : str or None
-        Column that names the rows, and is no feature.
+        Column that names the rows; it is not a feature.
     kinds : mapping of str to str
-        What columns are, by their names; see :mod:`nmfnet.datasets._kinds`.
+        Kind of each column: "numbers", "categories", "times", or dates, as in "dates, year first".
     dialect : Dialect
     """
 

@@ -34,11 +34,11 @@ class Dataset:
     feature_names : tuple of str or None
         Column names of a table; None where the features have no names.
     ids : ndarray of shape (n_train,) or None
-        What a table names its rows by.
+        Names of the rows of a table.
     schema : object
-        How a table was read.
+        How a table was read: a :class:`Schema`.
     source : str
-        Where the values came from, for people to read.
+        Where the values came from, in words.
     """
 
     name: str

@@ -157,19 +157,18 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         Parameters
         ----------
         X : array-like, data frame, SciPy sparse matrix, Tensor or path, of shape (n_samples, n_features)
-            Or (n_samples, channels, height, width) or (n_samples, channels, length).
-            Or a path: of a .npy, .npz, .parquet or .csv file, or of a folder of them, which may be larger than memory.
-            float32 input is trained in float32, anything else in float64; a network that goes on keeps its dtype.
-            Sparse input stays sparse with
-            ``solver="relaxed"``; a tensor is trained on where it is, and what is predicted from one is a tensor.
+            Images and sequences also of shape (n_samples, channels, height, width) or (n_samples, channels, length).
+            A path names a .npy, .npz, .parquet or .csv file, or a folder of them, which may be larger than memory.
+            float32 input is trained in float32, anything else in float64; a network that is trained further keeps its
+            dtype.  Sparse input stays sparse with ``solver="relaxed"``.  A tensor is trained on its own device.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels or real targets.  With a path as X also a .npy file, or the name of an array or a column.
+            Class labels or real targets.  If X is a path, also a .npy file, or the name of an array or a column.
         sample_weight : array-like of shape (n_samples,), optional
-            Nonnegative.  A sample of weight 0 is left out; one of weight 2 counts as two in every sum and mean over
-            samples.  What counts rows, the batches and the automatic settings, does not look at the weights.
+            Nonnegative.  A sample of weight 0 is left out; one of weight 2 counts twice in every sum and mean over
+            samples.  Batch sizes and the automatic settings count rows, whatever their weights.
         X_val, y_val : array-like, optional
-            A validation set, like X and y: its loss and error are recorded in `history_`, and with
-            ``early_stopping=True`` it takes the place of the samples that would be held out.
+            A validation set, like X and y.  Its loss and error are recorded in `history_`.  With
+            ``early_stopping=True`` it is used in place of held-out samples.
         sample_weight_val : array-like, optional
             Weights of the validation set.
 
@@ -180,9 +179,9 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         Raises
         ------
         ValueError
-            If an argument or a parameter is unfit; the message names it.
+            If an argument or a parameter is invalid; the message names it.
         DivergenceError
-            If the first epoch already ends with non-finite weights.
+            If the weights are not finite after the first epoch.
         """
         if (X_val is None) != (y_val is None) or (sample_weight_val is not None and X_val is None):
             raise ValueError("X_val and y_val go together, and sample_weight_val with them.")
@@ -303,12 +302,12 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             return network_for(self.network_, X).predict(rows)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of the solver and of the pre-training, too, as in ``solver__dropout=0.1``."""
+        """Set parameters, also those of solver and pre-training: ``set_params(solver__dropout=0.1)``."""
         check_inner(self, params, solver=SOLVERS, pretrain=PRETRAININGS)
         return super().set_params(**params)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to a safetensors file, see :func:`nmfnet.load`."""
+        """Write the fitted model to a safetensors file, which :func:`nmfnet.load` reads."""
         save(self, path)
 
     def _get_state(self) -> dict[str, Any]:

@@ -45,12 +45,12 @@ Array = NDArray[Any]
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     temperature_ : float or None
-        What outputs are divided by to make probabilities of them, found by `fit`: None for ``solver="pinv"``, of
-        fewer than 10 samples, and after `partial_fit` alone.""",
+        The outputs are divided by it before the softmax.  `fit` finds it from rows that a network has not seen.  None
+        for ``solver="pinv"``, for fewer than 10 samples, and after `partial_fit` alone.""",
     parameters="""
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, which multiply those of the samples; "balanced" makes them inversely proportional to
-        the weights that the classes have in the training data.""",
+        Weights of the classes, which multiply the weights of the samples.  "balanced": inversely proportional to the
+        sum of the weights of the samples of each class.""",
     loss="the cross-entropy of the predicted probabilities",
     error="the fraction misclassified",
     example="""
@@ -146,23 +146,32 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Train on one pass over some samples, and go on where the last call ended.
+        """Train on one pass over some samples, and continue where the last call ended.
 
-        A call may have any number of samples.  Fewer than 64 are filled up with the last samples of earlier calls, and
-        count as a fraction of an update.  Inputs and real targets are scaled by the first 64 samples; scalings follow
-        columns that change.
+        A call may have any number of samples, and there is no step-size schedule.  Fewer than 64 samples are filled
+        up with the last samples of earlier calls, and count as a fraction of an update.  The first 64 samples
+        determine how inputs are scaled; the scaling follows columns that change.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Samples; as in :meth:`fit`, but not a path.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels; for several labels a sample, 0 and 1.
         classes : array-like of shape (n_classes,), optional
-            All labels there will be; needed in the first call.
+            All labels that there will be.  Required in the first call.
         sample_weight : array-like of shape (n_samples,), optional
+            Nonnegative weights.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `classes` is missing in the first call or changes later, if y has other labels, or if
+            ``class_weight="balanced"``, which needs all samples.
         """
         fitted, classes = hasattr(self, "network_"), refuse_missing(classes, "classes")
         if isinstance(self.class_weight, str):
@@ -199,8 +208,8 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         Returns
         -------
         ndarray of shape (n_samples,), or (n_samples, n_classes) for multi-label targets
-            A Tensor for a Tensor, unless the labels are text; else a CSR matrix where the multi-label targets were
-            sparse.
+            In the dtype of the labels of `fit`.  A Tensor if X is one, unless the labels are text.  A CSR matrix if
+            the multi-label targets of `fit` were sparse.
         """
         outputs = self._outputs(X)
         if self._multilabel:
@@ -212,13 +221,17 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         return self.classes_[best.cpu().numpy()]
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy: the fraction of samples whose label, or whose whole set of labels, is predicted correctly.
+        """Accuracy: the fraction of samples whose label is predicted correctly.
+
+        With several labels a sample, all of them must be correct.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            True labels.
         sample_weight : array-like of shape (n_samples,), optional
+            Nonnegative weights.
 
         Returns
         -------
@@ -228,7 +241,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         return float(accuracy_score(label_array(y), to_array(self.predict(X)), sample_weight=sample_weight))
 
     def decision_function(self, X: ArrayLike) -> Any:
-        """Outputs of the network: the larger, the more likely.
+        """Outputs of the network: the larger, the more likely the class.
 
         Parameters
         ----------
@@ -236,10 +249,10 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
 
         Returns
         -------
-        ndarray, or Tensor for a Tensor, of shape (n_samples,) or (n_samples, n_classes)
-            For two classes the second's output less the first's, positive where the second is predicted.  With
-            ``solver="relaxed"`` outputs are logits of the smoothed labels; with "pinv" they are fits of 0/1 targets,
-            those of several labels less 1/2.
+        ndarray (Tensor if X is one) of shape (n_samples,) for two classes, or else (n_samples, n_classes)
+            For two classes the output of the second minus that of the first: positive if the second is predicted.
+            With ``solver="relaxed"`` outputs are logits of the smoothed labels.  With "pinv" they are fits of 0/1
+            targets; for several labels 1/2 is subtracted.
         """
         outputs = self._outputs(X)
         if self._multilabel:
@@ -250,17 +263,19 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
 
     @property
     def temperature_(self) -> float | None:
-        """What outputs are divided by to make probabilities of them; None where it is not known."""
+        """The outputs are divided by it before the softmax or the logistic function; None if there is none."""
         return self.network_.output.temperature
 
     def predict_proba(self, X: ArrayLike) -> Any:
         """Class probabilities.
 
-        With ``solver="relaxed"`` the softmax of the outputs over `temperature_`, or the logistic function for several
-        labels.  `fit` finds the temperature with small networks on parts of the data; where there is none, as after
-        `partial_fit` alone, the smoothing of the labels is taken back by its formula.  With ``solver="pinv"`` the
-        outputs are least-squares fits of 0/1 targets, estimates of probabilities that are not confined to [0, 1]:
-        their nearest point of the probability simplex, which keeps their order.
+        With ``solver="relaxed"`` they are the softmax of the outputs divided by `temperature_`; for several labels
+        the logistic function takes the place of the softmax.  `fit` finds the temperature with networks that are
+        trained on parts of the data.  Without a temperature, as after `partial_fit` alone, the formula of the label
+        smoothing is inverted.
+
+        With ``solver="pinv"`` the outputs are least-squares fits of 0/1 targets, which may lie outside [0, 1].  The
+        result is the nearest point of the probability simplex; for several labels the outputs are clipped.
 
         Parameters
         ----------
@@ -268,12 +283,13 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
 
         Returns
         -------
-        ndarray, or Tensor for a Tensor, of shape (n_samples, n_classes)
+        ndarray (Tensor if X is one) of shape (n_samples, n_classes)
+            In the order of `classes_`.
         """
         return like_input(self._class_probabilities(X), X)
 
     def predict_log_proba(self, X: ArrayLike) -> Any:
-        """Logarithms of :meth:`predict_proba`, minus infinity where it is 0.
+        """Logarithms of :meth:`predict_proba`; minus infinity where a probability is 0.
 
         Parameters
         ----------
@@ -281,7 +297,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
 
         Returns
         -------
-        ndarray, or Tensor for a Tensor, of shape (n_samples, n_classes)
+        ndarray (Tensor if X is one) of shape (n_samples, n_classes)
         """
         return like_input(self._class_probabilities(X).log(), X)
 

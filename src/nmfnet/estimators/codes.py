@@ -28,8 +28,8 @@ class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        ndarray, or Tensor for a Tensor, of shape ``(n_samples, n_members_ * hidden_layer_sizes[-1])``
-            Images in one row, channel by channel.  Or what `set_output` asks for.
+        ndarray (Tensor if X is one) of shape ``(n_samples, n_members_ * hidden_layer_sizes[-1])``
+            Images are flattened, channel by channel.  `set_output` can ask for a data frame.
         """
         codes = self.layer_codes(X)
         return codes.reshape(len(codes), -1)
@@ -41,13 +41,13 @@ class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ----------
         X : array-like of shape (n_samples, n_features)
         layer : int, default=-1
-            From 0, in the order of the layers with weights in `hidden_layer_sizes`; negative numbers count from the
-            last.
+            Number of the layer, from 0, among those in `hidden_layer_sizes` that have weights.  Negative numbers count
+            from the last.
 
         Returns
         -------
-        ndarray, or Tensor for a Tensor, of shape ``(n_samples, n_members_ * hidden_layer_sizes[layer])``
-            Of images (n_samples, channels, height, width), behind max-pooling where that follows.
+        ndarray (Tensor if X is one) of shape ``(n_samples, n_members_ * hidden_layer_sizes[layer])``
+            For images (n_samples, channels, height, width), taken after max-pooling if that follows the layer.
 
         Raises
         ------

@@ -15,12 +15,12 @@ class CurvesMixin:
 
     @property
     def n_iter_(self) -> int:
-        """Epochs done."""
+        """Number of epochs, over all warm starts."""
         return len(self.history_)
 
     @property
     def t_(self) -> int:
-        """Training samples seen, each as often as it was."""
+        """Number of training samples seen, over all epochs."""
         if not all("n_samples" in record for record in self.history_):
             raise AttributeError("t_ is not known: the model was trained by an earlier nmfnet.")
         return sum(record["n_samples"] for record in self.history_)
@@ -37,12 +37,12 @@ class CurvesMixin:
 
     @property
     def best_loss_(self) -> float | None:
-        """The least objective; None where a validation set decides."""
+        """The lowest objective; None with ``early_stopping=True``."""
         return None if "val_score" in self._last else min(self.loss_curve_)
 
     @property
     def validation_scores_(self) -> list[float] | None:
-        """Accuracy or R² on the validation set after each epoch; None where it does not decide."""
+        """Accuracy or R² on the validation set after each epoch; None without ``early_stopping=True``."""
         if "val_score" not in self._last:
             return None
         scores = [record["val_score"] for record in self.history_ if "val_score" in record]
@@ -50,7 +50,7 @@ class CurvesMixin:
 
     @property
     def best_validation_score_(self) -> float | None:
-        """That of `best_epoch_`; None where a validation set does not decide."""
+        """Validation score of `best_epoch_`; None without ``early_stopping=True``."""
         if self.validation_scores_ is None or self.best_epoch_ is None:
             return None
         score = self.history_[self.best_epoch_ - 1]["val_score"]

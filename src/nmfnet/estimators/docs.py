@@ -16,64 +16,67 @@ TEMPLATE = """{what}
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int and layers, default=(100,)
-        Widths of the hidden layers; ``()`` is a linear model.  Of images and sequences also the layers of
-        `nmfnet.layers`: Conv2d, MaxPool2d, AvgPool2d, Conv1d, MaxPool1d, AvgPool1d, GlobalAvgPool, Flatten.
+        Widths of the hidden layers; ``()`` is a linear model.  For images and sequences also the layers of
+        `nmfnet.layers`: Conv2d, MaxPool2d, AvgPool2d, Conv1d, MaxPool1d, AvgPool1d, GlobalAvgPool, Residual, Flatten.
     activation : {{"relu", "leaky_relu", "logistic", "sigmoid", "tanh", "softplus", "identity"}}, default="relu"
-        Of the hidden layers with weights, or a sequence with a name for each.  With relu, logistic and softplus the
-        activations are nonnegative factors; with the others they can be negative.
+        Activation function of the hidden layers that have weights, or a sequence with a name for each.  With relu,
+        logistic and softplus the activations are nonnegative factors; with the others they can be negative.
     solver : {{"relaxed", "pinv"}} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
         How a batch updates the weights: "relaxed" by small steps on both factors, "pinv" by the paper's full steps.
         An instance has its own settings, as in ``Relaxed(dropout=0.2)``.
     pretrain : {{"nmf", None}} or nmfnet.NMFPretraining, default=None
-        "nmf" starts from a stacked autoencoder of nonnegative matrix factorizations.  It needs X >= 0, and inputs are
-        then not scaled.  None starts from random weights (He et al., 2015).
+        "nmf" starts from a stacked autoencoder of nonnegative matrix factorizations.  It needs X >= 0, and the inputs
+        are then not scaled.  None starts from random weights (He et al., 2015).
     alpha : float or "auto", default="auto"
         Strength of the penalty ``alpha ((1 - l1_ratio) ||W||^2 / 2 + l1_ratio ||W||_1)`` on the weights of
-        every layer, relative to the loss summed over all samples.  With "pinv" the L2 part includes the biases.
-        "auto" is found by cross-validation on dense tables of 32 to 20,000 rows: 0, 0.3, 3, 10 or 30 (for real targets
-        0, 0.09, 0.9, 3 or 9).  Networks of at most 64 units a layer are first trained on three quarters of at most
-        2000 rows, in four folds and with each penalty; what they predict for the rows left out tells the penalty,
-        `alpha_`, and `temperature_`.  There are no folds for sparse X, for 64 or more columns of one unit, which may
-        be pixels, and for layers of images.  Then it is 0.07 (for real targets 0.02) times the mean number of inputs
-        of a unit for tables, whose columns are scaled one by one, and 0 for images and counts, whose columns
-        share a unit, for "pinv", for `pretrain` and in `partial_fit`.
+        every layer, which is added to the loss summed over all samples.  With "pinv" the L2 part includes the biases.
+        "auto" takes one of three values:
+
+        - The penalty of the lowest loss in a cross-validation: 0, 0.3, 3, 10 or 30 (for real targets 0, 0.09, 0.9, 3
+          or 9).  This is done for dense tables of 32 to 20,000 rows.  Narrow networks, of at most 64 units a layer,
+          are trained on at most 2000 of the rows, in four folds and with each penalty.  The result is `alpha_`, and
+          for classifiers also `temperature_`.
+        - 0.07 (for real targets 0.02) times the mean number of inputs of a unit, for other tables.
+        - 0 for images and counts, whose columns share a unit, for layers of images, for "pinv", for `pretrain` and in
+          `partial_fit`.
     l1_ratio : float, default=0
-        Share of L1 in the penalty, between 0 and 1; L1 makes weights sparse, exactly so with "pinv".
+        Share of L1 in the penalty, between 0 and 1.  L1 makes weights sparse; with "pinv" many become exactly 0.
     batch_size : int or "auto", default="auto"
-        Most samples in a batch; "auto" is a twentieth of the samples within [200, 1000], half of that for images
-        and for 64 real targets or more, and 5000 with "pinv".
-        Batches are of about equal size.  A batch of fewer than 64 samples is filled up with the samples before it, and
-        counts as a fraction of an update; an epoch then takes longer.  With "pinv" a batch should hold several times
-        as many samples as a layer has units.
+        Largest number of samples in a batch; batches are of about equal size.  "auto" is a twentieth of the samples,
+        within [200, 1000].  It is half of that for images and for 64 real targets or more, and 5000 with "pinv".
+        A batch of fewer than 64 samples is filled up with the samples before it, and counts as a fraction of an
+        update; an epoch then takes longer.  With "pinv" a batch should hold several times as many samples as a layer
+        has units.
     max_iter : int, default=20
-        Maximum number of epochs.  Step sizes are scheduled over so many.
+        Number of epochs.  Step sizes are scheduled over that many, even if training ends earlier.
     max_time : float, optional
-        Maximum number of seconds of training in one call of `fit`; the current batch is finished.
+        Largest number of seconds of training in one call of `fit`.  The current batch is finished.
     tol : float, default=1e-4
-        An epoch that does not improve the objective (with early stopping: the validation loss) by more
-        than `tol` is one without progress.
+        An epoch without progress is one that improves the objective (with early stopping: the validation loss) by at
+        most `tol`.
     n_iter_no_change : int or np.inf, default=10
-        Training ends after so many epochs in a row without progress; with infinity it does not.
+        Training ends after this number of epochs in a row without progress; np.inf: never for this reason.
     n_members : int or "auto", default=1
-        Networks whose mean outputs the model predicts: one that is trained on all rows, and others of the folds of
-        `alpha`, those of the best penalty first, of at most 64 units a layer.  They stand side by side in one network,
-        whose hidden layers are as wide as all of theirs.  "auto" averages 5 networks for tables of at most 2000 rows,
-        unless there is a validation set, ``warm_start=True`` or ``max_iter`` above 40; otherwise it is 1.
+        Number of networks whose mean outputs the model predicts.  One is trained on all rows.  The others are those of
+        the cross-validation of `alpha`, which have at most 64 units a layer, the ones with the best penalty first.
+        Together they are one network, whose hidden layers are theirs side by side.  "auto" is 5 for tables of
+        at most 2000 rows, unless there is a validation set, ``warm_start=True`` or ``max_iter`` above 40.
+        Otherwise it is 1.
     early_stopping : bool, default=False
-        End with the weights of the epoch with the least loss, and of these with the least error, on a validation set:
-        the one passed to `fit`, or one held out.
+        Whether to end with the weights of the epoch with the lowest validation loss (among equal ones, the lowest
+        validation error).  The validation set is the one passed to `fit`, or else a part of the samples.
     validation_fraction : float, default=0.1
-        Share of the samples held out.
+        Fraction of the samples held out with `early_stopping`.
     fit_intercept : bool, default=True
         Whether layers have biases.
     input_shape : (channels, height, width) or (channels, length), optional
-        Of images or sequences that X has as rows of numbers; X of shape (n_samples, channels, ...) says so itself.
-        Only for the layers of `nmfnet.layers`.
+        Shape of an image or a sequence, if X has them as rows of numbers.  X of shape (n_samples, channels, ...) needs
+        none.  Only for the layers of `nmfnet.layers`.
     augmentation : nmfnet.Augmentation, optional
         Random shifts, mirror images and hidden squares in the batches of `fit`.
     categorical_features : "from_dtype" or array-like, default="from_dtype"
-        Columns that are categories.  "from_dtype": those of text, and those with a categorical dtype of pandas, polars
-        or Arrow.  Names, positions or a mask of columns add others, such as columns of numeric codes.{parameters}
+        Columns that are categories.  "from_dtype": columns of text, and those with a categorical dtype of pandas,
+        polars or Arrow.  Names, positions or a mask add others, such as columns of numeric codes.{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional
@@ -83,54 +86,50 @@ TEMPLATE = """{what}
     verbose : bool, default=False
         Whether to print a line per epoch.
     callbacks : sequence of nmfnet.Callback, optional
-        Hooks into `fit`; `partial_fit` calls none.  `clone`, and so a grid search, copies them, but not those that
-        collect from all fits, as :class:`nmfnet.callbacks.History`.
+        Hooks into `fit`; `partial_fit` calls none.  `clone`, and so a grid search, copies callbacks, except those that
+        collect from all fits, such as :class:`nmfnet.callbacks.History`.
 
     Attributes
     ----------{fitted}
     n_members_ : int
-        Networks that are averaged.  They stand side by side in one network, whose hidden layers are so many times as
-        wide as `hidden_layer_sizes`: `coefs_`, `to_torch`, `to_onnx` and files are of that one.
+        Number of networks that are averaged.  The hidden layers of all of them stand side by side in one network,
+        which `coefs_`, `to_torch`, `to_onnx` and files contain.
     alpha_ : float or None
-        The penalty that the folds have chosen; None without folds.
+        The penalty that the cross-validation has chosen; None without one.
     coefs_ : list of ndarray
         Weight matrices, the l-th of shape (n_{{l-1}}, n_l); of a convolution (channels times kernel, channels).  The
-        scaling of inputs is folded in, but for images.
+        scaling of inputs is folded in, except for images.
     intercepts_ : list of ndarray
         Biases, the l-th of shape (n_l,); zeros with ``fit_intercept=False``.
     history_ : list of dict
-        One per epoch: `epoch`; `objective`, what is minimized (on each batch just before its update, with the
-        penalty); `train_loss`, `train_error` and, where there is a validation set, `val_loss` and `val_error`, all
-        after the epoch and of the weights that predict; `val_score` (with `early_stopping`, what `score` says of that
-        set); `n_samples` (training samples seen); where there were folds `alpha`, `held_out_loss` (of that penalty's
-        networks on rows that they have not seen) and `n_members`; `retries` (where steps had to be damped or taken
-        back); `seconds` (since the fit began, pre-training included).  Losses are {loss}, errors
-        {error}.  Those in training are of a tenth of the samples where there are more than 5000.
+        One dict per epoch; :class:`nmfnet.callbacks.EpochRecord` describes each entry.  Losses are {loss}, errors
+        {error}.
     best_epoch_ : int or None
-        With `early_stopping`, the epoch whose weights were kept: that of the least validation loss, then error.
+        With `early_stopping`, the epoch whose weights were kept.
     loss_curve_ : list of float
         The objective of each epoch of `history_`; `loss_` is the last one.
     best_loss_ : float or None
-        The least of them; None with `early_stopping`.
+        The lowest value of `loss_curve_`; None with `early_stopping`.
     validation_scores_ : list of float or None
         The `val_score` of each epoch; None without `early_stopping`.  `best_validation_score_` is that of
         `best_epoch_`.
     t_ : int
-        Training samples seen, over all epochs.
+        Number of training samples seen, over all epochs and warm starts.
     n_iter_ : int
-        Epochs done, over all warm starts.
+        Number of epochs, over all warm starts.
     n_features_in_ : int
-        Columns of X, however many numbers the network is given for them.
+        Number of columns of X.
     input_encoder_ : object
-        What became of categories, dates and missing values: ``transform`` gives what the network is given, and
-        ``get_feature_names_out`` its names, which are those of the rows of ``coefs_[0]``.
+        How categories, dates and missing values become numbers.  Its ``transform`` returns what the network gets, and
+        its ``get_feature_names_out`` the names of those columns, which are the rows of ``coefs_[0]``.
     input_shape_ : tuple of int or None
-        Of a sample, where hidden layers are of images or sequences.
+        Shape of a sample, if hidden layers are for images or sequences.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only where X has feature names that are all strings.
+        Names of the columns, if X has names that are all strings.
     n_layers_ : int
-        Layers, the input's and the output's included.
+        Number of layers, including input and output.
     n_outputs_ : int
+        Number of outputs.
     out_activation_ : str
         "softmax", "logistic" or "identity".
 

@@ -57,21 +57,21 @@ class Portable:
     def to_torch(self, encoded: bool = False) -> nn.Sequential:
         """Return the model as a PyTorch module.
 
-        Where columns had missing values in the fit, the module takes NaN as the model does.
+        If columns had missing values in `fit`, the module takes NaN as the model does.
 
         Parameters
         ----------
         encoded : bool, default=False
-            Whether the module takes what ``input_encoder_.transform`` returns, and not X itself: the only module that
-            there is of a model of categories or dates, which no tensor holds.
+            Whether the module takes what ``input_encoder_.transform`` returns, instead of X.  A model that was fitted
+            to categories or dates needs True, because a tensor cannot hold these.
 
         Returns
         -------
         torch.nn.Sequential
-            In evaluation mode, with copies of the weights.  It computes `predict_proba` of a classifier, and `predict`
-            of a regressor with shape (n_samples, n_outputs).  Its first module scales the inputs, where the
-            network does; a classifier's last makes probabilities of outputs, so that ``module[:-1]`` gives the logits
-            to train on.
+            In evaluation mode, with copies of the weights.  It computes `predict_proba` of a classifier, or `predict`
+            of a regressor with shape (n_samples, n_outputs).  Its first module scales the inputs, if the network does.
+            The last module of a classifier makes probabilities of the outputs, so ``module[:-1]`` gives logits, for
+            further training.
 
         Examples
         --------
@@ -103,21 +103,21 @@ class Portable:
     def from_torch(cls, module: nn.Sequential, classes: ArrayLike | None = None, **parameters: Any) -> Self:
         """Make a fitted estimator of a PyTorch module.
 
-        It predicts what the module does in evaluation mode.  All weights are trained if it goes on, those with
-        ``requires_grad=False``, too.
+        It predicts what the module does in evaluation mode.  If it is trained further, all weights are trained, also
+        those with ``requires_grad=False``.
 
         Parameters
         ----------
         module : torch.nn.Sequential
-            Of Linear, convolutions, activations, pooling, Dropout, Flatten, as :func:`nmfnet.fit_module` takes them;
-            nested ones, too.  Its weights are copied.  A classifier's
-            outputs are the logits of the classes, with or without Softmax or LogSoftmax behind them; Sigmoid
-            stands for several labels a sample or, behind one output, for two classes.
+            Made of Linear, convolutions, activations, pooling, Dropout and Flatten, as :func:`nmfnet.fit_module`
+            takes them; nested ones, too.  Its weights are copied.  For a classifier the outputs are the logits of the
+            classes, and Softmax or LogSoftmax may follow.  Sigmoid means several labels a sample or, after a single
+            output, two classes.
         classes : array-like of shape (n_classes,), optional
             Labels in the order of the outputs; 0, 1, ... if left out.  For classifiers.
         **parameters
-            Of the estimator, as for training on with `partial_fit`, or with `fit` and ``warm_start=True``.  A
-            module that begins with a convolution needs ``input_shape=(channels, height, width)``.
+            Parameters of the estimator, for further training by `partial_fit`, or by `fit` with ``warm_start=True``.
+            A module that begins with a convolution needs ``input_shape=(channels, height, width)``.
 
         Raises
         ------
@@ -154,21 +154,21 @@ class Portable:
     ) -> None:
         """Write the model as an ONNX file; needs ``pip install 'nmfnet[onnx]'``.
 
-        The input is `X` of shape (n_samples, n_features) and of `dtype`.  The outputs are named as
-        skl2onnx does: `label` and `probabilities` (an array, as with its ``zipmap=False``) of a classifier, `variable`
-        of shape (n_samples, n_outputs) of a regressor.
+        The input is `X`, of shape (n_samples, n_features) and of `dtype`.  Names are those of skl2onnx with
+        ``zipmap=False``.  The outputs of a classifier are `label` and `probabilities`, an array.  The output of a
+        regressor is `variable`, of shape (n_samples, n_outputs).
 
         Parameters
         ----------
         path : path-like
         method : {"predict", "transform"}, default="predict"
-            What the graph computes: predictions, or the code of the last hidden layer, `variable` of shape
-            ``(n_samples, n_members_ * hidden_layer_sizes[-1])``.
+            What the graph computes: predictions, or the activations of the last hidden layer, as `variable` of
+            shape ``(n_samples, n_members_ * hidden_layer_sizes[-1])``.
         encoded : bool, default=False
             As in :meth:`to_torch`.
         dtype : {"float32", "float64"}, or the dtype of NumPy or PyTorch, optional
-            Of the input, the weights and the real outputs; by default that of the model, float64 unless it was
-            trained on float32.
+            Dtype of the input, the weights and the real outputs.  By default that of the model: float64 unless it
+            was trained on float32.
         """
         check_is_fitted(self)
         if method not in ("predict", "transform"):

@@ -75,17 +75,20 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
         self._single, self._n_targets = bool(state["single_output"]), self.n_outputs_
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Train on one pass over some samples, and go on where the last call ended.
+        """Train on one pass over some samples, and continue where the last call ended.
 
-        A call may have any number of samples.  Fewer than 64 are filled up with the last samples of earlier calls, and
-        count as a fraction of an update.  Inputs and real targets are scaled by the first 64 samples; scalings follow
-        columns that change.
+        A call may have any number of samples, and there is no step-size schedule.  Fewer than 64 samples are filled
+        up with the last samples of earlier calls, and count as a fraction of an update.  The first 64 samples
+        determine how inputs and targets are scaled; the scalings follow columns that change.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Samples; as in :meth:`fit`, but not a path.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
         sample_weight : array-like of shape (n_samples,), optional
+            Nonnegative weights.
 
         Returns
         -------
@@ -102,19 +105,22 @@ class NMFNetRegressor(PortableRegressor, RegressorMixin, BaseNMFNet):  # noqa: D
 
         Returns
         -------
-        ndarray, or Tensor for a Tensor, of shape (n_samples,) or (n_samples, n_outputs)
+        ndarray (Tensor if X is one) of shape (n_samples,) or (n_samples, n_outputs)
+            In the unit of the targets of `fit`.
         """
         outputs = self._outputs(X)
         return like_input(outputs[:, 0] if self._single else outputs, X)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Coefficient of determination R^2 of the predictions.
+        """Coefficient of determination R^2 of the predictions; of several outputs the mean.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True targets.
         sample_weight : array-like of shape (n_samples,), optional
+            Nonnegative weights.
 
         Returns
         -------

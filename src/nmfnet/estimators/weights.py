@@ -22,12 +22,12 @@ class WeightsMixin:
 
     @property
     def n_members_(self) -> int:
-        """Networks whose mean outputs the model predicts: side by side, they make its hidden layers so much wider."""
+        """Number of networks whose mean outputs the model predicts; their hidden layers stand side by side."""
         return next((record["n_members"] for record in self.history_ if "n_members" in record), 1)
 
     @property
     def alpha_(self) -> float | None:
-        """The penalty that was chosen from held-out rows, against weights of samples of mean 1; None if none was."""
+        """The penalty that cross-validation has chosen, for sample weights of mean 1; None without one."""
         return next((record["alpha"] for record in self.history_ if "alpha" in record), None)
 
     @property
@@ -42,12 +42,12 @@ class WeightsMixin:
 
     @property
     def n_layers_(self) -> int:
-        """Layers, the input's and the output's included."""
+        """Number of layers, including input and output."""
         return len(self.network_.weights) + 1
 
     @property
     def n_outputs_(self) -> int:
-        """Outputs of the network."""
+        """Number of outputs of the network."""
         return int(self.network_.weights[-1].shape[1])
 
     @property

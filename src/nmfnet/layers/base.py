@@ -14,81 +14,89 @@ from nmfnet.linalg.sparse import SparseRows
 
 
 class Linearization(Protocol):
-    """A layer at its inputs Z: the least-squares problem that its weights solve, and the way down to Z."""
+    """A layer at given inputs Z: the least-squares problem for its weights, and how differences go down to Z."""
 
     @property
     def rows(self) -> Tensor | SparseRows | Patches:
-        """Rows (r, n_in) of the least-squares problem ``rows D ~ columns(E)`` of a step D on the weights."""
+        """Rows (r, n_in) of the least-squares problem ``rows D ~ columns(E)`` for a step D on the weights."""
 
     @property
     def inputs(self) -> Any:
-        """What the rows are made of, behind the maps in front of the layer: what a skip connection adds elsewhere."""
+        """Inputs of the layer, after any pooling in front of it: what a skip connection adds to a later layer."""
 
     def columns(self, E: Tensor) -> Tensor:
-        """A difference E of targets and outputs by the same rows: of shape (m, ..., n_out) with r entries a column."""
+        """The difference E of targets and outputs, arranged as :attr:`rows`: (m, ..., n_out), r entries a column."""
 
     def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
-        """Carry :meth:`columns` of a difference down to the inputs: ``E Wt``, shaped like Z; added to `onto`.
+        """Carry a difference down to the inputs: ``E Wt``, of the shape of Z.
 
-        `skip` is the difference that a skip connection carries to :attr:`inputs`.
+        Parameters
+        ----------
+        E : Tensor
+            From :meth:`columns`.
+        W : Tensor of shape (n_in, n_out), or (n_in + 1, n_out) with biases
+        onto : Tensor, optional
+            The result is added to it, in place.
+        skip : Tensor, optional
+            Difference that a skip connection adds at :attr:`inputs`.
         """
 
     def moved(self, rows: Tensor) -> Tensor:
-        """Difference of inputs, shaped like Z, by which its own rows come near to these (r, n_in)."""
+        """Change of the inputs, of the shape of Z, that changes its :attr:`rows` by about `rows` (r, n_in)."""
 
 
 class Layer(Protocol):
     """A linear map from inputs Z to pre-activations A, and the least-squares problem that its weights solve.
 
-    A layer holds no weights: they are passed, so that the same layer serves the working weights, their average and
-    those of a file.  Weights are a matrix W with a column for each output unit and a row for each input of a unit,
-    with the biases in the last row where there are any.
+    A layer holds no weights; they are passed to its methods.  So the same layer serves the working weights, their
+    average and those of a file.  Weights are a matrix W with a column for each output unit and a row for each input of
+    a unit.  Biases are in the last row.
 
-    Inputs of the first layer, and of fully-connected ones, are matrices (m, n); images between layers are (m, h, w,
-    c), so that a position is a row and a channel a column.
+    Inputs of the first layer, and of fully-connected layers, are matrices (m, n).  Images between layers have the
+    shape (m, h, w, c), so that a position is a row and a channel a column.
 
     A new kind of layer is a class like :class:`nmfnet.layers.Dense` in a file of its own.
     """
 
     @property
     def n_in(self) -> int:
-        """Inputs of a unit, the bias not among them."""
+        """Number of inputs of a unit, without the bias."""
 
     @property
     def n_out(self) -> int:
-        """Output units that have weights of their own: channels of a convolution."""
+        """Number of output units with weights of their own; for a convolution, its channels."""
 
     @property
     def out_shape(self) -> tuple[int, ...]:
-        """Of the outputs of a sample: (n_out,) or (h, w, n_out)."""
+        """Shape of the outputs of a sample: (n_out,) or (h, w, n_out)."""
 
     @property
     def most_numbers(self) -> int:
-        """Of a sample that a forward pass makes at once: pooling comes after all positions."""
+        """Largest count of numbers that a forward pass makes of a sample; before pooling there are more."""
 
     @property
     def bias(self) -> bool:
-        """Whether the last row of W are the biases."""
+        """Whether the last row of W holds biases."""
 
     @property
     def skip(self) -> int:
-        """Layers, itself among them, whose first inputs a skip connection adds to the outputs; 0: there is none."""
+        """Number of layers that a skip connection to this one bridges, this one included; 0: there is none."""
 
     @property
     def shares_weights(self) -> bool:
         """Whether the same weights are used at many positions."""
 
     def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Of a sample's dropout mask for inputs of such a shape: by number, or (1, 1, c) by channel."""
+        """Shape of a sample's dropout mask, for inputs of a shape: the same, or (1, 1, c) to mask whole channels."""
 
     def initial(self, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-        """Weights to start from, drawn on the CPU."""
+        """Random weights to start from, drawn on the CPU."""
 
     def forward(self, Z: Any, W: Tensor) -> Tensor:
-        """Pre-activations A of inputs Z (m, ...), a Tensor; of a fully-connected layer SparseRows, too."""
+        """Pre-activations A (m, *out_shape) of inputs Z (m, ...); a fully-connected layer also takes `SparseRows`."""
 
     def linearize(self, Z: Any, W: Tensor, skipped: Tensor | None = None) -> tuple[Tensor, Linearization]:
-        """Pre-activations, and the layer at these inputs; `skipped` are those that a skip connection adds."""
+        """Pre-activations, and the layer at these inputs; `skipped` are inputs that a skip connection adds."""
 
 
 def skipped_inputs(layer: Layer, at: Sequence[Linearization | None]) -> Tensor | None:

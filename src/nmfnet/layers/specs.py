@@ -97,11 +97,12 @@ class Conv1d(_Convolution):
     Parameters
     ----------
     channels : int
-        Of its outputs.
+        Number of output channels.
     kernel_size : int
+        Length of the kernel.
     stride : int, default=1
     padding : int or "same", default=0
-        Zeros around the images; "same" are so many that the outputs are as large as the inputs.
+        Number of zeros added at each side; "same" makes the outputs as large as the inputs.
     dilation : int, default=1
     """
 
@@ -114,11 +115,12 @@ class Conv2d(_Convolution):
     Parameters
     ----------
     channels : int
-        Of its outputs.
+        Number of output channels.
     kernel_size : int or tuple of int
+        Size of the kernel: one number, or (height, width).
     stride : int or tuple of int, default=1
     padding : int, tuple of int or "same", default=0
-        Zeros around the images; "same" are so many that the outputs are as large as the inputs.
+        Number of zeros added at each side; "same" makes the outputs as large as the inputs.
     dilation : int or tuple of int, default=1
     """
 
@@ -216,12 +218,12 @@ class GlobalAvgPool(Spec):
 
 @dataclass(frozen=True, repr=False)
 class Flatten(Spec):
-    """From images to rows of numbers, channel by channel, as ``torch.nn.Flatten``; widths imply it."""
+    """Images to rows of numbers, channel by channel, as ``torch.nn.Flatten``; before a width it is implied."""
 
 
 @dataclass(frozen=True, repr=False, init=False)
 class Residual(Spec):
-    """Convolutions with a skip connection: their inputs are added to the outputs of the last, before its activation.
+    """Convolutions with a skip connection: the inputs are added to the outputs of the last, before its activation.
 
     ``Residual(Conv2d(32, 3, padding="same"), Conv2d(32, 3, padding="same"))`` is the block of a residual network (He
     et al., 2016).  The outputs must have the shape of the inputs.

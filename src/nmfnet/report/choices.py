@@ -14,7 +14,7 @@ Choice = tuple[str, str, str]  # setting, value, reason
 
 
 def choices(model: Any) -> list[Choice]:
-    """List what a fitted estimator chose itself.
+    """List the settings that a fitted estimator chose automatically.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def findings(
     image_shape: tuple[int, ...] | None = None,
     feature_names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Judge a fitted classifier or regressor by rows that it was not fitted to.
+    """Compute what a report says of a fitted classifier or regressor, from rows that it was not fitted to.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ def findings(
     X : array-like of shape (n_samples, n_features)
     y : ndarray of shape (n_samples,)
     part : str, default="test"
-        What the rows are, for people to read.
+        Name of the rows in the report.
     image_shape : (height, width) or (height, width, channels), optional
-        Of a row, where rows are images: the worst examples are then pictures.
+        Shape of an image, if rows are images; the worst examples are then pictures.
     feature_names : sequence of str, optional
-        Of the columns, where X has no names of its own.
+        Names of the columns, if X has no names of its own.
 
     Returns
     -------

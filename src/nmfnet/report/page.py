@@ -21,27 +21,27 @@ LONGEST = 200  # characters of a value
 
 @dataclass(frozen=True)
 class RunReport:
-    """What is known of a training.
+    """What a report shows of one training.
 
     Attributes
     ----------
     name : str
-        For people to tell runs apart.
+        Name of the run in the report.
     settings : mapping
-        Of the sections "asked", "data", "result", "versions" and "machine", as far as they are known.
+        Mappings "asked", "data", "result", "versions" and "machine", as far as they are known.
     history : sequence of EpochRecord
     network : str
         Sizes of the layers and the activation.
     findings : mapping, optional
-        Of :func:`nmfnet.report.findings`.
+        Result of :func:`nmfnet.report.findings`.
     choices : sequence of (str, str, str)
-        Of :func:`nmfnet.report.choices`.
+        Result of :func:`nmfnet.report.choices`.
     parts : ndarray of shape (n_parts, n_features), optional
         Weights of units of the first layer.
     image_shape : tuple of int, optional
-        Of a part, where parts are images.
+        Shape of an image, if the parts are images.
     feature_names : sequence of str
-        Of the columns of parts.
+        Names of the columns of `parts`.
     """
 
     name: str

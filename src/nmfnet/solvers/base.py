@@ -27,15 +27,15 @@ class Plan:
     Attributes
     ----------
     alpha, l1_ratio : float
-        Penalty on the weights, against the loss summed over `n_samples`.
+        Penalty on the weights, which is added to the loss summed over `n_samples`.
     n_samples : float
-        The sum of their weights, where there are any.
+        Number of training samples; with weights of samples, their sum.
     n_updates : int or None
-        Batches planned; None where there is no plan.
+        Number of batches planned; None in `partial_fit`, which has no plan.
     batch_size : int
         Samples in a batch.
     seed : int
-        Of the solver's own random numbers.
+        Seed of the solver's own random numbers.
     trained : bool
         Whether the network has been trained before.
     """
@@ -55,70 +55,82 @@ class Sweep(Protocol):
     network: Network
 
     def __call__(self, X: Rows, Y: Tensor, sample_weight: Tensor | None = None, share: float = 1.0) -> Tensor:
-        """Move the network's weights, and return the outputs from before.
+        """Update the network's weights, and return its outputs (m, n_L) from before the update.
 
-        A `share` below 1 is of an update: the batch is as large as for one, but only so much of it is new.
-        Solvers with ``takes_ranks = True`` are given an `at_hand`, too, where several processes hold the samples of a
-        batch: which of them these are.  They reduce their sums by ``source.holders``.
-        If it ends half-way, by Ctrl-C or an error, :meth:`weights` are as they were.
+        Parameters
+        ----------
+        X : Tensor or SparseRows of shape (m, n_0)
+            Inputs of the batch.
+        Y : Tensor of shape (m, n_L)
+            Targets: one-hot rows for classes, 0 and 1 for labels, numbers for real targets.
+        sample_weight : Tensor of shape (m,), optional
+            Positive weights of the samples.
+        share : float, default=1
+            Below 1 the batch counts as this fraction of an update: only so much of it is new.
+
+        Notes
+        -----
+        Solvers with ``takes_ranks = True`` also get `at_hand` if several processes hold the samples of a batch.  It
+        says which of them these are.  Such solvers reduce their sums by ``source.holders``.
+        If the call ends half-way, by Ctrl-C or an error, :meth:`weights` must be as before it.
         """
 
     def weights(self) -> list[Tensor]:
-        """Weights to predict with: the network's own, or an average.  Valid until the next call: copy to keep them."""
+        """Weights to predict with: the network's own, or an average.  Valid until the next call; copy to keep them."""
 
     def state(self) -> State:
-        """All that calls change, the network's weights included; valid until the next call."""
+        """All that calls change, including the network's weights.  Valid until the next call; copy to keep it."""
 
     def restore(self, state: State) -> None:
-        """Go on from a copy of a :meth:`state`."""
+        """Continue from a copy of a :meth:`state`."""
 
     @property
     def retries(self) -> int:
-        """Factorizations so far that had to be repeated with more damping."""
+        """Number of decompositions so far that had to be repeated with more damping, and of rejected updates."""
 
 
 class Solver(Protocol):
-    """Settings of a way to train, and its conventions.
+    """Interface of a solver: its settings and defaults, and how it makes a :class:`Sweep`.
 
-    :class:`nmfnet.Relaxed` and :class:`nmfnet.Pinv` are two; any object with these methods is as good, as
-    ``NMFNetClassifier(solver=...)``.
+    :class:`nmfnet.Relaxed` and :class:`nmfnet.Pinv` are two solvers.  ``NMFNetClassifier(solver=...)`` takes any
+    object with these methods.  docs/extending.md has an example.
     """
 
     @property
     def min_batch_samples(self) -> int:
-        """Samples of a whole update: smaller batches come with the samples before, as a share of one."""
+        """Samples of a whole update; smaller batches are filled up with earlier samples, and count as a share."""
 
     @property
     def takes_sparse(self) -> bool:
-        """Whether inputs may be SparseRows."""
+        """Whether inputs may be `SparseRows`; if not, sparse data are made dense."""
 
     @property
     def penalizes_bias(self) -> bool:
         """Whether the L2 part of the penalty includes the biases."""
 
     def default_batch_size(self, n: int, real_values: int = 0) -> int:
-        """Batch size for n samples, each with so many real target values, or positions in an image or a sequence."""
+        """Batch size for `n` samples, each with `real_values` target values, or positions of an image or sequence."""
 
     def default_alpha(self, network: Network) -> float:
-        """Strength of the penalty on the weights."""
+        """Strength of the penalty that ``alpha="auto"`` means."""
 
     def output(self, kind: Kind) -> Output:
-        """What the outputs mean for such targets."""
+        """Function and loss of the outputs for targets that are classes, labels or real."""
 
     def input_scaling(self, source: Source, kind: Kind, centre: bool, partial: bool) -> Scaling | None:
-        """Scaling of the inputs, if any; `partial` where the source is but a part of them."""
+        """Scaling of the inputs, or None.  `centre`: there are biases.  `partial`: `source` is only the first part."""
 
     def target_scaling(self, source: Source, kind: Kind, centre: bool) -> Scaling | None:
-        """Scaling of the targets, if any."""
+        """Scaling of the targets, or None."""
 
     def initial_weights(self, layers: Sequence[Layer], generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:
-        """Weights to start from."""
+        """Weights to start from: a matrix for each layer, with the biases in the last row."""
 
     def prepare(self, network: Network, source: Source, plan: Plan) -> Sweep:
-        """Look at the whole data once, and return the sweep over a batch."""
+        """Return the sweep for a network.  This is called once for a fit, with all training data in `source`."""
 
     def proceed(self, sweep: Sweep, source: Source, plan: Plan, rescaled: Rescaled | None = None) -> Sweep:
-        """The sweep to go on with where other data follow: the same one, or one that is prepared for them.
+        """Return the sweep to continue with when other data follow: the same one, or a new one for these data.
 
-        `rescaled` is its network with scalings that fit these data better, if there are any.
+        `rescaled` is the network with scalings that suit these data better, or None if the old ones do.
         """

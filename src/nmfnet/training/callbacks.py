@@ -16,13 +16,21 @@ _FIT: ContextVar[dict[int, SimpleNamespace]] = ContextVar("nmfnet_fit")
 
 
 class Callback:
-    """Base class: override the hooks you need.
+    """Base class of callbacks: override the hooks that you need.
 
-    A hook may keep the network that it is given, and the weights: later epochs do not change them.
+    A hook may keep the network that it is given, and its weights; later epochs do not change them.
 
     ``clone``, and so a grid search, makes a deep copy of a callback (`copy.deepcopy`), and the fit calls the copy.  A
-    callback that needs to see the fits of all clones, as :class:`nmfnet.callbacks.History`, returns itself from
-    ``__sklearn_clone__``.  Threads may then call it at the same time.
+    callback that should see the fits of all clones returns itself from ``__sklearn_clone__``, as
+    :class:`nmfnet.callbacks.History` does.  Threads may then call it at the same time.
+
+    Examples
+    --------
+    >>> from nmfnet import Callback, NMFNetClassifier
+    >>> class UntilGood(Callback):
+    ...     def on_epoch_end(self, network, record):
+    ...         return record["train_error"] < 0.05  # True ends the training
+    >>> model = NMFNetClassifier((20,), callbacks=[UntilGood()], random_state=0)
     """
 
     @property
@@ -38,7 +46,7 @@ class Callback:
         """Called once, before pre-training."""
 
     def on_pretrain_layer(self, layer: int, n_layers: int) -> None:
-        """Called before hidden layer `layer` (from 1) of `n_layers` is pre-trained."""
+        """Called before each hidden layer is pre-trained: number `layer`, from 1, of `n_layers`."""
 
     def resumes(self) -> bool:
         """Whether :meth:`on_train_begin` will restore a stored state, so that there is nothing to pre-train."""
@@ -51,16 +59,16 @@ class Callback:
         """Called when the training ends, also after an error."""
 
     def on_batch_end(self, batch: int, n_batches: int) -> None:
-        """Called after each batch, from 1, of an epoch of `n_batches`."""
+        """Called after each batch: number `batch`, from 1, of the `n_batches` of the epoch."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Called before each epoch, from 1."""
+        """Called before each epoch: number `epoch`, from 1."""
 
     def on_epoch_end(self, network: Network, record: EpochRecord) -> bool | None:
-        """Called after each epoch with its entry in ``history_``; True ends the training."""
+        """Called after each epoch with its entry in ``history_``.  Return True to end the training."""
 
     def on_fit_end(self, network: Network) -> None:
-        """Called once, also after a failed training; weights that are put into `network` become those of the model."""
+        """Called once, also after an error.  Weights that are written into `network` become those of the model."""
 
 
 @contextmanager

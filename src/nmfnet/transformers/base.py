@@ -80,16 +80,16 @@ class BaseFactorization(
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or path
-            A path is that of a file or folder whose rows are read once a pass (docs/distributed.md).
-            float32 stays float32; tensors of half precision become it.  Missing entries are NaN in a dense X, and what
-            masked arrays and data frames hold for missing.
+            A path names a file or folder, whose rows are read once in each pass (docs/distributed.md).
+            float32 stays float32, tensors of half precision become float32, everything else float64.  Missing entries
+            are NaN in a dense X, and the missing values of masked arrays and data frames.
         y : None
             Ignored.
         W : array-like of shape (n_samples, n_components), H : array-like of shape (n_components, n_features)
             Starting factors for ``init="custom"``.
         weights : array-like of shape (n_samples,) or (n_samples, n_features), optional
-            What each sample, or each entry of a dense X, counts; nonnegative.  A mask: 0 and 1.  A request
-            for them on `fit` (``set_fit_request(weights=True)``) is one on `transform`, too, unless that has its own.
+            Nonnegative weights of the samples, or of the entries of a dense X.  A mask is weights of 0 and 1.  With
+            metadata routing, ``set_fit_request(weights=True)`` also routes them to `transform`.
 
         Returns
         -------
@@ -185,7 +185,7 @@ class BaseFactorization(
     @one_thread()
     @alone()
     def transform(self, X: ArrayLike, *, weights: ArrayLike | None = None) -> Array:
-        """Factor Z of X for the fitted components: least squares with Z >= 0, solved to tolerance.
+        """Find the factor Z of X for the fitted components, by least squares with Z >= 0.
 
         Parameters
         ----------
@@ -207,7 +207,7 @@ class BaseFactorization(
 
     @torch.no_grad()
     def inverse_transform(self, X: ArrayLike) -> Array:
-        """Data of the factor X: its product with the components (through the activation, where there is one).
+        """Multiply the factor X by the components, and apply the activation if there is one.
 
         Parameters
         ----------
@@ -235,10 +235,10 @@ class BaseFactorization(
         *,
         weights: ArrayLike | None = None,
     ) -> Self:
-        """Go on with another batch of samples: one online step, or of few samples a part of one.
+        """Update the components by another batch of samples, with one online step (Mairal et al., 2010).
 
-        Fewer than 64 samples are a part, with ``beta_loss="kullback-leibler"`` fewer than 10, or than `batch_size`
-        where that is given.
+        Fewer samples than `batch_size` make a fraction of a step.  If `batch_size` is None it is 64 here, or 10 with
+        ``beta_loss="kullback-leibler"``.
 
         Parameters
         ----------

@@ -33,9 +33,10 @@ class NMF(BaseFactorization):
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Rank; "auto": that of the starting H with ``init="custom"``, else the number of features.
+        Number of components, the rank.  "auto": the number of features, or with ``init="custom"`` the rows of `H`.
     init : {None, "random", "nndsvd", "nndsvda", "nndsvdar", "custom"}, default=None
-        Start (Boutsidis and Gallopoulos, 2008); None: "nndsvda" where the rank allows it, else "random".
+        Start of the fit, as in scikit-learn (NNDSVD: Boutsidis and Gallopoulos, 2008).  None: "nndsvda" if there are
+        at most as many components as samples and features, otherwise "random".  "custom": `W` and `H` of :meth:`fit`.
     solver : {"cd", "mu"}, default="cd"
         "cd": coordinate descent on Gram products (HALS; Cichocki and Phan, 2009), several cycles for each product with
         X (Gillis and Glineur, 2012), with extrapolation (Ang and Gillis, 2019).  "mu": multiplicative updates (Lee and
@@ -43,12 +44,13 @@ class NMF(BaseFactorization):
     beta_loss : {"frobenius", "kullback-leibler"}, default="frobenius"
         "kullback-leibler" needs ``solver="mu"``.
     tol : float, default=1e-4
-        With "cd": stop where the projected gradient is at most `tol` of its data part, for both factors:
-        ``||P grad_Z|| <= tol ||X Ht||`` and ``||P grad_H|| <= tol ||Zt X||``.  With "mu": where ten passes
-        lower the root of the objective by less than `tol` of its first value.  0: never.
+        Tolerance at which the fit stops.  With "cd" the projected gradient must be at most `tol` times its data part,
+        for both factors: ``||P grad_Z|| <= tol ||X Ht||`` and ``||P grad_H|| <= tol ||Zt X||``.  With "mu" ten passes
+        must lower the root of the objective by less than `tol` times its first value.  0: all `max_iter` passes.
     max_iter : int, default=200
-        Maximum number of passes over the data.
+        Largest number of passes over the data.
     random_state : int, RandomState or None, default=None
+        Seed of random starts, and of the search for a start.
     alpha_W : float, default=0
         Strength of the penalty on Z.
     alpha_H : float or "same", default="same"
@@ -56,18 +58,21 @@ class NMF(BaseFactorization):
     l1_ratio : float, default=0
         Share of L1 (sparse factors) in the penalties.
     batch_size : int, optional
-        If given, `fit` makes online steps on blocks of this many rows.  This is for data that do not fit in memory (a
-        `numpy.memmap` is read block by block), and for a quick approximate result.
+        If given, `fit` makes online steps on batches of this many rows (Mairal et al., 2010).  This is for data that
+        do not fit in memory (a `numpy.memmap` is read block by block), and for a quick approximate result.
     forget_factor : float, default=0.7
         Factor by which each batch multiplies the weight of earlier batches, as in scikit-learn's MiniBatchNMF.
     device : str or torch.device, default="cpu"
+        Where to compute.
     verbose : int, default=0
+        Above 0, a line is printed after some of the passes.
 
     Attributes
     ----------
     components_ : array of shape (n_components, n_features)
         The factor H.
     n_components_ : int
+        Number of components.
     reconstruction_err_ : float
         ``||X - Z H||_F`` over the entries that are not missing, or the root of twice the divergence.
     objective_ : float
@@ -75,7 +80,9 @@ class NMF(BaseFactorization):
     n_iter_ : int
         Passes over the data, without those of the search for a start (docs/factorization.md).
     n_features_in_ : int
+        Number of columns of X.
     feature_names_in_ : array of shape (n_features_in_,)
+        Names of the columns, if X has names that are all strings.
 
     Examples
     --------

@@ -29,11 +29,12 @@ class SemiNMF(BaseFactorization):
     n_components, tol, max_iter, random_state, alpha_W, alpha_H, l1_ratio, batch_size, forget_factor, device, verbose
         As in :class:`NMF`.
     init : {None, "random", "nndsvd", "custom"}, default=None
-        "nndsvd" takes for Z the larger side of each left singular vector ("nndsvda" and "nndsvdar" are
-        the same here); None: "nndsvd" where the rank allows it, else "random".
+        Start of the fit.  "nndsvd" takes for Z the larger side of each left singular vector ("nndsvda" and "nndsvdar"
+        are the same here).  None: "nndsvd" if there are at most as many components as samples and features, otherwise
+        "random".
     solver : {"cd", "mu"}, default="cd"
-        The step on Z: coordinate descent, or the multiplicative one of Ding, Li and Jordan, which the output layer of
-        a network takes.
+        The step on Z: coordinate descent, or the multiplicative step of Ding, Li and Jordan.  The output layer of a
+        network takes the latter with ``solver="pinv"``.
 
     Attributes
     ----------
