@@ -20,8 +20,8 @@ plot_weights(model, image_shape=(8, 8), n_parts=25, interpolation="bicubic")
 plt.show()
 
 # %%
-# What does a unit respond to?  Below are eight of these units, each with the mean of the thirty digits that activate it
-# most, and their labels.  Most units are for a stroke that several digits have in common.
+# What does a unit respond to?  Below are eight of these units, each with the mean of the thirty digits that activate
+# it most, and their labels.  Most units are for a stroke that several digits have in common.
 
 first = model.layer_codes(X[:1300], 0)
 largest = np.argsort(-np.linalg.norm(model.coefs_[0], axis=0))[:8]
