@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 .PHONY: demo test bench paper docs package clean
 
 demo: $(VENV)/.demo
-	$(BIN)/nmfnet train digits --hidden 200-100 --epochs 30 --seed 0 --out demo-output --force
+	$(BIN)/nmfnet train digits --hidden 200-100 --epochs 30 --seed 0 --threads 1 --out demo-output --force
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from frames import FRAME, LIBRARIES, RNG, SIZE, N, Y, fitted
 from nmfnet import NMFNetClassifier
-from nmfnet.data.columns import table_of
+from nmfnet.data.columns import ids_among, table_of
 from nmfnet.data.missing import MissingValues
 from nmfnet.data.table_encoder import TableEncoder, fewest_rows
 
@@ -224,6 +224,19 @@ def test_ids_are_noticed():
         fitted(FRAME.assign(row=RNG.permutation(N) + 5, customer_id=7 * np.arange(N), other=3 * np.arange(N)))
     with pytest.raises(ValueError, match="only columns in which nearly every row has another text: 'name'"):
         fitted(pd.DataFrame({"name": names}))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        (1000.0 + np.arange(60), True),  # a file gives every number as a float
+        (1000.0 + RNG.permutation(75)[:60], True),  # a fifth of the rows are held out
+        (1000.5 + np.arange(60), False),
+        (2.0 * np.arange(60), False),
+    ],
+)
+def test_numbers_that_count_rows_in_a_file_are_noticed(numbers, expected):
+    assert (ids_among(pd.DataFrame({"Nr": numbers})) == ["Nr"]) == expected
 
 
 # --- everything else that a model does ---

@@ -20,6 +20,7 @@ Kind: TypeAlias = Literal["numbers", "categories", "dates"]
 DAY = np.timedelta64(1, "D")
 ID_NAME = re.compile(r"(.*[ _.-])?(id|uuid|guid|index|key|rownames?)|.*[a-z]Id", re.IGNORECASE | re.ASCII)
 MIN_ROWS_OF_IDS = 20  # in which whole numbers that are all different say anything
+MAX_RANGE_OF_IDS = 1.5  # of numbers that count rows, over the rows: a split has left some of these out
 
 
 class Column(NamedTuple):
@@ -126,10 +127,12 @@ def ids_among(X: Any) -> list[str]:
 
 def _identifies(series: nw.Series[Any]) -> bool:
     n = len(series)
-    if n < MIN_ROWS_OF_IDS or not series.dtype.is_integer() or series.null_count():
+    if n < MIN_ROWS_OF_IDS or not series.dtype.is_numeric() or series.dtype.is_decimal() or series.null_count():
         return False
-    counts = series.max() - series.min() == n - 1
-    return bool((counts or ID_NAME.fullmatch(str(series.name))) and series.n_unique() == n)
+    counts = float(series.max()) - float(series.min()) < MAX_RANGE_OF_IDS * n
+    if not (counts or ID_NAME.fullmatch(str(series.name))) or series.n_unique() < n:
+        return False
+    return series.dtype.is_integer() or bool((series.to_numpy() % 1 == 0).all())  # files have no whole numbers
 
 
 def _is_of_numbers(series: nw.Series[Any]) -> bool:
