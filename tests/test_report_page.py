@@ -2,13 +2,16 @@
 
 import json
 import re
+from datetime import datetime
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor
 from nmfnet.report import RunReport, choices, findings, report_page
+from nmfnet.report.findings import _written
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(1)>&amp;$x^{y}$"
 
@@ -137,3 +140,17 @@ def test_choices_are_those_that_the_user_left_open():
     model.set_params(batch_size=50, alpha=0.1, solver="pinv")
     left = {name for name, _, _ in choices(model)}
     assert "batch size" not in left and "dropout" not in left and "scaling of the inputs" in left
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (datetime(2023, 1, 6), "2023-01-06"),
+        (datetime(2023, 1, 6, 12, 30), "2023-01-06 12:30:00"),
+        (pd.NaT, "NaT"),
+        (0.123456, "0.1235"),
+        ("a", "a"),
+    ],
+)
+def test_values_of_the_worst_rows_are_short(value, text):
+    assert _written(value) == text

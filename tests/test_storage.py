@@ -272,7 +272,7 @@ def test_a_header_that_does_not_fit(saved, change, message):
         (lambda w: w.update({"weight.2": torch.ones(5, 3, 1)}), r"'weight.2' is no vector or matrix"),
         (lambda w: w.update({"weight.2": torch.ones(5)}), r"weight.2 is not a float"),
         (lambda w: w.pop("weight.2"), "not a readable"),
-        (lambda w: w.clear(), "no weights"),
+        (lambda w: w.clear(), "no weights|not a readable"),  # safetensors 0.4.3 writes another header of no tensors
     ],
 )
 def test_weights_that_do_not_fit(saved, change, message):

@@ -93,7 +93,7 @@ class Layer(Protocol):
         """Random weights to start from, drawn on the CPU."""
 
     def forward(self, Z: Any, W: Tensor) -> Tensor:
-        """Pre-activations A (m, *out_shape) of inputs Z (m, ...); a fully-connected layer also takes `SparseRows`."""
+        """Pre-activations A (m, ...) of inputs Z (m, ...); a fully-connected layer also takes `SparseRows`."""
 
     def linearize(self, Z: Any, W: Tensor, skipped: Tensor | None = None) -> tuple[Tensor, Linearization]:
         """Pre-activations, and the layer at these inputs; `skipped` are inputs that a skip connection adds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,8 @@ class _Rows:
 
 
 def _written(value: Any) -> str:
+    if isinstance(value, datetime):
+        return str(value).removesuffix(" 00:00:00")  # a date without a time of the day
     return f"{value:.4g}" if isinstance(value, float) else printable(value, LONGEST)
 
 

@@ -30,7 +30,7 @@ th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(-
 .matrix .wrong { background: color-mix(in srgb, var(--orange) calc(min(1, var(--share) * 4) * 70%), var(--soft)); }
 .chart svg { width: 100%; height: auto; max-width: 28rem; display: block; }
 .chart.wide { overflow-x: auto; }
-.chart.wide svg { max-width: 60rem; min-width: 36rem; }
+.chart.wide svg { max-width: 60rem; min-width: 29rem; }
 .chart text { fill: currentColor; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .8rem; }
 figure { margin: 0; background: var(--soft); border-radius: .5rem; padding: .6rem; min-width: 0; }
