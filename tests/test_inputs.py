@@ -26,10 +26,15 @@ both = pytest.mark.parametrize("Estimator", ESTIMATORS)
 formats = pytest.mark.parametrize("form", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix])
 
 
+def random_csr(shape, density, rng):
+    """A random sparse array, as SciPy 1.11 makes it, too."""
+    return sparse.csr_array(sparse.random(*shape, density, "csr", random_state=rng))
+
+
 @pytest.fixture
 def counts():
     """A sparse matrix in float64, most of whose entries are 0, and classes that depend on it."""
-    X = sparse.random_array((300, 40), density=0.1, rng=np.random.default_rng(0), format="csr")
+    X = random_csr((300, 40), 0.1, np.random.default_rng(0))
     return X, (X.toarray()[:, :20].sum(1) > X.toarray()[:, 20:].sum(1)).astype(int)
 
 
@@ -144,7 +149,7 @@ def test_duplicate_entries_are_summed_and_the_matrix_stays():
 
 
 def test_sparse_inputs_are_never_dense(monkeypatch):
-    X = sparse.random_array((500, 20_000), density=1e-3, rng=np.random.default_rng(0), format="csr")
+    X = random_csr((500, 20_000), 1e-3, np.random.default_rng(0))
     y = np.arange(500) % 2
 
     def refuse(self):
@@ -161,7 +166,7 @@ def test_products_of_sparse_rows(weight):
     from nmfnet.linalg.sparse import CentredRows
 
     rng = np.random.default_rng(0)
-    A = sparse.random_array((4, 6), density=0.5, rng=rng, format="csr")
+    A = random_csr((4, 6), 0.5, rng)
     X, W, E = SparseRows(A), torch.tensor(rng.random((6, 3))), torch.tensor(rng.random((4, 2)))
     D = torch.tensor(A.toarray())
     weight = None if weight is None else torch.tensor(weight, dtype=torch.float64)
@@ -185,7 +190,7 @@ def test_products_of_sparse_rows(weight):
 @pytest.mark.parametrize("spread", [1.0, 1e3, 1e-200])
 def test_scale_of_sparse_columns(spread):
     rng = np.random.default_rng(0)
-    A = sparse.random_array((200, 10), density=0.2, rng=rng, format="csr")
+    A = random_csr((200, 10), 0.2, rng)
     units = np.ones(10)
     units[:5] = spread
     X = SparseRows((A * units).tocsr())

@@ -92,7 +92,7 @@ def test_weights_are_routed_by_a_request_on_fit(Factorization, request_of):
         np.testing.assert_array_equal(pipeline[0].components_, expected.components_)
         np.testing.assert_array_equal(pipeline.predict(X), pipeline[1].predict(expected.transform(X)))
         of_rows = cross_validate(pipeline, X, y, cv=2, params={"weights": WEIGHTS}, error_score="raise")["test_score"]
-        of_none = cross_validate(pipeline, X, y, cv=2, error_score="raise")["test_score"]
+        of_none = cross_validate(pipeline, X, y, cv=2, params={}, error_score="raise")["test_score"]
         assert np.abs(of_rows - of_none).max() > 0
         search = GridSearchCV(pipeline, {pipeline.steps[0][0] + "__n_components": [2]}, cv=2, error_score="raise")
         search.fit(X, y, weights=WEIGHTS)
