@@ -228,7 +228,7 @@ def test_every_solver_learns_a_toy(task):
     data = task.load()
     average = data.for_results()[0].y.mean(0) if not task.classification else None
     guess = 60.0 if average is None else score(np.full_like(data.test.y, average), data.test.y, task.metric)["error"]
-    epochs = 60 if task is TARGETS else 20
+    epochs = 100 if task is TARGETS else 40
     for solver in registry.solvers().values():
         if solver.supports(task) and not (task.linear and solver.name == "pinv"):
             run = execute.execute(task, solver, dict(solver.settings), 0, data.for_results(), data.n_outputs, epochs)
