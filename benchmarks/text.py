@@ -149,7 +149,7 @@ def report() -> None:
     ]
     titles = {
         DEVELOPMENT: "Looked at while settings were chosen",
-        HELD_BACK: "Not looked at before the settings were fixed",
+        HELD_BACK: "Held back ([how far](../research/text.md#how-good-the-defaults-are))",
     }
     for half, title in titles.items():
         lines += ["", f"## {title}", "", "| case | rows × words | words a document | seeds |"]
