@@ -345,7 +345,7 @@ def test_words_that_outnumber_documents(units):
     """Rare words have too few samples for least squares, or for a penalty on directions that a batch does not know."""
     (X, y), (X_test, y_test) = documents(300, 5000, 0), documents(600, 5000, 1)
     if units:
-        scale = sparse.diags_array(np.exp(2 * np.random.default_rng(0).standard_normal(5000)))
+        scale = sparse.csr_array(sparse.diags(np.exp(2 * np.random.default_rng(0).standard_normal(5000))))
         X, X_test = sparse.csr_array(X @ scale), sparse.csr_array(X_test @ scale)
     model = NMFNetClassifier((50,), random_state=0).fit(X, y)
     linear = LogisticRegression(C=100, max_iter=500).fit(X, y)
