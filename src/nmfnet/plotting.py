@@ -90,8 +90,8 @@ class HistoryDisplay:
                 style = {"color": COLOURS[part], "label": label, "marker": "o" if len(points) == 1 else None, **line}
                 self.lines_ += self.ax_.plot(*zip(*points, strict=True), **style)
         self.ax_.set(xlabel="Epoch", ylabel=f"{curve.capitalize()} after the epoch")
-        _whole_numbers(self.ax_.xaxis)
-        if min((float(min(drawn.get_ydata())) for drawn in self.lines_), default=-1.0) >= 0:  # type: ignore[arg-type]
+        whole_numbers(self.ax_.xaxis)
+        if min((float(min(drawn.get_ydata())) for drawn in self.lines_), default=-1.0) >= 0:
             self.ax_.set_ylim(bottom=max(0.0, self.ax_.get_ylim()[0]))  # errors of 0 have none below
         self.ax_.legend()
         return self
@@ -189,11 +189,11 @@ class WeightsDisplay:
             self.axes_ = np.array([self.ax_])
             drawn = self.ax_.imshow(self.parts, **{"aspect": "auto", **settings})
             self.ax_.set(xlabel="Feature", ylabel="Unit")
-            _whole_numbers(self.ax_.yaxis)
+            whole_numbers(self.ax_.yaxis)
             if names:
                 self.ax_.set_xticks(range(len(names)), names, rotation=90, **VERBATIM)
             else:
-                _whole_numbers(self.ax_.xaxis)
+                whole_numbers(self.ax_.xaxis)
             self.figure_.colorbar(drawn, ax=self.ax_, label=self.meaning)
             return self
         if ax is not None:
@@ -282,7 +282,7 @@ class LayerCodesDisplay:
         self.image_ = self.ax_.imshow(codes, **{"aspect": "auto", "cmap": "viridis", "interpolation": "none", **image})
         self.ax_.set(xlabel="Unit", ylabel="Sample")
         for axis in (self.ax_.xaxis, self.ax_.yaxis):
-            _whole_numbers(axis)
+            whole_numbers(axis)
         if self.y is not None:
             self._name_rows(self.y[order])
         self.figure_.colorbar(self.image_, ax=self.ax_, label="Activation")
@@ -328,7 +328,7 @@ def _parts_of(estimator: Any) -> tuple[Array, str]:
     return W.cpu().numpy().T, "Weight, per standard deviation"
 
 
-def _whole_numbers(axis: Any) -> None:
+def whole_numbers(axis: Any) -> None:
     """Ticks at whole numbers alone: of epochs, units and samples."""
     from matplotlib.ticker import MaxNLocator
 
