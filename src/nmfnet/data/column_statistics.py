@@ -18,8 +18,8 @@ from nmfnet.linalg.sparse import SparseRows
 MAX_REACH_OF_ONE_UNIT, MAX_REACH_OF_ANY = 2.0, 32.0
 # A dense column that deviates less than this share of the median one has a unit of its own, in which it would be lost,
 # unless it is small because it rarely differs, as pixels at an edge do: then its mean is near one end, in deviations.
-# Of fewer rows nobody knows what is rare.
-MIN_DEVIATION_OF_ANY, RARE, MIN_ROWS = 0.25, 0.5, 30
+# Of fewer rows nobody knows what is rare; so many columns may be pixels or spectra, which have dark ends.
+MIN_DEVIATION_OF_ANY, RARE, MIN_ROWS, PIXELS = 0.25, 0.5, 30, 128
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,8 @@ class Columns:
         """Whether a column that varies is too small to be seen beside the others, and not for being rare."""
         small = varies & (self.deviation < MIN_DEVIATION_OF_ANY * self.deviation[varies].median())
         nearer_end = torch.minimum(self.mean - self.lowest, self.highest - self.mean)
-        return self.rows >= MIN_ROWS and bool((small & (nearer_end > RARE * self.deviation)).any())
+        known = self.rows >= MIN_ROWS and len(self.mean) < PIXELS
+        return known and bool((small & (nearer_end > RARE * self.deviation)).any())
 
     def inverse_scale(self, varies: Tensor, same_unit: bool) -> Tensor:
         """Factors of columns of their own unit, or of one unit; of sparse ones the largest value becomes 1."""
