@@ -57,7 +57,9 @@ Encoding = Annotated[
 Test = Annotated[
     str | None, typer.Option(metavar="FILE|FRACTION", help="Rows to test on: a file, or a fraction held out.")
 ]
-MaxTime = Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Most seconds of training.")]
+MaxTime = Annotated[
+    float | None, typer.Option(min=0, metavar="SECONDS", help="Most seconds of training, resumed ones included.")
+]
 Patience = Annotated[
     int | None, typer.Option(min=1, metavar="EPOCHS", help="End after so many without progress; all if left out.")
 ]

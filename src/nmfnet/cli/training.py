@@ -98,6 +98,8 @@ def _train(request: Request, console: Console) -> int:
     console.print(summary(run, files))
     if interrupted:
         console.print("Interrupted: the model is that of the epochs so far.")
+    elif request.max_time is not None and model.history_[-1]["seconds"] >= request.max_time:
+        console.print("--max-time ended the training: with more of it, --resume goes on.")
     return INTERRUPTED if interrupted else 0
 
 
