@@ -289,3 +289,30 @@ def momentum(rank, size, folder):
     resumed = NMFNetRegressor((100,), max_iter=2, batch_size=50, random_state=0)
     resumed.set_params(callbacks=[Checkpoint(folder, resume=True)]).fit(X, Y)
     return weights_of(model), weights_of(resumed)
+
+
+def counted(rank, size, hidden=(40, 30), n=600, **options):
+    """Messages and bytes of each epoch, and those that are planned."""
+    from nmfnet.estimators.untrained import untrained
+    from nmfnet.planning import Task, messages
+
+    class Counts(Callback):
+        def __init__(self):
+            self.found = []
+
+        def on_epoch_end(self, network, record):
+            ranks = distributed.now()
+            self.found.append((ranks.messages, ranks.bytes))
+
+    X, y = digits(n, "float32")
+    a, b = n * rank // size, n * (rank + 1) // size
+    solver, counts = Relaxed(), Counts()
+    given = {"max_iter": 3, "batch_size": 100, "random_state": 0, "n_iter_no_change": 3, **options}
+    with distributed.alone():
+        model = NMFNetClassifier(hidden, solver=solver, **given)
+        network, source, _, plan, held_out = untrained(model, X, y)
+        resolved = solver.resolved(network, plan, source)
+        task = Task.of(network, resolved, source, plan, given["max_iter"], held_out)
+    NMFNetClassifier(hidden, solver=solver, callbacks=[counts], **given).fit(X[a:b], y[a:b])
+    planned = [tuple(each) for each in messages(task, size)]
+    return {"epochs": np.diff(counts.found, axis=0).tolist(), "planned": planned}

@@ -14,6 +14,7 @@ from nmfnet.cli.options import (
     ActivationName,
     Alpha,
     AskedTask,
+    Bandwidth,
     BatchSize,
     Bias,
     Categorical,
@@ -34,6 +35,7 @@ from nmfnet.cli.options import (
     Id,
     InputShape,
     L1Ratio,
+    Latency,
     MaxTime,
     Model,
     Out,
@@ -41,6 +43,7 @@ from nmfnet.cli.options import (
     Predictions,
     Pretrain,
     Pretraining,
+    Ranks,
     ReportFile,
     Resume,
     Rows,
@@ -133,6 +136,32 @@ def train(
         decimal, encoding, test, max_time, patience, dropout, class_weight, threads, force, input_shape,
     )  # fmt: skip
     return training.train(request, console())
+
+
+@app.command()
+@reporting
+def plan(
+    data: Data,
+    target: Target = None,
+    hidden: Hidden = "100",
+    ranks: Ranks = 1,
+    epochs: Epochs = 20,
+    batch_size: BatchSize = "auto",
+    validation: Validation = 0.1,
+    device: Device = "cpu",
+    task: Annotated[AskedTask, typer.Option(help="Whether targets are classes or amounts.")] = AskedTask.auto,
+    bandwidth: Bandwidth = 10.0,
+    latency: Latency = 50.0,
+    threads: Threads = None,
+    debug: Debug = False,
+) -> int:
+    """Print what an epoch will take: operations, bytes, memory, and seconds by rates measured here."""
+    from nmfnet.cli import planning
+    from nmfnet.planning import Wire
+
+    asked = planning.Asked(data, target, hidden, epochs, batch_size, validation, device, task.value, threads)
+    planning.plan(asked, ranks, Wire(bandwidth * 1e9 / 8, latency * 1e-6), console())
+    return 0
 
 
 @app.command()
