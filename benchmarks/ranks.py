@@ -100,7 +100,7 @@ def exact():
 
 def report():
     lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
-    print("| error at most | solver | settings | error | messages | bytes |\n| ---: | --- | --- | ---: | ---: | ---: |")
+    print("| at most | solver | settings | error | messages | bytes |\n| ---: | --- | --- | ---: | ---: | ---: |")
     for goal, solver in itertools.product(GOALS, dict.fromkeys(line["solver"] for line in lines)):
         there = [line for line in lines if line["solver"] == solver and line["error"] <= goal]
         if not there:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from nmfnet.cli import data as cli_data
 from nmfnet.cli import images, training
 from nmfnet.cli.tables import facts
 from nmfnet.datasets import Schema
+from nmfnet.estimators.parameters import device_for
 from nmfnet.estimators.untrained import Untrained, untrained
 from nmfnet.planning import Backpropagation, Epoch, MeasuredRates, Part, Rates, Task, Wire, memory
 
@@ -49,11 +51,16 @@ def plan(asked: Asked, ranks: int, wire: Wire, console: Console) -> None:
     task = task_of(asked)
     if ranks > task.rows:
         raise ValueError(f"--ranks {ranks}: there are {task.rows} training rows, and each rank needs one")
-    rates = MeasuredRates(asked.device if asked.device != "auto" else "cpu", torch.float32)
+    rates = MeasuredRates(device_for(asked.device, None), clock=clock_of(asked.device))
     console.print(facts(sizes(task, asked)))
     console.print(parts_table(Epoch(task, ranks), rates, wire))
     console.print(facts(totals(task, ranks, rates, wire, asked.epochs)))
     console.print(ranks_table(task, rates, wire))
+
+
+def clock_of(device: str) -> Callable[[], float]:
+    """Of one thread the processor's own: other work on the machine is not to count."""
+    return time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
 
 
 def task_of(asked: Asked) -> Task:

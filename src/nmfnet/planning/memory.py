@@ -17,11 +17,11 @@ def memory(task: Task, ranks: int = 1) -> dict[str, float]:
     hidden = sum(layer.n_out for layer in task.layers[:-1])
     primal = [layer.n_in for layer in task.layers if layer.form in ("primal", "given")]
     rows = [layer for layer in task.layers if layer.form not in ("primal", "given")]
-    largest = max((layer.n_in + 1) * layer.n_out for layer in task.layers)
+    largest = max((layer.n_in + 1) * layer.n_out // layer.parts for layer in task.layers)  # of what is solved at once
     numbers["Samples"] = task.rows / ranks * (task.n_features + n_out)
     numbers["Weights"] = SETS_OF_WEIGHTS * task.weights
     numbers["Gram matrices"] = 2 * sum(n * n for n in primal)  # and their inverses
-    numbers["Batch"] = m * (2 * task.n_features + task.layers[0].n_in + 2 * hidden + 3 * n_out)
+    numbers["Batch"] = m * (task.n_features + task.layers[0].n_in + 2 * hidden + 3 * n_out)
     numbers["Batch"] += 2 * m * max(layer.n_out for layer in task.layers)  # two differences of targets and values
     numbers["Masks"] = task.dropout * (LEAST_POOL + 1024 * task.batch_rows + (ranks > 1) * m * hidden)
     if ranks > 1:  # all right-hand sides, packed, too; a whole Gram matrix before its triangle
@@ -29,7 +29,7 @@ def memory(task: Task, ranks: int = 1) -> dict[str, float]:
         numbers["Statistics"] = 2 * message + sum(n * n for n in primal) + largest
     else:
         numbers["Statistics"] = 2 * largest + max((n * n for n in primal), default=0)
-    numbers["Rows of batches"] = sum(3 * task.batch_rows * (layer.n_in + layer.n_out) for layer in rows)
+    numbers["Rows of batches"] = sum(task.batch_rows * (layer.n_in + 2 * layer.n_out) for layer in rows)
     found = {part: count * task.number_bytes for part, count in numbers.items() if count}
     if ranks > 1:
         found["Order of all rows"] = ORDER_BYTES * task.rows
