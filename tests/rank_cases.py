@@ -316,3 +316,40 @@ def counted(rank, size, hidden=(40, 30), n=600, **options):
     NMFNetClassifier(hidden, solver=solver, callbacks=[counts], **given).fit(X[a:b], y[a:b])
     planned = [tuple(each) for each in messages(task, size)]
     return {"epochs": np.diff(counts.found, axis=0).tolist(), "planned": planned}
+
+
+def local_updates(rank, size, every=3, shares=None, kind="dense", **options):
+    """Weights, error and bytes of a fit with local updates; `shares` are the last rows of each rank."""
+    import scipy.sparse
+
+    n = 600
+    X, y = digits(n, "float32")
+    a, b = bounds(n, size)[rank : rank + 2] if shares is None else (0, *shares)[rank : rank + 2]
+    rows = scipy.sparse.csr_array(X[a:b]) if kind == "sparse" else X[a:b]
+    solver = Relaxed(local_updates=every, **({"adversarial": "auto"} if kind == "sparse" else {}))
+    options = {"max_iter": 6, "batch_size": 150, "random_state": 0, **options}
+    with distributed.together() as ranks:
+        before = getattr(ranks, "bytes", 0)
+        model = NMFNetClassifier((60, 50), solver=solver, **options).fit(rows, y[a:b])
+        sent = getattr(ranks, "bytes", 0) - before
+    return {**weights_of(model), "error": 1 - model.score(*digits(1200, "float32")), "bytes": sent}
+
+
+def one_diverges(rank, size):
+    """A fit in which a decomposition of rank 0 fails once, in an update of its own."""
+    from nmfnet import DivergenceError
+    from nmfnet.linalg.gram_solver import GramSolver
+
+    factorize, calls = GramSolver._factorize, []
+
+    def failing(self, *arguments):
+        calls.append(1)
+        if rank == 0 and len(calls) == 30:
+            raise DivergenceError("A matrix to decompose is not finite")
+        return factorize(self, *arguments)
+
+    GramSolver._factorize = failing
+    try:
+        return local_updates(rank, size)
+    finally:
+        GramSolver._factorize = factorize
