@@ -116,7 +116,7 @@ def fewer_bytes(solver, amount, batch=1024, lr=4e-3, epochs=8):
     net = model = network()
     torch.manual_seed(1 + rank)  # of dropout
     if solver == "powersgd":
-        model = nn.parallel.DistributedDataParallel(net)
+        model = nn.parallel.DistributedDataParallel(net, bucket_cap_mb=100)  # one bucket: gloo mixes two up
         state = powerSGD_hook.PowerSGDState(None, matrix_approximation_rank=amount, start_powerSGD_iter=2)
         model.register_comm_hook(state, powerSGD_hook.powerSGD_hook)
     else:

@@ -306,13 +306,13 @@ def counted(rank, size, hidden=(40, 30), n=600, **options):
 
     X, y = digits(n, "float32")
     a, b = n * rank // size, n * (rank + 1) // size
-    solver, counts = Relaxed(), Counts()
+    solver, counts = Relaxed(local_updates=options.pop("local_updates", 0)), Counts()
     given = {"max_iter": 3, "batch_size": 100, "random_state": 0, "n_iter_no_change": 3, **options}
     with distributed.alone():
         model = NMFNetClassifier(hidden, solver=solver, **given)
         network, source, _, plan, held_out = untrained(model, X, y)
         resolved = solver.resolved(network, plan, source)
-        task = Task.of(network, resolved, source, plan, given["max_iter"], held_out)
+        task = Task.of(network, resolved, source, plan, given["max_iter"], held_out, solver.local_updates)
     NMFNetClassifier(hidden, solver=solver, callbacks=[counts], **given).fit(X[a:b], y[a:b])
     planned = [tuple(each) for each in messages(task, size)]
     return {"epochs": np.diff(counts.found, axis=0).tolist(), "planned": planned}

@@ -1,5 +1,7 @@
 """`nmfnet plan`: what it counts is what is done and sent."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -128,11 +130,13 @@ def pool():
     pool.close()
 
 
-@pytest.mark.parametrize(("size", "options"), [(2, {}), (3, {"early_stopping": True}), (2, {"hidden": [8]})])
+@pytest.mark.parametrize(
+    ("size", "options"), [(2, {}), (3, {"early_stopping": True}), (2, {"hidden": [8]}), (2, {"local_updates": 4})]
+)
 def test_messages_are_those_that_are_sent(pool, size, options):
     found = pool.values("counted", size, **options)[0]
     planned = [Message(*each) for each in found["planned"]]
-    refreshed = next(each.bytes for each in planned if each.part == "Gram matrices")
+    refreshed = sum(each.bytes for each in planned if each.part == "Gram matrices")
     for count, _ in found["epochs"]:
         assert count == sum(each.times for each in planned)
     # Gram matrices are sent more in the first epochs than in later ones.
@@ -153,6 +157,12 @@ def test_bytes_by_hand():
     assert sent["Gram matrices"].bytes == pytest.approx(4 * 13 / 5 * (64 * 65 / 2 + 40 * 41 / 2))
     assert sent["Losses"] == ("Losses", 10, 160)
     assert messages(SMALL, 1) == []
+
+
+def test_bytes_of_local_updates_by_hand():
+    task = replace(SMALL, local_updates=4, layers=(LayerSizes(64, 100), LayerSizes(100, 10)))
+    sent = {each.part: each for each in messages(task, 2)}  # after 4 and 8 updates, and at the end of the epoch
+    assert sent["Weights"] == ("Weights", 3, 3 * 2 * (65 * 100 + 101 * 10))
 
 
 def test_backpropagation_by_hand():

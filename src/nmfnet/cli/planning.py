@@ -36,6 +36,7 @@ class Asked(NamedTuple):
     device: str
     task: str
     threads: int | None
+    local_updates: int = 0
 
 
 def plan(asked: Asked, ranks: int, wire: Wire, console: Console) -> None:
@@ -74,13 +75,15 @@ def task_of(asked: Asked) -> Task:
         max_iter=asked.epochs, device=asked.device,
         early_stopping=asked.validation > 0, validation_fraction=asked.validation or 0.1, random_state=0,
     )  # fmt: skip
-    return described(untrained(model, cli_data.features(dataset), y), asked.epochs)
+    found = untrained(model, cli_data.features(dataset), y)
+    return described(found, asked.epochs, asked.local_updates)
 
 
-def described(found: Untrained, epochs: int) -> Task:
+def described(found: Untrained, epochs: int, local_updates: int = 0) -> Task:
     """The task of a network and its samples."""
     resolved = found.solver.resolved(found.network, found.plan, found.source)
-    return Task.of(found.network, resolved, found.source, found.plan, epochs, found.validation_rows)
+    network, source, _, plan, held_out = found
+    return Task.of(network, resolved, source, plan, epochs, held_out, local_updates)
 
 
 def sizes(task: Task, asked: Asked) -> Iterable[tuple[str, str]]:

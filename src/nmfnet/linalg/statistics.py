@@ -169,7 +169,10 @@ def symmetric(parts: Tensor, n: int) -> Tensor:
 
 
 def reduced_symmetric(G: Tensor, others: list[Tensor], reduce: Reducer) -> list[Tensor]:
-    """A symmetric matrix and other sums over all samples, by one reduction.  Of the matrix, which is written into, a triangle is sent."""
+    """A symmetric matrix and other sums over all samples, by one reduction.
+
+    Of the matrix, which is written into, a triangle is sent.
+    """
     if reduce is local:
         return [G, *others]
     parts, *rest = reduce([triangle(G), *others])

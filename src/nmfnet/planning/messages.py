@@ -10,7 +10,7 @@ from typing import NamedTuple
 from nmfnet.distributed import WIDE_NUMBERS
 from nmfnet.planning.task import Task
 
-WIDE = 8  # bytes of a number where there are few
+WIDE, NARROW = 8, 2  # bytes of a number where there are few, and of changes of weights after local updates
 
 
 class Message(NamedTuple):
@@ -49,6 +49,8 @@ def messages(task: Task, ranks: int) -> list[Message]:
     if ranks == 1:
         return []
     u, outputs = task.updates, task.layers[-1].n_out
+    if task.local_updates:
+        return [*_means(task, outputs), *_records(task, ranks, outputs)]
     lengths = 1 + sum(1 + layer.parts for layer in task.layers)
     found = [
         Message("Losses", u, 2 * WIDE * u),  # and their number
@@ -67,6 +69,17 @@ def triangle(n: int) -> int:
     """Numbers that a symmetric matrix (n, n) is sent as."""
     half = (n + 1) // 2
     return half * half + half * (n - half) + n - half
+
+
+def _means(task: Task, outputs: int) -> list[Message]:
+    """Means of weights after local updates, and at the end of the epoch; how many samples they come from."""
+    means = math.ceil(task.updates / task.local_updates)
+    size = WIDE if task.weights <= WIDE_NUMBERS else NARROW
+    found = [
+        Message("Weights", means, task.weights * size * means),
+        Message("Numbers of samples", means, WIDE * means),
+    ]
+    return [*found, Message("Errors", means, (2 + outputs) * WIDE * means)] if task.undecided else found
 
 
 def _statistics(task: Task, ranks: int) -> list[Message]:
