@@ -52,6 +52,13 @@ def test_a_rank_that_diverges_goes_back_alone(pool):
     assert alike(pool.values("one_diverges", 2))["error"] < 0.1
 
 
+def test_a_training_goes_on_from_a_checkpoint_between_two_means(pool, tmp_path):
+    whole, resumed = zip(*pool.values("local_updates_resumed", 2, folder=str(tmp_path)), strict=True)
+    first, second = alike(whole), alike(resumed)
+    assert second["error"] < 0.1 and len(second["history"]) == 6
+    assert second["history"][:4] == first["history"][:4]  # 16 of 24 updates; the checkpoint is of the seventeenth
+
+
 def test_one_process_has_no_local_updates(pool):
     exact, apart = (pool.values("local_updates", 1, every=every)[0] for every in (0, 4))
     for W, V in zip(exact["weights"], apart["weights"], strict=True):

@@ -52,7 +52,8 @@ def plan(asked: Asked, ranks: int, wire: Wire, console: Console) -> None:
     task = task_of(asked)
     if ranks > task.rows:
         raise ValueError(f"--ranks {ranks}: there are {task.rows} training rows, and each rank needs one")
-    rates = MeasuredRates(device_for(asked.device, None), clock=clock_of(asked.device))
+    dtype = torch.float32 if task.number_bytes == 4 else torch.float64
+    rates = MeasuredRates(device_for(asked.device, None), dtype, clock_of(asked.device))
     console.print(facts(sizes(task, asked)))
     console.print(parts_table(Epoch(task, ranks), rates, wire))
     console.print(facts(totals(task, ranks, rates, wire, asked.epochs)))
@@ -96,7 +97,7 @@ def sizes(task: Task, asked: Asked) -> Iterable[tuple[str, str]]:
     forms = {layer.form for layer in task.layers} - {"primal"}
     if forms:
         yield "Least squares", ", ".join(f"{layer.n_in} inputs: {layer.form}" for layer in task.layers)
-    yield "Device", f"{asked.device}, {torch.get_num_threads()} threads"
+    yield "Device", f"{asked.device}, {torch.get_num_threads()} threads, float{8 * task.number_bytes}"
     yield "Not counted", "what comes before the first epoch: reading, scaling, folds, the temperature"
 
 
