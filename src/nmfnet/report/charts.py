@@ -102,27 +102,40 @@ def comparison_chart(histories: Mapping[str, Sequence[EpochRecord]], unit: float
 def parts_chart(parts: Array, image_shape: tuple[int, ...] | None, names: Sequence[str]) -> str:
     """Weights of first-layer units: pictures, or the rows of a heat map."""
     reach = float(np.abs(parts).max()) or 1.0
-    scale: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach, "interpolation": "none"}
     if image_shape is not None:
-        columns = min(8, len(parts))
-        rows = -(-len(parts) // columns)
-        figure = Figure(figsize=(8, rows * 1.0), layout="constrained")
-        for axis in figure.subplots(rows, columns, squeeze=False).flat:
-            axis.axis("off")
-        for axis, part in zip(figure.axes, parts, strict=False):
-            image = part.reshape(image_shape)
-            colours = image.ndim == 3 and image.shape[2] == 3
-            axis.imshow(0.5 + image / (2 * reach) if colours else image.reshape(image.shape[:2]), **scale)
+        images = mosaic((parts / reach).reshape(len(parts), *image_shape))
+        figure = Figure(figsize=(8, 8 * images.shape[0] / images.shape[1]))
+        panel = figure.add_axes((0, 0, 1, 1))
+        panel.axis("off")
+        panel.imshow(images, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none", aspect="auto")
         return svg(figure, "parts")
     figure, panel = axes(8, 3.6)
     panel.grid(visible=False)
-    drawn = panel.imshow(parts, aspect="auto", **scale)
+    drawn = panel.imshow(parts, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="none", aspect="auto")
     panel.set(ylabel="unit", xlabel="" if names else "column")
     if names:
         written = [printable(name, LONGEST_NAME) for name in names]
         panel.set_xticks(range(len(names)), written, rotation=60, ha="right", fontsize=8, **VERBATIM)
     figure.colorbar(drawn, ax=panel, label="weight")
     return svg(figure, "parts")
+
+
+def mosaic(images: Array) -> Array:
+    """One image of images (n, height, width) or (n, height, width, channels) from -1 to 1, in rows of eight with gaps.
+
+    Shape (rows, columns), where gaps are NaN; of three channels (rows, columns, 4), where gaps are transparent.
+    """
+    if images.ndim == 4:
+        colours = images.shape[3] == 3
+        images = np.insert((1 + images) / 2, 3, 1.0, axis=3) if colours else images[..., 0]
+    n, height, width = images.shape[:3]
+    columns, gap = 8, max(1, width // 8)
+    size = -(-n // columns) * (height + gap) - gap, columns * (width + gap) - gap
+    found = np.full((*size, *images.shape[3:]), np.nan)
+    for number, image in enumerate(images):
+        top, left = (height + gap) * (number // columns), (width + gap) * (number % columns)
+        found[top : top + height, left : left + width] = image
+    return found if images.ndim == 3 else np.nan_to_num(found, nan=0.0)
 
 
 def picture(pixels: Sequence[float], image_shape: Sequence[int]) -> str:

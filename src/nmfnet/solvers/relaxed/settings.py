@@ -64,14 +64,13 @@ class Relaxed(BaseEstimator):
         always active.
     damping : float or "auto", default="auto"
         Tikhonov term of the least-squares steps, divided by the mean of the diagonal of the Gram matrix.  "auto" is 1.
-        For sparse inputs and classes or labels it is the least of a quarter of the number of inputs, 16 times the mean
-        number of values stored for a sample, and 700, or 2,100,000 over the number of samples if that is less: rare
-        words have too few samples in a batch for a least-squares fit.
+        For sparse inputs and classes or labels it is the least of a quarter of the number of inputs, 500, and
+        1,500,000 over the number of samples: rare words have too few samples in a batch for a least-squares fit.
     noise : float or "auto", default="auto"
         Probability that an input is masked during training.  A masked input is set to 0, or to the value nearest to 0
         that its column has.  The others move away from that value by the factor ``1 / (1 - noise)``.  "auto" is
         ``0.3 (1 - 2 r / n_0)`` where r principal components replace n_0 inputs, as in images;
-        ``0.35 (1 - 5 / w)`` for classes and labels of sparse samples of 1000 columns or more, as of documents, with w
+        ``0.5 (1 - 5 / w)`` for classes and labels of sparse samples of 1000 columns or more, as of documents, with w
         stored values on average; and otherwise 0.
     dropout : float, sequence of float or "auto", default="auto"
         Probability that the activation of a hidden unit is set to 0 during training: one for all hidden layers, or one
@@ -185,15 +184,18 @@ class Relaxed(BaseEstimator):
         Only classes and labels get principal components: real targets may depend on any direction.
         """
         self.check()
+        if not self.standardize:
+            return None
         share = 1.0 if kind == "real" else self.explained_variance
-        return input_scaling(source, share, centre, float(partial)) if self.standardize else None
+        words = not partial and is_text(source.is_sparse, source.n_features, kind != "real")
+        return input_scaling(source, share, centre, float(partial), words)
 
     def resolved(self, network: Network, plan: Plan, source: Source | None = None) -> Resolved:
         """The settings with a number for each "auto", for the samples of a source."""
         name, sparse = network.output.name, source is not None and source.is_sparse
-        known = plan.n_updates is not None and is_text(network, sparse)
+        known = plan.n_updates is not None and is_text(sparse, network.sizes[0], network.output.has_classes)
         words = stored_per_row(source) if source is not None and known else None
-        damping = auto_damping(network, sparse, plan, words) if self.damping == "auto" else float(self.damping)
+        damping = auto_damping(network, sparse, plan) if self.damping == "auto" else float(self.damping)
         momentum = auto_momentum(name, plan) if self.momentum == "auto" else float(self.momentum)
         return Resolved(
             delta=auto_delta(plan.n_updates, momentum) if self.delta == "auto" else float(self.delta),
@@ -233,7 +235,7 @@ class Relaxed(BaseEstimator):
         new = not plan.trained and plan.n_updates is not None
         if new and source.is_sparse and network.output.has_classes:
             # Of inputs that outnumber samples most are rare: random weights would outlast what is learned of them.
-            most = WORD_WEIGHTS if is_text(network, source.is_sparse) else 1.0
+            most = WORD_WEIGHTS if is_text(True, source.n_features, True) else 1.0
             network.weights[0][: source.n_features] *= min(most, plan.n_samples / source.n_features)
         resolved = self.resolved(network, plan, source)
         sweep = self._sweep(resolved, network, plan, source)
