@@ -224,7 +224,8 @@ def test_one_odd_label_costs_one_row(run, folder):
 
 def test_files_of_one_label(run, folder):
     data = table("c", ["NA", "None"])
-    run("train", data, "--target", "y", "--epochs", 1, "--validation", 0)
+    said = run("train", data, "--target", "y", "--epochs", 1, "--validation", 0).err
+    assert "40 rows have 'NA' or 'None' in the target column 'y', which counts as a class" in said
     assert nmfnet.load("nmfnet-c/model.safetensors").classes_.tolist() == ["NA", "None"]
     for label in ("NA", "None"):
         frame = pd.read_csv(data, keep_default_na=False)

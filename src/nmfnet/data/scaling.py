@@ -12,6 +12,7 @@ from nmfnet.data.column_statistics import Blocks, Columns, columns_of
 from nmfnet.data.source import Source
 from nmfnet.linalg import naming_overflow
 from nmfnet.linalg.sparse import SparseRows
+from nmfnet.linalg.statistics import reduced_symmetric
 
 # Columns of one scale were standardized before if the root mean square of their means, in units of that scale, is less
 # than this.  Pixels and counts have means farther from 0.
@@ -178,5 +179,5 @@ def _covariance(blocks: Blocks, mean: Tensor, unit: float, step: int) -> Tensor:
             block.mul_(weight[:, None].sqrt())
         covariance.addmm_(block.T, block)
         rows += len(block)
-    covariance, count = blocks.source.holders([covariance, mean.new_tensor(float(rows))])
+    covariance, count = reduced_symmetric(covariance, [mean.new_tensor(float(rows))], blocks.source.holders)
     return covariance.div_(count)

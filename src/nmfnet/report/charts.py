@@ -16,7 +16,7 @@ from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from nmfnet._text import printable
-from nmfnet.plotting import VERBATIM
+from nmfnet.plotting import VERBATIM, whole_numbers
 from nmfnet.training import EpochRecord
 
 Array = NDArray[Any]
@@ -26,8 +26,9 @@ VARIABLES = {
     INK: "currentColor", "#000000": "currentColor", "#666666": "currentColor", LINE: "var(--line)",
     BLUE: "var(--blue)", ORANGE: "var(--orange)", GREEN: "var(--green)",
 }  # fmt: skip
-LONGEST_NAME = 25  # characters of a column's name
+LONGEST_NAME, LONGEST_RUN = 25, 80  # characters of a column's name, of a run's
 SERIES = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9")
+STYLES = ("-", "--", ":", "-.")
 UNNEEDED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL)
 
 
@@ -84,16 +85,19 @@ def scatter_chart(points: Sequence[Sequence[float]]) -> str:
 
 def comparison_chart(histories: Mapping[str, Sequence[EpochRecord]], unit: float) -> str:
     """Error of several runs over the epochs: validation rows where there are some, else training rows."""
-    figure, panel = axes(8, 3.6)
+    figure, panel = axes(8, 3.6 + 0.18 * len(histories))
     for number, (name, history) in enumerate(histories.items()):
         what = "val_error" if "val_error" in history[0] else "train_error"
         rows = "validation" if what == "val_error" else "training"
         records: Any = history
         errors = [unit * record[what] if unit == 100 else record[what] ** 0.5 for record in records]
-        line = panel.plot([record["epoch"] for record in history], errors, color=SERIES[number % 6])[0]
-        line.set_label(f"{name}, {rows} rows")
+        style = {"color": SERIES[number % 6], "linestyle": STYLES[number // 6 % len(STYLES)]}
+        line = panel.plot([record["epoch"] for record in history], errors, **style)[0]
+        line.set_marker("o" if len(history) == 1 else "")
+        line.set_label(f"{printable(name, LONGEST_RUN)}, {rows} rows")
+    whole_numbers(panel.xaxis)
     panel.set(xlabel="epoch", ylabel="error (%)" if unit == 100 else "root mean squared error", ylim=(0, None))
-    legend = panel.legend(frameon=False)
+    legend = figure.legend(frameon=False, loc="outside lower center")
     for text in legend.get_texts():
         text.set(**VERBATIM)
     return svg(figure, "comparison")
@@ -113,6 +117,8 @@ def parts_chart(parts: Array, image_shape: tuple[int, ...] | None, names: Sequen
     panel.grid(visible=False)
     drawn = panel.imshow(parts, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="none", aspect="auto")
     panel.set(ylabel="unit", xlabel="" if names else "column")
+    for axis in (panel.xaxis, panel.yaxis):
+        whole_numbers(axis)
     if names:
         written = [printable(name, LONGEST_NAME) for name in names]
         panel.set_xticks(range(len(names)), written, rotation=60, ha="right", fontsize=8, **VERBATIM)

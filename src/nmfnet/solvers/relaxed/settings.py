@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import ClassVar, Literal
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from nmfnet._parameters import between, boolean, check_settings
+from nmfnet._parameters import at_least, between, boolean, check_settings
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.data.source import Source, stored_per_row
 from nmfnet.layers import Dense, Layer
@@ -32,6 +33,7 @@ from nmfnet.solvers.relaxed.defaults import (
     auto_tau,
     is_text,
 )
+from nmfnet.solvers.relaxed.local_updates import LocalSweep
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.stack import StackedSweep
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
@@ -98,6 +100,11 @@ class Relaxed(BaseEstimator):
     label_smoothing : float, default=0.2
         Smoothing of classes and labels.  It leaves a residual in nearly every sample.  Without it the steps would
         follow the few samples that are still wrong.  `predict_proba` corrects for it.
+    local_updates : int, default=0
+        Of several ranks (docs/distributed.md): updates that each makes by its own samples, after which the average of
+        the weights is averaged over the ranks, and all go on from there; at the end of an epoch they are, too.  It
+        sends some hundred times less, and ends with other weights.  0: each update is one of all ranks, which is what
+        one process with all samples would do.
     """
 
     delta: float | Literal["auto"] = "auto"
@@ -111,6 +118,7 @@ class Relaxed(BaseEstimator):
     standardize: bool = True
     explained_variance: float = 0.96
     label_smoothing: float = 0.2
+    local_updates: int = 0
 
     # The length of a step does not depend on the residuals: over fewer samples their noise does not cancel.
     min_batch_samples: ClassVar[int] = 64
@@ -134,6 +142,7 @@ class Relaxed(BaseEstimator):
         for each in self.dropout if isinstance(self.dropout, (list, tuple)) else [self.dropout]:
             if self.dropout != "auto":
                 between("dropout", each, 0, 1, open_high=True)
+        at_least("local_updates", self.local_updates, 0, Integral)
         boolean("standardize", self.standardize)
         between("explained_variance", self.explained_variance, 0, 1, open_low=True)
 
@@ -229,11 +238,17 @@ class Relaxed(BaseEstimator):
             most = WORD_WEIGHTS if is_text(True, source.n_features, True) else 1.0
             network.weights[0][: source.n_features] *= min(most, plan.n_samples / source.n_features)
         resolved = self.resolved(network, plan, source)
-        sweep = RelaxedSweep(resolved, network, plan, masking_value(source), source.holders)
+        sweep = self._sweep(resolved, network, plan, source)
         if source.is_sparse:
             sweep.adversary.stop()
         sweep.look_at(source)
         return sweep
+
+    def _sweep(self, resolved: Resolved, network: Network, plan: Plan, source: Source) -> RelaxedSweep:
+        value, ranks = masking_value(source), source.holders
+        if self.local_updates and ranks.size > 1:
+            return LocalSweep(resolved, network, plan, value, ranks, self.local_updates)
+        return RelaxedSweep(resolved, network, plan, value, ranks)
 
     @staticmethod
     def proceed(sweep: RelaxedSweep, source: Source, plan: Plan, rescaled: Rescaled | None = None) -> RelaxedSweep:
