@@ -24,7 +24,7 @@ from nmfnet.transformers.component_replacement import (
 from nmfnet.transformers.subsampled_start import Stalled
 
 VECTORS_PER_COMPONENT, MORE_VECTORS = 2, 10  # rank of the compressed data: so many times the components, and some more
-SUBSPACE_ROUNDS = 4  # of the subspace iteration that finds it: small vectors need not be exact
+SUBSPACE_ROUNDS = 3  # of the subspace iteration that finds it: small vectors need not be exact
 DENSE_FACTOR, SPARSE_FACTOR = 2, 4  # multiplications in compressed data that are worth one with X at most
 WAY_CYCLES, LAST_CYCLES = 2, 4  # of coordinate descent in a pass: few first, which leads to better minima
 WAY_PASSES, LAST_PASSES = 40, 200  # most passes on each of the ways, and from the best of them on
@@ -46,7 +46,7 @@ def compressed_rank(data: Data, k: int) -> int:
 
 def compress(data: Data, k: int, generator: torch.Generator) -> Factors:
     """Scaled left and right singular vectors of X, (r, m) and (r, n), for the search with k components."""
-    return leading_vectors(data, compressed_rank(data, k), generator, SUBSPACE_ROUNDS)
+    return leading_vectors(data, compressed_rank(data, k), generator, SUBSPACE_ROUNDS, 0)
 
 
 class CompressedSearch:
@@ -81,8 +81,9 @@ class CompressedSearch:
     def search(self) -> Factors:
         """Factors whose objective is low."""
         early = self._passes(self.start, PASSES_AROUND_REPLACEMENT)
-        plain = self._way((early.Z, early.H))
-        checked = self._passes((plain.Z, plain.H), EASY_PASSES)
+        stop = Stalled(WAY_GAIN, self.lost)
+        plain = self._passes((early.Z, early.H), WAY_PASSES, stop)
+        checked = plain if plain.converged or stop.still else self._passes((plain.Z, plain.H), EASY_PASSES)
         gained = plain.last.objective - checked.last.objective
         if gained <= EASY_GAIN * (checked.last.objective + self.lost):
             return checked.Z, checked.H
