@@ -132,7 +132,9 @@ def test_what_costs_least_is_left_out():
 
 def test_only_large_sparse_data_and_more_than_a_few_components_are_worth_it():
     large = SparseData(scipy.sparse.random(600, 600, 0.01, format="csr"), CPU)
-    assert replacement_pays(large, 12, 1) and not replacement_pays(large, 10, 1) and not replacement_pays(large, 400, 200)
+    assert (
+        replacement_pays(large, 12, 1) and not replacement_pays(large, 10, 1) and not replacement_pays(large, 400, 200)
+    )
     assert not replacement_pays(SparseData(scipy.sparse.random(600, 60, 0.1, format="csr"), CPU), 12, 200)
     dense = DenseData(torch.rand(60, 40))
     assert replacement_pays(dense, 12, 200) and replacement_pays(dense, 26, 200)

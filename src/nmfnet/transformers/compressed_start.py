@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from nmfnet.factorization.acceleration import Alternation, Problem, alternate
 from nmfnet.factorization.data import Data, LowRankData, SparseData
@@ -67,9 +68,9 @@ class CompressedSearch:
         self.data, self.penalties, self.start = LowRankData(*vectors), penalties, start
         self.lost = max(0.0, squares - self.data.squares(None)) / 2
 
-    def problem(self, k: int, cycles: int = WAY_CYCLES) -> Problem:
+    def problem(self, k: int, cycles: int = WAY_CYCLES, data: LowRankData | None = None) -> Problem:
         """The problem with so many components, and so many cycles of coordinate descent in a pass."""
-        problem = LeastSquares(self.data, k, self.penalties)
+        problem = LeastSquares(data or self.data, k, self.penalties)
         problem.z_sweeps = problem.h_sweeps = cycles
         return problem
 
@@ -92,10 +93,16 @@ class CompressedSearch:
             other = self._passes(self._replaced(other, share, PASSES_AROUND_REPLACEMENT), PASSES_AROUND_REPLACEMENT)
         best = lower(checked, self._way((other.Z, other.H)))
         best = lower(best, self._way(self._replaced(best, REPLACED_SHARES[0], LATE_PASSES)))
-        Z, H, *_ = alternate(
-            self.problem(len(best.H), LAST_CYCLES), best.Z, best.H, LAST_PASSES, 0.0, Stalled(LAST_GAIN, self.lost)
-        )
-        return Z, H
+        return self._last(best.Z, best.H)
+
+    def _last(self, Z: Tensor, H: Tensor) -> Factors:
+        """Factors after the last passes; where rounding errors end them, they go on in double precision."""
+        stop = Stalled(LAST_GAIN, self.lost)
+        last = alternate(self.problem(len(H), LAST_CYCLES), Z, H, LAST_PASSES, 0.0, stop)
+        if last.converged and last.n_iter < LAST_PASSES:
+            problem = self.problem(len(H), LAST_CYCLES, LowRankData(self.data.A.double(), self.data.B.double()))
+            last = alternate(problem, last.Z.double(), last.H.double(), LAST_PASSES - last.n_iter, 0.0, stop)
+        return last.Z, last.H
 
     def _way(self, start: Factors) -> Alternation:
         return self._passes(start, WAY_PASSES, Stalled(WAY_GAIN, self.lost))
