@@ -166,11 +166,11 @@ def test_estimator(dtype, scale):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dense_data_of_many_components_end_lower_for_it(dtype, monkeypatch):
     X = load_digits().data.astype(dtype)
-    model = NMF(15, random_state=0)
+    model = NMF(15, random_state=2)
     Z = model.fit_transform(X)
     assert Z.dtype == dtype
     monkeypatch.setattr("nmfnet.transformers.initialization.replacement_pays", lambda *given: False)
-    assert model.objective_ < 0.995 * NMF(15, random_state=0).fit(X).objective_
+    assert model.objective_ < 0.995 * NMF(15, random_state=2).fit(X).objective_
 
 
 def test_weights_of_samples_and_a_start_of_ones_own_go_without():

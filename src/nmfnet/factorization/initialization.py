@@ -28,7 +28,7 @@ def leading_vectors(
     """
     (m, n), reduced = data.shape, data.rows.reduced
     wide = min(k + more, data.rows.total, n)
-    Q = normal(n, wide, data.like, generator).T
+    Q = uniform(n, wide, data.like, generator).sub_(0.5).T  # a quarter of the time of normal numbers
     US = data.laid_out(data.like.new_empty(wide, m))
     tiles = Tiles(m, Workspace(wide, m, data.like))
     for left in reversed(range(rounds)):
