@@ -54,7 +54,8 @@ MINIBATCHES = """
 `partial_fit` on the same batches, five epochs, from the same random start. Errors are nmfnet's over those
 of scikit-learn's MiniBatchNMF: the root of twice the loss of the best coefficients for the components. *Time to
 theirs*: seconds until nmfnet's error is no larger than scikit-learn's after five epochs, over the time of these five.
-All are of earlier code, one seed, on an AMD EPYC (Zen 3), a loaded machine. More times, those of the divergence too, are in
+One seed. Those of the divergence are of the present code, the others of earlier code, on an AMD EPYC (Zen 3), a
+loaded machine. More times, those of the divergence too, are in
 [the log](../research/log.md), 2026-11-30.
 """
 
