@@ -123,3 +123,15 @@ def test_the_divergence_is_that_of_the_data_whatever_their_scale():
     plain, large = (NMF(3, tol=1e-6, random_state=0, **KL).fit(X * scale) for scale in (1.0, 2.0**500))
     assert large.objective_ / 2.0**500 == pytest.approx(plain.objective_, rel=1e-6)
     assert large.reconstruction_err_ / 2.0**250 == pytest.approx(plain.reconstruction_err_, rel=1e-6)
+
+
+def test_last_passes_go_on_where_single_precision_ends():
+    A, B = (F.float() for F in factors(6, 120, 90))  # an exact fit: what passes gain are rounding errors
+    data = DenseData(A.T @ B)
+    vectors = compress(data, 6, torch.Generator().manual_seed(0))
+    search = CompressedSearch(vectors, Penalties(), data.squares(None), (A, B))
+    Z, H = search._last(A.clone(), B.clone())
+    assert Z.dtype == H.dtype == torch.float64
+    X = (vectors[0].T @ vectors[1]).double()
+    losses = [float((X - F.double().T @ G.double()).square().sum()) for F, G in ((Z, H), (A, B))]
+    assert losses[0] <= losses[1]

@@ -1,15 +1,11 @@
 """Tables of curves.py, peers.py, streams.py and company.py for the report."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from statistics import median
 
 from cases import RUNS
 
-MACHINES = {  # where the curves of a task were made
-    "curves": "Intel Xeon (AVX-512), compressed starts, earlier code",
-    "curves-amd": "AMD EPYC (Zen 4, AVX-512), earlier code without them",
-}
 SHARES = (0.01, 0.001, 0.0001)  # above the best objective known
 
 
@@ -26,9 +22,9 @@ def problem(record):
 
 
 def best_known():
-    """The lowest objective of each problem."""
-    best = defaultdict(lambda: math.inf)
-    for record in (record for task in MACHINES for record in RUNS.records(task)):
+    """The lowest objective of each problem, that of fits of earlier code and on other machines among them."""
+    best = defaultdict(lambda: math.inf, {problem(record): record["objective"] for record in RUNS.records("best")})
+    for record in RUNS.records("curves"):
         for which in ("ours", "theirs"):
             seen = [record[which]["final"], *(value for _, value in record[which]["curve"])]
             best[problem(record)] = min(best[problem(record)], *seen)
@@ -56,9 +52,9 @@ def to_their_end(record):
     return math.inf if ours is None else ours / record["theirs"]["seconds"]
 
 
-def summary(loss, best, task):
-    """Yield the table over all fits of a loss on a machine."""
-    records = [record for record in RUNS.records(task) if record["loss"] == loss]
+def summary(loss, best):
+    """Yield the table over all fits of a loss."""
+    records = [record for record in RUNS.records("curves") if record["loss"] == loss]
     rows = []
     for share in SHARES:
         bounds = [best[problem(record)] * (1 + share) for record in records]
@@ -97,10 +93,10 @@ def middle(values, form):
     return "never" if math.isinf(value) else format(value, form)
 
 
-def cases(loss, best, task):
+def cases(loss, best):
     """Yield the table of each data set, rank and dtype, medians over the seeds."""
     groups = defaultdict(list)
-    for record in RUNS.records(task):
+    for record in RUNS.records("curves"):
         if record["loss"] == loss:
             groups[record["data"], record["rank"], record["dtype"]].append(record)
     peers = defaultdict(list)
@@ -121,6 +117,12 @@ def cases(loss, best, task):
         rows.append(row)
     columns = ["data, rank, dtype", "final, % above best: nmfnet / scikit-learn", "torchnmf"]
     yield from table([*columns, *(f"s to {100 * share:g} %" for share in SHARES)], rows)
+
+
+def seeds():
+    """How many seeds the cases have, as text."""
+    counts = Counter((record["loss"], record["dtype"], record["seed"]) for record in RUNS.records("curves"))
+    return "; ".join(f"{loss}, {dtype}, seed {seed}: {cases}" for (loss, dtype, seed), cases in sorted(counts.items()))
 
 
 def above(records, which, lowest):

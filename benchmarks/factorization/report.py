@@ -4,7 +4,7 @@ python benchmarks/factorization/report.py
 """
 
 from cases import RUNS, version
-from curve_tables import MACHINES, best_known, cases, company, memory, streams, summary
+from curve_tables import best_known, cases, company, memory, seeds, streams, summary
 from speed import CASES
 from store import REPORTS
 
@@ -13,27 +13,26 @@ HEAD = """# The factorizations against scikit-learn
 Written by `python benchmarks/factorization/report.py` from
 [benchmarks/results/factorization](../../benchmarks/results/factorization). The scripts in `benchmarks/factorization`
 make the results, and say how in their first lines. scikit-learn is {sklearn}, PyTorch {torch}, NumPy {numpy}. The
-curves are of two machines, each with two cores that other work shared: an Intel Xeon and an AMD EPYC. Both are of
-earlier code: since then NumPy updates rows of narrow tiles, and mini-batches are faster, and with the divergence end
-elsewhere ([the log](../research/log.md), 2026-11-30). Unless a section says otherwise, results are of the AMD
-machine.
+curves are of the present code, of one machine: an AMD EPYC (Zen 4, AVX-512) of two cores, that other work shared, with
+a load of 5 to 12. Sections of earlier code say so.
 
 ## How to read the curves
 
 Both packages fit each data set as they come: `NMF(rank, random_state=seed)`, and for the divergence `solver="mu"` and
-`beta_loss="kullback-leibler"`. There are three ranks, float64 and float32, and up to five seeds. Each
-table says how many fits it has, as the machines' time ran out: on the AMD, spectra and tfidf have float64 alone, tfidf
-and most of the divergence one to three seeds; on the Intel most cases have one seed.
+`beta_loss="kullback-leibler"`. There are three ranks. How many fits there are, as the machine's
+time ran out: {seeds}.
 
 - *Best*: the lowest objective that any fit of nmfnet, scikit-learn or torchnmf reached on this data set and rank, over
-  all seeds and dtypes, with all the time it had. It is that of a local minimum; nobody knows the global one.
+  all seeds and dtypes, with all the time it had, with earlier code and on other machines, too. It is that of a local
+  minimum; nobody knows the global one.
 - *Time to 0.1 %*: processor seconds of one thread until the objective is at most 1.001 times the best. The objective
   is ‖X − ZH‖²/2, or the divergence. Factors of the search for a start count from the moment it has them. *never*: not
   within twice the time of the slower default fit, or half a second.
 - *Ratio*: nmfnet's time over scikit-learn's. Where scikit-learn never arrived, the end of its fit counts, so that the
   ratio is too large. Where scikit-learn alone arrived, the ratio is infinite. Where neither did, the fit is left out.
 - *Final*: at default `tol` and `max_iter`, in percent above the best: median of the seeds and, in brackets, the worst.
-  nmfnet and scikit-learn stop by different criteria.
+  nmfnet and scikit-learn stop by different criteria. The first fit of a process takes a quarter of a second more,
+  which is digits at rank 5 with the Frobenius norm.
 
 *torchnmf* 0.3.5 takes multiplicative steps from a random start, one seed, with its default settings. nimfa 1.4.0 does
 not run with NumPy 2, and so is not in the tables.
@@ -55,8 +54,8 @@ MINIBATCHES = """
 `partial_fit` on the same batches, five epochs, from the same random start. Errors are nmfnet's over those
 of scikit-learn's MiniBatchNMF: the root of twice the loss of the best coefficients for the components. *Time to
 theirs*: seconds until nmfnet's error is no larger than scikit-learn's after five epochs, over the time of these five.
-The case of batches of 50 is of earlier code, the others of AMD EPYC (Zen 3), a loaded machine, with NumPy's rows at
-up to 2048 columns. More times, those of the divergence too, are in
+One seed. Those of the divergence are of the present code, the others of earlier code, on an AMD EPYC (Zen 3), a
+loaded machine. More times, those of the divergence too, are in
 [the log](../research/log.md), 2026-11-30.
 """
 
@@ -64,7 +63,7 @@ MEMORY = """
 ## Memory
 
 Peak resident memory of a fit of at most 30 passes, in a process of its own, less that before the fit, in MiB. It
-differs by some MiB from run to run. Made on the Intel machine, before the divergence took 5 MiB less.
+differs by some MiB from run to run. Made on an Intel Xeon with earlier code, before the divergence took 5 MiB less.
 """
 
 COMPANY = """
@@ -116,12 +115,10 @@ def curves():
     best = best_known()
     for loss, name in (("frobenius", "Frobenius norm"), ("kullback-leibler", "Kullback-Leibler divergence")):
         yield f"\n## {name}: time to near the best objective"
-        for task, machine in MACHINES.items():
-            if any(record["loss"] == loss for record in RUNS.records(task)):
-                yield f"\n### {machine}\n\nRatios over all fits.\n"
-                yield from summary(loss, best, task)
-                yield "Medians over the seeds: nmfnet / scikit-learn.\n"
-                yield from cases(loss, best, task)
+        yield "\nRatios over all fits.\n"
+        yield from summary(loss, best)
+        yield "Medians over the seeds: nmfnet / scikit-learn.\n"
+        yield from cases(loss, best)
     parts = ("memory", MEMORY, memory), ("streams", MINIBATCHES, streams), ("company", COMPANY, company)
     for task, title, lines in parts:
         if RUNS.records(task):
@@ -132,7 +129,7 @@ def curves():
 def head():
     """The introduction, with the versions of the newest curve."""
     versions = RUNS.records("curves")[-1]
-    return HEAD.format(**{name: versions[name] for name in ("sklearn", "torch", "numpy")})
+    return HEAD.format(seeds=seeds(), **{name: versions[name] for name in ("sklearn", "torch", "numpy")})
 
 
 if __name__ == "__main__":

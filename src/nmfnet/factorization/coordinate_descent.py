@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 BLOCK_COMPONENTS = 10  # components whose mutual updates go one by one; the rest of the Gram matrix is a GEMM
-MAX_NUMPY_COLUMNS = 512  # of a tile, up to which NumPy updates a row faster than PyTorch
 TILE_ENTRIES = 2**18  # entries of a factor that are worked on at a time, so that they stay in the cache
-
-Array = NDArray[Any]
 
 
 class Coordinates:
@@ -26,30 +21,27 @@ class Coordinates:
     Attributes
     ----------
     G : Tensor of shape (k, k)
-    scales : list of Tensor
-        For each block 1 / g_jj of its rows, shape (b, 1); 1 where g_jj is 0 or subnormal.
+    scale : Tensor of shape (k, 1)
+        1 / g_jj; 1 where g_jj is 0 or subnormal.
     later : list of Tensor
-        For each block its rows of G, times that, within the block only what has not been updated yet.
-    flat : set of int
-        Rows of F without curvature: their g_jj is 0 or subnormal.
+        For each block its rows of G, times minus that, within the block only what has not been updated yet.
+    earlier : list of list of Tensor
+        For each row of a block the rest: its entries at the earlier rows of the block, times -1 / g_jj.
     free : int
         How many rows of F may move.
+    flat : set of int
+        Rows of F without curvature: their g_jj is 0 or subnormal.
+    held : set of int
+        These, and rows that may not move.
     """
 
     def __init__(self, k: int, like: Tensor) -> None:
         self.G, self._scaled, self._later = like.new_empty(3, k, k)
-        self._scale, self._mask = like.new_empty(k, 1), later_mask(k, like.dtype, like.device)
-        self.scales, self.later = self._scale.split(BLOCK_COMPONENTS), self._later.split(BLOCK_COMPONENTS)
-
-    @cached_property
-    def arrays(self) -> list[list[Array]]:
-        """For each row of a block its entries at the earlier ones of the block, times 1 / g_jj."""
-        return rows_before(self._scaled.numpy())
-
-    @cached_property
-    def tensors(self) -> list[list[Tensor]]:
-        """The same."""
-        return rows_before(self._scaled)
+        self.scale, self._mask = like.new_empty(k, 1), later_mask(k, like.dtype, like.device)
+        self.later = self._later.split(BLOCK_COMPONENTS)
+        starts = range(0, k, BLOCK_COMPONENTS)
+        blocks = (self._scaled[start : start + BLOCK_COMPONENTS, start:] for start in starts)
+        self.earlier = [[g[:i] for i, g in enumerate(block)] for block in blocks]
 
     def fill(self, G: Tensor, l2: float = 0.0, last_stays: bool = False) -> Self:
         """Take the matrix G + l2 I; `last_stays`: whether the last row of F is not to move."""
@@ -59,12 +51,13 @@ class Coordinates:
         tiny = torch.finfo(G.dtype).tiny  # below which the inverse is no number
         diagonal = self.G.diagonal()
         self.flat = {j for j, g in enumerate(diagonal.tolist()) if g < tiny}
-        torch.reciprocal(diagonal, out=self._scale[:, 0])
+        torch.reciprocal(diagonal, out=self.scale[:, 0])
         for j in self.flat:
-            self._scale[j] = 1
-        torch.mul(self.G, self._scale, out=self._scaled)
+            self.scale[j] = 1
+        torch.mul(self.G, -self.scale, out=self._scaled)
         torch.mul(self._scaled, self._mask, out=self._later)
         self.free = len(G) - last_stays
+        self.held = self.flat | set(range(self.free, len(G)))
         return self
 
 
@@ -73,11 +66,9 @@ class CoordinateDescent:
 
     ``f_j <- [f_j + (p_j - G_j F) / g_jj]+``: HALS (Cichocki and Phan, 2009) for the factor of
     components as rows.  A block of rows first takes the pull of all others in one matrix product,
-    then its rows follow one another with a few operations each; the order of updates, and so the
+    then its rows follow one another with two operations each; the order of updates, and so the
     result, is that of the plain cycle.  No sweep increases the objective.  A row whose g_jj is 0
     stays as it is, or vanishes where p_j < 0, a penalty, pulls it down.
-
-    NumPy and PyTorch work on the same memory: calls of NumPy take less time, operations of PyTorch on long rows do.
 
     Parameters
     ----------
@@ -96,30 +87,29 @@ class CoordinateDescent:
 
     def __init__(self, k: int, columns: int, memory: Tensor) -> None:
         self.F, self.P, self.scratch = memory[:, : k * columns].view(3, k, columns)
-        self.narrow = memory.device.type == "cpu" and columns <= MAX_NUMPY_COLUMNS
-        R = self.scratch[:BLOCK_COMPONENTS]
-        F, r = (self.F.numpy(), R.numpy()) if self.narrow else (self.F, R)
+        self.R = memory.new_empty(min(k, BLOCK_COMPONENTS), columns)
         # Views cost as much as small products: they are made once.
-        self.blocks = []
-        for start, P in zip(range(0, k, BLOCK_COMPONENTS), self.P.split(BLOCK_COMPONENTS), strict=True):
-            rows = [(start + i, r[i], F[start : start + i], F[start + i]) for i in range(len(P))]
-            self.blocks.append((P, R[: len(P)], rows))
+        self.rows = [(r, self.R[:i].T) for i, r in enumerate(self.R)]
+        of_block = (A.split(BLOCK_COMPONENTS) for A in (self.scratch, self.F))
+        self.blocks = [(P, F, self.R[: len(P)]) for P, F in zip(*of_block, strict=True)]
 
     def sweep(self, coordinates: Coordinates, sweeps: int) -> None:
         """Update F in place, every row once a sweep."""
-        update: Any = update_array if self.narrow else update_tensor
-        before: Any = coordinates.arrays if self.narrow else coordinates.tensors
-        blocks = list(zip(self.blocks, coordinates.scales, coordinates.later, before, strict=True))
+        torch.mul(self.P, coordinates.scale, out=self.scratch)
+        blocks = list(zip(self.blocks, coordinates.later, coordinates.earlier, strict=True))
         for _ in range(sweeps):
-            for (P, R, rows), scale, later, before_each in blocks:
-                torch.mul(P, scale, out=R).addmm_(later, self.F, alpha=-1)
-                for (j, r, updated, f), g in zip(rows, before_each, strict=True):
-                    if j >= coordinates.free:
-                        continue
-                    if j in coordinates.flat:
-                        f[r < 0] = 0
+            j = 0
+            for (P, F, R), later, earlier in blocks:
+                torch.addmm(P, later, self.F, out=R)
+                for (r, updated), g in zip(self.rows, earlier, strict=False):
+                    if j in coordinates.held:
+                        r.copy_(held(F[j % BLOCK_COMPONENTS], r, j in coordinates.flat))
+                    elif j % BLOCK_COMPONENTS:
+                        r.addmv_(updated, g).relu_()
                     else:
-                        update(r, updated, g, f)
+                        r.relu_()
+                    j += 1
+                F.copy_(R)
 
     def sweep_some(self, coordinates: Coordinates, columns: Tensor, sweeps: int) -> None:
         """Update these columns of F, given by their indices; all where copies of most would gain nothing."""
@@ -170,26 +160,9 @@ def later_mask(k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return (~within | torch.ones_like(within).triu(1)).to(dtype)
 
 
-def rows_before(G: Any) -> list[list[Any]]:
-    """For each block of rows, of each its entries at the earlier ones of the block."""
-    blocks = (range(start, min(start + BLOCK_COMPONENTS, len(G))) for start in range(0, len(G), BLOCK_COMPONENTS))
-    return [[G[j, block.start : j] for j in block] for block in blocks]
-
-
-def update_array(r: Array, updated: Array, g: Array, f: Array) -> None:
-    """``f <- [r - gt updated]+``."""
-    if len(g):
-        r = np.subtract(r, np.dot(g, updated, out=f), out=f)
-    np.maximum(r, 0.0, out=f)
-
-
-def update_tensor(r: Tensor, updated: Tensor, g: Tensor, f: Tensor) -> None:
-    """``f <- [r - gt updated]+``."""
-    if len(g):
-        torch.addmv(r, updated.T, g, alpha=-1, out=f)
-    else:
-        f.copy_(r)
-    torch.relu_(f)
+def held(f: Tensor, r: Tensor, flat: bool) -> Tensor:
+    """A row that may not move as it is; one without curvature vanishes where it is pulled down."""
+    return f.masked_fill(r < 0, 0) if flat else f
 
 
 def pivoting(G: Tensor, P: Tensor, positive: Tensor, rounds: int = 40) -> tuple[Tensor, Tensor]:

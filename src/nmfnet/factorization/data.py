@@ -264,10 +264,16 @@ class LowRankData:
         return ((self.A @ self.A.T) @ self.B).mul_(self.B).sum(0)
 
     def squares(self, row_weights: Tensor | None) -> float:
-        """Sum of squares, rows weighted."""
+        """Sum of squares, rows weighted; of all rows it is found once."""
+        return self._squares if row_weights is None else self._weighted_squares(row_weights)
+
+    @cached_property
+    def _squares(self) -> float:
+        return self._weighted_squares(1.0)
+
+    def _weighted_squares(self, weights: Tensor | float) -> float:
         A = self.A.double()
-        weighted = A if row_weights is None else A * row_weights
-        return float(((weighted @ A.T) * (self.B @ self.B.T).double()).sum())
+        return float((((weights * A) @ A.T) * (self.B @ self.B.T).double()).sum())
 
     def mean(self) -> float:
         """Mean of the entries."""

@@ -19,7 +19,7 @@ from nmfnet.factorization.coordinate_descent import (
     project_gradient_,
     squared_norm,
 )
-from nmfnet.factorization.data import Data, DenseData
+from nmfnet.factorization.data import Data, DenseData, SparseData
 from nmfnet.factorization.least_squares import coordinate_descent
 from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
 from nmfnet.factorization.steps import Pass, SweepThenStep
@@ -93,9 +93,8 @@ class LeastSquares(SweepThenStep):
         self.size = data.squares(row_weights) if self.settled else 0.0
         self.exact = False
         # Sweeps on products that are at hand are cheap as long as they cost less than the products.
-        self.single_first = (
-            isinstance(data, DenseData) and self.settled and not signed and k * data.entries >= MIN_FLOAT32_OPERATIONS
-        )
+        in_memory, many = isinstance(data, (DenseData, SparseData)), k * data.entries >= MIN_FLOAT32_OPERATIONS
+        self.single_first = in_memory and many and self.settled and not signed
         sides = data.rows.total, n
         self.z_sweeps, self.h_sweeps = (max(2, min(8, data.entries // (4 * k * side))) for side in sides)
 
@@ -115,12 +114,13 @@ class LeastSquares(SweepThenStep):
         """
         H = self.data.laid_out(H)
         Q = torch.zeros_like(H)
-        S, *sums = self._z_step(Z, H, H @ H.T, out, Q, until, measure)
+        G = H @ H.T
+        S, *sums = self._z_step(Z, H, G, out, Q, until, measure)
         F = out if self.row_weights is None else out * self.row_weights
         self.data.finish_products(self.data.laid_out(F), Q)
         Q, S = self.data.rows.holders([Q, S])
         Q, (total, squares, size) = self.data.laid_out(Q), self.data.rows.summed(*sums)
-        total = total + self._finish(out, H, Q, S) + self._h_penalty(H) if value else float("nan")
+        total = total + self._finish(out, H, G, Q, S) + self._h_penalty(H) if value else float("nan")
         return Pass(Q, S, total, ratio(squares, size))
 
     def online_sweep(self, Z: Tensor, H: Tensor) -> Pass:
@@ -198,9 +198,9 @@ class LeastSquares(SweepThenStep):
     def _weighted(self, rows: slice, kernel: CoordinateDescent) -> Tensor:
         return kernel.F if self.row_weights is None else kernel.F * self.row_weights[rows]
 
-    def _finish(self, Z: Tensor, H: Tensor, Q: Tensor, S: Tensor) -> float:
+    def _finish(self, Z: Tensor, H: Tensor, G: Tensor, Q: Tensor, S: Tensor) -> float:
         """``||X - Z H||^2 / 2`` from Gram products, and the L2 penalty on Z."""
-        loss = self._gram_loss(dot(Q, H), S, H @ H.T)
+        loss = self._gram_loss(dot(Q, H), S, G)
         # What cancels to nothing is known to rounding errors of the terms: then from the residual itself.
         rounding = 1e4 * torch.finfo(H.dtype).eps
         if isinstance(self.data, DenseData) and (self.exact or loss < rounding * self.size):

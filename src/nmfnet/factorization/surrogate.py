@@ -154,5 +154,5 @@ class Surrogate(LeastSquares):
         loss = self.activation.matching_loss(self._block(rows), A).nan_to_num_(0.0)
         return (loss if self.weights is None else loss.mul_(self.weights[rows])).sum(1, dtype=torch.float64)
 
-    def _finish(self, Z: Tensor, H: Tensor, Q: Tensor, S: Tensor) -> float:
+    def _finish(self, Z: Tensor, H: Tensor, G: Tensor, Q: Tensor, S: Tensor) -> float:
         return self._l2_z(S)

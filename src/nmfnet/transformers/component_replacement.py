@@ -16,7 +16,7 @@ from nmfnet.factorization.data import Data, SparseData
 from nmfnet.linalg import naming_overflow
 
 MIN_SPARSE_SIDE = 512  # rows and columns of sparse data from which on it pays
-MAX_COMPONENTS_WITHOUT = 10  # components up to which dense data have hardly a minimum but one
+MAX_COMPONENTS_WITHOUT = 10  # components up to which data have hardly a minimum but one
 PASSES_AROUND_REPLACEMENT = 5  # at most: before the first one, with more components, and again with as many as before
 REPLACED_SHARES = 2, 4  # of two replacements; each tries one component more for so many
 POWER_ITERATIONS, SAME_PART_COSINE = 5, 0.5  # the cosine from which on two rank-one parts are the same
@@ -26,11 +26,13 @@ Factors = tuple[Tensor, Tensor]
 
 def replacement_pays(data: Data, k: int, max_iter: int) -> bool:
     """Whether it pays to replace some of k components: not where the passes asked for are fewer than they take."""
+    if k <= MAX_COMPONENTS_WITHOUT:
+        return False
     if isinstance(data, SparseData):
         return min(data.shape) >= max(MIN_SPARSE_SIDE, 2 * k)
     enough = min(data.shape) >= k + max(1, k // REPLACED_SHARES[0])
     passes = PASSES_AROUND_REPLACEMENT * (1 + 2 * len(REPLACED_SHARES))
-    return k > MAX_COMPONENTS_WITHOUT and enough and max_iter >= passes
+    return enough and max_iter >= passes
 
 
 def replace_components(problem: Callable[[int], Problem], data: Data, start: Factors, most: int) -> Factors:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from nmfnet.factorization.acceleration import Alternation, Problem, alternate
 from nmfnet.factorization.data import Data, LowRankData, SparseData
@@ -24,7 +25,7 @@ from nmfnet.transformers.component_replacement import (
 from nmfnet.transformers.subsampled_start import Stalled
 
 VECTORS_PER_COMPONENT, MORE_VECTORS = 2, 10  # rank of the compressed data: so many times the components, and some more
-SUBSPACE_ROUNDS = 4  # of the subspace iteration that finds it: small vectors need not be exact
+SUBSPACE_ROUNDS = 3  # of the subspace iteration that finds it: small vectors need not be exact
 DENSE_FACTOR, SPARSE_FACTOR = 2, 4  # multiplications in compressed data that are worth one with X at most
 WAY_CYCLES, LAST_CYCLES = 2, 4  # of coordinate descent in a pass: few first, which leads to better minima
 WAY_PASSES, LAST_PASSES = 40, 200  # most passes on each of the ways, and from the best of them on
@@ -46,7 +47,7 @@ def compressed_rank(data: Data, k: int) -> int:
 
 def compress(data: Data, k: int, generator: torch.Generator) -> Factors:
     """Scaled left and right singular vectors of X, (r, m) and (r, n), for the search with k components."""
-    return leading_vectors(data, compressed_rank(data, k), generator, SUBSPACE_ROUNDS)
+    return leading_vectors(data, compressed_rank(data, k), generator, SUBSPACE_ROUNDS, 0)
 
 
 class CompressedSearch:
@@ -67,9 +68,9 @@ class CompressedSearch:
         self.data, self.penalties, self.start = LowRankData(*vectors), penalties, start
         self.lost = max(0.0, squares - self.data.squares(None)) / 2
 
-    def problem(self, k: int, cycles: int = WAY_CYCLES) -> Problem:
+    def problem(self, k: int, cycles: int = WAY_CYCLES, data: LowRankData | None = None) -> Problem:
         """The problem with so many components, and so many cycles of coordinate descent in a pass."""
-        problem = LeastSquares(self.data, k, self.penalties)
+        problem = LeastSquares(data or self.data, k, self.penalties)
         problem.z_sweeps = problem.h_sweeps = cycles
         return problem
 
@@ -81,8 +82,9 @@ class CompressedSearch:
     def search(self) -> Factors:
         """Factors whose objective is low."""
         early = self._passes(self.start, PASSES_AROUND_REPLACEMENT)
-        plain = self._way((early.Z, early.H))
-        checked = self._passes((plain.Z, plain.H), EASY_PASSES)
+        stop = Stalled(WAY_GAIN, self.lost)
+        plain = self._passes((early.Z, early.H), WAY_PASSES, stop)
+        checked = plain if plain.converged or stop.still else self._passes((plain.Z, plain.H), EASY_PASSES)
         gained = plain.last.objective - checked.last.objective
         if gained <= EASY_GAIN * (checked.last.objective + self.lost):
             return checked.Z, checked.H
@@ -91,10 +93,16 @@ class CompressedSearch:
             other = self._passes(self._replaced(other, share, PASSES_AROUND_REPLACEMENT), PASSES_AROUND_REPLACEMENT)
         best = lower(checked, self._way((other.Z, other.H)))
         best = lower(best, self._way(self._replaced(best, REPLACED_SHARES[0], LATE_PASSES)))
-        Z, H, *_ = alternate(
-            self.problem(len(best.H), LAST_CYCLES), best.Z, best.H, LAST_PASSES, 0.0, Stalled(LAST_GAIN, self.lost)
-        )
-        return Z, H
+        return self._last(best.Z, best.H)
+
+    def _last(self, Z: Tensor, H: Tensor) -> Factors:
+        """Factors after the last passes; where rounding errors end them, they go on in double precision."""
+        stop = Stalled(LAST_GAIN, self.lost)
+        last = alternate(self.problem(len(H), LAST_CYCLES), Z, H, LAST_PASSES, 0.0, stop)
+        if last.converged and last.n_iter < LAST_PASSES:
+            problem = self.problem(len(H), LAST_CYCLES, LowRankData(self.data.A.double(), self.data.B.double()))
+            last = alternate(problem, last.Z.double(), last.H.double(), LAST_PASSES - last.n_iter, 0.0, stop)
+        return last.Z, last.H
 
     def _way(self, start: Factors) -> Alternation:
         return self._passes(start, WAY_PASSES, Stalled(WAY_GAIN, self.lost))

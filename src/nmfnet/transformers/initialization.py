@@ -86,8 +86,10 @@ class Starts:
         if self.init == "custom" or self.batch_size is not None or problem.multiplicative:
             return None
         if isinstance(problem, KullbackLeibler):
-            return self._start_by_least_squares(data, k, problem)
-        return self._start_on_sample(data, k, problem) or self._start_by_replacement(data, k)
+            found = self._start_by_least_squares(data, k, problem)
+        else:
+            found = self._start_on_sample(data, k, problem) or self._start_by_replacement(data, k)
+        return found or self._start_in_single(data, k, problem)
 
     def _start_on_sample(self, data: Input, k: int, problem: Problem) -> Factors | None:
         """Starting factors of tall data, from a sample of their rows; None where that does not pay."""
@@ -131,6 +133,13 @@ class Starts:
             return None
         factors = self._compressed(part, k, self._generator(), Penalties()).way()
         Z, H = (F + RAISED_SHARE * F.mean(1, keepdim=True) for F in factors)
+        return Z.to(data.data.like), H.to(data.data.like)
+
+    def _start_in_single(self, data: Input, k: int, problem: Problem) -> Factors | None:
+        """NNDSVD in single precision, in which the passes begin; None where they do not."""
+        if self.init == "random" or not (problem.single_first and data.in_memory):
+            return None
+        Z, H = self._start(data.single, k, None, None, self._generator())
         return Z.to(data.data.like), H.to(data.data.like)
 
     def _compressed(self, part: Input, k: int, generator: torch.Generator, penalties: Penalties) -> CompressedSearch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,6 +17,7 @@ MIN_SAMPLED_ROWS, MIN_SAMPLED_ROWS_PER_COLUMN = 2048, 4
 STARTS = 5  # on the sample
 PASSES_OF_EACH, PASSES_OF_BEST = 75, 75  # most passes over it from each start, and from the best of them
 FIRST_Z_TOLERANCE = 0.1  # relative projected gradient to which the Z of all rows is then found
+STILL_PASSES, STILL_GAIN = 3, 3e-6  # they have ended where so many of them gain less than this share of the objective
 STALLED_PASSES, STALLED_GAIN = 10, 1e-4  # passes end when so many of them gain less than this share of the objective
 
 
@@ -57,16 +59,23 @@ class Stalled:
         Share of the objective by which ten passes lower it at least while they pay.
     offset : float
         What the objective lacks.
+
+    Attributes
+    ----------
+    still : bool
+        Whether the last three passes gained next to nothing: then there is nothing to come, either.
     """
 
     def __init__(self, gain: float = STALLED_GAIN, offset: float = 0.0) -> None:
-        self.gain, self.offset = gain, offset
+        self.gain, self.offset, self.still = gain, offset, False
         self.objectives: list[float] = []
 
     def __call__(self, n_iter: int, objective: float) -> bool:
         """Take note of the objective after another pass."""
         self.objectives.append(objective + self.offset)
-        if len(self.objectives) <= STALLED_PASSES:
-            return False
-        before, now = self.objectives[-1 - STALLED_PASSES], self.objectives[-1]
-        return before - now <= self.gain * now
+        self.still = self._gained(STILL_PASSES) <= STILL_GAIN * self.objectives[-1]
+        return self.still or self._gained(STALLED_PASSES) <= self.gain * self.objectives[-1]
+
+    def _gained(self, passes: int) -> float:
+        """By how much the objective fell in the last passes; infinite where there were fewer."""
+        return self.objectives[-1 - passes] - self.objectives[-1] if len(self.objectives) > passes else math.inf
