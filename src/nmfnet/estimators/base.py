@@ -55,6 +55,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
     input_shape_: tuple[int, ...] | None = None  # of a sample, where hidden layers are of images or sequences
     best_epoch_: int | None
     input_encoder_ = InputEncoder()  # of models of earlier versions, and of PyTorch modules
+    numeric_encoding: str = "standard"  # of estimators pickled by earlier versions
     categorical_features: str | ArrayLike = "from_dtype"  # of estimators pickled by earlier versions
     file_reading_: dict[str, Any] | None = None  # how the command line read the file of the fit
     _stream_: Stream | None
@@ -81,6 +82,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         input_shape: Sequence[int] | None = None,
         augmentation: Augmentation | None = None,
         categorical_features: str | ArrayLike = "from_dtype",
+        numeric_encoding: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
         warm_start: bool = False,
@@ -105,6 +107,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         self.input_shape = input_shape
         self.augmentation = augmentation
         self.categorical_features = categorical_features
+        self.numeric_encoding = numeric_encoding
         self.random_state = random_state
         self.device = device
         self.warm_start = warm_start
@@ -230,6 +233,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             feature_names=self._encoded_names(),
             n_members=self.n_members,
             averages=validation is None and not self.warm_start,
+            encodes=self.numeric_encoding == "auto",
         )
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
@@ -274,7 +278,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         wider = self.n_members_ if goes_on else 1
         hidden = [width if isinstance(width, Spec) else width * wider for width in hidden]
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
-        return Architecture(*asked, self.input_shape_)
+        return Architecture(*asked, self.input_shape_, self.numeric_encoding == "piecewise")
 
     def _settings(self, solver: Solver, source: Source, goes_on: bool, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""

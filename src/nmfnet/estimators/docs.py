@@ -73,7 +73,12 @@ TEMPLATE = """{what}
         Random shifts, mirror images and hidden squares in the batches of `fit`.
     categorical_features : "from_dtype" or array-like, default="from_dtype"
         Columns that are categories.  "from_dtype": those of text, and those with a categorical dtype of pandas, polars
-        or Arrow.  Names, positions or a mask of columns add others, such as columns of numeric codes.{parameters}
+        or Arrow.  Names, positions or a mask of columns add others, such as columns of numeric codes.
+    numeric_encoding : {{"auto", "standard", "piecewise"}}, default="auto"
+        What the first layer is given for a number: the number, standardized, or up to 8 numbers, one for each interval
+        between the column's quantiles, which rise in the interval and are constant elsewhere (piecewise linear).
+        "auto": where folds choose the penalty, they choose the encoding, too; otherwise "standard".  "piecewise" is
+        for dense tables; in `partial_fit` the intervals stay those of the first call.{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional
@@ -95,7 +100,8 @@ TEMPLATE = """{what}
         The penalty that the folds have chosen; None without folds.
     coefs_ : list of ndarray
         Weight matrices, the l-th of shape (n_{{l-1}}, n_l); of a convolution (channels times kernel, channels).  The
-        scaling of inputs is folded in, but for images.
+        scaling of inputs is folded in, but for images.  Of numbers that are encoded piecewise linearly
+        (``history_[0]["numeric_encoding"]``) the first has a row for each piece.
     intercepts_ : list of ndarray
         Biases, the l-th of shape (n_l,); zeros with ``fit_intercept=False``.
     history_ : list of dict
