@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, estimator_html_repr
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -26,7 +26,7 @@ from nmfnet.estimators.codes import HiddenCodesMixin
 from nmfnet.estimators.curves import CurvesMixin
 from nmfnet.estimators.data import Data, checked_data, split
 from nmfnet.estimators.fitting import Architecture, train
-from nmfnet.estimators.html import picture
+from nmfnet.estimators.html import PictureMixin
 from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
@@ -47,7 +47,7 @@ from nmfnet.training import Callback, EpochRecord, FitSettings, Fitted, PrintLog
 Array = NDArray[Any]
 
 
-class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, BaseEstimator):
+class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, BaseEstimator):
     """Base class of the estimators; use :class:`NMFNetClassifier` or :class:`NMFNetRegressor`."""
 
     network_: Network
@@ -339,10 +339,6 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             self.feature_names_in_ = np.array(names, dtype=object)
         self.history_ = cast("list[EpochRecord]", state["history_"])
         self.best_epoch_ = state.get("best_epoch_")
-
-    def _html_repr(self) -> str:
-        """scikit-learn's page of the parameters, with a picture of the network above it."""
-        return f"<div>{picture(self)}{estimator_html_repr(self)}</div>"
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

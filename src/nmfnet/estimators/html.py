@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from sklearn.utils import estimator_html_repr
 
 from nmfnet.estimators.images import hidden_layers
 from nmfnet.layers import Spec, takes_images, unfolded
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
 
 HEIGHT, WIDTH, GAP, MARGIN = 110, 26, 74, 30  # of the tallest layer, of a layer, between two, around all
 BLUE, PALE = "#0072B2", "#D5E8F3"
+
+
+class PictureMixin:
+    """The HTML representation of an estimator."""
+
+    def _html_repr(self) -> str:
+        """scikit-learn's page of the parameters, with a picture of the network above it."""
+        return f"<div>{picture(cast('BaseNMFNet', self))}{estimator_html_repr(self)}</div>"
 
 
 def picture(estimator: BaseNMFNet) -> str:
