@@ -62,7 +62,7 @@ def _of_inputs(inputs: Scaling | None) -> Iterator[Choice]:
         yield "scaling of the inputs", "none", "the solver's setting"
     elif isinstance(inputs, PiecewiseLinear):
         yield (
-            "encoding of the inputs",
+            "scaling of the inputs",
             f"piecewise linear, {inputs.n_out} numbers for {inputs.n_in} columns",
             "has less loss on held-out rows than standardized columns, or was asked for",
         )
