@@ -55,7 +55,7 @@ def choose(
     averages : bool, default=True
         Whether "auto" averages.
     encodes : bool, default=False
-        Whether piecewise-linear encodings of the inputs are tried, too.
+        Whether a piecewise-linear encoding of the inputs is tried, too, unless a number of members is asked for.
 
     Raises
     ------
@@ -65,8 +65,7 @@ def choose(
     rows, auto, choice = rows_in_folds(network, solver, source, settings), n_members == "auto", None
     wanted = auto or n_members != 1 or settings.alpha == "auto"
     if rows and wanted and (n_members not in (1, "auto") or source.n_rows <= MOST_ROWS):
-        few = n_members in (1, "auto")
-        choice = _from_folds(network, solver, source, settings, seed, rows, encodes, few)
+        choice = _from_folds(network, solver, source, settings, seed, rows, encodes and n_members in (1, "auto"))
     if choice is None and n_members not in (1, "auto"):
         raise ValueError(
             f"n_members={n_members} needs solver='relaxed', fully-connected layers, dense inputs, {FEWEST_ROWS} "
@@ -181,19 +180,11 @@ def _hidden(network: Network) -> list[int]:
 
 
 def _from_folds(
-    network: Network,
-    solver: Any,
-    source: Source,
-    settings: FitSettings,
-    seed: int,
-    rows: int,
-    encodes: bool,
-    few: bool,
+    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int, encodes: bool
 ) -> Choice | None:
     """Train networks like the one asked for on three quarters of the rows, with several penalties and encodings.
 
-    Unless many of these networks are wanted, an encoding is tried with `few` penalties: it has more weights, and so
-    wants the penalty that is best without it or the next stronger one.
+    An encoding makes more weights: it wants the penalty that is best without it, or the next stronger one.
     """
     generator = torch.Generator().manual_seed(seed)
     data = Folded.of(network, source, rows, generator)
@@ -206,10 +197,8 @@ def _from_folds(
     if found is None:
         return choice
     inputs, encoded = found
-    if few:
-        best = alphas.index(choice.alpha)
-        alphas = alphas[best : best + 2]
-    other = _tried(network, solver, encoded, settings, generator, alphas)
+    best = alphas.index(choice.alpha)
+    other = _tried(network, solver, encoded, settings, generator, alphas[best : best + 2])
     if other.loss is None or choice.loss is None or not other.loss < choice.loss:
         return choice._replace(encoding="standard")
     return other._replace(encoding="piecewise", inputs=inputs)
