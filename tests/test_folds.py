@@ -276,7 +276,7 @@ def test_orders_and_copies_do_not_change_the_folds(n):
 def test_members_predict_as_they_did_in_the_order_of_the_folds():
     """Columns and classes are in another order there: what is averaged must be in that of the network."""
     X, y = make_classification(300, 6, n_informative=4, n_classes=3, class_sep=3, random_state=0)
-    model = NMFNetClassifier((20,), n_members=4, numeric_encoding="standard", random_state=0).fit(X, y)
+    model = NMFNetClassifier((20,), n_members=4, random_state=0).fit(X, y)
     for first, last in zip(model.coefs_[0].T.reshape(4, 20, 6), model.coefs_[1].reshape(4, 20, 3), strict=True):
         member = np.maximum(X @ first.T, 0) @ last  # without biases, which matter little here
         assert (member.argmax(1) == y).mean() > 0.8

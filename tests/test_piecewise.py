@@ -30,7 +30,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def chosen():
-    return NMFNetClassifier((16,), random_state=0).fit(*steps())
+    return NMFNetClassifier((16,), random_state=0, numeric_encoding="auto").fit(*steps())
 
 
 def test_a_piece_rises_in_its_interval_alone():
@@ -83,7 +83,7 @@ def test_folds_choose_them_where_they_help(chosen):
 
 def test_folds_keep_what_they_cannot_help():
     X = np.random.default_rng(0).standard_normal((300, 5))
-    model = NMFNetRegressor((16,), random_state=0).fit(X, X @ [1, 2, 3, -1, 1])
+    model = NMFNetRegressor((16,), random_state=0, numeric_encoding="auto").fit(X, X @ [1, 2, 3, -1, 1])
     assert type(model.network_.inputs) is Scaling and model.history_[0]["numeric_encoding"] == "standard"
 
 
@@ -136,7 +136,7 @@ def test_a_resumed_fit_has_the_encoding_of_its_folds(chosen, tmp_path, monkeypat
 
 def test_members_have_the_encoding_that_was_chosen():
     X, y = steps()
-    model = NMFNetClassifier((16,), n_members="auto", random_state=0).fit(X[:, [2, 1, 0]], y)
+    model = NMFNetClassifier((16,), n_members="auto", numeric_encoding="auto", random_state=0).fit(X[:, [2, 1, 0]], y)
     W, n = model.network_.weights, model.network_.inputs.n_out
     assert W[0].shape == (n + 1, 80)
     for member in range(1, 5):  # each of which knows the pieces by their places in the network
@@ -176,8 +176,8 @@ def test_what_they_are_not_for(parameters, X):
     y = np.arange(60) % 2
     with pytest.raises(ValueError, match="numeric_encoding='piecewise' is for dense"):
         NMFNetClassifier(numeric_encoding="piecewise", **parameters).fit(X, y)
-    NMFNetClassifier(max_iter=1, **parameters).fit(X, y)
-    with pytest.raises(ValueError, match="numeric_encoding must be one of 'auto'"):
+    NMFNetClassifier(max_iter=1, numeric_encoding="auto", **parameters).fit(X, y)
+    with pytest.raises(ValueError, match="numeric_encoding must be one of 'standard'"):
         NMFNetClassifier(numeric_encoding="plr").fit(np.eye(60), y)
 
 

@@ -54,7 +54,7 @@ def test_principal_components_are_a_module(digits):
 
 
 def test_only_layers_of_torch_are_trainable():
-    module = NMFNetClassifier((6,), numeric_encoding="standard", random_state=0).fit(X, CLASSES).to_torch()
+    module = NMFNetClassifier((6,), random_state=0).fit(X, CLASSES).to_torch()
     assert [tuple(p.shape) for p in module.parameters()] == [(6, 5), (6,), (3, 6), (3,)]
     assert not module.training and all(p.requires_grad for p in module.parameters())
     logits = module[:-1](torch.from_numpy(X))

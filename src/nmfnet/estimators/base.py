@@ -82,7 +82,7 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
         input_shape: Sequence[int] | None = None,
         augmentation: Augmentation | None = None,
         categorical_features: str | ArrayLike = "from_dtype",
-        numeric_encoding: str = "auto",
+        numeric_encoding: str = "standard",
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
         warm_start: bool = False,

@@ -88,7 +88,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         input_shape: Sequence[int] | None = None,
         augmentation: Augmentation | None = None,
         categorical_features: str | ArrayLike = "from_dtype",
-        numeric_encoding: str = "auto",
+        numeric_encoding: str = "standard",
         class_weight: Mapping[Any, float] | str | None = None,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,

@@ -74,11 +74,11 @@ TEMPLATE = """{what}
     categorical_features : "from_dtype" or array-like, default="from_dtype"
         Columns that are categories.  "from_dtype": those of text, and those with a categorical dtype of pandas, polars
         or Arrow.  Names, positions or a mask of columns add others, such as columns of numeric codes.
-    numeric_encoding : {{"auto", "standard", "piecewise"}}, default="auto"
+    numeric_encoding : {{"standard", "piecewise", "auto"}}, default="standard"
         What the first layer is given for a number: the number, standardized, or up to 8 numbers, one for each interval
         between the column's quantiles, which rise in the interval and are constant elsewhere (piecewise linear).
-        "auto": where folds choose the penalty, they choose the encoding, too; otherwise "standard".  "piecewise" is
-        for dense tables; in `partial_fit` the intervals stay those of the first call.{parameters}
+        "piecewise" is for dense tables; in `partial_fit` the intervals stay those of the first call.  "auto": where
+        folds choose the penalty, they choose the encoding, too; otherwise "standard".{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional

@@ -26,7 +26,7 @@ from nmfnet.training.folds import MOST_MEMBERS
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
 
-NUMERIC_ENCODINGS = ("auto", "standard", "piecewise")
+NUMERIC_ENCODINGS = ("standard", "piecewise", "auto")
 
 
 def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
