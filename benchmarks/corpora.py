@@ -1,17 +1,19 @@
 """Texts with classes that a machine with Python and Debian already has; none is downloaded.
 
-`docstrings` and `code` of seven Python packages, by package, where these are installed; `packages`, the one-line
-descriptions of Debian's packages, by section; `manuals`, the beginnings of manual pages, by section.  Reading them
-takes minutes, so they are kept in the user's folder for caches.
+`docstrings` and `code` of seven Python packages, by package, where these are installed; `library`, code of seven
+packages of Python's own library; `packages`, the one-line descriptions of Debian's packages, by section; `manuals`,
+the beginnings of manual pages, by section.  Reading them takes minutes, so they are kept in the user's folder for
+caches.
 """
 
 from __future__ import annotations
 
 import ast
 import gzip
+import hashlib
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,15 +25,16 @@ from platformdirs import user_cache_path
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 PYTHON = ("torch", "sympy", "scipy", "pandas", "matplotlib", "sklearn", "networkx")
+LIBRARY = ("asyncio", "email", "idlelib", "multiprocessing", "tkinter", "unittest", "xml")
 SECTIONS = ("admin", "games", "graphics", "net", "science", "sound", "text")
 MANUALS = "1234578"
 WORDS = 40  # of a document, at most
 Texts = Iterator[tuple[str, str]]
 
 
-def functions(of: Callable[[Any], str]) -> Texts:
+def functions(of: Callable[[Any], str], packages: Sequence[str] = PYTHON) -> Texts:
     """Texts of functions and classes of packages."""
-    for package in PYTHON:
+    for package in packages:
         spec = find_spec(package)
         if spec is None or spec.origin is None:
             continue
@@ -80,10 +83,11 @@ def manuals() -> Texts:
 CORPORA: dict[str, Callable[[], Texts]] = {
     "docstrings": partial(functions, docstring),
     "code": partial(functions, code),
+    "library": partial(functions, code, LIBRARY),
     "packages": packages,
     "manuals": manuals,
 }
-SHORTEST = {"docstrings": 60, "code": 150, "packages": 1, "manuals": 400}  # letters of a text
+SHORTEST = {"docstrings": 60, "code": 150, "library": 150, "packages": 1, "manuals": 400}  # letters of a text
 
 
 @Memory(user_cache_path("nmfnet") / "texts", verbose=0).cache
@@ -98,13 +102,20 @@ def texts(name: str) -> dict[str, list[str]]:
     return found
 
 
-def tfidf(name: str, n: int, test: int, seed: int) -> tuple[Any, np.ndarray, Any, np.ndarray]:
-    """TF-IDF and classes of n texts and of others.
+def half_of(text: str) -> int:
+    """Which half of a corpus a text is in, 0 or 1, wherever and whenever it is asked."""
+    return hashlib.md5(text.encode()).digest()[-1] % 2
+
+
+def tfidf(name: str, n: int, test: int, seed: int, half: int | None = None) -> tuple[Any, np.ndarray, Any, np.ndarray]:
+    """TF-IDF and classes of n texts and of others, of one half of the corpus or of all of it.
 
     At most twice an equal share is of one class.  Fewer texts than n where there are not enough.
     """
     rng, drawn = np.random.default_rng(1000 + seed), []
     by_class = texts(name)
+    if half is not None:
+        by_class = {label: [text for text in each if half_of(text) == half] for label, each in by_class.items()}
     for label, all_texts in by_class.items():
         most = 2 * ((n + test) // len(by_class) + 1)
         drawn += [(all_texts[i], label) for i in rng.permutation(len(all_texts))[:most]]

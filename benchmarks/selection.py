@@ -27,7 +27,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from nmfnet import NMFNetClassifier
@@ -80,9 +80,9 @@ def earliest(seed: int, X: Any, y: Any) -> Any:
 
 
 def scored(model: Any, X: Any, y: Any, seconds: float) -> tuple[float, ...]:
-    """Error in per cent, log-loss, calibration error and seconds."""
-    P = model.predict_proba(X)
-    return 100 * (1 - model.score(X, y)), log_loss(y, P), expected_calibration_error(P, y), seconds
+    """Error in per cent, log-loss, calibration error, seconds and epochs."""
+    P, last = model.predict_proba(X), model[-1] if isinstance(model, Pipeline) else model
+    return 100 * (1 - model.score(X, y)), log_loss(y, P), expected_calibration_error(P, y), seconds, last.n_iter_
 
 
 def fits(table: str) -> dict[str, list[tuple[float, ...]]]:
@@ -114,8 +114,8 @@ def main() -> None:
         "# Early stopping and probabilities", "",
         f"Means over {SPLITS} splits, on test rows; the calibration error is the expected one, of 10 bins; in "
         "brackets the standard error. Made by `python benchmarks/selection.py`, which says what is compared.", "",
-        "| table | model | error, % | log-loss | calibration error | processor seconds |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| table | model | error, % | log-loss | calibration error | processor seconds | epochs |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]  # fmt: skip
     for table in TABLES:
         for name, scores in fits(table).items():
@@ -125,10 +125,10 @@ def main() -> None:
 
 
 def _cells(scores: Any) -> list[str]:
-    """Means with their standard errors, the seconds without."""
+    """Means with their standard errors, the seconds and epochs without."""
     mean, error = scores.mean(0), scores.std(0, ddof=1) / len(scores) ** 0.5
     cells = [f"{mean[i]:.{digits}f} ({error[i]:.{digits}f})" for i, digits in enumerate((2, 3, 3))]
-    return [*cells, "" if math.isnan(mean[3]) else f"{mean[3]:.2f}"]
+    return [*cells, "" if math.isnan(mean[3]) else f"{mean[3]:.2f}", f"{mean[4]:.0f}"]
 
 
 if __name__ == "__main__":

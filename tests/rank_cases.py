@@ -289,3 +289,73 @@ def momentum(rank, size, folder):
     resumed = NMFNetRegressor((100,), max_iter=2, batch_size=50, random_state=0)
     resumed.set_params(callbacks=[Checkpoint(folder, resume=True)]).fit(X, Y)
     return weights_of(model), weights_of(resumed)
+
+
+def counted(rank, size, hidden=(40, 30), n=600, **options):
+    """Messages and bytes of each epoch, and those that are planned."""
+    from nmfnet.estimators.untrained import untrained
+    from nmfnet.planning import Task, messages
+
+    class Counts(Callback):
+        def __init__(self):
+            self.found = []
+
+        def on_epoch_end(self, network, record):
+            ranks = distributed.now()
+            self.found.append((ranks.messages, ranks.bytes))
+
+    X, y = digits(n, "float32")
+    a, b = n * rank // size, n * (rank + 1) // size
+    solver, counts = Relaxed(local_updates=options.pop("local_updates", 0)), Counts()
+    given = {"max_iter": 3, "batch_size": 100, "random_state": 0, "n_iter_no_change": 3, **options}
+    with distributed.alone():
+        model = NMFNetClassifier(hidden, solver=solver, **given)
+        network, source, _, plan, held_out = untrained(model, X, y)
+        resolved = solver.resolved(network, plan, source)
+        task = Task.of(network, resolved, source, plan, given["max_iter"], held_out, solver.local_updates)
+    NMFNetClassifier(hidden, solver=solver, callbacks=[counts], **given).fit(X[a:b], y[a:b])
+    planned = [tuple(each) for each in messages(task, size)]
+    return {"epochs": np.diff(counts.found, axis=0).tolist(), "planned": planned}
+
+
+def local_updates(rank, size, every=3, shares=None, kind="dense", **options):
+    """Weights, error and bytes of a fit with local updates; `shares` are the last rows of each rank."""
+    import scipy.sparse
+
+    n = 600
+    X, y = digits(n, "float32")
+    a, b = bounds(n, size)[rank : rank + 2] if shares is None else (0, *shares)[rank : rank + 2]
+    rows = scipy.sparse.csr_array(X[a:b]) if kind == "sparse" else X[a:b]
+    solver = Relaxed(local_updates=every, **({"adversarial": "auto"} if kind == "sparse" else {}))
+    options = {"max_iter": 6, "batch_size": 150, "random_state": 0, **options}
+    with distributed.together() as ranks:
+        before = getattr(ranks, "bytes", 0)
+        model = NMFNetClassifier((60, 50), solver=solver, **options).fit(rows, y[a:b])
+        sent = getattr(ranks, "bytes", 0) - before
+    return {**weights_of(model), "error": 1 - model.score(*digits(1200, "float32")), "bytes": sent}
+
+
+def one_diverges(rank, size):
+    """A fit in which a decomposition of rank 0 fails once, in an update of its own."""
+    from nmfnet import DivergenceError
+    from nmfnet.linalg.gram_solver import GramSolver
+
+    factorize, calls = GramSolver._factorize, []
+
+    def failing(self, *arguments):
+        calls.append(1)
+        if rank == 0 and len(calls) == 30:
+            raise DivergenceError("A matrix to decompose is not finite")
+        return factorize(self, *arguments)
+
+    GramSolver._factorize = failing
+    try:
+        return local_updates(rank, size)
+    finally:
+        GramSolver._factorize = factorize
+
+
+def local_updates_resumed(rank, size, folder):
+    """A fit that goes on from a checkpoint between two means, of rank 0's weights."""
+    whole = local_updates(rank, size, callbacks=[Checkpoint(folder, every=17)])
+    return whole, local_updates(rank, size, callbacks=[Checkpoint(folder, resume=True)])

@@ -145,6 +145,7 @@ def test_a_failure_leaves_the_module_as_it_was():
         (np.ones((3, 4)), [0, 1, 3], {}, "y has whole numbers from 0 to 3"),
         (np.ones((3, 4)), [-1, 1, 2], {}, "from -1"),
         (np.ones((3, 4)), [0.0, 1, 2], {}, "one for each of 3 outputs"),
+        (np.ones((3, 4)), [[0], [1], [2]], {}, r"Numbers of classes have the shape \(n,\)"),
         (np.ones((3, 4)), np.full((3, 3), np.inf), {}, "finite"),
         (np.ones((3, 4)), np.full((3, 3), 2), {}, "must have 0 and 1"),
         (np.ones((3, 4)), [0, 1, 2], {"solver": "adam"}, "solver must be"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
 
-from nmfnet import NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv, Relaxed
+from nmfnet import NMF, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv, Relaxed
 from nmfnet.plotting import pyplot
 
 X = np.random.default_rng(0).random((30, 4))
@@ -32,6 +32,14 @@ def test_widths_that_are_text():
         ValueError, match=r"hidden_layer_sizes must be an integer or several, as \(100,\); got the text"
     ):
         NMFNetClassifier("100").fit(X, Y)
+    with pytest.raises(ValueError, match="got the text '100'"):
+        NMFAutoencoder("100").fit(np.abs(X))
+
+
+def test_inputs_that_are_text():
+    for wrong in NMFNetClassifier(), NMF(1):
+        with pytest.raises(ValueError, match="X is an array of text: pass a data frame"):
+            wrong.fit(np.array([["a"], ["b"]] * 15), Y)
 
 
 @pytest.mark.parametrize("wrap", [list, np.array, lambda y: np.array(y, dtype=object)])
@@ -49,6 +57,10 @@ def test_extras_are_named(tmp_path, monkeypatch):
     for method in ("predict", "transform"):
         with pytest.raises(ImportError, match=r"pip install 'nmfnet\[onnx\]'"):
             model.to_onnx(tmp_path / "a.onnx", method)
+    for name in [each for each in sys.modules if each.split(".")[:2] == ["nmfnet", "report"]]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ImportError, match=r"reports need matplotlib: pip install 'nmfnet\[cli\]'"):
+        importlib.import_module("nmfnet.report")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"pip install 'nmfnet\[cli\]'"):
         pyplot()

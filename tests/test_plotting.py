@@ -198,3 +198,24 @@ def test_long_names_fit_into_the_figure(small, tmp_path):
     box = display.figure_.bbox
     for label in display.ax_.get_xticklabels():
         assert label.get_window_extent().y0 >= box.y0 and label.get_text() in names
+
+
+def test_labels_of_small_classes_do_not_overlap():
+    """The largest classes are named, as far apart as thirty labels are."""
+    y = np.array(["many"] * 590 + ["few A"] * 4 + ["few B"] * 6)
+    display = LayerCodesDisplay(np.zeros((600, 3)), y).plot()
+    assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["few B", "many"]
+
+
+def test_codes_of_a_convolution_are_rows(digits):
+    X, _, y, _ = digits
+    X = X.reshape(-1, 1, 8, 8)
+    model = NMFNetClassifier((Conv2d(2, 3), 5), max_iter=1, random_state=0).fit(X, y)
+    display = plot_layer_codes(model, X[:9], layer=0)
+    np.testing.assert_allclose(display.image_.get_array(), model.layer_codes(X[:9], 0).reshape(9, -1))
+
+
+def test_errors_of_zero_have_none_below(small):
+    X, _ = small
+    display = plot_history(NMFNetClassifier((3,), max_iter=2).fit(X, np.zeros(len(X))), curve="error")
+    assert display.ax_.get_ylim()[0] == 0

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 from nmfnet.report import curves
+from nmfnet.report.charts import mosaic
 
 
 def records(train_errors, val_errors=None, objectives=None, seconds=1.0):
@@ -133,3 +134,15 @@ def test_empty_history_is_refused(tmp_path):
     with pytest.raises(ValueError, match="history is empty"):
         curves([], tmp_path / "curves.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_parts_are_one_image_in_rows_of_eight():
+    images = np.arange(10 * 6.0).reshape(10, 2, 3) / 60
+    shown = mosaic(images)
+    assert shown.shape == (2 * 2 + 1, 8 * 3 + 7)
+    np.testing.assert_array_equal(shown[3:, 4:7], images[9])
+    assert np.isnan(shown[2]).all() and np.isnan(shown[3:, 7:]).all()
+    colours = mosaic(np.stack([images] * 3, 3))
+    assert colours.shape == (5, 31, 4) and np.isfinite(colours).all()
+    np.testing.assert_allclose(colours[3:, 4:7, :3], (1 + np.stack([images[9]] * 3, 2)) / 2)
+    assert (colours[2] == 0).all() and (colours[:2, :3, 3] == 1).all()

@@ -68,6 +68,16 @@ def test_one_column_of_another_unit_does_not_outweigh_all_others():
     assert input_scaling(X, 0.93).by_column
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e-3, 0.03])
+def test_one_column_of_a_small_unit_is_not_lost_among_others(unit):
+    """As amounts of a small unit are beside indicators; pixels at an edge are small for being rare."""
+    rng = np.random.default_rng(0)
+    indicators, amounts = rng.random((300, 20)) < 0.4, rng.exponential(size=(300, 1))
+    rare = (rng.random((300, 1)) < 0.05) * rng.random((300, 1))
+    assert input_scaling(torch.tensor(np.hstack([indicators, unit * amounts])), 0.93).by_column
+    assert not input_scaling(torch.tensor(np.hstack([indicators, unit * rare])), 0.93).by_column
+
+
 def test_the_caller_keeps_its_data():
     for X in (table(), pixels()):
         copy = X.clone()

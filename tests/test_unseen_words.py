@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from nmfnet import NMFNetClassifier
+from nmfnet import NMFNetClassifier, Relaxed
 from nmfnet.data.source import InMemory
 from nmfnet.linalg.sparse import SparseRows
+from nmfnet.training import calibration
 from nmfnet.training.unseen_words import seen_words, without_unseen_words
 
 N, OWN = 200, 6
@@ -58,3 +59,22 @@ def test_the_temperature_is_that_for_new_documents(monkeypatch):
     assert found["with"][0] > 1.5 * found["without"][0]
     assert found["with"][1] < found["without"][1]
     assert found["with"][1] == pytest.approx(-0.8 * np.log(0.8) - 0.2 * np.log(0.2), rel=0.1)
+
+
+def test_held_out_documents_have_no_say_in_how_rare_a_word_is(monkeypatch):
+    """A word that is seen and held out is in two documents or more, so it seems less rare than those of new ones."""
+    rng = np.random.default_rng(0)
+    X, y = csr_matrix((rng.random((N, 1200)) < 0.01) * 1.0), np.arange(N) % 2
+    of_small = []
+    plain_fit = calibration._plain_fit
+
+    def noticed(network, solver, source, *others):
+        of_small.append((network.inputs.factor, solver.input_scaling(source, "classes", True, False).factor))
+        return plain_fit(network, solver, source, *others)
+
+    monkeypatch.setattr(calibration, "_plain_fit", noticed)
+    model = NMFNetClassifier((5,), random_state=0, solver=Relaxed()).fit(X, y)
+    for found, expected in of_small:
+        torch.testing.assert_close(found, expected)
+        assert not torch.equal(found, model.network_.inputs.factor)
+    assert len(of_small) == 2

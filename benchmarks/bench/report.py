@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from scipy.stats import rankdata
 
 from ..interval import interval
 from ..store import Record
+from ..ticks import plain_numbers, whole_numbers
 from . import registry
 from .problem import Task
 
@@ -181,33 +181,29 @@ def where(by_task: dict[str, dict[str, Runs]]) -> list[str]:
 
 
 def plot(tasks: list[Task], by_task: dict[str, dict[str, Runs]]) -> Figure:
-    """Error against epochs left, against seconds (of runs that were alone, if there are any) right; a row a task."""
-    figure = Figure(figsize=(11, 3.6 * len(tasks)), layout="constrained")
-    for task, axes in zip(tasks, figure.subplots(len(tasks), 2, squeeze=False), strict=True):
+    """Error against epochs, and against seconds of the runs that were alone, where there are any; two panels a row."""
+    panels = [
+        (task, key)
+        for task in sorted(tasks, key=lambda task: not any(map(alone, by_task[task.name].values())))  # pairs first
+        for key in ("epoch", "seconds")
+        if key == "epoch" or any(map(alone, by_task[task.name].values()))
+    ]
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
+    places = figure.subplots(rows, 2, squeeze=False).ravel()
+    for ax, (task, key) in zip(places, panels, strict=False):
         solvers = sorted(by_task[task.name].items())
-        styles = {name: (COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS)]) for i, (name, _) in enumerate(solvers)}
-        for ax, key in zip(axes, ("epoch", "seconds"), strict=True):
-            for name, runs in solvers:
-                curve(ax, runs if key == "epoch" else alone(runs), key, styles[name], name)
-            if not ax.has_data():
-                ax.set_axis_off()
-                ax.text(0.5, 0.5, f"No run of {task.name} has seconds that count.", ha="center", va="center")
-                continue
-            ax.set(xlabel=key, ylabel=task.metric, title=task.name, yscale="log")
-            ax.grid(alpha=0.3, which="both")
-            ax.legend(fontsize=7)
-            plain_ticks(ax)
+        for i, (name, runs) in enumerate(solvers):
+            style = (COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS)])
+            curve(ax, runs if key == "epoch" else alone(runs), key, style, name)
+        ax.set(xlabel=key, ylabel=task.metric, title=task.name)
+        whole_numbers(ax.xaxis)
+        plain_numbers(ax, "y")
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize=7)
+    for ax in places[len(panels) :]:
+        ax.remove()
     return figure
-
-
-def plain_ticks(ax: Any) -> None:
-    """Whole epochs, and errors as plain numbers, also where they span less than a decade."""
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    low, high = ax.get_ylim()
-    minor = [s * 10.0**d for d in range(-9, 9) for s in (2, 3, 4, 5, 6, 8) if low <= s * 10.0**d <= high]
-    ax.yaxis.set_minor_locator(FixedLocator(minor if high < 30 * low else []))
-    for axis_format in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
-        axis_format(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def curve(ax: Any, runs: Runs, key: str, style: tuple[str, str], name: str) -> None:

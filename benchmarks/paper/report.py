@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from ..interval import interval
 from ..store import REPORTS, Record, Store
+from ..ticks import plain_numbers, whole_numbers
 from .claims import claims
 from .configurations import METHODS, SCALES, Scale, methods, network_name
 
@@ -73,14 +73,19 @@ def section(scale: str, data: str, runs: list[Record]) -> Iterator[str]:
         "",
         f"Variants, network {main}:",
         "",
-        "| method | seeds | test error | after epoch 1 | training error |",
+        "| method | seeds | epochs | test error | after epoch 1 | training error |",
     )
-    yield "| --- | ---: | ---: | ---: | ---: |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     for name in methods(chosen, data, chosen.main[data]):
         of = [run for run in runs if run["network"] == main and run["method"] == name]
         if of:
             errors = ([run["epochs"][i][part] for run in of] for i, part in ((-1, "test"), (0, "test"), (-1, "train")))
-            yield f"| `{name}` | {len(of)} | " + " | ".join(interval(each, ".2f", ".2f") for each in errors) + " |"
+            epochs = " or ".join(map(str, sorted({len(run["epochs"]) for run in of})))
+            yield (
+                f"| `{name}` | {len(of)} | {epochs} | "
+                + " | ".join(interval(each, ".2f", ".2f") for each in errors)
+                + " |"
+            )
     figure = f"paper-{scale}-{data}.png"
     curves([run for run in runs if run["network"] == main], f"{data}, {main}").savefig(REPORTS / figure, dpi=110)
     yield from ("", f"![Test error of {data} against epochs and seconds]({figure})", "")
@@ -136,10 +141,11 @@ def curves(runs: list[Record], title: str) -> Figure:
         left.plot(range(1, 1 + len(epochs)), error, color=colour, label=name, marker="o", ms=3)
         right.plot(seconds, error, color=colour, label=name, marker="o", ms=3)
     left.set(xlabel="epoch", ylabel="test error (%)", title=title)
-    left.xaxis.set_major_locator(MaxNLocator(integer=True))
-    right.set(xlabel="seconds, pre-training included", title=title, xscale="log")
+    right.set(xlabel="seconds, pre-training included", title=title)
+    whole_numbers(left.xaxis)
+    plain_numbers(right, "x")
     for axes in (left, right):
-        axes.set_yscale("log")
-        axes.grid(alpha=0.3, which="both")
+        plain_numbers(axes, "y")
+        axes.grid(alpha=0.3)
     left.legend(fontsize=8)
     return figure

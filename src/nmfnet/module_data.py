@@ -94,7 +94,9 @@ def targets_of(y: Tensor, k: int, dtype: torch.dtype, head: str | None, task: Ta
         return _classes(y, k, dtype), kind
     Y = (y[:, None] if y.ndim == 1 else y).to(dtype)
     if Y.shape[1] != k or not all_finite(Y):
-        raise ValueError(f"y of shape {tuple(y.shape)} must be finite numbers, one for each of {k} outputs.")
+        numbers = not y.is_floating_point() and Y.shape[1] == 1
+        hint = " Numbers of classes have the shape (n,): y[:, 0]." if numbers else ""
+        raise ValueError(f"y of shape {tuple(y.shape)} must be finite numbers, one for each of {k} outputs.{hint}")
     if kind == "labels" and not bool(((Y >= 0) & (Y <= 1)).all()):
         raise ValueError(
             f"y must have 0 and 1, or probabilities, in a column for each of {k} outputs; real targets are "

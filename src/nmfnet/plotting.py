@@ -91,7 +91,9 @@ class HistoryDisplay:
                 style = {"color": COLOURS[part], "label": label, "marker": "o" if len(points) == 1 else None, **line}
                 self.lines_ += self.ax_.plot(*zip(*points, strict=True), **style)
         self.ax_.set(xlabel="Epoch", ylabel=f"{curve.capitalize()} after the epoch")
-        _whole_numbers(self.ax_.xaxis)
+        whole_numbers(self.ax_.xaxis)
+        if min((float(min(drawn.get_ydata())) for drawn in self.lines_), default=-1.0) >= 0:
+            self.ax_.set_ylim(bottom=max(0.0, self.ax_.get_ylim()[0]))  # errors of 0 have none below
         self.ax_.legend()
         return self
 
@@ -188,11 +190,11 @@ class WeightsDisplay:
             self.axes_ = np.array([self.ax_])
             drawn = self.ax_.imshow(self.parts, **{"aspect": "auto", **settings})
             self.ax_.set(xlabel="Feature", ylabel="Unit")
-            _whole_numbers(self.ax_.yaxis)
+            whole_numbers(self.ax_.yaxis)
             if names:
                 self.ax_.set_xticks(range(len(names)), names, rotation=90, **VERBATIM)
             else:
-                _whole_numbers(self.ax_.xaxis)
+                whole_numbers(self.ax_.xaxis)
             self.figure_.colorbar(drawn, ax=self.ax_, label=self.meaning)
             return self
         if ax is not None:
@@ -226,7 +228,8 @@ class LayerCodesDisplay:
 
     Parameters
     ----------
-    codes : ndarray of shape (n_samples, n_units)
+    codes : ndarray of shape (n_samples, n_units) or (n_samples, channels, ...)
+        Of a convolution the channels follow each other, place by place.
     y : array-like of shape (n_samples,), optional
 
     Attributes
@@ -238,6 +241,7 @@ class LayerCodesDisplay:
 
     def __init__(self, codes: Array, y: ArrayLike | None = None) -> None:
         self.codes, self.y = np.asarray(codes), None if y is None else np.asarray(y)
+        self.codes = self.codes.reshape(len(self.codes), -1)
         if self.y is not None and self.y.shape != (len(self.codes),):
             raise ValueError(
                 f"y must have a label for each of the {len(self.codes)} samples; its shape is {self.y.shape}."
@@ -279,7 +283,7 @@ class LayerCodesDisplay:
         self.image_ = self.ax_.imshow(codes, **{"aspect": "auto", "cmap": "viridis", "interpolation": "none", **image})
         self.ax_.set(xlabel="Unit", ylabel="Sample")
         for axis in (self.ax_.xaxis, self.ax_.yaxis):
-            _whole_numbers(axis)
+            whole_numbers(axis)
         if self.y is not None:
             self._name_rows(self.y[order])
         self.figure_.colorbar(self.image_, ax=self.ax_, label="Activation")
@@ -289,8 +293,10 @@ class LayerCodesDisplay:
         """Ticks of the labels of ordered rows; where there are many, of some rows with their targets."""
         labels, first, counts = np.unique(y, return_index=True, return_counts=True)
         if len(labels) <= MOST_NAMES:
-            names = [printable(label, LONGEST) for label in labels]
-            self.ax_.set_yticks(first + (counts - 1) / 2, names, **VERBATIM)
+            middle = first + (counts - 1) / 2
+            named = _apart(middle, counts, len(y) / MOST_NAMES)
+            names = [printable(label, LONGEST) for label in labels[named]]
+            self.ax_.set_yticks(middle[named], names, **VERBATIM)
             for line in first[1:]:
                 self.ax_.axhline(line - 0.5, color="white", linewidth=0.5)
             self.ax_.set_ylabel("Label")
@@ -301,6 +307,15 @@ class LayerCodesDisplay:
         ]
         self.ax_.set_yticks(rows, names, **VERBATIM)
         self.ax_.set_ylabel("Target of the row, in ascending order")
+
+
+def _apart(places: Array, sizes: Array, least: float) -> list[int]:
+    """Numbers of the places that can be written at without overlap, the largest first."""
+    taken: list[int] = []
+    for i in np.argsort(-sizes, kind="stable").tolist():
+        if all(abs(places[i] - places[j]) >= least for j in taken):
+            taken.append(i)
+    return sorted(taken)
 
 
 def _parts_of(estimator: Any) -> tuple[Array, str]:
@@ -316,7 +331,7 @@ def _parts_of(estimator: Any) -> tuple[Array, str]:
     return W.cpu().numpy().T, "Weight, per standard deviation"
 
 
-def _whole_numbers(axis: Any) -> None:
+def whole_numbers(axis: Any) -> None:
     """Ticks at whole numbers alone: of epochs, units and samples."""
     from matplotlib.ticker import MaxNLocator
 

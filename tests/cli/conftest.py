@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from sklearn.datasets import load_diabetes, load_iris
 
 from nmfnet import cli
@@ -25,6 +26,20 @@ def folder(tmp_path, monkeypatch):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield here
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
+def empty_figures(request, monkeypatch):
+    """Leave figures empty, which else take longer than a training, but where a test is marked `figures`."""
+    if request.node.get_closest_marker("figures") is None:
+
+        def save(figure, file, *args, **kwargs):
+            drawn = Figure(figsize=(1, 1))
+            drawn.set_layout_engine("none")
+            return savefig(drawn, file, *args, **kwargs)
+
+        savefig = Figure.savefig
+        monkeypatch.setattr(Figure, "savefig", save)
 
 
 @dataclass

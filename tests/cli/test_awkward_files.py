@@ -252,7 +252,8 @@ def test_test_files_and_arrays(run):
 def test_options_of_the_training(run):
     write("a.csv", PLAIN)
     options = ("--max-time", 0, "--patience", 3, "--dropout", 0.3, "--class-weight", "--threads", 1)
-    assert run("train", "a.csv", "--target", "label", "--out", "out", *options).status == 0
+    result = run("train", "a.csv", "--target", "label", "--out", "out", *options)
+    assert result.status == 0 and "--max-time ended the training: with more of it, --resume goes on." in result.out
     model = nmfnet.load("out/model.safetensors")
     assert len(model.history_) == 1 and model.n_iter_no_change == 3 and model.class_weight == "balanced"
     assert model.solver.dropout == 0.3
@@ -260,6 +261,16 @@ def test_options_of_the_training(run):
         "--dropout: pinv has no such setting"
         in run("train", "a.csv", "--target", "label", "--solver", "pinv", "--dropout", 0.3).failed()
     )
+
+
+def test_rows_to_test_on_where_a_class_has_one_row_alone(run):
+    """Rows cannot be held out class by class then: any are."""
+    write("a.csv", PLAIN)
+    frame = pd.read_csv("a.csv")
+    frame.loc[0, "label"] = "rare"
+    frame.to_csv("b.csv", index=False)
+    result = run("train", "b.csv", "--target", "label", "--epochs", 1, "--test", 0.2, "--validation", 0)
+    assert result.status == 0 and "24 test rows" in result.out
 
 
 def test_models_of_data_frames_know_their_columns(run):

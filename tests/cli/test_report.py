@@ -1,5 +1,9 @@
 """`nmfnet train` writes a report, and `nmfnet report` one of several runs."""
 
+import pytest
+
+pytestmark = pytest.mark.figures
+
 
 def test_a_training_leaves_a_report(run, folder, iris):
     first = run("train", iris, "--target", "species", "--epochs", 2, "--hidden", 5, "--out", "first")

@@ -61,7 +61,7 @@ def table(name, labels=None, column="a"):
     return f"{name}.csv"
 
 
-@pytest.mark.parametrize("encoding", ["cp932", "gbk", "ascii", "latin-1", "cp437", "utf-8"])
+@pytest.mark.parametrize("encoding", ["cp932", "ascii", "latin-1", "utf-8"])
 def test_every_command_ends_well_on_every_code_page(terminal, folder, encoding):
     table("r"), table("日本é$²", ["é[b]:smile:", "日本", "²"])
     for data, out in (("r.csv", "r"), ("日本é$².csv", "c")):
@@ -91,6 +91,7 @@ def test_labels_are_never_made_alike(terminal, folder):
     assert pd.read_csv("p.csv", encoding="utf-8")["prediction"].tolist() == predicted.tolist()
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_files_and_columns(run, folder, name):
     if name == LATIN_1 and sys.platform != "linux":
@@ -133,6 +134,7 @@ def test_brackets_and_colons_are_shown_as_they_are(run, folder):
     assert "[bold]:cat:" in shown and "🐱" not in shown and ("[red]x[/red]:smile:" in shown or "0.00%" in shown)
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize("kind", ["drawing", "importing", "writing", "title"])
 def test_a_picture_that_fails_fails_no_training(run, folder, monkeypatch, kind):
     table("r")
@@ -222,7 +224,8 @@ def test_one_odd_label_costs_one_row(run, folder):
 
 def test_files_of_one_label(run, folder):
     data = table("c", ["NA", "None"])
-    run("train", data, "--target", "y", "--epochs", 1, "--validation", 0)
+    said = run("train", data, "--target", "y", "--epochs", 1, "--validation", 0).err
+    assert "40 rows have 'NA' or 'None' in the target column 'y', which counts as a class" in said
     assert nmfnet.load("nmfnet-c/model.safetensors").classes_.tolist() == ["NA", "None"]
     for label in ("NA", "None"):
         frame = pd.read_csv(data, keep_default_na=False)

@@ -20,6 +20,7 @@ from samples import RUN_FILES, settings
 # --- train ---
 
 
+@pytest.mark.figures
 def test_train_writes_four_files(run):
     result = run("train", "digits", "--hidden", "30-20", "--epochs", 3)
     assert result.status == 0 and result.err == ""

@@ -14,6 +14,7 @@ from nmfnet.cli.options import (
     ActivationName,
     Alpha,
     AskedTask,
+    Bandwidth,
     BatchSize,
     Bias,
     Categorical,
@@ -34,6 +35,8 @@ from nmfnet.cli.options import (
     Id,
     InputShape,
     L1Ratio,
+    Latency,
+    LocalUpdates,
     MaxTime,
     Model,
     Out,
@@ -41,6 +44,7 @@ from nmfnet.cli.options import (
     Predictions,
     Pretrain,
     Pretraining,
+    Ranks,
     ReportFile,
     Resume,
     Rows,
@@ -119,6 +123,7 @@ def train(
     patience: Patience = None,
     dropout: Dropout = None,
     class_weight: ClassWeight = False,
+    local_updates: LocalUpdates = None,
     threads: Threads = None,
     force: Force = False,
     debug: Debug = False,
@@ -130,9 +135,37 @@ def train(
     request = Request(
         data, target, hidden, activation, solver, pretrain.value, epochs, batch_size, alpha, l1_ratio, delta_x, delta,
         bias, validation, seed, device, task.value, out, checkpoint_every, resume, drop, categorical, id_column, sep,
-        decimal, encoding, test, max_time, patience, dropout, class_weight, threads, force, input_shape,
+        decimal, encoding, test, max_time, patience, dropout, class_weight, threads, force, input_shape, local_updates,
     )  # fmt: skip
     return training.train(request, console())
+
+
+@app.command()
+@reporting
+def plan(
+    data: Data,
+    target: Target = None,
+    hidden: Hidden = "100",
+    ranks: Ranks = 1,
+    epochs: Epochs = 20,
+    batch_size: BatchSize = "auto",
+    validation: Validation = 0.1,
+    device: Device = "cpu",
+    task: Annotated[AskedTask, typer.Option(help="Whether targets are classes or amounts.")] = AskedTask.auto,
+    bandwidth: Bandwidth = 10.0,
+    latency: Latency = 50.0,
+    local_updates: LocalUpdates = None,
+    threads: Threads = None,
+    debug: Debug = False,
+) -> int:
+    """Print what an epoch will take: operations, bytes, memory, and seconds by rates measured here."""
+    from nmfnet.cli import planning
+    from nmfnet.planning import Wire
+
+    asked = planning.Asked(data, target, hidden, epochs, batch_size, validation, device, task.value, threads,
+                           local_updates or 0)  # fmt: skip
+    planning.plan(asked, ranks, Wire(bandwidth * 1e9 / 8, latency * 1e-6), console())
+    return 0
 
 
 @app.command()

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -129,8 +130,12 @@ def with_test(dataset: Dataset, test: str, seed: int, dialect: Dialect) -> Datas
     if not 0 < fraction < 1:
         raise DataError(f"--test must be a file, or a fraction of the rows between 0 and 1; got {test}") from None
     classes = y if task_of(y) == "classification" else None
+    split = partial(train_test_split, np.arange(len(y)), test_size=fraction, random_state=seed)
     try:
-        kept, held = train_test_split(np.arange(len(y)), test_size=fraction, random_state=seed, stratify=classes)
+        try:
+            kept, held = split(stratify=classes)
+        except ValueError:  # classes of single rows, or more classes than rows to test on
+            kept, held = split()
     except ValueError as error:
         raise DataError(f"--test {test}: {error}") from None
     X = dataset.X_train.reset_index(drop=True) if hasattr(dataset.X_train, "iloc") else dataset.X_train

@@ -57,7 +57,9 @@ Encoding = Annotated[
 Test = Annotated[
     str | None, typer.Option(metavar="FILE|FRACTION", help="Rows to test on: a file, or a fraction held out.")
 ]
-MaxTime = Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Most seconds of training.")]
+MaxTime = Annotated[
+    float | None, typer.Option(min=0, metavar="SECONDS", help="Most seconds of training, resumed ones included.")
+]
 Patience = Annotated[
     int | None, typer.Option(min=1, metavar="EPOCHS", help="End after so many without progress; all if left out.")
 ]
@@ -125,3 +127,12 @@ Predictions = Annotated[
 Rows = Annotated[str, typer.Argument(metavar="FILE", help="A .csv, .parquet, .npy or .npz (X_test or X).")]
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of trainings.")]
 ReportFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="The .html file to write.")]
+LocalUpdates = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="UPDATES", help="With several ranks: those of each alone between means of weights."),
+]
+Ranks = Annotated[int, typer.Option(min=1, help="Processes that train together.")]
+Bandwidth = Annotated[
+    float, typer.Option(min=1e-6, metavar="GBIT/S", help="Of the network between ranks, each way, in Gbit/s.")
+]
+Latency = Annotated[float, typer.Option(min=0, metavar="MICROSECONDS", help="Of a step of a message between ranks.")]

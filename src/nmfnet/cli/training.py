@@ -98,6 +98,8 @@ def _train(request: Request, console: Console) -> int:
     console.print(summary(run, files))
     if interrupted:
         console.print("Interrupted: the model is that of the epochs so far.")
+    elif request.max_time is not None and model.history_[-1]["seconds"] >= request.max_time:
+        console.print("--max-time ended the training: with more of it, --resume goes on.")
     return INTERRUPTED if interrupted else 0
 
 
@@ -114,7 +116,12 @@ def estimator(request: Request, task: Task, dataset: Dataset | None = None) -> B
         request.activation,
         input_shape=images.shape_of(dataset, shape) if dataset is not None and takes_images(hidden) else shape,
         solver=with_thresholds(
-            request.solver, SOLVERS, delta_x=request.delta_x, delta=request.delta, dropout=request.dropout
+            request.solver,
+            SOLVERS,
+            delta_x=request.delta_x,
+            delta=request.delta,
+            dropout=request.dropout,
+            local_updates=request.local_updates,
         ),
         pretrain=with_thresholds(request.pretrain, PRETRAININGS, delta_x=request.delta_x),
         alpha="auto" if request.alpha is None else request.alpha,

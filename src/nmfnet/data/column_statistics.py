@@ -16,6 +16,10 @@ from nmfnet.linalg.sparse import SparseRows
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column, and no dense one
 # reaches farther than the second number times as far: its unit would leave nothing of all others.
 MAX_REACH_OF_ONE_UNIT, MAX_REACH_OF_ANY = 2.0, 32.0
+# A dense column that deviates less than this share of the median one has a unit of its own, in which it would be lost,
+# unless it is small because it rarely differs, as pixels at an edge do: then its mean is near one end, in deviations.
+# Of fewer rows nobody knows what is rare; so many columns may be pixels or spectra, which have dark ends.
+MIN_DEVIATION_OF_ANY, RARE, MIN_ROWS, PIXELS = 0.25, 0.5, 30, 128
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,16 @@ class Columns:
             return False
         spread = self.spread[varies]
         middle, most = spread.median(), torch.quantile(spread, 0.9)  # of two columns the smaller
-        alone = self.dense and float(spread.max()) > MAX_REACH_OF_ANY * float(middle)
-        return not alone and float(most) <= MAX_REACH_OF_ONE_UNIT * float(middle)
+        if float(most) > MAX_REACH_OF_ONE_UNIT * float(middle):
+            return False
+        return not self.dense or not (float(spread.max()) > MAX_REACH_OF_ANY * float(middle) or self._any_lost(varies))
+
+    def _any_lost(self, varies: Tensor) -> bool:
+        """Whether a column that varies is too small to be seen beside the others, and not for being rare."""
+        small = varies & (self.deviation < MIN_DEVIATION_OF_ANY * self.deviation[varies].median())
+        nearer_end = torch.minimum(self.mean - self.lowest, self.highest - self.mean)
+        known = self.rows >= MIN_ROWS and len(self.mean) < PIXELS
+        return known and bool((small & (nearer_end > RARE * self.deviation)).any())
 
     def inverse_scale(self, varies: Tensor, same_unit: bool) -> Tensor:
         """Factors of columns of their own unit, or of one unit; of sparse ones the largest value becomes 1."""

@@ -133,6 +133,11 @@ def validated(estimator: Any, X: Any, *y: Any, **settings: Any) -> Any:
             where = infinite_columns(X) if "contains infinity" in str(error) else ""
             if where:
                 raise ValueError(f"{error} {where}") from None
+            if np.asarray(X).dtype.kind in "US":
+                raise ValueError(
+                    "X is an array of text: pass a data frame, whose columns of numbers and of text are read for what "
+                    "they are, or numbers, as with astype."
+                ) from error
             raise
         raise ValueError(
             f"X has columns that are not numbers: {', '.join(names)}. Encode them, as with sklearn.compose."

@@ -13,6 +13,7 @@ from nmfnet.data.column_statistics import Blocks, Columns, columns_of
 from nmfnet.data.source import Source
 from nmfnet.linalg import naming_overflow
 from nmfnet.linalg.sparse import SparseRows
+from nmfnet.linalg.statistics import reduced_symmetric
 from nmfnet.stateful import State
 
 # Columns of one scale were standardized before if the root mean square of their means, in units of that scale, is less
@@ -20,6 +21,7 @@ from nmfnet.stateful import State
 MAX_STANDARDIZED_MEAN = 0.5
 MIN_COMPONENTS = 64  # principal components that are always kept
 MAX_COVARIANCE_COLUMNS = 8192  # of the widest input whose covariance matrix is formed
+RARITY = 0.5  # power of their root mean square that words are divided by: rare ones have few rows to learn from
 COVARIANCE_ROWS = 10_000  # that a covariance matrix is formed of; four times the number of columns if that is more
 
 
@@ -31,13 +33,13 @@ class Scaling:
     ----------
     shift : Tensor of shape (n,)
     factor : Tensor of shape (n,) or (n, r)
-    sparse : bool, default=False
-        Whether it is of sparse inputs, from which no means were subtracted; model files do not say it.
+    one_unit : bool, default=False
+        Whether sparse columns share a unit, which neither their means nor factors show; model files do not say it.
     """
 
     shift: Tensor
     factor: Tensor
-    sparse: bool = False
+    one_unit: bool = False
 
     def __call__(self, X: Any) -> Any:
         """From (m, n) to (m, n) or (m, r); sparse rows stay sparse where nothing is shifted or projected."""
@@ -76,12 +78,10 @@ class Scaling:
     def by_column(self) -> bool:
         """Whether columns are scaled one by one: here, or before, which leaves them with means near 0."""
         varies = self.factor != 0
-        if self.projects or not bool(varies.any()):
+        if self.projects or self.one_unit or not bool(varies.any()):
             return False
         factor, shift = self.factor[varies], self.shift[varies]
         same_unit = bool((factor == factor[0]).all())
-        if same_unit and self.sparse:
-            return False
         return not same_unit or float((shift * factor).square().mean().sqrt()) < MAX_STANDARDIZED_MEAN
 
     def on(self, device: torch.device | str) -> Self:
@@ -97,7 +97,9 @@ class Scaling:
         return replace(self, shift=change(self.shift), factor=change(self.factor))
 
 
-def input_scaling(source: Source, explained_variance: float, centre: bool = True, constant: float = 0.0) -> Scaling:
+def input_scaling(
+    source: Source, explained_variance: float, centre: bool = True, constant: float = 0.0, words: bool = False
+) -> Scaling:
     """Scaling of the inputs, by what their columns are.
 
     Columns of different units (a table's) are standardized one by one.  Columns that share a unit (pixels,
@@ -106,7 +108,8 @@ def input_scaling(source: Source, explained_variance: float, centre: bool = True
     components alone: the low-variance directions are mostly noise, and the first layer becomes cheaper.
 
     Sparse inputs stay sparse: nothing is subtracted or projected, and columns of different units are divided by their
-    largest absolute values instead, since a rare entry may be many standard deviations large.
+    largest absolute values instead, since a rare entry may be many standard deviations large.  Columns of one unit
+    that are `words` of documents are divided by the roots of their root mean squares: rare ones are learned, too.
 
     Parameters
     ----------
@@ -119,6 +122,8 @@ def input_scaling(source: Source, explained_variance: float, centre: bool = True
         Whether to subtract the mean; a network without biases could not put it back.
     constant : float, default=0
         Factor of constant columns; 0 ignores them for ever, 1 is for samples that are only the first.
+    words : bool, default=False
+        Whether sparse columns are words of documents.
 
     Returns
     -------
@@ -130,7 +135,7 @@ def input_scaling(source: Source, explained_variance: float, centre: bool = True
     varies = columns.vary(source.dtype)
     same_unit = columns.share_unit(varies)
     if not columns.dense:
-        return _sparse_scaling(columns, varies, same_unit, constant, source.dtype)
+        return _sparse_scaling(columns, varies, same_unit, constant, source.dtype, RARITY if words else 0.0)
     if same_unit:
         projection = _principal(blocks, columns, explained_variance)
         if projection is not None:
@@ -139,12 +144,16 @@ def input_scaling(source: Source, explained_variance: float, centre: bool = True
     return Scaling(columns.mean.to(source.dtype), factor.to(source.dtype))
 
 
-def _sparse_scaling(columns: Columns, varies: Tensor, same_unit: bool, constant: float, dtype: torch.dtype) -> Scaling:
-    reach = columns.spread
-    unit = reach[varies].max() if same_unit else reach
+def _sparse_scaling(
+    columns: Columns, varies: Tensor, same_unit: bool, constant: float, dtype: torch.dtype, rarity: float
+) -> Scaling:
+    unit = columns.spread
+    if same_unit:
+        largest = unit[varies].max()
+        unit = largest * (columns.deviation / largest) ** rarity
     scale = unit * (columns.deviation / unit)[varies].square().mean().sqrt()
     factor = torch.where(varies, 1 / scale, constant)
-    return Scaling(torch.zeros_like(factor).to(dtype), factor.to(dtype), sparse=True)
+    return Scaling(torch.zeros_like(factor).to(dtype), factor.to(dtype), one_unit=same_unit)
 
 
 def target_scaling(source: Source, centre: bool = True) -> Scaling:
@@ -185,5 +194,5 @@ def _covariance(blocks: Blocks, mean: Tensor, unit: float, step: int) -> Tensor:
             block.mul_(weight[:, None].sqrt())
         covariance.addmm_(block.T, block)
         rows += len(block)
-    covariance, count = blocks.source.holders([covariance, mean.new_tensor(float(rows))])
+    covariance, count = reduced_symmetric(covariance, [mean.new_tensor(float(rows))], blocks.source.holders)
     return covariance.div_(count)

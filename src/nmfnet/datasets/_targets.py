@@ -41,12 +41,26 @@ def targets_there(column: pd.Series[Any], path: Path, labels: Labels) -> NDArray
     there &= np.array([text not in absent for text in texts])
     if not there.any():
         raise DataError(f"{path}: no row has a target in column {column.name!r}")
+    if labels is None:
+        _say_which_words_are_labels(column.name, texts, absent, path)
     if not there.all():
         n = int((~there).sum())
         warnings.warn(
             f"{path}: {n} of {len(there)} rows have no target in column {column.name!r} and are left out", stacklevel=2
         )
     return there
+
+
+def _say_which_words_are_labels(name: Any, texts: list[str], absent: set[str], path: Path) -> None:
+    """Warn of labels such as NA: whoever means missing ones leaves the cells empty."""
+    words = sorted({text.strip() for text in set(texts) - absent if is_missing(text) and not is_blank(text)})
+    if words:
+        n = sum(text.strip() in words for text in texts)
+        warnings.warn(
+            f"{path}: {n} rows have {' or '.join(map(repr, words))} in the target column {name!r}, which counts as a "
+            "class: if it means that there is none, leave it empty",
+            stacklevel=3,
+        )
 
 
 def read_targets(column: pd.Series[Any], path: Path, schema: Schema) -> NDArray[Any]:

@@ -165,14 +165,17 @@ class DampedLeastSquares:
             return self.dual.steps(statistics, parts, penalty)
         return self.earlier.steps_from_samples(statistics, parts, penalty)
 
+    def form_of_dense(self, m: int, n: int, k: int) -> str:
+        """The cheapest form for m samples of n dense inputs and k outputs."""
+        if self._dual_is_cheaper(m, n, k):
+            return "dual"
+        return "earlier batch" if self._earlier_batch_is_cheaper(m, n, k) else "primal"
+
     def _form(self, Z: Tensor | SparseRows | Patches, m: int, k: int) -> str:
         """The cheapest form for the inputs of m samples and k outputs."""
         if isinstance(Z, Patches):  # always more rows than columns
             return "primal"
-        n = Z.shape[1]
-        if isinstance(Z, SparseRows) or self._dual_is_cheaper(m, n, k):
-            return "dual"
-        return "earlier batch" if self._earlier_batch_is_cheaper(m, n, k) else "primal"
+        return "dual" if isinstance(Z, SparseRows) else self.form_of_dense(m, Z.shape[1], k)
 
     def _stays_sparse(self, Z: SparseRows, m: int) -> bool:
         """Whether products of m sparse rows, which the dual form takes alone, are cheaper than those of dense ones."""

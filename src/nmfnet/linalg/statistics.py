@@ -168,6 +168,17 @@ def symmetric(parts: Tensor, n: int) -> Tensor:
     return G
 
 
+def reduced_symmetric(G: Tensor, others: list[Tensor], reduce: Reducer) -> list[Tensor]:
+    """A symmetric matrix and other sums over all samples, by one reduction.
+
+    Of the matrix, which is written into, a triangle is sent.
+    """
+    if reduce is local:
+        return [G, *others]
+    parts, *rest = reduce([triangle(G), *others])
+    return [G.copy_(symmetric(parts, len(G))), *rest]
+
+
 def reduced_together(statistics: Iterable[Any], reduce: Reducer) -> list[Any]:
     """Statistics of several layers over all samples, those that are sums by one reduction."""
     found = list(statistics)

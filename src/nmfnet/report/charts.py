@@ -16,7 +16,7 @@ from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from nmfnet._text import printable
-from nmfnet.plotting import VERBATIM
+from nmfnet.plotting import VERBATIM, whole_numbers
 from nmfnet.training import EpochRecord
 
 Array = NDArray[Any]
@@ -26,8 +26,9 @@ VARIABLES = {
     INK: "currentColor", "#000000": "currentColor", "#666666": "currentColor", LINE: "var(--line)",
     BLUE: "var(--blue)", ORANGE: "var(--orange)", GREEN: "var(--green)",
 }  # fmt: skip
-LONGEST_NAME = 25  # characters of a column's name
+LONGEST_NAME, LONGEST_RUN = 25, 80  # characters of a column's name, of a run's
 SERIES = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9")
+STYLES = ("-", "--", ":", "-.")
 UNNEEDED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL)
 
 
@@ -84,16 +85,19 @@ def scatter_chart(points: Sequence[Sequence[float]]) -> str:
 
 def comparison_chart(histories: Mapping[str, Sequence[EpochRecord]], unit: float) -> str:
     """Error of several runs over the epochs: validation rows where there are some, else training rows."""
-    figure, panel = axes(8, 3.6)
+    figure, panel = axes(8, 3.6 + 0.18 * len(histories))
     for number, (name, history) in enumerate(histories.items()):
         what = "val_error" if "val_error" in history[0] else "train_error"
         rows = "validation" if what == "val_error" else "training"
         records: Any = history
         errors = [unit * record[what] if unit == 100 else record[what] ** 0.5 for record in records]
-        line = panel.plot([record["epoch"] for record in history], errors, color=SERIES[number % 6])[0]
-        line.set_label(f"{name}, {rows} rows")
+        style = {"color": SERIES[number % 6], "linestyle": STYLES[number // 6 % len(STYLES)]}
+        line = panel.plot([record["epoch"] for record in history], errors, **style)[0]
+        line.set_marker("o" if len(history) == 1 else "")
+        line.set_label(f"{printable(name, LONGEST_RUN)}, {rows} rows")
+    whole_numbers(panel.xaxis)
     panel.set(xlabel="epoch", ylabel="error (%)" if unit == 100 else "root mean squared error", ylim=(0, None))
-    legend = panel.legend(frameon=False)
+    legend = figure.legend(frameon=False, loc="outside lower center")
     for text in legend.get_texts():
         text.set(**VERBATIM)
     return svg(figure, "comparison")
@@ -102,27 +106,42 @@ def comparison_chart(histories: Mapping[str, Sequence[EpochRecord]], unit: float
 def parts_chart(parts: Array, image_shape: tuple[int, ...] | None, names: Sequence[str]) -> str:
     """Weights of first-layer units: pictures, or the rows of a heat map."""
     reach = float(np.abs(parts).max()) or 1.0
-    scale: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach, "interpolation": "none"}
     if image_shape is not None:
-        columns = min(8, len(parts))
-        rows = -(-len(parts) // columns)
-        figure = Figure(figsize=(8, rows * 1.0), layout="constrained")
-        for axis in figure.subplots(rows, columns, squeeze=False).flat:
-            axis.axis("off")
-        for axis, part in zip(figure.axes, parts, strict=False):
-            image = part.reshape(image_shape)
-            colours = image.ndim == 3 and image.shape[2] == 3
-            axis.imshow(0.5 + image / (2 * reach) if colours else image.reshape(image.shape[:2]), **scale)
+        images = mosaic((parts / reach).reshape(len(parts), *image_shape))
+        figure = Figure(figsize=(8, 8 * images.shape[0] / images.shape[1]))
+        panel = figure.add_axes((0, 0, 1, 1))
+        panel.axis("off")
+        panel.imshow(images, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none", aspect="auto")
         return svg(figure, "parts")
     figure, panel = axes(8, 3.6)
     panel.grid(visible=False)
-    drawn = panel.imshow(parts, aspect="auto", **scale)
+    drawn = panel.imshow(parts, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="none", aspect="auto")
     panel.set(ylabel="unit", xlabel="" if names else "column")
+    for axis in (panel.xaxis, panel.yaxis):
+        whole_numbers(axis)
     if names:
         written = [printable(name, LONGEST_NAME) for name in names]
         panel.set_xticks(range(len(names)), written, rotation=60, ha="right", fontsize=8, **VERBATIM)
     figure.colorbar(drawn, ax=panel, label="weight")
     return svg(figure, "parts")
+
+
+def mosaic(images: Array) -> Array:
+    """One image of images (n, height, width) or (n, height, width, channels) from -1 to 1, in rows of eight with gaps.
+
+    Shape (rows, columns), where gaps are NaN; of three channels (rows, columns, 4), where gaps are transparent.
+    """
+    if images.ndim == 4:
+        colours = images.shape[3] == 3
+        images = np.insert((1 + images) / 2, 3, 1.0, axis=3) if colours else images[..., 0]
+    n, height, width = images.shape[:3]
+    columns, gap = 8, max(1, width // 8)
+    size = -(-n // columns) * (height + gap) - gap, columns * (width + gap) - gap
+    found = np.full((*size, *images.shape[3:]), np.nan)
+    for number, image in enumerate(images):
+        top, left = (height + gap) * (number // columns), (width + gap) * (number % columns)
+        found[top : top + height, left : left + width] = image
+    return found if images.ndim == 3 else np.nan_to_num(found, nan=0.0)
 
 
 def picture(pixels: Sequence[float], image_shape: Sequence[int]) -> str:

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from nmfnet._text import printable
-from nmfnet.plotting import VERBATIM
+from nmfnet.plotting import VERBATIM, whole_numbers
 from nmfnet.training import EpochRecord
 
 Kind = Literal["classification", "regression"]
@@ -23,7 +23,7 @@ Kind = Literal["classification", "regression"]
 TRAINING, VALIDATION, TEST = "#0072B2", "#D55E00", "#009E73"
 GREY = "#666666"
 MOST_MARKERS = 40  # more epochs than these are lines without markers
-LONGEST_TITLE = 100  # characters
+LONGEST_TITLE = 80  # characters
 WORTH_A_LOG_SCALE = 3  # largest over smallest value
 
 
@@ -80,7 +80,7 @@ def curves(
     axes[1, 0].set_ylabel(loss)
     axes[1, 0].set_xlabel("Epoch")
     axes[1, 1].set_xlabel(f"Training time ({unit})")
-    axes[1, 0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    whole_numbers(axes[1, 0].xaxis)
     axes[1, 0].set_xlim(epochs[0] - 0.5 - 0.02 * len(epochs), epochs[-1] + 0.5 + 0.02 * len(epochs))
     axes[1, 1].set_xlim(left=0)
     for panel in axes.flat:
@@ -155,6 +155,8 @@ def _scale(panel: Axes) -> None:
     """Log scale where the values span enough of one; a zero among them goes to the bottom."""
     values = [float(y) for line in panel.lines for y in np.ravel(line.get_ydata()) if np.isfinite(y)]
     positive = [value for value in values if value > 0]
+    if values and not positive and min(values) == 0:
+        panel.set_ylim(-0.05, 1)  # all are 0
     if not positive or min(values) < 0 or max(values) < WORTH_A_LOG_SCALE * min(positive):
         return
     low, high = min(positive), max(values)

@@ -14,7 +14,7 @@ from nmfnet.errors import CheckpointError
 from nmfnet.stateful import State
 from nmfnet.storage import container
 from nmfnet.storage.states import flat, whole
-from nmfnet.training import Callback, Training, differences
+from nmfnet.training import Callback, Training, differences, fingerprint
 
 FORMAT_VERSION = 5
 KEY = "nmfnet-checkpoint"
@@ -105,7 +105,7 @@ class Checkpoint(Callback):
             self.folder.mkdir(parents=True, exist_ok=True)
             for left in self.folder.glob(f".{ALL}.*"):  # by a process that was killed while writing
                 left.unlink(missing_ok=True)
-        self._training, self._fingerprint, self._files, self._batches = training, training.fingerprint(), [], 0
+        self._training, self._fingerprint, self._files, self._batches = training, fingerprint(training), [], 0
         if self.resumes() and self._found is not None:
             self._restore(training, self._found)
             self._files = sorted(self.folder.glob(ALL))

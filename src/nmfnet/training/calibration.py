@@ -13,7 +13,7 @@ from nmfnet.data.source import Source, n_batches
 from nmfnet.errors import DivergenceError
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
-from nmfnet.solvers.base import Solver
+from nmfnet.solvers.base import Kind, Solver
 from nmfnet.training.loop import planned, swept, whole_update
 from nmfnet.training.scoring import Predicted, concatenated, predicted
 from nmfnet.training.settings import FitSettings
@@ -83,6 +83,9 @@ def _held_out(
     part = source.subset(trained).normalized()[0]
     weights = solver.initial_weights(network.layers, generator, network.dtype)
     network = network.with_weights([W.to(part.device) for W in weights])
+    if source.is_sparse:  # rare words are scaled by how rare they are, which held-out rows must not have a say in
+        kind: Kind = "classes" if network.output.name == "softmax" else "labels"
+        network = replace(network, inputs=solver.input_scaling(part, kind, network.intercept, False))
     size = min(settings.batch_size, solver.default_batch_size(part.n_rows))
     updates = ENOUGH_SPARSE_UPDATES if source.is_sparse else ENOUGH_UPDATES
     wanted = max(min(settings.max_iter / SHARE, MOST_EPOCHS), updates / n_batches(part.n_rows, size))

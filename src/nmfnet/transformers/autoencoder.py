@@ -239,7 +239,9 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
     decode = inverse_transform
 
     def _check_parameters(self) -> list[int]:
-        sizes = self.hidden_layer_sizes
+        sizes: Any = self.hidden_layer_sizes
+        if isinstance(sizes, str):
+            raise ValueError(f"hidden_layer_sizes must be an integer or several, as (100,); got the text {sizes!r}.")
         widths = list(sizes) if isinstance(sizes, Iterable) else [sizes]
         if not widths:
             raise ValueError("hidden_layer_sizes must name at least one layer, that of the code; got ().")

@@ -69,8 +69,8 @@ class Averaging(Stateful):
         a, c = self.anchor, self.newest_weight
         self.pending = c / (1 - a + a * c)
 
-    def roll_back(self, working: list[Tensor]) -> None:
-        """Set the working weights back to the average, in place; those that diverged never enter."""
+    def restart(self, working: list[Tensor]) -> None:
+        """Set the working weights to the average, in place; those that are still pending never enter."""
         self.pending = 0.0
         for W, mean in zip(working, self.mean, strict=True):
             W.copy_(mean)

@@ -8,7 +8,7 @@ from torch import Tensor
 from nmfnet.data.source import Source
 from nmfnet.linalg.products import weighted
 from nmfnet.linalg.sparse import SparseRows
-from nmfnet.linalg.statistics import weighted_sum
+from nmfnet.linalg.statistics import reduced_symmetric, weighted_sum
 from nmfnet.network import Network
 
 ROWS_PER_COLUMN = 2  # samples that a damped Gram matrix needs at most
@@ -31,7 +31,7 @@ def input_covariance(network: Network, source: Source) -> tuple[Tensor, Tensor]:
         gram.addmm_(Z.T, weighted(Z, weight))
         total += weighted_sum(Z, weight)
         count += len(Z) if weight is None else float(weight.sum())
-    gram, total, count = source.holders([gram, total, count])
+    gram, total, count = reduced_symmetric(gram, [total, count], source.holders)
     gram /= count
     size = gram.diagonal().mean()
     return (gram.addr_(total / count, total / count, alpha=-1) if bias else gram), size

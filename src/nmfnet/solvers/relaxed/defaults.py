@@ -15,11 +15,10 @@ MIN_OUTPUT_RMS = 0.01  # of the outputs when steps are scaled: those of constant
 MAX_DELTA = 0.3  # relative step that "auto" never exceeds
 UNANCHORED_DELTA = 0.05  # relative step that is taken at once; what delta is above it comes through the average
 STREAM_DROPOUT = 0.1  # dropout of `partial_fit`, which does not know how many samples will come
-MAX_SPARSE_DAMPING = 700.0  # of many sparse inputs, as words; measured: four times as much is worse,
+MAX_SPARSE_DAMPING = 500.0  # of many sparse inputs, as words; measured: twice as much is worse,
 FEW_DOCUMENTS = 3000  # and so is less where documents are not more than these
-DAMPING_PER_WORD = 16.0  # of those in a document, at most: what few words say must not be smoothed away
 MIN_WORDS = 1000  # columns from which on sparse inputs count as words of a text, and not as a table's categories,
-SPARED_WORDS, MASKED_WORDS = 5, 0.35  # of whose documents those of few words are masked less than others
+SPARED_WORDS, MASKED_WORDS = 5, 0.5  # of whose documents those of few words are masked less than others
 WORD_WEIGHTS = 0.1  # factor of their random weights in the first layer: most words are rare, and unlearn nothing
 # Momentum needs residuals with little noise: those of real targets, and means over large batches.
 REAL_TARGET_MOMENTUM, LARGE_BATCH_MOMENTUM = 0.9, 0.7
@@ -60,23 +59,18 @@ def auto_alpha(network: Network) -> float:
     return ALPHA_PER_INPUT[network.output.name] * mean_fan_in
 
 
-def is_text(network: Network, sparse: bool) -> bool:
+def is_text(sparse: bool, columns: int, has_classes: bool) -> bool:
     """Whether inputs are taken for the words of documents that have classes or labels."""
-    return sparse and network.output.has_classes and network.sizes[0] >= MIN_WORDS
+    return sparse and has_classes and columns >= MIN_WORDS
 
 
-def auto_damping(network: Network, sparse: bool, plan: Plan, words: float | None = None) -> float:
-    """Least squares for dense inputs; for classes by many sparse ones nearly the direction of the plain gradient.
-
-    `words` is the mean number of values that a sparse sample has, where it is known.
-    """
+def auto_damping(network: Network, sparse: bool, plan: Plan) -> float:
+    """Least squares for dense inputs; for classes by many sparse ones nearly the direction of the plain gradient."""
     if not (sparse and network.output.has_classes):
         return 1.0
     most = MAX_SPARSE_DAMPING
     if plan.n_updates is not None:
         most *= min(1.0, FEW_DOCUMENTS / plan.n_samples)
-    if words is not None:
-        most = min(most, DAMPING_PER_WORD * words)
     return max(1.0, min(most, network.sizes[0] / 4))
 
 

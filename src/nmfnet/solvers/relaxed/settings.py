@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import ClassVar, Literal
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from nmfnet._parameters import between, boolean, check_settings
+from nmfnet._parameters import at_least, between, boolean, check_settings
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.data.source import Source, stored_per_row
 from nmfnet.layers import Dense, Layer
@@ -32,6 +33,7 @@ from nmfnet.solvers.relaxed.defaults import (
     auto_tau,
     is_text,
 )
+from nmfnet.solvers.relaxed.local_updates import LocalSweep
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.stack import StackedSweep
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
@@ -62,14 +64,13 @@ class Relaxed(BaseEstimator):
         always active.
     damping : float or "auto", default="auto"
         Tikhonov term of the least-squares steps, divided by the mean of the diagonal of the Gram matrix.  "auto" is 1.
-        For sparse inputs and classes or labels it is the least of a quarter of the number of inputs, 16 times the mean
-        number of values stored for a sample, and 700, or 2,100,000 over the number of samples if that is less: rare
-        words have too few samples in a batch for a least-squares fit.
+        For sparse inputs and classes or labels it is the least of a quarter of the number of inputs, 500, and
+        1,500,000 over the number of samples: rare words have too few samples in a batch for a least-squares fit.
     noise : float or "auto", default="auto"
         Probability that an input is masked during training.  A masked input is set to 0, or to the value nearest to 0
         that its column has.  The others move away from that value by the factor ``1 / (1 - noise)``.  "auto" is
         ``0.3 (1 - 2 r / n_0)`` where r principal components replace n_0 inputs, as in images;
-        ``0.35 (1 - 5 / w)`` for classes and labels of sparse samples of 1000 columns or more, as of documents, with w
+        ``0.5 (1 - 5 / w)`` for classes and labels of sparse samples of 1000 columns or more, as of documents, with w
         stored values on average; and otherwise 0.
     dropout : float, sequence of float or "auto", default="auto"
         Probability that the activation of a hidden unit is set to 0 during training: one for all hidden layers, or one
@@ -99,6 +100,11 @@ class Relaxed(BaseEstimator):
     label_smoothing : float, default=0.2
         Smoothing of classes and labels.  It leaves a residual in nearly every sample.  Without it the steps would
         follow the few samples that are still wrong.  `predict_proba` corrects for it.
+    local_updates : int, default=0
+        Of several ranks (docs/distributed.md): updates that each makes by its own samples, after which the average of
+        the weights is averaged over the ranks, and all go on from there; at the end of an epoch they are, too.  It
+        sends some hundred times less, and ends with other weights.  0: each update is one of all ranks, which is what
+        one process with all samples would do.
     """
 
     delta: float | Literal["auto"] = "auto"
@@ -112,6 +118,7 @@ class Relaxed(BaseEstimator):
     standardize: bool = True
     explained_variance: float = 0.96
     label_smoothing: float = 0.2
+    local_updates: int = 0
 
     # The length of a step does not depend on the residuals: over fewer samples their noise does not cancel.
     min_batch_samples: ClassVar[int] = 64
@@ -135,6 +142,7 @@ class Relaxed(BaseEstimator):
         for each in self.dropout if isinstance(self.dropout, (list, tuple)) else [self.dropout]:
             if self.dropout != "auto":
                 between("dropout", each, 0, 1, open_high=True)
+        at_least("local_updates", self.local_updates, 0, Integral)
         boolean("standardize", self.standardize)
         between("explained_variance", self.explained_variance, 0, 1, open_low=True)
 
@@ -176,15 +184,18 @@ class Relaxed(BaseEstimator):
         Only classes and labels get principal components: real targets may depend on any direction.
         """
         self.check()
+        if not self.standardize:
+            return None
         share = 1.0 if kind == "real" else self.explained_variance
-        return input_scaling(source, share, centre, float(partial)) if self.standardize else None
+        words = not partial and is_text(source.is_sparse, source.n_features, kind != "real")
+        return input_scaling(source, share, centre, float(partial), words)
 
     def resolved(self, network: Network, plan: Plan, source: Source | None = None) -> Resolved:
         """The settings with a number for each "auto", for the samples of a source."""
         name, sparse = network.output.name, source is not None and source.is_sparse
-        known = plan.n_updates is not None and is_text(network, sparse)
+        known = plan.n_updates is not None and is_text(sparse, network.sizes[0], network.output.has_classes)
         words = stored_per_row(source) if source is not None and known else None
-        damping = auto_damping(network, sparse, plan, words) if self.damping == "auto" else float(self.damping)
+        damping = auto_damping(network, sparse, plan) if self.damping == "auto" else float(self.damping)
         momentum = auto_momentum(name, plan) if self.momentum == "auto" else float(self.momentum)
         return Resolved(
             delta=auto_delta(plan.n_updates, momentum) if self.delta == "auto" else float(self.delta),
@@ -224,14 +235,20 @@ class Relaxed(BaseEstimator):
         new = not plan.trained and plan.n_updates is not None
         if new and source.is_sparse and network.output.has_classes:
             # Of inputs that outnumber samples most are rare: random weights would outlast what is learned of them.
-            most = WORD_WEIGHTS if is_text(network, source.is_sparse) else 1.0
+            most = WORD_WEIGHTS if is_text(True, source.n_features, True) else 1.0
             network.weights[0][: source.n_features] *= min(most, plan.n_samples / source.n_features)
         resolved = self.resolved(network, plan, source)
-        sweep = RelaxedSweep(resolved, network, plan, masking_value(source), source.holders)
+        sweep = self._sweep(resolved, network, plan, source)
         if source.is_sparse:
             sweep.adversary.stop()
         sweep.look_at(source)
         return sweep
+
+    def _sweep(self, resolved: Resolved, network: Network, plan: Plan, source: Source) -> RelaxedSweep:
+        value, ranks = masking_value(source), source.holders
+        if self.local_updates and ranks.size > 1:
+            return LocalSweep(resolved, network, plan, value, ranks, self.local_updates)
+        return RelaxedSweep(resolved, network, plan, value, ranks)
 
     @staticmethod
     def proceed(sweep: RelaxedSweep, source: Source, plan: Plan, rescaled: Rescaled | None = None) -> RelaxedSweep:

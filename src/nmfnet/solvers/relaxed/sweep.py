@@ -220,7 +220,10 @@ class RelaxedSweep:
         """Every few updates, of which one may begin, go on with the running loss, and let the adversary decide."""
         if begins is not None and begins % CHECK_INTERVAL == 0:
             self.safeguard.observe(loss)
-            self.adversary.decide()
+            self._decide()
+
+    def _decide(self) -> None:
+        self.adversary.decide()
 
     def _adversarial(
         self, X: Rows, Y: Tensor, forward: Pass, E: Tensor, sample_weight: Tensor | None
@@ -257,6 +260,7 @@ class RelaxedSweep:
         Targets are of weights from before the update, so that a layer may move as soon as its statistics are there.
         """
         network, lowest, schedule = self.network, self.network.lowest_trained, self.schedule
+        at_hand = None if self.reduce is local else self.masks.at_hand
         skips = dict[int, Tensor]()
         for layer in reversed(range(lowest, len(network.layers))):
             at = forward.at[layer]
@@ -266,9 +270,7 @@ class RelaxedSweep:
                 rms, weight = lengths[layer].input_rms, sample_weight
                 yield (
                     layer,
-                    self.solvers[layer].collect(
-                        at.rows, E, weight, schedule.updates, rms, schedule.share, self.masks.at_hand
-                    ),
+                    self.solvers[layer].collect(at.rows, E, weight, schedule.updates, rms, schedule.share, at_hand),
                 )
             E = below
             forward.pop()
@@ -314,7 +316,7 @@ class RelaxedSweep:
     def _roll_back(self) -> None:
         """Go back to the average, and on with half the step."""
         self.schedule.reject()
-        self.averaging.roll_back(self.network.weights)
+        self.averaging.restart(self.network.weights)
         self.safeguard.reset()  # the next batch goes through the average: it is to learn from it, whatever its loss
         for solver in self.solvers:
             solver.forget()

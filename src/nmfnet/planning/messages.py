@@ -1,0 +1,113 @@
+"""What ranks send each other in an epoch, counted as ``nmfnet.distributed`` counts it, and how long that takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from nmfnet.distributed import WIDE_NUMBERS
+from nmfnet.planning.task import Task
+
+WIDE, NARROW = 8, 2  # bytes of a number where there are few, and of changes of weights after local updates
+
+
+class Message(NamedTuple):
+    """Messages of an epoch: what they are about, how many, and the bytes that a rank puts into all of them."""
+
+    part: str
+    times: float
+    bytes: float
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A network between ranks.
+
+    Attributes
+    ----------
+    bandwidth : float
+        Bytes a second, of each rank.
+    latency : float
+        Seconds of a step.
+    """
+
+    bandwidth: float = 1.25e9
+    latency: float = 50e-6
+
+    def seconds(self, messages: Iterable[Message], ranks: int) -> float:
+        """Sums over ranks by halving and doubling: twice (1 - 1/N) the bytes, in 2 log2 N steps."""
+        if ranks == 1:
+            return 0.0
+        of_byte, of_message = 2 * (1 - 1 / ranks) / self.bandwidth, 2 * math.ceil(math.log2(ranks)) * self.latency
+        return sum(each.bytes * of_byte + each.times * of_message for each in messages)
+
+
+def messages(task: Task, ranks: int) -> list[Message]:
+    """Messages of an epoch that each rank takes part in."""
+    if ranks == 1:
+        return []
+    u, outputs = task.updates, task.layers[-1].n_out
+    if task.local_updates:
+        return [*_means(task, outputs), *_records(task, ranks, outputs)]
+    lengths = 1 + sum(1 + layer.parts for layer in task.layers)
+    found = [
+        Message("Losses", u, 2 * WIDE * u),  # and their number
+        Message("Lengths", u, lengths * WIDE * u),
+        *_statistics(task, ranks),
+        *_records(task, ranks, outputs),
+    ]
+    if task.undecided:
+        found.append(Message("Errors", u, (2 + outputs) * WIDE * u))
+    if task.adversarial:
+        found.append(Message("Adversarial inputs", u, 4 * WIDE * u))
+    return found
+
+
+def triangle(n: int) -> int:
+    """Numbers that a symmetric matrix (n, n) is sent as."""
+    half = (n + 1) // 2
+    return half * half + half * (n - half) + n - half
+
+
+def _means(task: Task, outputs: int) -> list[Message]:
+    """Means of weights after local updates, and at the end of the epoch; how many samples they come from."""
+    means = math.ceil(task.updates / task.local_updates)
+    size = WIDE if task.weights <= WIDE_NUMBERS else NARROW
+    found = [
+        Message("Weights", means, task.weights * size * means),
+        Message("Numbers of samples", means, WIDE * means),
+    ]
+    return [*found, Message("Errors", means, (2 + outputs) * WIDE * means)] if task.undecided else found
+
+
+def _statistics(task: Task, ranks: int) -> list[Message]:
+    """Right-hand sides (n, k) with means and the number of samples, all layers together; Gram matrices with them.
+
+    In the forms without a Gram matrix each rank gets the rows of the whole batch, by a message for inputs and one for
+    residuals, and one before each that says how many they are.
+    """
+    u, summed = task.updates, [layer for layer in task.layers if layer.form in ("primal", "given")]
+    found = []
+    if summed:
+        sides = sum((layer.n_in + 1) * (layer.n_out + 1) for layer in summed)
+        size = WIDE if sides <= WIDE_NUMBERS else task.number_bytes  # of few numbers; with Gram matrices they are many
+        grams = sum(triangle(layer.n_in) for layer in summed if layer.form == "primal")
+        found.append(Message("Right-hand sides", u, sides * size * u))
+        found.append(Message("Gram matrices", 0, grams * task.number_bytes * task.refreshes("primal")))
+    for layer in task.layers:
+        if layer not in summed:
+            rows = task.rows / ranks * (layer.n_in + layer.n_out)
+            found.append(Message("Rows of batches", 4 * u, rows * task.number_bytes + 2 * WIDE * u))
+    return found
+
+
+def _records(task: Task, ranks: int, outputs: int) -> list[Message]:
+    """Outputs and targets of the samples that losses are recorded of, their sums, whether to go on, and the record."""
+    numbers = 2 * (task.recorded + task.validation) / ranks * outputs
+    sets = 1 + (task.validation > 0)
+    return [
+        Message("Recorded losses", 4 * sets, numbers * task.number_bytes + 2 * WIDE * sets),
+        Message("Ends of epochs", 3, 3 * WIDE + 4),
+    ]

@@ -1,0 +1,85 @@
+"""Updates that ranks make by their own samples: all end alike, send little, and learn as much."""
+
+import numpy as np
+import pytest
+import torch
+
+from nmfnet import NMFNetClassifier, Relaxed
+from nmfnet.linalg.holders import local
+from nmfnet.linalg.statistics import reduced_symmetric
+from ranks import Pool
+
+
+@pytest.fixture(scope="module")
+def pool():
+    pool = Pool()
+    yield pool
+    pool.close()
+
+
+def alike(found):
+    """Check that all ranks have the same numbers, and return those of the first."""
+    first, *others = found
+    for other in others:
+        assert other["history"] == first["history"]
+        for W, V in zip(first["weights"], other["weights"], strict=True):
+            np.testing.assert_array_equal(W, V)
+    return first
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        (2, {}),
+        (3, {"every": 2, "early_stopping": True}),
+        (2, {"shares": [3, 600]}),  # no rows of most batches
+        (2, {"kind": "sparse"}),
+    ],
+)
+def test_all_ranks_end_alike_and_learn(pool, size, options):
+    assert alike(pool.values("local_updates", size, **options))["error"] < 0.1
+
+
+def test_far_less_is_sent(pool):
+    exact, apart = (pool.values("local_updates", 2, every=every)[0] for every in (0, 4))
+    # 4 updates an epoch: one mean in 16 bits in place of four sums in 32, of weights and of Gram matrices; a part is
+    # of the outputs that losses are recorded of.
+    assert apart["bytes"] < exact["bytes"] / 4
+    assert apart["error"] < exact["error"] + 0.03
+
+
+def test_a_rank_that_diverges_goes_back_alone(pool):
+    assert alike(pool.values("one_diverges", 2))["error"] < 0.1
+
+
+def test_a_training_goes_on_from_a_checkpoint_between_two_means(pool, tmp_path):
+    whole, resumed = zip(*pool.values("local_updates_resumed", 2, folder=str(tmp_path)), strict=True)
+    first, second = alike(whole), alike(resumed)
+    assert second["error"] < 0.1 and len(second["history"]) == 6
+    assert second["history"][:4] == first["history"][:4]  # 16 of 24 updates; the checkpoint is of the seventeenth
+
+
+def test_one_process_has_no_local_updates(pool):
+    exact, apart = (pool.values("local_updates", 1, every=every)[0] for every in (0, 4))
+    for W, V in zip(exact["weights"], apart["weights"], strict=True):
+        np.testing.assert_array_equal(W, V)
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "auto", True])
+def test_unfit_numbers_are_named(value):
+    with pytest.raises(ValueError, match="local_updates must be an integer of at least 0"):
+        NMFNetClassifier(solver=Relaxed(local_updates=value))
+
+
+def test_a_triangle_is_sent_of_a_symmetric_matrix():
+    A = torch.randn(20, 7, dtype=torch.float64)
+    G, sent = A.T @ A, []
+
+    def twice(sums):
+        sent.extend(sums)
+        return [2 * each for each in sums]
+
+    doubled, n = reduced_symmetric(G.clone(), [torch.tensor(20.0)], twice)
+    torch.testing.assert_close(doubled, 2 * G)
+    assert n == 40 and sum(each.numel() for each in sent) < 49
+    assert reduced_symmetric(G, [], local)[0] is G
