@@ -311,6 +311,13 @@ def test_a_file_of_format_5_has_layers_of_sequences():
     assert model.score(X.astype(np.float32), y) == model.score(X.astype(np.float32)[:, None], y) > 0.9
 
 
+def test_a_file_of_format_6_has_pieces():
+    model = nmfnet.load(Path(__file__).parent / "models" / "format-6.safetensors")
+    X, y = load_iris(return_X_y=True)
+    assert model.network_.inputs.pieces == (8, 8, 8, 8) and model.network_.sizes == [4, 8, 3]
+    assert model.score(X.astype(np.float32), y) > 0.9
+
+
 def test_every_format_has_a_schema_and_a_file(saved):
     versions = range(1, FORMAT_VERSION + 1)
     for version in versions:

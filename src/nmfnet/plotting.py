@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from nmfnet._text import printable
+from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.layers import Conv1d, Conv2d
 from nmfnet.training import EpochRecord
 
@@ -326,7 +327,9 @@ def _parts_of(estimator: Any) -> tuple[Array, str]:
     network = estimator.network_
     if network.inputs is None or network.inputs.projects or not network.by_column:
         return network.folded()[0][0].cpu().numpy().T, "Weight"
-    W = network.weights[0][: len(network.inputs.shift)]
+    W = network.weights[0][: network.inputs.n_out]
+    if isinstance(network.inputs, PiecewiseLinear):
+        return network.inputs.changes(W).cpu().numpy().T, "Change from the least value to the greatest"
     return W.cpu().numpy().T, "Weight, per standard deviation"
 
 

@@ -227,7 +227,7 @@ def _check_shape(layers: Layers, X: Tensor, name: str) -> None:
     first = layers.linear[0]
     if layers.ndim is None:
         assert isinstance(first, nn.Linear)
-        wanted: list[Any] = [first.in_features if layers.inputs is None else len(layers.inputs.shift)]
+        wanted: list[Any] = [first.in_features if layers.inputs is None else layers.inputs.scaling().n_in]
         fits = X.ndim == 2 and X.shape[1] == wanted[0]
     else:
         channels = X.shape[1] if isinstance(first, nn.Linear) or X.ndim < 2 else first.in_channels
@@ -295,5 +295,5 @@ def _wide(network: Network) -> Network:
     for name in ("inputs", "targets"):
         scaling = getattr(network, name)
         if scaling is not None:
-            setattr(wide, name, replace(scaling, shift=scaling.shift.double(), factor=scaling.factor.double()))
+            setattr(wide, name, scaling.changed(Tensor.double))
     return wide

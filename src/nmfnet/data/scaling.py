@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from nmfnet.data.source import Source
 from nmfnet.linalg import naming_overflow
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.linalg.statistics import reduced_symmetric
+from nmfnet.stateful import State
 
 # Columns of one scale were standardized before if the root mean square of their means, in units of that scale, is less
 # than this.  Pixels and counts have means farther from 0.
@@ -58,6 +60,11 @@ class Scaling:
         return self.factor.ndim == 2
 
     @property
+    def n_in(self) -> int:
+        """Columns of X."""
+        return len(self.shift)
+
+    @property
     def n_out(self) -> int:
         """Columns of the result."""
         return self.factor.shape[-1]
@@ -77,9 +84,17 @@ class Scaling:
         same_unit = bool((factor == factor[0]).all())
         return not same_unit or float((shift * factor).square().mean().sqrt()) < MAX_STANDARDIZED_MEAN
 
-    def on(self, device: torch.device | str) -> Scaling:
+    def on(self, device: torch.device | str) -> Self:
         """The same on a device."""
-        return replace(self, shift=self.shift.to(device), factor=self.factor.to(device))
+        return self.changed(lambda tensor: tensor.to(device))
+
+    def state(self) -> State:
+        """Its tensors, by name."""
+        return {"shift": self.shift, "factor": self.factor}
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same with other tensors."""
+        return replace(self, shift=change(self.shift), factor=change(self.factor))
 
 
 def input_scaling(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, estimator_html_repr
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -26,7 +26,7 @@ from nmfnet.estimators.codes import HiddenCodesMixin
 from nmfnet.estimators.curves import CurvesMixin
 from nmfnet.estimators.data import Data, checked_data, split
 from nmfnet.estimators.fitting import Architecture, train
-from nmfnet.estimators.html import picture
+from nmfnet.estimators.html import PictureMixin
 from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
@@ -47,7 +47,7 @@ from nmfnet.training import Callback, EpochRecord, FitSettings, Fitted, PrintLog
 Array = NDArray[Any]
 
 
-class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, BaseEstimator):
+class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, BaseEstimator):
     """Base class of the estimators; use :class:`NMFNetClassifier` or :class:`NMFNetRegressor`."""
 
     network_: Network
@@ -55,6 +55,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
     input_shape_: tuple[int, ...] | None = None  # of a sample, where hidden layers are of images or sequences
     best_epoch_: int | None
     input_encoder_ = InputEncoder()  # of models of earlier versions, and of PyTorch modules
+    numeric_encoding: str = "standard"  # of estimators pickled by earlier versions
     categorical_features: str | ArrayLike = "from_dtype"  # of estimators pickled by earlier versions
     file_reading_: dict[str, Any] | None = None  # how the command line read the file of the fit
     _stream_: Stream | None
@@ -81,6 +82,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         input_shape: Sequence[int] | None = None,
         augmentation: Augmentation | None = None,
         categorical_features: str | ArrayLike = "from_dtype",
+        numeric_encoding: str = "standard",
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
         warm_start: bool = False,
@@ -105,6 +107,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         self.input_shape = input_shape
         self.augmentation = augmentation
         self.categorical_features = categorical_features
+        self.numeric_encoding = numeric_encoding
         self.random_state = random_state
         self.device = device
         self.warm_start = warm_start
@@ -229,6 +232,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             feature_names=self._encoded_names(),
             n_members=self.n_members,
             averages=validation is None and not self.warm_start,
+            encodes=self.numeric_encoding == "auto",
         )
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, **encoding: Any) -> Self:
@@ -273,7 +277,7 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
         wider = self.n_members_ if goes_on else 1
         hidden = [width if isinstance(width, Spec) else width * wider for width in hidden]
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
-        return Architecture(*asked, self.input_shape_)
+        return Architecture(*asked, self.input_shape_, self.numeric_encoding == "piecewise")
 
     def _settings(self, solver: Solver, source: Source, goes_on: bool, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
@@ -334,10 +338,6 @@ class BaseNMFNet(HiddenCodesMixin, CurvesMixin, WeightsMixin, CallbackSupport, B
             self.feature_names_in_ = np.array(names, dtype=object)
         self.history_ = cast("list[EpochRecord]", state["history_"])
         self.best_epoch_ = state.get("best_epoch_")
-
-    def _html_repr(self) -> str:
-        """scikit-learn's page of the parameters, with a picture of the network above it."""
-        return f"<div>{picture(self)}{estimator_html_repr(self)}</div>"
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -88,6 +88,7 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
         input_shape: Sequence[int] | None = None,
         augmentation: Augmentation | None = None,
         categorical_features: str | ArrayLike = "from_dtype",
+        numeric_encoding: str = "standard",
         class_weight: Mapping[Any, float] | str | None = None,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
@@ -100,8 +101,8 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             batch_size=batch_size, max_iter=max_iter, max_time=max_time, tol=tol, n_iter_no_change=n_iter_no_change,
             n_members=n_members, early_stopping=early_stopping, validation_fraction=validation_fraction,
             fit_intercept=fit_intercept, input_shape=input_shape, augmentation=augmentation,
-            categorical_features=categorical_features, random_state=random_state, device=device, warm_start=warm_start,
-            verbose=verbose, callbacks=callbacks,
+            categorical_features=categorical_features, numeric_encoding=numeric_encoding, random_state=random_state,
+            device=device, warm_start=warm_start, verbose=verbose, callbacks=callbacks,
         )  # fmt: skip
         self.class_weight = class_weight
 

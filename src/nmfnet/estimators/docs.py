@@ -76,7 +76,12 @@ TEMPLATE = """{what}
         Random shifts, mirror images and hidden squares in the batches of `fit`.
     categorical_features : "from_dtype" or array-like, default="from_dtype"
         Columns that are categories.  "from_dtype": columns of text, and those with a categorical dtype of pandas,
-        polars or Arrow.  Names, positions or a mask add others, such as columns of numeric codes.{parameters}
+        polars or Arrow.  Names, positions or a mask add others, such as columns of numeric codes.
+    numeric_encoding : {{"standard", "piecewise", "auto"}}, default="standard"
+        What the first layer is given for a number.  "standard": the number, standardized.  "piecewise": up to 8
+        numbers, one for each interval between the column's quantiles.  Each rises in its interval and is constant
+        elsewhere (piecewise linear).  Only for dense tables; in `partial_fit` the intervals stay those of the first
+        call.  "auto": if folds choose the penalty, they choose the encoding, too; otherwise "standard".{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional
@@ -98,7 +103,8 @@ TEMPLATE = """{what}
         The penalty that the cross-validation has chosen; None without one.
     coefs_ : list of ndarray
         Weight matrices, the l-th of shape (n_{{l-1}}, n_l); of a convolution (channels times kernel, channels).  The
-        scaling of inputs is folded in, except for images.
+        scaling of inputs is folded in, except for images.  With a piecewise-linear encoding (``history_[0]["numeric_encoding"]``)
+        the first has a row for each piece.
     intercepts_ : list of ndarray
         Biases, the l-th of shape (n_l,); zeros with ``fit_intercept=False``.
     history_ : list of dict

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from nmfnet.data.contents import drawn_by_contents
+from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.scaling import Scaling
 from nmfnet.data.sharded import Sharded
 from nmfnet.data.source import InMemory
@@ -28,6 +30,9 @@ from nmfnet.training import (
     choose,
     fit_network,
 )
+from nmfnet.training.scoring import Predicted, whole
+
+MOST_ENCODED = 10_000  # rows that quantiles are of
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Architecture:
         Whether the solver may scale inputs.  Pre-training is of the data as they are.
     input_shape : tuple of int or None
         Of a sample, where hidden layers are of images or sequences.
+    piecewise : bool
+        Whether inputs are encoded piecewise linearly.
     """
 
     hidden: list[int | Spec]
@@ -54,6 +61,7 @@ class Architecture:
     kind: Kind
     scaled: bool = True
     input_shape: tuple[int, ...] | None = None
+    piecewise: bool = False
 
     @property
     def activations(self) -> Activation | list[Activation]:
@@ -65,6 +73,7 @@ class Architecture:
     ) -> Network:
         """A network with random weights, where the data are; `partial` where they are the first of a stream."""
         inputs = self._input_scaling(solver, data, partial) if self.scaled else None
+        inputs = self._piecewise(solver, data) if self.piecewise else inputs
         targets = solver.target_scaling(data, self.kind, self.intercept)
         n_in = data.n_features if inputs is None else inputs.n_out
         layers = build_layers(self.hidden, n_in, data.n_outputs, self.intercept, self.input_shape)
@@ -80,6 +89,19 @@ class Architecture:
         return image_scaling(
             data, self.input_shape, lambda pixels: solver.input_scaling(pixels, "real", self.intercept, partial)
         )
+
+    def _piecewise(self, solver: Solver, data: InMemory | Sharded) -> PiecewiseLinear:
+        """The encoding by quantiles of some of the rows, the same in whatever order they are."""
+        scaling = solver.input_scaling(data, "real", self.intercept, False) if self.scaled else None
+        if scaling is None or self.input_shape is not None or data.is_sparse:
+            raise ValueError(
+                "numeric_encoding='piecewise' is for dense inputs that solver='relaxed' scales, and fully-connected "
+                "layers: use numeric_encoding='auto'."
+            )
+        scaled = [Predicted(scaling(X), Y, weight) for X, Y, weight in data.blocks()]
+        X, Y, _ = whole(data, scaled)
+        rows = drawn_by_contents(X.cpu(), Y.cpu(), MOST_ENCODED, 0)
+        return PiecewiseLinear.of(X[rows]).after(scaling, data.dtype)
 
     def check(self, network: Network, solver: Solver, data: InMemory | Sharded, how: str) -> None:
         """Refuse to go on with a network that is not the one asked for; `how` it goes on is for the message."""
@@ -116,6 +138,7 @@ def train(
     feature_names: Sequence[str] | None = None,
     n_members: int | str = 1,
     averages: bool = True,
+    encodes: bool = False,
 ) -> Fitted:
     """Train a network from the start, or from that of an earlier fit.
 
@@ -134,6 +157,8 @@ def train(
         Networks to average: the one of all rows, and networks of folds.
     averages : bool, default=True
         Whether "auto" averages.
+    encodes : bool, default=False
+        Whether the folds may choose a piecewise-linear encoding of the inputs.
     """
     progress = Progress.after(history)
     if start is not None:
@@ -167,5 +192,5 @@ def train(
         progress=progress,
         callbacks=callbacks,
         pretrain=None if pretraining is None else pretrain,
-        choose=lambda: choose(network, solver, data, of_folds, seed, n_members, averages),
+        choose=lambda: choose(network, solver, data, of_folds, seed, n_members, averages, encodes),
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from sklearn.utils import estimator_html_repr
 
 from nmfnet.estimators.images import hidden_layers
 from nmfnet.layers import Spec, takes_images, unfolded
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
 
 HEIGHT, WIDTH, GAP, MARGIN = 110, 26, 74, 30  # of the tallest layer, of a layer, between two, around all
 BLUE, PALE = "#0072B2", "#D5E8F3"
+
+
+class PictureMixin:
+    """The HTML representation of an estimator."""
+
+    def _html_repr(self) -> str:
+        """scikit-learn's page of the parameters, with a picture of the network above it."""
+        return f"<div>{picture(cast('BaseNMFNet', self))}{estimator_html_repr(self)}</div>"
 
 
 def picture(estimator: BaseNMFNet) -> str:
@@ -59,7 +69,16 @@ def _chosen(estimator: BaseNMFNet) -> str:
         return ""
     loss = next(record["held_out_loss"] for record in estimator.history_ if "held_out_loss" in record)
     members = f"; mean of {estimator.n_members_} networks" if estimator.n_members_ > 1 else ""
-    return f"<p>alpha = {estimator.alpha_:.3g}, with the least loss on held-out rows, {loss:.3g}{members}</p>"
+    encoding = next((f"; {each} numbers" for each in _encodings(estimator)), "")
+    return (
+        f"<p>alpha = {estimator.alpha_:.3g}{encoding}, with the least loss on held-out rows, {loss:.3g}{members}</p>"
+    )
+
+
+def _encodings(estimator: BaseNMFNet) -> Iterator[str]:
+    """The encoding of numbers that was chosen, in words, of each epoch."""
+    words = {"piecewise": "piecewise-linear", "standard": "standardized"}
+    return (words[record["numeric_encoding"]] for record in estimator.history_ if "numeric_encoding" in record)
 
 
 def _layers(estimator: BaseNMFNet) -> tuple[list[str], list[int | None]]:

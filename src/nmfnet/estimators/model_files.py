@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from nmfnet._parameters import resolve
 from nmfnet.data.augmentation import Augmentation
+from nmfnet.data.piecewise import PiecewiseLinear, restored
 from nmfnet.data.scaling import Scaling
 from nmfnet.errors import ModelFileError
 from nmfnet.estimators.streaming import Stream
@@ -32,14 +33,14 @@ from nmfnet.torch_modes import plain_tensors
 
 T = TypeVar("T", bound=type)
 # Version 1 had neither output functions nor scalings, version 2 no sparse targets, version 3 no encoding of inputs, no
-# temperature and no stream, version 4 only fully-connected layers.
-FORMAT_VERSION = 5
+# temperature and no stream, version 4 only fully-connected layers, version 5 no piecewise-linear encodings.
+FORMAT_VERSION = 6
 ESTIMATORS: dict[str, type] = {}  # by the name that is in the file
 SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.values(), Augmentation)}
 RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier versions
 NOT_SAVED = ("callbacks",)
 NULL = {"n_iter_no_change": math.inf}  # what null stands for, where it is not None
-SCALINGS = ("inputs", "targets")
+SCALINGS, PARTS = ("inputs", "targets"), ("shift", "factor", "low", "high")
 STREAM = "stream."  # begins the names of the tensors that the next `partial_fit` needs
 KEY = "nmfnet"  # of the header, in the metadata of the safetensors file
 
@@ -107,13 +108,14 @@ def tensors_of(network: Network) -> dict[str, torch.Tensor]:
     for name in SCALINGS:
         scaling = getattr(network, name)
         if scaling is not None:
-            tensors |= {f"{name}.shift": scaling.shift, f"{name}.factor": scaling.factor}
+            tensors |= {f"{name}.{part}": each for part, each in scaling.state().items() if part != "pieces"}
     return tensors
 
 
 def layers_of(network: Network) -> dict[str, Any]:
-    """The hidden layers of a network, and the shape of a sample, as JSON holds them."""
-    return {"hidden": _plain(network.hidden), "input_shape": _plain(network.input_shape)}
+    """Hidden layers, shape of a sample, and pieces of each encoded column of a network, as JSON holds them."""
+    pieces = list(network.inputs.pieces) if isinstance(network.inputs, PiecewiseLinear) else None
+    return {"hidden": _plain(network.hidden), "input_shape": _plain(network.input_shape), "pieces": pieces}
 
 
 def _parameter(value: Any) -> Any:
@@ -238,8 +240,9 @@ def network_of(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -
     """The network, checked; every tensor must have its place in it."""
     tensors, scalings = dict(tensors), dict[str, Scaling | None]()
     for name in SCALINGS:
-        if f"{name}.shift" in tensors:
-            scalings[name] = Scaling(tensors.pop(f"{name}.shift"), tensors.pop(f"{name}.factor"))
+        parts = {part: tensors.pop(f"{name}.{part}") for part in PARTS if f"{name}.{part}" in tensors}
+        if parts:
+            scalings[name] = restored({**parts, "pieces": header.get("pieces")} if name == "inputs" else parts)
     weights = [tensors[f"weight.{i}"] for i in range(1, len(tensors) + 1)]
     _check_tensors(weights)
     shape = header.get("input_shape")
@@ -308,9 +311,14 @@ def _check_scalings(network: Network) -> None:
             continue
         shift, factor = scaling.shift, scaling.factor
         fits = shift.ndim == 1 and factor.ndim in (1, 2) and len(shift) == len(factor) and factor.shape[-1] == width
+        if isinstance(scaling, PiecewiseLinear):
+            fits &= shape is None and scaling.fits
         if not fits or (name == "targets" and factor.ndim == 2):
-            raise ValueError(f"{name}.shift and {name}.factor do not fit each other or the weights.")
-        if any(t.dtype != network.dtype or not t.isfinite().all() for t in (shift, factor)):
+            raise ValueError(
+                f"{name}.shift, {name}.factor and what goes with them do not fit each other or the weights."
+            )
+        tensors = [each for each in scaling.state().values() if isinstance(each, torch.Tensor)]
+        if any(t.dtype != network.dtype or not t.isfinite().all() for t in tensors):
             raise ValueError(f"{name}.shift or {name}.factor is not finite, or not of the weights' dtype.")
     if network.targets is not None and not network.targets.factor.all():
         raise ValueError("targets.factor has a zero.")

@@ -26,6 +26,8 @@ from nmfnet.training.folds import MOST_MEMBERS
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
 
+NUMERIC_ENCODINGS = ("standard", "piecewise", "auto")
+
 
 def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
     """Refuse unfit parameters, naming them; return the hidden layers."""
@@ -48,6 +50,9 @@ def check_parameters(estimator: BaseNMFNet) -> list[int | Spec]:
         at_least("n_members", estimator.n_members, 1, Integral, otherwise="'auto'")
         if int(estimator.n_members) > MOST_MEMBERS:
             raise ValueError(f"n_members must be at most {MOST_MEMBERS}, or 'auto'; got {estimator.n_members}.")
+    if estimator.numeric_encoding not in NUMERIC_ENCODINGS:
+        names = ", ".join(map(repr, NUMERIC_ENCODINGS))
+        raise ValueError(f"numeric_encoding must be one of {names}; got {estimator.numeric_encoding!r}.")
     activations_named(estimator.activation, n_weighted(hidden))
     if estimator.augmentation is not None and not isinstance(estimator.augmentation, Augmentation):
         raise ValueError(f"augmentation must be None or nmfnet.Augmentation(...); got {estimator.augmentation!r}.")

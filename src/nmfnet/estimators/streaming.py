@@ -196,7 +196,7 @@ def rescaled(
     unsettled = frozenset[str]() if stream is None else stream.unsettled
     rows = replace(source, before=0)  # the earlier ones, too
     found, carry = network, cast("Carry | None", list if unsettled else None)
-    if "inputs" in unsettled and network.inputs is not None:
+    if "inputs" in unsettled and type(network.inputs) is Scaling:
         found = replace(found, inputs=_input_scaling(network, rows))
     if "targets" in unsettled and network.targets is not None:
         found = replace(found, targets=target_scaling(rows, network.intercept))

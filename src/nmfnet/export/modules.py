@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from nmfnet.data.piecewise import PiecewiseLinear
+from nmfnet.data.scaling import Scaling
 from nmfnet.network.outputs import probabilities
 
 Kind = Literal["softmax", "sigmoid", "simplex", "clip"]
@@ -60,6 +62,51 @@ class Standardize(nn.Module):
         """From (m, n) to (m, n) or (m, r)."""
         X = X - self.shift
         return X @ self.factor if self.factor.ndim == 2 else X * self.factor
+
+    @torch.jit.unused
+    def scaling(self) -> Scaling:
+        """The same as a network has it, on the CPU."""
+        return Scaling(self.shift, self.factor).changed(_copied)
+
+
+class PiecewiseLinearEncoding(nn.Module):
+    """``clamp((X[:, column] - shift) * factor, low, high)``: a column for each interval between quantiles.
+
+    Parameters
+    ----------
+    column : Tensor of shape (k,)
+        Ascending numbers of the columns, each as often as it has intervals.
+    shift, factor, low, high : Tensor of shape (k,)
+    """
+
+    column: Tensor
+    shift: Tensor
+    factor: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, column: Tensor, shift: Tensor, factor: Tensor, low: Tensor, high: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("column", column)
+        self.register_buffer("shift", shift)
+        self.register_buffer("factor", factor)
+        self.register_buffer("low", low)
+        self.register_buffer("high", high)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """From (m, n) to (m, k)."""
+        return ((X[:, self.column] - self.shift) * self.factor).clamp(self.low, self.high)
+
+    @torch.jit.unused
+    def scaling(self) -> Scaling:
+        """The same as a network has it, on the CPU."""
+        pieces = tuple(torch.bincount(self.column).tolist())
+        found = PiecewiseLinear(self.shift, self.factor, low=self.low, high=self.high, pieces=pieces)
+        return found.changed(_copied)
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().clone()
 
 
 class Residual(nn.Module):

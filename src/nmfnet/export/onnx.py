@@ -143,7 +143,7 @@ def write_layers(
     graph = Graph(weights[0].dtype)
     Z = layers(graph, network_inputs(graph, inputs, missing), weights, activations, intercept)
     graph.output("variable", Z, graph.dtype, weights[-1].shape[1])
-    n_inputs = len(weights[0]) - intercept if inputs is None else len(inputs.shift)
+    n_inputs = len(weights[0]) - intercept if inputs is None else inputs.n_in
     graph.write(path, name, n_inputs if missing is None else len(missing.fill))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nmfnet._version import __version__
 from nmfnet.data.missing import MissingValues
+from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.scaling import Scaling
 from nmfnet.layers.activations import LEAKY_SLOPE
 from nmfnet.storage.container import replace
@@ -93,6 +94,10 @@ def filled(graph: Graph, X: str, missing: MissingValues) -> str:
 
 def scaled(graph: Graph, X: str, inputs: Scaling) -> str:
     """Inputs as the network takes them."""
+    if isinstance(inputs, PiecewiseLinear):
+        X = graph.node("Gather", X, inputs.column.numpy(), axis=1)
+        X = graph.node("Mul", graph.node("Sub", X, inputs.shift.numpy()), inputs.factor.numpy())
+        return graph.node("Min", graph.node("Max", X, inputs.low.numpy()), inputs.high.numpy())
     X = graph.node("Sub", X, inputs.shift.numpy())
     return graph.node("MatMul" if inputs.projects else "Mul", X, inputs.factor.numpy())
 

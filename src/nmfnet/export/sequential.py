@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmfnet.data.scaling import Scaling
 from nmfnet.export import modules
 from nmfnet.export.conventions import check_forward, check_is_sequential, share_memory
-from nmfnet.export.modules import Probabilities, Standardize
+from nmfnet.export.modules import PiecewiseLinearEncoding, Probabilities, Standardize
 from nmfnet.layers import (
     SPECS,
     Conv1d,
@@ -55,7 +54,7 @@ class Layers:
         Whether inputs are flattened first.
     input_shape : tuple of int or None
         That inputs are given, before the first of these.
-    inputs : Standardize or None
+    inputs : Standardize, PiecewiseLinearEncoding or None
         Of the inputs, before the first Linear.
     head : Probabilities or None
         After the last Linear.
@@ -68,7 +67,7 @@ class Layers:
     dropout: list[float] = field(default_factory=list)
     flatten: bool = False
     input_shape: tuple[int, ...] | None = None
-    inputs: Standardize | None = None
+    inputs: Standardize | PiecewiseLinearEncoding | None = None
     head: Probabilities | None = None
 
     @property
@@ -137,9 +136,7 @@ class Layers:
         images = takes_images(self.hidden)
         intercept = self.linear[0].bias is not None
         weights = [weight_of(layer).cpu() for layer in self.linear]
-        inputs = None
-        if self.inputs is not None:
-            inputs = Scaling(self.inputs.shift.detach().cpu().clone(), self.inputs.factor.detach().cpu().clone())
+        inputs = None if self.inputs is None else self.inputs.scaling()
         names = self.activations[0] if len(set(self.activations)) == 1 else self.activations or "relu"
         found = Network(
             weights, activations_named(names, len(weights) - 1), intercept, inputs=inputs,
@@ -222,7 +219,12 @@ class _Reader:
             self.between += [Flatten()] if self.between or found.has_images else []
         elif type(layer) is nn.Unflatten and first and layer.dim == 1 and min(layer.unflattened_size) > 0:
             found.input_shape = tuple(map(int, layer.unflattened_size))
-        elif isinstance(layer, Standardize) and first and found.inputs is None and not self.pending:
+        elif (
+            isinstance(layer, (Standardize, PiecewiseLinearEncoding))
+            and first
+            and found.inputs is None
+            and not self.pending
+        ):
             found.inputs = layer
         elif isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and not first and layer.dim in (1, -1, None):
             found.head = Probabilities("softmax")

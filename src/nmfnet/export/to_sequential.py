@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from nmfnet.data.missing import MissingValues
+from nmfnet.data.piecewise import PiecewiseLinear
+from nmfnet.data.scaling import Scaling
 from nmfnet.export import modules as modules_of
-from nmfnet.export.modules import FillMissing, Probabilities, Standardize
+from nmfnet.export.modules import FillMissing, PiecewiseLinearEncoding, Probabilities, Standardize
 from nmfnet.layers import Conv1d, Conv2d, Flatten, GlobalAvgPool, Residual, Spec
 from nmfnet.layers.activations import LEAKY_SLOPE
 from nmfnet.network import Network
@@ -35,7 +37,7 @@ def to_sequential(network: Network, head: Probabilities | None, missing: Missing
     if missing is not None:
         modules.append(FillMissing(missing.fill.clone(), missing.indicated.clone()))
     if network.inputs is not None:
-        scaling = Standardize(network.inputs.shift.clone(), network.inputs.factor.clone())
+        scaling = _scaling(network.inputs)
         modules += [scaling] if network.input_shape is None else [nn.Flatten(), scaling]
     if network.input_shape is not None:  # which rows of numbers have as well, after they are flattened
         modules += [*([] if modules else [nn.Flatten()]), nn.Unflatten(1, network.input_shape)]
@@ -57,6 +59,14 @@ def to_sequential(network: Network, head: Probabilities | None, missing: Missing
     W, b = next(weights)
     modules.append(_filled(W.shape[1], W, b))
     return nn.Sequential(*modules, *([] if head is None else [head])).eval()
+
+
+def _scaling(inputs: Scaling) -> nn.Module:
+    """What happens to inputs, as a module with copies."""
+    found = inputs.changed(Tensor.clone)
+    if isinstance(found, PiecewiseLinear):
+        return PiecewiseLinearEncoding(found.column, found.shift, found.factor, found.low, found.high)
+    return Standardize(found.shift, found.factor)
 
 
 def _weights(network: Network) -> list[tuple[Tensor, Tensor | None]]:

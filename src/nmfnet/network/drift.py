@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.column_statistics import Blocks, Columns, columns_of
+from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.scaling import Scaling, target_scaling
 from nmfnet.data.source import InMemory
 from nmfnet.linalg.sparse import SparseRows
@@ -116,7 +117,9 @@ def followed(
 def tamed(network: Network, source: InMemory) -> InMemory:
     """Rows whose inputs and real targets are not huge: a single value far from all others is brought nearer."""
     X, Y = source.X, source.Y
-    X = X if network.inputs is None or network.inputs.projects else _tamed(network.inputs, X)
+    inputs = network.inputs
+    bounded = inputs is None or inputs.projects or isinstance(inputs, PiecewiseLinear)
+    X = X if inputs is None or bounded else _tamed(inputs, X)
     return replace(source, X=X, Y=Y if network.targets is None else _tamed(network.targets, Y))
 
 
@@ -146,7 +149,7 @@ def _loss(network: Network, X: Any, Y: Tensor) -> float:
 
 def _change_of_inputs(network: Network, source: InMemory, tiny: float) -> Change | None:
     old, intercept, X = network.inputs, network.intercept, source.X
-    if old is None:
+    if old is None or isinstance(old, PiecewiseLinear):  # whose intervals stay
         return None
     plain = _without_components(old) if old.projects else old
     columns = columns_of(Blocks(source, "X"), intercept)

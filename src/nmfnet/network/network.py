@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.scaling import Scaling
 from nmfnet.layers import Layer, Linearization, Spec, build_layers, skipped_inputs
 from nmfnet.layers.activations import Activation
@@ -71,7 +72,7 @@ class Network:
     @property
     def sizes(self) -> list[int]:
         """Numbers of units n_0, ..., n_L; n_0 is the width of X."""
-        first = len(self.weights[0]) - self.intercept if self.inputs is None else len(self.inputs.shift)
+        first = len(self.weights[0]) - self.intercept if self.inputs is None else self.inputs.n_in
         if self.input_shape is not None:
             first = math.prod(self.input_shape)
         return [first, *(math.prod(layer.out_shape) for layer in self.layers)]
@@ -170,6 +171,11 @@ class Network:
         """Outputs (m, n_L) on the scale of the targets."""
         return A if self.targets is None else self.targets.inverse(A)
 
+    def encode(self, inputs: PiecewiseLinear, weights: Sequence[Tensor]) -> None:
+        """Give a network of fully-connected layers other inputs of the first, and weights for these."""
+        self.inputs, self.weights[:] = inputs, weights
+        self.layers = build_layers(self.hidden, inputs.n_out, weights[-1].shape[1], self.intercept)
+
     def with_weights(self, weights: Sequence[Tensor]) -> Network:
         """Return a network like this one with other weights."""
         return replace(self, weights=list(weights))
@@ -177,10 +183,11 @@ class Network:
     def folded(self) -> list[tuple[Tensor, Tensor]]:
         """Weights (n_{l-1}, n_l) and biases (n_l,) of a network without scalings that predicts the same.
 
-        Of images the scaling is folded in where it does not shift: their padding is zero after the shift.
+        Of images the scaling is folded in where it does not shift: their padding is zero after the shift.  The first
+        weights of a piecewise-linear encoding stay those of its pieces.
         """
         layers = [(W[:-1], W[-1]) if self.intercept else (W, W.new_zeros(W.shape[1])) for W in self.weights]
-        if self.inputs is not None:
+        if self.inputs is not None and not isinstance(self.inputs, PiecewiseLinear):
             W, b = layers[0]
             if self.input_shape is None:
                 W = self.inputs.factor @ W if self.inputs.projects else self.inputs.factor[:, None] * W
@@ -232,6 +239,5 @@ class Network:
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Network:
         """The network with other tensors."""
-        scalings = (self.inputs, self.targets)
-        inputs, targets = (s and replace(s, shift=change(s.shift), factor=change(s.factor)) for s in scalings)
+        inputs, targets = (s and s.changed(change) for s in (self.inputs, self.targets))
         return replace(self, weights=[change(W) for W in self.weights], inputs=inputs, targets=targets)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nmfnet._parameters import resolve
+from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.scaling import Scaling
 from nmfnet.solvers import SOLVERS, Plan, Relaxed
 
@@ -59,6 +60,12 @@ def choices(model: Any) -> list[Choice]:
 def _of_inputs(inputs: Scaling | None) -> Iterator[Choice]:
     if inputs is None:
         yield "scaling of the inputs", "none", "the solver's setting"
+    elif isinstance(inputs, PiecewiseLinear):
+        yield (
+            "scaling of the inputs",
+            f"piecewise linear, {inputs.n_out} numbers for {inputs.n_in} columns",
+            "has less loss on held-out rows than standardized columns, or was asked for",
+        )
     elif inputs.projects:
         r, n = inputs.n_out, len(inputs.factor)
         yield (

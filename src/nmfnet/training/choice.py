@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.network import Network
 from nmfnet.network.merging import merged
 from nmfnet.stateful import State
@@ -28,12 +29,18 @@ class Choice(NamedTuple):
         Weights of each layer of networks to average with the one that is trained on all rows; empty for none.
     loss : float or None
         Of networks with that penalty, on rows that they have not seen.
+    encoding : {"standard", "piecewise"} or None
+        That of numbers which has the least loss; None where there was one alone.
+    inputs : PiecewiseLinear or None
+        The encoding of the inputs where it is piecewise linear.
     """
 
     alpha: float | None = None
     temperature: float | None = None
     members: Sequence[Tensor] = ()
     loss: float | None = None
+    encoding: str | None = None
+    inputs: PiecewiseLinear | None = None
 
     def with_members(self, count: int) -> Choice:
         """The same with so many of its members."""
@@ -48,11 +55,14 @@ class Choice(NamedTuple):
         """What ``history_`` says of it."""
         if self.alpha is None or self.loss is None:
             return {}
-        return EpochRecord(alpha=self.alpha, held_out_loss=self.loss, n_members=self.n_members)
+        record = EpochRecord(alpha=self.alpha, held_out_loss=self.loss, n_members=self.n_members)
+        if self.encoding is not None:
+            record["numeric_encoding"] = self.encoding
+        return record
 
     def state(self) -> State:
-        """All of it, by name, in matrices."""
-        return {**self._asdict(), "members": [list(W) for W in self.members]}
+        """All of it, by name, in matrices, but for the encoding, which the network has."""
+        return {**self._asdict(), "members": [list(W) for W in self.members], "inputs": None}
 
     @classmethod
     def restored(cls, state: State) -> Choice:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.contents import by_contents, drawn_by_contents
+from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.source import Source, n_batches
 from nmfnet.layers import build_layers
 from nmfnet.linalg.products import weighted_mean
@@ -33,11 +34,12 @@ MOST_FOLDED, FEWEST_FOLDED = 2000, 500  # of which so many rows are in the folds
 MOST_NUMBERS = 250_000_000  # such rows times weights
 MOST_EPOCHS = 40  # of the networks of the folds
 IMAGE_COLUMNS = 64  # columns of one unit that are as many as this may be pixels
+MOST_PIECES = 512  # of piecewise-linear encodings that the folds try
 
 
 def choose(
     network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, n_members: int | str = 1,
-    averages: bool = True,
+    averages: bool = True, encodes: bool = False,
 ) -> Choice:  # fmt: skip
     """What a fit is to know before its first epoch: from folds of small tables, or from halves of other data.
 
@@ -52,6 +54,8 @@ def choose(
         penalty with it where the folds have all rows.
     averages : bool, default=True
         Whether "auto" averages.
+    encodes : bool, default=False
+        Whether a piecewise-linear encoding of the inputs is tried, too, unless a number of members is asked for.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def choose(
     rows, auto, choice = rows_in_folds(network, solver, source, settings), n_members == "auto", None
     wanted = auto or n_members != 1 or settings.alpha == "auto"
     if rows and wanted and (n_members not in (1, "auto") or source.n_rows <= MOST_ROWS):
-        choice = _from_folds(network, solver, source, settings, seed, rows)
+        choice = _from_folds(network, solver, source, settings, seed, rows, encodes and n_members in (1, "auto"))
     if choice is None and n_members not in (1, "auto"):
         raise ValueError(
             f"n_members={n_members} needs solver='relaxed', fully-connected layers, dense inputs, {FEWEST_ROWS} "
@@ -162,9 +166,9 @@ def _parts(Y: Tensor, classes: bool, generator: torch.Generator) -> list[Tensor]
     return [order[fold::FOLDS].sort().values for fold in range(FOLDS)]
 
 
-def narrowed(network: Network, solver: Any, generator: torch.Generator) -> Network:
+def narrowed(network: Network, solver: Any, n_in: int, generator: torch.Generator) -> Network:
     """A network like another with at most FOLD_UNITS units in a hidden layer, of scaled inputs, in float32."""
-    n_in, n_out, hidden = len(network.weights[0]) - network.intercept, network.weights[-1].shape[1], _hidden(network)
+    n_out, hidden = network.weights[-1].shape[1], _hidden(network)
     layers = build_layers(hidden, n_in, n_out, network.intercept)
     weights = solver.initial_weights(layers, generator, torch.float32)
     return replace(network, weights=weights, hidden=hidden, layers=layers, inputs=None, targets=None)
@@ -176,23 +180,59 @@ def _hidden(network: Network) -> list[int]:
 
 
 def _from_folds(
-    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int
+    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int, encodes: bool
 ) -> Choice | None:
-    """Train networks like the one asked for on three quarters of the rows, with several penalties."""
+    """Train networks like the one asked for on three quarters of the rows, with several penalties and encodings.
+
+    An encoding makes more weights: it wants the penalty that is best without it, or the next stronger one.
+    """
     generator = torch.Generator().manual_seed(seed)
     data = Folded.of(network, source, rows, generator)
     if data is None:
         return None
-    small = narrowed(network, solver, generator)
     unit = solver.penalty_unit(network)
     alphas = [share * unit for share in PENALTIES] if settings.alpha == "auto" else [settings.alpha]
+    choice = _tried(network, solver, data, settings, generator, alphas)
+    found = _encoded(network, solver, data) if encodes and choice.alpha is not None else None
+    if found is None:
+        return choice
+    inputs, encoded = found
+    best = alphas.index(choice.alpha)
+    other = _tried(network, solver, encoded, settings, generator, alphas[best : best + 2])
+    if other.loss is None or choice.loss is None or not other.loss < choice.loss:
+        return choice._replace(encoding="standard")
+    return other._replace(encoding="piecewise", inputs=inputs)
+
+
+def _encoded(network: Network, solver: Any, data: Folded) -> tuple[PiecewiseLinear, Folded] | None:
+    """A piecewise-linear encoding of the inputs, and the folds with it; None where it is none, or would cost much."""
+    if network.inputs is None or network.inputs.projects or network.input_shape is not None:
+        return None
+    X = data.X[:, data.columns.argsort()]
+    inputs = PiecewiseLinear.of(X)
+    if not X.shape[1] < inputs.n_out <= MOST_PIECES:
+        return None
+    order = inputs.numbers(data.columns).to(X.device)
+    encoded = inputs.after(network.inputs, network.dtype)
+    return encoded, replace(data, X=inputs(X)[:, order], columns=order)
+
+
+def _tried(
+    network: Network, solver: Any, data: Folded, settings: FitSettings, generator: torch.Generator, alphas: list[float]
+) -> Choice:
+    """The best of some penalties."""
+    small = narrowed(network, solver, data.X.shape[1], generator)
     P, n, device = len(alphas), data.trained.shape[1], data.X.device
     count = n_batches(n, max(min(settings.batch_size, solver.default_batch_size(n)), solver.min_batch_samples))
     starts = [solver.initial_weights(small.layers, generator, torch.float32) for _ in range(FOLDS * P)]
     weights = [torch.stack(each).to(device) for each in zip(*starts, strict=True)]
     epochs = min(settings.max_iter, MOST_EPOCHS)
     plan = Plan(
-        l1_ratio=settings.l1_ratio, n_samples=n, n_updates=epochs * count, batch_size=-(-n // count), seed=seed
+        l1_ratio=settings.l1_ratio,
+        n_samples=n,
+        n_updates=epochs * count,
+        batch_size=-(-n // count),
+        seed=generator.initial_seed(),
     )
     # As strong for a sample as in a fit to all rows of the folds.
     strengths = torch.tensor(alphas, device=device).repeat(FOLDS) * n / len(data.X)

@@ -12,8 +12,10 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.source import Batch, Source, n_batches
 from nmfnet.errors import DivergenceError, DivergenceWarning
+from nmfnet.layers import build_layers
 from nmfnet.linalg.holders import Holders, local
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan, Solver, Sweep
@@ -112,6 +114,8 @@ def fit_network(
             choice = source.holders.shared(Choice() if choose is None or resumes else choose())
         if choice.alpha is not None:
             settings = replace(settings, alpha=choice.alpha)
+        if choice.inputs is not None:
+            _encode(network, choice.inputs, solver, source.device, generator.initial_seed())
         training = None
         try:
             training = _begun(network, solver, source, settings, generator, validation, progress, callbacks)
@@ -137,6 +141,13 @@ def fit_network(
     return Fitted(network, progress.history, training.best.epoch)
 
 
+def _encode(network: Network, inputs: PiecewiseLinear, solver: Any, device: torch.device, seed: int) -> None:
+    """Go on with other inputs of the first layer, and new weights."""
+    layers = build_layers(network.hidden, inputs.n_out, network.weights[-1].shape[1], network.intercept)
+    weights = solver.initial_weights(layers, torch.Generator().manual_seed(seed), network.dtype)
+    network.encode(inputs.on(device), [W.to(device) for W in weights])
+
+
 def _make_alike(network: Network, holders: Holders) -> None:
     """Have all processes start from the same numbers: those of another kind of machine differ in the last digits."""
     if holders is not local:
@@ -158,8 +169,12 @@ def _begun(
     """A training before its first epoch, or where a callback has restored it to."""
     min_rows = min(whole_update(solver, settings), source.n_rows)
     start = list(network.weights)  # if they are written into, then by a sweep whose own weights() stay finite
+
+    def prepared() -> Sweep:
+        return solver.prepare(network, source, planned(settings, source, generator, min_rows))
+
     with progress.timed():
-        sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
+        sweep = prepared()
     unit = error_unit(network, source, settings.real)
     if validation is not None and settings.early_stopping:
         best = Best(settings.tol * unit, "val_loss")
@@ -167,7 +182,7 @@ def _begun(
         best = Best(settings.tol * (unit if network.targets is None else 1.0), "objective")
     training = Training(
         network, solver, source, validation, settings, progress, generator, sweep, best, start,
-        sampled(source, generator.initial_seed()), min_rows,
+        sampled(source, generator.initial_seed()), min_rows, prepared=prepared,
     )  # fmt: skip
     for callback in callbacks:  # one of them may restore a stored state
         callback.on_train_begin(training)

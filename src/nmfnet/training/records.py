@@ -37,6 +37,8 @@ class EpochRecord(TypedDict, total=False):
         Of networks with this penalty, on rows that they were not trained on.  Likewise.
     n_members : int
         Networks that the model averages: this one, and those of the folds.  Likewise.
+    numeric_encoding : {"standard", "piecewise"}
+        Encoding of numbers that was chosen likewise.  Missing if there was no choice.
     retries : int
         Factorizations that failed and were repeated with more damping, and updates that were rejected.  Missing if
         there were none.
@@ -55,5 +57,6 @@ class EpochRecord(TypedDict, total=False):
     alpha: float
     held_out_loss: float
     n_members: int
+    numeric_encoding: str
     retries: int
     seconds: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from nmfnet.data.scaling import Scaling
+from nmfnet.data.piecewise import PiecewiseLinear, restored
 from nmfnet.data.source import Source
 from nmfnet.linalg.holders import Holders, local
 from nmfnet.network import Network
@@ -140,8 +140,9 @@ class Training:
     epochs : int
         Done in this fit.
     position : Position
-    relative_temperature : float or None
-        Of the outputs, over their root mean square in `sample`.
+    prepared : callable or None
+        Prepares the sweep anew, for a network whose inputs a stored state has changed.
+    choice : Choice
     """
 
     network: Network
@@ -158,6 +159,7 @@ class Training:
     min_rows: int = 1
     epochs: int = 0
     position: Position = field(default_factory=Position)
+    prepared: Callable[[], Sweep] | None = None
     choice: Choice = field(default_factory=Choice)
 
     def state(self) -> State:
@@ -176,17 +178,19 @@ class Training:
             "history": [dict(record) for record in self.progress.history],
             "seconds": self.progress.seconds,
             "choice": self.choice.state(),
-            "scalings": {
-                name: None if each is None else {"shift": each.shift, "factor": each.factor}
-                for name, each in scalings.items()
-            },
+            "scalings": {name: None if each is None else each.state() for name, each in scalings.items()},
         }
 
     def restore(self, state: State) -> None:
         """Go on from a :meth:`state` of the same training."""
         device = self.network.weights[0].device
-        for name, scaling in state["scalings"].items():
-            setattr(self.network, name, None if scaling is None else Scaling(**moved(scaling, device)))
+        for name, stored in state["scalings"].items():
+            scaling = None if stored is None else restored(moved(stored, device))
+            if isinstance(scaling, PiecewiseLinear) and scaling.n_out != len(self.network.weights[0]):
+                self.network.encode(scaling, moved(state["sweep"]["weights"], device))
+                assert self.prepared is not None
+                self.sweep = self.prepared()
+            setattr(self.network, name, scaling)
         self.sweep.restore(moved(state["sweep"], device))
         self.epochs, self.weights = state["epochs"], copied(moved(state["weights"], device))
         self.position.restore({**moved(state["position"], device), "start": state["position"]["start"]})
