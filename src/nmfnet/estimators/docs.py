@@ -103,8 +103,8 @@ TEMPLATE = """{what}
         The penalty that the cross-validation has chosen; None without one.
     coefs_ : list of ndarray
         Weight matrices, the l-th of shape (n_{{l-1}}, n_l); of a convolution (channels times kernel, channels).  The
-        scaling of inputs is folded in, except for images.  With a piecewise-linear encoding (``history_[0]["numeric_encoding"]``)
-        the first has a row for each piece.
+        scaling of inputs is folded in, except for images.  With a piecewise-linear encoding
+        (``history_[0]["numeric_encoding"]``) the first has a row for each piece.
     intercepts_ : list of ndarray
         Biases, the l-th of shape (n_l,); zeros with ``fit_intercept=False``.
     history_ : list of dict
