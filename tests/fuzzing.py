@@ -55,7 +55,7 @@ SHAPES = [
     {"a": {"b": [1]}},
     [2**62, 2],
 ]
-EVENTS = (
+EVENTS = {
     "exec",
     "compile",
     "import",
@@ -64,7 +64,7 @@ EVENTS = (
     "subprocess.Popen",
     "pickle.find_class",
     "socket.connect",
-)
+}
 
 
 def base_files(folder: Path) -> list[bytes]:

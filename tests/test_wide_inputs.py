@@ -5,6 +5,8 @@ import pytest
 import scipy.sparse
 import torch
 from sklearn.datasets import make_regression
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor, Relaxed
@@ -207,3 +209,27 @@ def test_wide_classes_are_learned():
     X = rng.standard_normal((400, N)) + (rng.standard_normal((4, N)) * (rng.random(N) < 0.1))[y]
     X, X_test, y, y_test = train_test_split(X, y, test_size=200, random_state=0)
     assert NMFNetClassifier((20,), random_state=0).fit(X, y).score(X_test, y_test) > 0.9
+
+
+def documents(n, columns, seed):
+    """Counts of words by Zipf's law, a fifth of them of one of three topics."""
+    rng = np.random.default_rng(seed)
+    topics, labels = np.random.default_rng(7).dirichlet(np.full(columns, 0.02), 3), rng.integers(0, 3, n)
+    common = 1 / np.arange(1, columns + 1)
+    words = 0.8 * common / common.sum() + 0.2 * topics
+    counts = np.array([rng.multinomial(50, words[label] / words[label].sum()) for label in labels])
+    return scipy.sparse.csr_array(counts / np.linalg.norm(counts, axis=1, keepdims=True)), labels
+
+
+@pytest.mark.parametrize("units", [False, True], ids=["one unit", "units of their own"])
+def test_words_that_outnumber_documents(units):
+    """Rare words have too few samples for least squares, or for a penalty on directions that a batch does not know."""
+    (X, y), (X_test, y_test) = documents(300, 5000, 0), documents(600, 5000, 1)
+    if units:
+        scale = scipy.sparse.csr_array(scipy.sparse.diags(np.exp(2 * np.random.default_rng(0).standard_normal(5000))))
+        X, X_test = scipy.sparse.csr_array(X @ scale), scipy.sparse.csr_array(X_test @ scale)
+    model = NMFNetClassifier((50,), random_state=0).fit(X, y)
+    linear = LogisticRegression(C=100, max_iter=500).fit(X, y)
+    assert model.score(X_test, y_test) > (0.8 if units else linear.score(X_test, y_test) - 0.02)
+    if not units:
+        assert log_loss(y_test, model.predict_proba(X_test)) < log_loss(y_test, linear.predict_proba(X_test))

@@ -304,9 +304,7 @@ class LayerCodesDisplay:
             self.ax_.set_ylabel("Label")
             return
         rows = np.unique(np.linspace(0, len(y) - 1, 7).round().astype(int))
-        names = [
-            f"{value:.4g}" if isinstance(value, float) else printable(value, LONGEST) for value in y[rows].tolist()
-        ]
+        names = [f"{v:.4g}" if isinstance(v, float) else printable(v, LONGEST) for v in y[rows].tolist()]
         self.ax_.set_yticks(rows, names, **VERBATIM)
         self.ax_.set_ylabel("Target of the row, in ascending order")
 
@@ -343,9 +341,7 @@ def whole_numbers(axis: Any) -> None:
 def _axes(ax: Axes | None, height: float = 4.8) -> tuple[Any, Any]:
     """Axes to draw in, new ones if there are none, and their figure; the height in inches."""
     if ax is None:
-        plt = pyplot()
-
-        _, ax = plt.subplots(figsize=(6.4, height), layout="constrained")
+        _, ax = pyplot().subplots(figsize=(6.4, height), layout="constrained")
     return ax, ax.figure
 
 
