@@ -82,7 +82,7 @@ def data(case):
 
 
 def test_a_training_resumed_after_inputs_began_to_be_moved(tmp_path):
-    X, y = make_blobs(100, 20, centers=3, random_state=0)
+    X, y = make_blobs(100, 20, centers=3, random_state=1)
     X += 20
     sweeps = []
     alone = NMFNetClassifier((8,), max_iter=10, batch_size=20, random_state=0, callbacks=[Reach(sweeps)]).fit(X, y)

@@ -133,7 +133,7 @@ def validated(estimator: Any, X: Any, *y: Any, **settings: Any) -> Any:
             where = infinite_columns(X) if "contains infinity" in str(error) else ""
             if where:
                 raise ValueError(f"{error} {where}") from None
-            if np.asarray(X).dtype.kind in "US":
+            if not isinstance(X, torch.Tensor) and np.asarray(X).dtype.kind in "US":
                 raise ValueError(
                     "X is an array of text: pass a data frame, whose columns of numbers and of text are read for what "
                     "they are, or numbers, as with astype."

@@ -270,7 +270,7 @@ class Subset(InMemory):
         Their numbers in X.
     """
 
-    block_numbers: ClassVar[int] = 2**21  # which are copied
+    block_numbers: ClassVar[int] = 2**20  # which are copied
     rows: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
 
     def _inputs(self, rows: Tensor | slice) -> Rows:

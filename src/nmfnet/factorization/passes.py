@@ -19,7 +19,7 @@ from nmfnet.factorization.coordinate_descent import (
     project_gradient_,
     squared_norm,
 )
-from nmfnet.factorization.data import Data, DenseData, SparseData
+from nmfnet.factorization.data import Data, DenseData
 from nmfnet.factorization.least_squares import coordinate_descent
 from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
 from nmfnet.factorization.steps import Pass, SweepThenStep
@@ -93,8 +93,9 @@ class LeastSquares(SweepThenStep):
         self.size = data.squares(row_weights) if self.settled else 0.0
         self.exact = False
         # Sweeps on products that are at hand are cheap as long as they cost less than the products.
-        in_memory, many = isinstance(data, (DenseData, SparseData)), k * data.entries >= MIN_FLOAT32_OPERATIONS
-        self.single_first = in_memory and many and self.settled and not signed
+        # Factors of sparse data may be larger than the data: theirs in both precisions would take too much memory.
+        many = k * data.entries >= MIN_FLOAT32_OPERATIONS
+        self.single_first = isinstance(data, DenseData) and many and self.settled and not signed
         sides = data.rows.total, n
         self.z_sweeps, self.h_sweeps = (max(2, min(8, data.entries // (4 * k * side))) for side in sides)
 

@@ -139,8 +139,7 @@ class Starts:
         """NNDSVD in single precision, in which the passes begin; None where they do not."""
         if self.init == "random" or not (problem.single_first and data.in_memory):
             return None
-        Z, H = self._start(data.single, k, None, None, self._generator())
-        return Z.to(data.data.like), H.to(data.data.like)
+        return self._start(data.single, k, None, None, self._generator())
 
     def _compressed(self, part: Input, k: int, generator: torch.Generator, penalties: Penalties) -> CompressedSearch:
         """A search in the data compressed."""
