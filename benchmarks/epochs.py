@@ -1,7 +1,7 @@
 """Processor seconds of an epoch in two versions of the code, in turn: has something made training slower?
 
-    git worktree add /tmp/old COMMIT
-    python benchmarks/epochs.py /tmp/old/src src --runs 5      # data in the folder $NMFNET_DATA
+    git worktree add ../old COMMIT
+    python benchmarks/epochs.py ../old/src src --runs 5       # data in the folder $NMFNET_DATA
 
 Each run is a process of its own, with one thread; its number is that of its fastest epoch after the first, which loads
 and decomposes.  An epoch is its updates, and the losses that are recorded at its end.  Inputs are not moved about

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 STEPS = ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 2, 3, 4, 5, 6, 8), (1, 2, 5), (1,))
 MOST_TICKS = 9
-
-
-def whole_numbers(axis: Any) -> None:
-    """Ticks at whole numbers alone, those of epochs."""
-    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
 
 def plain_numbers(ax: Axes, name: str) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
+from nmfnet.plotting import whole_numbers
+
 from ..interval import interval
 from ..store import Record
-from ..ticks import plain_numbers, whole_numbers
+from ..ticks import plain_numbers
 from . import registry
 from .problem import Task
 

@@ -8,9 +8,11 @@ from itertools import pairwise
 
 from matplotlib.figure import Figure
 
+from nmfnet.plotting import whole_numbers
+
 from ..interval import interval
 from ..store import REPORTS, Record, Store
-from ..ticks import plain_numbers, whole_numbers
+from ..ticks import plain_numbers
 from .claims import claims
 from .configurations import METHODS, SCALES, Scale, methods, network_name
 

@@ -18,7 +18,7 @@ from nmfnet.cli.tables import facts
 from nmfnet.datasets import Schema
 from nmfnet.estimators.parameters import device_for
 from nmfnet.estimators.untrained import Untrained, untrained
-from nmfnet.planning import Backpropagation, Epoch, MeasuredRates, Part, Rates, Task, Wire, memory
+from nmfnet.planning import Backpropagation, Epoch, MeasuredRates, Rates, Task, Wire, memory
 
 RANKS = tuple(2**power for power in range(11))
 BATCHES = (128, 8192)  # of backpropagation
@@ -108,8 +108,7 @@ def parts_table(epoch: Epoch, rates: Rates, wire: Wire) -> Table:
     table.add_column("")
     for header in ("10⁹ operations", "Seconds", "Messages", "Sent"):
         table.add_column(header, justify="right")
-    parts = epoch.parts(rates, wire)
-    for name, part in [*parts.items(), ("Total", Part(*map(sum, zip(*parts.values(), strict=True))))]:
+    for name, part in [*epoch.parts(rates, wire).items(), ("Total", epoch.total(rates, wire))]:
         table.add_row(
             name,
             f"{part.operations / 1e9:,.1f}" if part.operations else "",

@@ -72,8 +72,10 @@ class Architecture:
         self, solver: Solver, data: InMemory | Sharded, generator: torch.Generator, partial: bool = False
     ) -> Network:
         """A network with random weights, where the data are; `partial` where they are the first of a stream."""
-        inputs = self._input_scaling(solver, data, partial) if self.scaled else None
-        inputs = self._piecewise(solver, data) if self.piecewise else inputs
+        if self.piecewise:
+            inputs: Scaling | None = self._piecewise(solver, data)
+        else:
+            inputs = self._input_scaling(solver, data, partial) if self.scaled else None
         targets = solver.target_scaling(data, self.kind, self.intercept)
         n_in = data.n_features if inputs is None else inputs.n_out
         layers = build_layers(self.hidden, n_in, data.n_outputs, self.intercept, self.input_shape)

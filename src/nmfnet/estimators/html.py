@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HEIGHT, WIDTH, GAP, MARGIN = 110, 26, 74, 30  # of the tallest layer, of a layer, between two, around all
 BLUE, PALE = "#0072B2", "#D5E8F3"
+ENCODINGS = {"piecewise": "; piecewise-linear numbers", "standard": "; standardized numbers", "": ""}  # if chosen
 
 
 class PictureMixin:
@@ -67,18 +68,11 @@ def _chosen(estimator: BaseNMFNet) -> str:
     """What the fit has chosen from held-out rows, and why, in a line."""
     if not hasattr(estimator, "network_") or estimator.alpha_ is None:
         return ""
-    loss = next(record["held_out_loss"] for record in estimator.history_ if "held_out_loss" in record)
+    chosen = next(record for record in estimator.history_ if "held_out_loss" in record)
     members = f"; mean of {estimator.n_members_} networks" if estimator.n_members_ > 1 else ""
-    encoding = next((f"; {each} numbers" for each in _encodings(estimator)), "")
-    return (
-        f"<p>alpha = {estimator.alpha_:.3g}{encoding}, with the least loss on held-out rows, {loss:.3g}{members}</p>"
-    )
-
-
-def _encodings(estimator: BaseNMFNet) -> Iterator[str]:
-    """The encoding of numbers that was chosen, in words, of each epoch."""
-    words = {"piecewise": "piecewise-linear", "standard": "standardized"}
-    return (words[record["numeric_encoding"]] for record in estimator.history_ if "numeric_encoding" in record)
+    encoding = ENCODINGS[chosen.get("numeric_encoding", "")]
+    loss = f"with the least loss on held-out rows, {chosen['held_out_loss']:.3g}"
+    return f"<p>alpha = {estimator.alpha_:.3g}{encoding}, {loss}{members}</p>"
 
 
 def _layers(estimator: BaseNMFNet) -> tuple[list[str], list[int | None]]:

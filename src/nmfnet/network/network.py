@@ -171,10 +171,10 @@ class Network:
         """Outputs (m, n_L) on the scale of the targets."""
         return A if self.targets is None else self.targets.inverse(A)
 
-    def encode(self, inputs: PiecewiseLinear, weights: Sequence[Tensor]) -> None:
-        """Give a network of fully-connected layers other inputs of the first, and weights for these."""
-        self.inputs, self.weights[:] = inputs, weights
-        self.layers = build_layers(self.hidden, inputs.n_out, weights[-1].shape[1], self.intercept)
+    def encode(self, inputs: PiecewiseLinear) -> None:
+        """Give a network of fully-connected layers other inputs of the first, for which it needs new weights."""
+        self.layers = build_layers(self.hidden, inputs.n_out, self.weights[-1].shape[1], self.intercept)
+        self.inputs = inputs
 
     def with_weights(self, weights: Sequence[Tensor]) -> Network:
         """Return a network like this one with other weights."""

@@ -13,7 +13,7 @@ from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import Adversary
 from nmfnet.solvers.relaxed.defaults import UNANCHORED_DELTA, Resolved
-from nmfnet.training.scoring import FEWEST_SAMPLED, MOST_SAMPLED, SAMPLED_SHARE
+from nmfnet.training.scoring import recorded_rows
 
 # Of a layer's least squares; "given" is primal with one Gram matrix for all batches.
 Form = Literal["primal", "given", "earlier batch", "dual"]
@@ -145,8 +145,3 @@ class Task:
         interval = GramSolver.refresh_interval(max(1, int(self.batch_rows)))
         due = {*range(0, min(early, total), 2), *range(0, total, interval)}
         return len(due) / self.epochs
-
-
-def recorded_rows(rows: int) -> int:
-    """Training samples that losses are recorded of."""
-    return rows if rows <= MOST_SAMPLED else min(MOST_SAMPLED, max(FEWEST_SAMPLED, int(SAMPLED_SHARE * rows)))

@@ -15,7 +15,6 @@ from torch import Tensor
 from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.source import Batch, Source, n_batches
 from nmfnet.errors import DivergenceError, DivergenceWarning
-from nmfnet.layers import build_layers
 from nmfnet.linalg.holders import Holders, local
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan, Solver, Sweep
@@ -143,9 +142,9 @@ def fit_network(
 
 def _encode(network: Network, inputs: PiecewiseLinear, solver: Any, device: torch.device, seed: int) -> None:
     """Go on with other inputs of the first layer, and new weights."""
-    layers = build_layers(network.hidden, inputs.n_out, network.weights[-1].shape[1], network.intercept)
-    weights = solver.initial_weights(layers, torch.Generator().manual_seed(seed), network.dtype)
-    network.encode(inputs.on(device), [W.to(device) for W in weights])
+    network.encode(inputs.on(device))
+    weights = solver.initial_weights(network.layers, torch.Generator().manual_seed(seed), network.dtype)
+    network.weights[:] = [W.to(device) for W in weights]
 
 
 def _make_alike(network: Network, holders: Holders) -> None:

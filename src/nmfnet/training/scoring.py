@@ -85,14 +85,19 @@ def summed_loss(network: Network, outputs: Tensor, batch: Samples) -> Tensor:
     return each.sum(1) if batch.weight is None else each @ batch.weight.double()
 
 
+def recorded_rows(n: int) -> int:
+    """Of n training samples, how many losses are recorded of."""
+    return n if n <= MOST_SAMPLED else min(MOST_SAMPLED, max(FEWEST_SAMPLED, int(SAMPLED_SHARE * n)))
+
+
 def sampled(source: Source, seed: int) -> Source:
     """New samples that losses are of, in their own order: all, or a tenth of more than MOST_SAMPLED, at random."""
     n, before = source.n_rows, source.before
-    if n <= MOST_SAMPLED and not before:
+    most = recorded_rows(n)
+    if most == n and not before:
         return source
     drawn = torch.arange(n)
-    if n > MOST_SAMPLED:
-        most = min(MOST_SAMPLED, max(FEWEST_SAMPLED, int(SAMPLED_SHARE * n)))
+    if most < n:
         drawn = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:most].sort().values
     return source.subset(drawn + before)
 

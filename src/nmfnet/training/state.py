@@ -187,7 +187,8 @@ class Training:
         for name, stored in state["scalings"].items():
             scaling = None if stored is None else restored(moved(stored, device))
             if isinstance(scaling, PiecewiseLinear) and scaling.n_out != len(self.network.weights[0]):
-                self.network.encode(scaling, moved(state["sweep"]["weights"], device))
+                self.network.encode(scaling)
+                self.network.weights[:] = moved(state["sweep"]["weights"], device)
                 assert self.prepared is not None
                 self.sweep = self.prepared()
             setattr(self.network, name, scaling)

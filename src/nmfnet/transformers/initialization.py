@@ -115,11 +115,9 @@ class Starts:
             return None
         part, generator = data.single, self._generator()
         if compression_pays(part.data, k):
-            Z, H = self._compressed(part, k, generator, self._penalties(part)).search()
-        else:
-            start = self._start(part, k, None, None, generator)
-            Z, H = replace_components(lambda size: self._problem(part, size), part.data, start, int(self.max_iter))
-        return Z.to(data.data.like), H.to(data.data.like)
+            return self._compressed(part, k, generator, self._penalties(part)).search()
+        start = self._start(part, k, None, None, generator)
+        return replace_components(lambda size: self._problem(part, size), part.data, start, int(self.max_iter))
 
     def _start_by_least_squares(self, data: Input, k: int, problem: KullbackLeibler) -> Factors | None:
         """Starting factors for the divergence, by least squares in compressed data; None where that does not pay.
@@ -133,7 +131,7 @@ class Starts:
             return None
         factors = self._compressed(part, k, self._generator(), Penalties()).way()
         Z, H = (F + RAISED_SHARE * F.mean(1, keepdim=True) for F in factors)
-        return Z.to(data.data.like), H.to(data.data.like)
+        return Z, H
 
     def _start_in_single(self, data: Input, k: int, problem: Problem) -> Factors | None:
         """NNDSVD in single precision, in which the passes begin; None where they do not."""
