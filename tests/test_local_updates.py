@@ -5,9 +5,16 @@ import pytest
 import torch
 
 from nmfnet import NMFNetClassifier, Relaxed
+from nmfnet.data.source import InMemory
+from nmfnet.layers.activations import get_activation
 from nmfnet.linalg.holders import local
 from nmfnet.linalg.statistics import reduced_symmetric
+from nmfnet.network import Network
+from nmfnet.solvers.base import Plan
+from nmfnet.solvers.relaxed.local_updates import LocalSweep
+from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 from ranks import Pool
+from solving import he_weights
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +90,35 @@ def test_a_triangle_is_sent_of_a_symmetric_matrix():
     torch.testing.assert_close(doubled, 2 * G)
     assert n == 40 and sum(each.numel() for each in sent) < 49
     assert reduced_symmetric(G, [], local)[0] is G
+
+
+class Twins:
+    """As if another rank had the same samples and made the same updates."""
+
+    rank, size = 0, 2
+
+    def __call__(self, sums):
+        return [2 * each for each in sums]
+
+
+def test_ranks_go_on_from_the_mean_of_their_averages():
+    """Of two ranks that do the same, it is what one of them has, but for the 16 bits of a difference."""
+    rng = np.random.default_rng(0)
+    X, Y = torch.tensor(rng.standard_normal((60, 5))), torch.tensor(rng.standard_normal((60, 2)))
+    generator = torch.Generator().manual_seed(0)
+    weights = he_weights([5, 8, 2], True, generator, torch.float64)
+    settings, plan = Relaxed(dropout=0.0, adversarial=0.0), Plan(n_samples=120, n_updates=20, batch_size=60)
+    networks = [Network([W.clone() for W in weights], get_activation("relu"), True) for _ in range(2)]
+    resolved = settings.resolved(networks[0], plan, InMemory(X, Y))
+    alone = RelaxedSweep(resolved, networks[0], plan, None)
+    apart = LocalSweep(resolved, networks[1], plan, None, Twins(), 3)
+    for _ in range(3):
+        alone(X, Y)
+        apart(X, Y)
+    assert apart.updates == 0  # they have met
+    for W, V, start in zip(alone.weights(), apart.weights(), weights, strict=True):
+        change = W - start
+        assert change.abs().max() > 1e-3
+        torch.testing.assert_close(V - start, change, rtol=2**-8, atol=0)
+    for W, mean in zip(apart.network.weights, apart.averaging.mean, strict=True):
+        assert torch.equal(W, mean)
