@@ -12,17 +12,46 @@ import numpy as np
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "tables.md"
 HEAD = """# Tables, everybody at defaults
 
-Written by `python -m benchmarks.tables report` from [benchmarks/results/tables](../../benchmarks/results/tables).
-Tables are those of `benchmarks/tables/sources.py`; a hash of the name divides them into two halves. Penalties, folds
-and all other constants were chosen on the development half. Three quarters of the rows are trained on, one split for
-each seed, one thread, in float32; models with fewer splits have seed 0 alone. `nmfnet` is the estimator as it is,
-`nmfnet-auto` lets the folds choose the encoding of numbers (`numeric_encoding="auto"`), `nmfnet-5` averages
-(`n_members="auto"`, of the test half by an earlier version), `nmfnet-rule` is one network of before, its penalty by a
-rule from sizes, all with 256-256 units, as scikit-learn's `mlp`. Ratios are geometric means over the splits that a
-model and `mlp` both have, of error + 0.5 points, of log-loss + 0.005, of RMSE; below 1 is better than `mlp`. Ranks are
-of seed 0, among the models that have all its tables. Intervals are 90 % of bootstraps over splits.
-Other work shared the machine, which makes
-processor seconds larger than they would be, and those of different days are not to be compared.
+How good are nmfnet's defaults on small tables, beside scikit-learn's `MLPClassifier` and `MLPRegressor` (`mlp`) and
+boosted trees? Nothing is tuned for a table: every model runs as it comes.
+
+| model | what it is |
+| --- | --- |
+| `nmfnet` | `NMFNetClassifier` or `NMFNetRegressor`, with its defaults |
+| `nmfnet-auto` | the same with `numeric_encoding="auto"`: cross-validation also chooses how numbers are encoded |
+| `nmfnet-5` | `n_members="auto"`: the average of several networks. On the test half it is of an earlier version |
+| `nmfnet-rule` | an earlier version: a formula of the table's size chose the penalty, not cross-validation |
+| `mlp`, `linear`, `histogram-trees` | scikit-learn's |
+| `catboost`, `lightgbm`, `xgboost`, `realmlp` | of the packages of these names, `realmlp` of pytabkit |
+
+All networks but `realmlp` have two hidden layers of 256 units.
+
+**How it was measured.** A hash of a table's name puts it into one of two halves. All constants of nmfnet, such as the
+penalties that it tries, were chosen on the development half. The test half was looked at afterwards. A *split* is one
+table, divided at random: three quarters of the rows for training, one quarter for the scores. Each seed divides it
+anew. Every fit has one thread. Other work shared the machine, so seconds are too large. Do not compare the seconds of
+models that ran on different days.
+
+| column | what it means |
+| --- | --- |
+| splits | how many the model was run on. Fewer than nmfnet has are of fewer seeds, or of fewer tables |
+| mean error | test error in %, or the root mean square error in standard deviations of the target |
+| mean log_loss | the average negative logarithm of the true class's probability |
+| ratio | error or log-loss divided by `mlp`'s, geometric mean over the splits of both. Below 1 is better than `mlp` |
+| 90 % | interval of that ratio, by a bootstrap over splits |
+| rank | 1 is the best model of a table. Means over tables, of seed 0, among the models that were run on all |
+| calibration | expected calibration error: distance of the predicted class's probability from how often it is right |
+| constant | fits that predict the same class for all rows |
+| worst ratio | the ratio of the worst split |
+| processor s | of all splits together |
+
+Rows are in the order of the first ratio. Models with different splits have mean errors of different tables, so
+compare their ratios. For the ratios 0.5 points are added to errors, and 0.005 to log-losses, because an error of 0 has
+no ratio.
+
+Tables are read by [benchmarks/tables/sources.py](../../benchmarks/tables/sources.py). The runs are in
+[benchmarks/results/tables](../../benchmarks/results/tables), and `python -m benchmarks.tables report` makes this page
+of them.
 """
 
 
@@ -47,8 +76,11 @@ def _part(title: str, models: dict[str, Any]) -> str:
     extra = ["calibration", "constant"] if len(measures) > 1 else []
     lines += ["| model | splits | " + " | ".join([*heads, *extra, "worst ratio", "processor s"]) + " |"]
     lines += ["| --- |" + " ---: |" * (len(heads) + len(extra) + 3)]
-    order = {name: np.mean([r["error"] for key, r in own.items() if key in ours]) for name, own in models.items()}
-    for name in sorted((each for each in order if not np.isnan(order[each])), key=order.__getitem__):
+    peer = {key: run for key, run in models.get("mlp", {}).items() if key in ours}
+    order = {
+        name: _logs(own, peer, "error", measures["error"]).mean() for name, own in models.items() if own.keys() & peer
+    }
+    for name in sorted(order, key=order.__getitem__):
         lines.append(_row(name, models, measures, ours, ranked if name in full else set(), full))
     return "\n".join([*lines, ""])
 
@@ -63,7 +95,7 @@ def _row(
     ratios: dict[str, Any] = {}
     for measure, small in measures.items():
         cells.append(f"{np.mean([own[key][measure] for key in common]):.3f}" if common else "")
-        logs = np.array([np.log((own[k][measure] + small) / (peer[k][measure] + small)) for k in both])
+        logs = _logs(own, {key: peer[key] for key in both}, measure, small)
         ratios[measure] = logs
         rng = np.random.default_rng(0)
         means = [rng.choice(logs, len(logs)).mean() for _ in range(2000)] if len(logs) else []
@@ -76,6 +108,12 @@ def _row(
     cells.append(f"{np.exp(ratios['error'].max()):.2f}" if len(both) else "")
     cells.append(f"{sum(own[key]['processor'] for key in common):.0f}")
     return "| " + " | ".join(cells) + " |"
+
+
+def _logs(own: dict[Any, Any], peer: dict[Any, Any], measure: str, small: float) -> Any:
+    """Logarithms of the ratios of the splits that both have."""
+    both = sorted(own.keys() & peer.keys())
+    return np.array([np.log((own[k][measure] + small) / (peer[k][measure] + small)) for k in both])
 
 
 def _rank(name: str, models: dict[str, Any], measure: str, tables: set[Any], full: list[str]) -> float:
