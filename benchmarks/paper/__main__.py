@@ -5,9 +5,9 @@
     python -m benchmarks.paper list --quick            what is stored
     python -m benchmarks.paper report                  docs/results/paper.md and its figures, from what is stored
 
-`make paper` runs and reports everything, `make paper QUICK=1` the small version.  The data are read as
-``nmfnet.datasets.load`` does, from the folder named by NMFNET_DATA.  Seconds are of the machine as it is: leave it to
-the runs.
+`make paper` runs and reports everything, `make paper QUICK=1` the small version.  Runs that are stored are skipped: to
+make them again, remove their file below benchmarks/results/paper.  The data are read as ``nmfnet.datasets.load`` does,
+from the folder named by NMFNET_DATA.  Seconds are of the machine as it is: leave it to the runs.
 """
 
 from __future__ import annotations

@@ -25,8 +25,13 @@ INTRODUCTION = """# The paper's evaluation
 The paper compares its method with backpropagation on MNIST and CIFAR-10. This page does the same with this package,
 with more networks, and with backpropagation as one would do it now. Errors are on the test set, in %, at the end of
 training, with the 95 % confidence interval of the mean where there are three seeds or more. Nothing was chosen on the
-test set. The CIFAR-10 images are a copy that went through JPEG compression once. Settings are in
-[benchmarks/paper/configurations.py](../../benchmarks/paper/configurations.py):
+test set. The CIFAR-10 images are a copy that went through JPEG compression once.
+
+**Seconds are of a machine that other programs used at the same time**, so they are too large, and some more than
+others. Under each figure stands which share of its processor cores a run had. Compare seconds only where the
+differences are large.
+
+Settings are in [benchmarks/paper/configurations.py](../../benchmarks/paper/configurations.py):
 
 | method | what it is |
 | --- | --- |
@@ -71,34 +76,39 @@ def section(scale: str, data: str, runs: list[Record]) -> Iterator[str]:
         yield from ("", "Seconds before the first epoch, for pre-training and decompositions, medians:", "")
         yield from table(chosen, data, timed, everywhere, lambda run: run["before"], ".2f", median=True)
     main = network_name(chosen.main[data])
-    yield from (
-        "",
-        f"Variants, network {main}:",
-        "",
-        "| method | seeds | epochs | test error | after epoch 1 | training error |",
-    )
-    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
-    for name in methods(chosen, data, chosen.main[data]):
-        of = [run for run in runs if run["network"] == main and run["method"] == name]
-        if of:
-            errors = ([run["epochs"][i][part] for run in of] for i, part in ((-1, "test"), (0, "test"), (-1, "train")))
-            epochs = " or ".join(map(str, sorted({len(run["epochs"]) for run in of})))
-            yield (
-                f"| `{name}` | {len(of)} | {epochs} | "
-                + " | ".join(interval(each, ".2f", ".2f") for each in errors)
-                + " |"
-            )
+    of_main = [run for run in runs if run["network"] == main]
+    yield from ("", f"Variants, network {main}:", "")
+    yield from _variants(of_main, methods(chosen, data, chosen.main[data]))
     figure = f"paper-{scale}-{data}.png"
-    curves([run for run in runs if run["network"] == main], f"{data}, {main}").savefig(REPORTS / figure, dpi=110)
-    yield from ("", f"![Test error of {data} against epochs and seconds]({figure})", "")
-    machines = sorted({run["machine"] for run in runs})
-    versions = sorted({f"nmfnet {run['versions']['nmfnet']}, torch {run['versions']['torch']}" for run in runs})
-    dates = sorted(run["date"] for run in runs)
-    loads = [run["load"] for run in runs]
-    load = "unknown" if None in loads else f"up to {max(loads):.1f}"
-    where = "; ".join([f"{dates[0]} to {dates[-1]}", *machines, *versions])
-    yield f"{where}; load of the machine {load}."
-    yield ""
+    curves(of_main, f"{data}, {main}").savefig(REPORTS / figure, dpi=110)
+    yield from ("", f"![Test error of {data} against epochs and seconds]({figure})", "", _made(runs), "")
+
+
+def _variants(runs: list[Record], names: list[str]) -> Iterator[str]:
+    yield "| method | seeds | epochs | test error | after epoch 1 | training error | nmfnet |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for name in names:
+        of = [run for run in runs if run["method"] == name]
+        if of:
+            epochs = " or ".join(map(str, sorted({len(run["epochs"]) for run in of})))
+            errors = [[run["epochs"][i][part] for run in of] for i, part in ((-1, "test"), (0, "test"), (-1, "train"))]
+            versions = ", ".join(sorted({run["versions"]["nmfnet"] for run in of}))
+            cells = [f"`{name}`", str(len(of)), epochs, *(interval(each, ".2f", ".2f") for each in errors), versions]
+            yield f"| {' | '.join(cells)} |"
+
+
+def _made(runs: list[Record]) -> str:
+    """When and where runs were made."""
+    dates = sorted({run["date"] for run in runs})
+    parts = [" to ".join(dict.fromkeys((dates[0], dates[-1]))), *sorted({run["machine"] for run in runs})]
+    parts += sorted({f"torch {run['versions']['torch']}" for run in runs})
+    loads = [run["load"] for run in runs if run["load"] is not None]
+    if loads:
+        parts.append(f"load of the machine up to {max(loads):.1f}")
+    shares = [run["share"] for run in runs if "share" in run]
+    if shares:
+        parts.append(f"runs had {min(shares):.0%} to {max(shares):.0%} of their cores")
+    return "; ".join(parts) + "."
 
 
 def per_epoch(run: Record) -> float:

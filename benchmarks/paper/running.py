@@ -79,6 +79,7 @@ def run(scale: Scale, data_name: str, hidden: Hidden, name: str, seed: int) -> d
     whole, rows = nmfnet.datasets.load(data_name), scale.rows[data_name]
     data = replace(whole, X_train=whole.X_train[:rows], y_train=whole.y_train[:rows])
     method, epochs, clock = METHODS[name], scale.epochs[data_name], Clock(data)
+    wall, processor = time.perf_counter(), time.process_time()
     if method.kind == "adamw":
         _adamw(clock, hidden, epochs, seed)
     elif method.kind == "adam":
@@ -86,6 +87,7 @@ def run(scale: Scale, data_name: str, hidden: Hidden, name: str, seed: int) -> d
     else:
         model = _estimator(scale, data_name, hidden, method, seed, epochs)
         model.set_params(callbacks=[Recorder(clock)]).fit(data.X_train, data.y_train)
+    share = (time.process_time() - processor) / (time.perf_counter() - wall) / torch.get_num_threads()
     return {
         "network": network_name(hidden),
         "method": name,
@@ -94,6 +96,7 @@ def run(scale: Scale, data_name: str, hidden: Hidden, name: str, seed: int) -> d
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "load": os.getloadavg()[0],
+        "share": share,  # of its cores that the run had
         "versions": {"nmfnet": nmfnet.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "before": clock.before,
         "epochs": clock.epochs,
