@@ -136,6 +136,20 @@ def test_what_principal_components_leave_out():
     assert model.score(X_other, label) > 0.9
 
 
+def test_rows_that_lie_outside_the_principal_components_end_them():
+    rng = np.random.default_rng(0)
+    model, X, y = components(rng)
+    shuffled = np.stack([rng.permutation(column) for column in X.T], 1)  # as large as before, column by column
+    label = (shuffled[:, 30] > shuffled[:, 90]).astype(int)
+    model.partial_fit(X[:64], y[:64])
+    assert model.network_.inputs.projects
+    model.partial_fit(shuffled[:64], label[:64])
+    assert not model.network_.inputs.projects
+    for _ in range(15):
+        stream(model, shuffled, label, 100)
+    assert model.score(shuffled, label) > 0.9
+
+
 def network_on(X, Y=None, intercept=True, factor=None):
     inputs = input_scaling(X, 1.0, intercept)
     if factor is not None:

@@ -192,6 +192,16 @@ def test_numbers_of_every_type(values, expected):
         assert column.kind == "categories" and column.values.tolist() == [None] * 3
 
 
+TIMES = [datetime.time(6, 30), None, datetime.time(23, 0, 36)]
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame({"t": TIMES}), pl.DataFrame({"t": TIMES})], ids=["pandas", "polars"])
+def test_times_of_the_day_are_hours(frame):
+    column = table_of(frame).columns[0]
+    assert column.kind == "numbers"
+    np.testing.assert_allclose(column.values, [6.5, np.nan, 23.01])
+
+
 def test_every_column_that_is_nothing_of_this_is_named():
     frame = pd.DataFrame(
         {"good": SIZE, "mixed": [1, "a"] * 200, "lists": [[1]] * N, "c": ["x"] * N,

@@ -173,3 +173,15 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(ValueError, match="method must be 'transform' or 'inverse_transform'"):
         NMFAutoencoder(2, max_iter=0).fit(abs(X)).to_onnx(tmp_path / "model.onnx", method="predict")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("of_inputs", "of_targets"), [(1.0, 1e60), (1.0, 1e-60), (1e60, 1.0), (1e-60, 1.0)])
+def test_numbers_that_do_not_fit_into_single_precision_are_not_exported(tmp_path, of_inputs, of_targets):
+    X = of_inputs * np.random.default_rng(0).random((50, 3))
+    model = NMFNetRegressor((5,), max_iter=1, random_state=0).fit(X, of_targets / of_inputs * X[:, 0])
+    with pytest.raises(ValueError, match="too large or too small for float32: leave dtype out"):
+        model.to_onnx(tmp_path / "model.onnx", dtype="float32")
+    assert not (tmp_path / "model.onnx").exists()
+    (found,) = run(model, X, tmp_path / "model.onnx").values()  # in float64
+    # ONNX Runtime leaves out the addition of a mean of 1e-60.
+    np.testing.assert_allclose(found.ravel(), model.predict(X), rtol=1e-6, atol=1e-59)

@@ -101,6 +101,9 @@ def test_variants_are_run_with_the_main_network_alone():
     quick = SCALES["quick"]
     assert "pinv-nmf-bias" in methods(quick, "mnist", (200, 100))
     assert "pinv-nmf-bias" not in methods(quick, "mnist", (200,))
+    assert "pinv-nmf-bias" not in methods(quick, "cifar10", (200, 100)) and "pinv" in methods(
+        quick, "cifar10", (200, 100)
+    )
     each = list(planned("quick", ["mnist", "pinv-nmf-bias"], None))
     assert each == [("mnist", (200, 100), "pinv-nmf-bias", seed) for seed in range(quick.seeds)]
 

@@ -23,6 +23,7 @@ from nmfnet.planning import (
     factorizations,
     memory,
     messages,
+    moved_numbers,
     products,
 )
 from nmfnet.planning.messages import triangle
@@ -199,3 +200,24 @@ def test_convolutions_are_refused():
     model = NMFNetClassifier([Conv2d(3, 3)], input_shape=(1, 8, 8))
     with pytest.raises(ValueError, match="A plan is for dense inputs and fully-connected layers"):
         planned(model, X, y)
+
+
+def test_adversarial_inputs_pass_over_units_and_inputs_once_more():
+    moved = replace(SMALL, adversarial=True)
+    assert SMALL.with_adversary() == moved
+    more = moved_numbers(moved) - moved_numbers(SMALL)
+    of_units, of_inputs = (
+        moved_numbers(replace(moved, layers=layers)) - moved_numbers(replace(SMALL, layers=layers)) - more
+        for layers in ((LayerSizes(64, 41), LayerSizes(41, 10)), (LayerSizes(65, 40), LayerSizes(40, 10)))
+    )
+    # 10 updates of 100 rows an epoch; nothing is moved at the 10 outputs
+    assert of_units > 0 and of_inputs > 0 and more == pytest.approx(40 * of_units + 64 * of_inputs)
+
+
+def test_inputs_are_projected_for_batches_and_for_recorded_losses():
+    projects = replace(SMALL, n_features=144)
+    assert projects.projects and not SMALL.projects
+    alone, projected = by_part(products(SMALL)), by_part(products(projects))
+    assert projected["Components of inputs"] == 2 * 1000 * 144 * 64
+    recorded = SMALL.recorded + SMALL.validation
+    assert projected["Recorded losses"] - alone["Recorded losses"] == pytest.approx(2 * recorded * 144 * 64)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,12 @@ class Recorder(Callback):
         self.clock.record(lambda X: network.predict(torch.from_numpy(X)).argmax(1).numpy())
 
 
+loaded = lru_cache(1)(nmfnet.datasets.load)
+
+
 def run(scale: Scale, data_name: str, hidden: Hidden, name: str, seed: int) -> dict[str, Any]:
     """Train, and return what is stored."""
-    whole, rows = nmfnet.datasets.load(data_name), scale.rows[data_name]
+    whole, rows = loaded(data_name), scale.rows[data_name]
     data = replace(whole, X_train=whole.X_train[:rows], y_train=whole.y_train[:rows])
     method, epochs, clock = METHODS[name], scale.epochs[data_name], Clock(data)
     wall, processor = time.perf_counter(), time.process_time()

@@ -1,6 +1,14 @@
 """`nmfnet plan`."""
 
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
+
+from nmfnet.cli.planning import shown_bytes, sizes
+from nmfnet.planning import LayerSizes, Task
 
 
 def test_a_plan(run, iris):
@@ -27,3 +35,33 @@ def test_regression(run, diabetes):
 )
 def test_unfit_options_are_named(run, iris, options, message):
     assert message in run("plan", iris, "--target", "species", *options).failed()
+
+
+def test_components_and_adversarial_inputs_are_told(run, tmp_path):
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=300)
+    basis = np.sin(np.outer(np.arange(1, 9), np.linspace(0, 3, 144)))
+    images = (rng.standard_normal((300, 8)) + 2 * np.eye(8)[y]) @ basis + 0.01 * rng.standard_normal((300, 144))
+    np.savez(tmp_path / "images.npz", X=images, y=y)
+    out = run("plan", tmp_path / "images.npz", "--hidden", "20", "--batch-size", 50).out
+    components = int(re.search(r"144 \(of which (\d+) components\)-20-3", out)[1])
+    assert 8 <= components < 144
+    assert re.search(r"Adversarial inputs +[\d.]+ s an epoch, once training turns them on", out)
+
+
+def test_forms_of_least_squares_are_told_where_they_are_not_the_usual_ones():
+    layers = (LayerSizes(9000, 40, "dual"), LayerSizes(40, 10))
+    task = Task(layers, rows=1000, batch_size=100, epochs=5, n_features=9000)
+    found = dict(sizes(task, SimpleNamespace(device="cpu")))
+    assert found["Least squares"] == "9000 inputs: dual, 40 inputs: primal" and found["Network"] == "9000-40-10"
+    assert "Least squares" not in dict(
+        sizes(replace(task, layers=(LayerSizes(9000, 10),)), SimpleNamespace(device="cpu"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(999, "999 B"), (999.6, "1 kB"), (163_000_000, "163 MB"), (2.25e9, "2.25 GB"), (4.1e12, "4.1e+03 GB")],
+)
+def test_bytes_in_words(count, expected):
+    assert shown_bytes(count) == expected

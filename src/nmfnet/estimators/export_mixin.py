@@ -28,6 +28,7 @@ from nmfnet.export.modules import Probabilities
 from nmfnet.export.onnx import Labels
 from nmfnet.export.sequential import Layers, layers_of
 from nmfnet.export.to_sequential import to_sequential
+from nmfnet.linalg import all_finite
 from nmfnet.network import Network
 from nmfnet.network.outputs import LINEAR, Output
 from nmfnet.storage.states import flat
@@ -45,6 +46,18 @@ def name_of_dtype(dtype: Any) -> str:
         return str(np.dtype(dtype).name)
     except TypeError:
         return str(dtype)
+
+
+def _fits(network: Network, original: Network) -> bool:
+    """Whether a network in another dtype is finite, and still knows the scale of all its inputs and targets."""
+    scalings = [(network.inputs, original.inputs), (network.targets, original.targets)]
+    for new, old in scalings:
+        if new is not None and old is not None:
+            tiny = torch.finfo(new.factor.dtype).tiny
+            known, wanted = (abs(F).reshape(len(F), -1).amax(1) for F in (new.factor, old.factor))
+            if not (all_finite(new.shift) and all_finite(new.factor) and bool((known[wanted > 0] >= tiny).all())):
+                return False
+    return network.is_finite()
 
 
 class Portable:
@@ -181,8 +194,10 @@ class Portable:
         if dtype is not None:
             network = network.to(getattr(torch, dtype))
             missing = None if missing is None else missing.to(getattr(torch, dtype))
-        if not network.is_finite():
-            raise ValueError(f"The weights overflow in {dtype}: leave dtype out.")
+            if not _fits(network, self.network_):
+                raise ValueError(
+                    f"The model has numbers that are too large or too small for {dtype}: leave dtype out."
+                )
         if method == "predict":
             onnx.write(path, name, network, self._labels(), missing)
         else:
