@@ -88,3 +88,15 @@ def test_what_files_cannot_be_is_refused(tmp_path):
             NMF(3).fit(written(tmp_path, np.where(X == 0, value, X)))
     with pytest.raises(ValueError, match="there is no"):
         NMF(3).fit(Path("nowhere"))
+
+
+def test_sparse_files_that_do_not_fit_together_are_refused(tmp_path):
+    path = written(tmp_path, X, "npz")
+    with pytest.raises(ValueError, match="weights of entries need a dense X"):
+        NMF(3).fit(path, weights=np.ones(X.shape))
+    np.savez(path / "2.npz", X=X)
+    with pytest.raises(ValueError, match=r"2\.npz must be a sparse matrix of SciPy's, as the others are"):
+        NMF(3).fit(path)
+    scipy.sparse.save_npz(path / "2.npz", scipy.sparse.csr_matrix(X[:9, :60]))
+    with pytest.raises(ValueError, match="differ in the numbers of a row"):
+        NMF(3).fit(path)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor
+from nmfnet.data.files import opened_inputs
 from nmfnet.data.on_disk import OnDisk, Part, RowsOnDisk
 
 
@@ -127,7 +128,37 @@ MISTAKES = {
     "rows": (lambda X, y, folder: (save(folder, X), y[:-1], {}), "inconsistent numbers of samples"),
     "text": (lambda X, y, folder: (text(folder), "y", {}), "column 'a' is not of numbers"),
     "column": (lambda X, y, folder: (text(folder), "z", {}), "has no column 'z'; it has a, y"),
+    "no name of targets": (
+        lambda X, y, folder: (arrays(folder, X, y), y, {}),
+        "y must say what the names of the files",
+    ),
+    "no array's name": (lambda X, y, folder: (archives(folder, X, y), y, {}), "y must name the array of the targets"),
+    "no column's name": (lambda X, y, folder: (text(folder), y, {}), "y must name the column of the targets"),
+    "no targets": (
+        lambda X, y, folder: (arrays(folder, X, y), "z", {}),
+        "2 files X.*npy and 0 files z.*npy: as many of",
+    ),
+    "widths": (lambda X, y, folder: (arrays(folder, X, y, cut=3), "y", {}), "differ in the numbers of a row"),
+    "widths of archives": (
+        lambda X, y, folder: (archives(folder, X, y, cut=3), "y", {}),
+        "differ in the numbers of a row",
+    ),
+    "no such array": (lambda X, y, folder: (archives(folder, X, y), "z", {}), "must have X and z; it has X, y"),
+    "no rows": (lambda X, y, folder: (empty(folder), "y", {}), "has no rows"),
 }
+
+
+def arrays(folder, X, y, cut=0):
+    for name, rows, columns in (("0", slice(None, 90), None), ("1", slice(90, None), X.shape[1] - cut)):
+        np.save(folder / f"X-{name}.npy", X[rows, :columns])
+        np.save(folder / f"y-{name}.npy", y[rows])
+    return folder
+
+
+def archives(folder, X, y, cut=0):
+    for name, rows, columns in (("0", slice(None, 90), None), ("1", slice(90, None), X.shape[1] - cut)):
+        np.savez(folder / f"{name}.npz", X=X[rows, :columns], y=y[rows])
+    return folder
 
 
 def save(folder, X):
@@ -140,6 +171,11 @@ def text(folder):
     return folder / "t.csv"
 
 
+def empty(folder):
+    pd.DataFrame({"a": [0.5], "y": [0]})[:0].to_parquet(folder / "t.parquet")
+    return folder / "t.parquet"
+
+
 @pytest.mark.parametrize("name", MISTAKES)
 def test_what_cannot_be_read_is_refused_by_name(name, tmp_path, digits):
     make, message = MISTAKES[name]
@@ -148,3 +184,12 @@ def test_what_cannot_be_read_is_refused_by_name(name, tmp_path, digits):
     with pytest.raises(ValueError, match=message):
         model.fit(path, y)
     assert not hasattr(model, "classes_")
+
+
+def test_a_file_that_becomes_shorter_is_noticed(tmp_path, digits):
+    np.save(tmp_path / "X.npy", digits[0])
+    (part,) = opened_inputs(tmp_path / "X.npy").parts
+    with open(tmp_path / "X.npy", "r+b") as file:
+        file.truncate(5000)
+    with pytest.raises(ValueError, match=r"X\.npy has become shorter while it is read"):
+        part.read(0, 300)
