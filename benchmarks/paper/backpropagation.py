@@ -31,11 +31,11 @@ def forward(network: list[nn.Linear], X: Tensor) -> Tensor:
     return outputs
 
 
-def pretrain(network: list[nn.Linear], X: Tensor, epochs: int, generator: torch.Generator) -> None:
+def pretrain(network: list[nn.Linear], X: Tensor, epochs: int, rate: float, generator: torch.Generator) -> None:
     """Have each hidden layer in turn reconstruct its inputs (Bengio et al., 2007)."""
     for layer in network[:-1]:
         (decoder,) = layers([layer.out_features, layer.in_features], generator)
-        optimizer = torch.optim.Adam([*layer.parameters(), *decoder.parameters()], lr=RATE, fused=True)
+        optimizer = torch.optim.Adam([*layer.parameters(), *decoder.parameters()], lr=rate, fused=True)
         for _ in range(epochs):
             for rows in torch.randperm(len(X), generator=generator).split(BATCH):
                 inputs = X[rows]

@@ -37,18 +37,15 @@ def _of_data(scale: str, data: str, runs: list[Record]) -> Iterator[tuple[str, s
     main = network_name(SCALES[scale].main[data])
     paper, backpropagation = _errors(runs, main, "pinv-nmf"), _errors(runs, main, "adam-sae")
     if paper and backpropagation:
-        yield "error rates similar to backpropagation's", *_similar(paper, backpropagation, "adam-sae")
+        yield "error rates similar to backpropagation's", *_similar(paper, backpropagation, "pinv-nmf", "adam-sae")
+    other = _errors(runs, main, "pinv-nmf-threshold")
+    if other and backpropagation:
+        names = "pinv-nmf-threshold", "adam-sae"
+        yield "the same with the group's other threshold", *_similar(other, backpropagation, *names)
     now = _errors(runs, main, "adamw")
     if paper and now:
-        yield "the same against tuned AdamW (not claimed)", *_similar(paper, now, "adamw")
-    by_depth = [(name, _errors(runs, name, "pinv-nmf")) for name in networks]
-    by_depth = [(name, errors) for name, errors in by_depth if errors]
-    if len(by_depth) > 1:
-        means = [statistics.mean(errors) for _, errors in by_depth]
-        falling = all(b <= a for a, b in pairwise(means))
-        verdict = "confirmed" if falling else "in part" if min(means) < means[0] else "not confirmed"
-        evidence = ", ".join(f"{name}: {mean:.2f}" for (name, _), mean in zip(by_depth, means, strict=True))
-        yield "better with deeper networks", verdict, evidence
+        yield "the same against tuned AdamW (not claimed)", *_similar(paper, now, "pinv-nmf", "adamw")
+    yield from _of_depth([(name, _errors(runs, name, "pinv-nmf")) for name in networks])
     for claim, key in (("a similar time for an epoch", "epoch"), ("less time for the autoencoder", "before")):
         ours, theirs = (_seconds(runs, main, name, key) for name in ("pinv-nmf", "adam-sae"))
         if ours and theirs:
@@ -68,9 +65,18 @@ def _of_data(scale: str, data: str, runs: list[Record]) -> Iterator[tuple[str, s
             yield claim, _helps(changed, without), evidence
 
 
-def _similar(ours: list[float], theirs: list[float], name: str) -> tuple[str, str]:
+def _of_depth(by_network: list[tuple[str, list[float]]]) -> Iterator[tuple[str, str, str]]:
+    found = [(name, statistics.mean(errors)) for name, errors in by_network if errors]
+    if len(found) > 1:
+        means = [mean for _, mean in found]
+        falling = all(b <= a for a, b in pairwise(means))
+        verdict = "confirmed" if falling else "in part" if min(means) < means[0] else "not confirmed"
+        yield "better with deeper networks", verdict, ", ".join(f"{name}: {mean:.2f}" for name, mean in found)
+
+
+def _similar(ours: list[float], theirs: list[float], our: str, their: str) -> tuple[str, str]:
     mean, other = statistics.mean(ours), statistics.mean(theirs)
-    evidence = f"`pinv-nmf` {mean:.2f} %, `{name}` {other:.2f}"
+    evidence = f"`{our}` {mean:.2f} %, `{their}` {other:.2f}"
     if mean <= SIMILAR * other:
         return "confirmed", evidence
     return "not confirmed" if _differ(ours, theirs) else "no difference shown", evidence
@@ -95,4 +101,5 @@ def _seconds(runs: list[Record], network: str, method: str, key: str) -> list[fl
     of = [run for run in runs if run["network"] == network and run["method"] == method and run["load"] is not None]
     if key == "before":
         return [run["before"] for run in of]
+    of = [run for run in of if len(run["epochs"]) > 1]
     return [(run["epochs"][-1]["seconds"] - run["epochs"][0]["seconds"]) / (len(run["epochs"]) - 1) for run in of]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
@@ -69,6 +70,7 @@ def section(scale: str, data: str, runs: list[Record]) -> Iterator[str]:
     everywhere = [name for name, method in METHODS.items() if method.everywhere]
     yield from (f"### {data}", "", "Test error in %:", "")
     yield from table(chosen, data, runs, everywhere, lambda run: run["epochs"][-1]["test"], ".2f")
+    yield from _diverged(runs, chosen.epochs[data])
     timed = [run for run in runs if run["load"] is not None]  # of others nobody knows what else the machine did
     if timed:
         yield from ("", "Seconds an epoch, medians:", "")
@@ -82,6 +84,13 @@ def section(scale: str, data: str, runs: list[Record]) -> Iterator[str]:
     figure = f"paper-{scale}-{data}.png"
     curves(of_main, f"{data}, {main}").savefig(REPORTS / figure, dpi=110)
     yield from ("", f"![Test error of {data} against epochs and seconds]({figure})", "", _made(runs), "")
+
+
+def _diverged(runs: list[Record], epochs: int) -> Iterator[str]:
+    ended = Counter((run["network"], run["method"]) for run in runs if len(run["epochs"]) < epochs)
+    if ended:
+        what = ", ".join(f"`{name}` with {network} ({n} of its seeds)" for (network, name), n in ended.items())
+        yield from ("", f"Diverged, and was ended before its last epoch: {what}.")
 
 
 def _variants(runs: list[Record], names: list[str]) -> Iterator[str]:
@@ -112,9 +121,9 @@ def _made(runs: list[Record]) -> str:
 
 
 def per_epoch(run: Record) -> float:
-    """Median seconds of an epoch after the first."""
+    """Median seconds of an epoch after the first; of the first where there is no other."""
     seconds = [run["before"], *(epoch["seconds"] for epoch in run["epochs"])]
-    return statistics.median(b - a for a, b in pairwise(seconds[1:]))
+    return statistics.median(b - a for a, b in pairwise(seconds[1:] if len(seconds) > 2 else seconds))
 
 
 def table(
@@ -157,7 +166,9 @@ def curves(runs: list[Record], title: str) -> Figure:
     whole_numbers(left.xaxis)
     plain_numbers(right, "x")
     for axes in (left, right):
-        plain_numbers(axes, "y")
+        low, high = axes.get_ylim()
+        if high > 2 * low:
+            plain_numbers(axes, "y")
         axes.grid(alpha=0.3)
     left.legend(fontsize=8)
     return figure

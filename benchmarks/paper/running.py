@@ -87,7 +87,8 @@ def run(scale: Scale, data_name: str, hidden: Hidden, name: str, seed: int) -> d
     if method.kind == "adamw":
         _adamw(clock, hidden, epochs, seed)
     elif method.kind == "adam":
-        _adam(clock, hidden, epochs, seed, scale.autoencoder_epochs if method.pretrain else 0)
+        before = scale.autoencoder_epochs if method.pretrain else 0
+        _adam(clock, hidden, epochs, seed, before, scale.autoencoder_rate[data_name])
     else:
         model = _estimator(scale, data_name, hidden, method, seed, epochs)
         model.set_params(callbacks=[Recorder(clock)]).fit(data.X_train, data.y_train)
@@ -123,11 +124,11 @@ def _estimator(scale: Scale, data: str, hidden: Hidden, method: Method, seed: in
     )  # fmt: skip
 
 
-def _adam(clock: Clock, hidden: Hidden, epochs: int, seed: int, pretraining: int) -> None:
+def _adam(clock: Clock, hidden: Hidden, epochs: int, seed: int, pretraining: int, rate: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     X, y = torch.from_numpy(clock.data.X_train), torch.from_numpy(clock.data.y_train).long()
     network = backpropagation.layers([X.shape[1], *hidden, int(y.max()) + 1], generator)
-    backpropagation.pretrain(network, X, pretraining, generator)
+    backpropagation.pretrain(network, X, pretraining, rate, generator)
     optimizer = backpropagation.adam(network)
     clock.begin()
     for _ in range(epochs):
