@@ -5,7 +5,7 @@
 
 An error is another comparison or operator, another number, a condition turned round, or a statement left out.  Each is
 made in a copy of the project.  The tests that ran its line are run there, first those that run least else, until one
-fails.  Errors that no test notices are printed.  Works where processes can be forked.
+fails.  What became of each is printed.  Works where processes can be forked.
 """
 
 from __future__ import annotations
@@ -174,14 +174,16 @@ def _outcome(child: int, deadline: float) -> str:
 
 def sample(
     paths: list[Path], tests: dict[tuple[str, int], list[str]], number: int, seed: int
-) -> Iterator[tuple[Mutant, list[str]]]:
+) -> list[tuple[Mutant, list[str]]]:
     """Errors of lines that tests run, about as many of each file, with these tests."""
-    draw = random.Random(seed)
+    draw, chosen = random.Random(seed), list[tuple[Mutant, list[str]]]()
     files = sorted(file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path]))
     for i, file in enumerate(files):
         tested = [(m, found) for m in mutants(file) if (found := tests.get((str(file), m.start[0])))]
         share = number * (i + 1) // len(files) - number * i // len(files)
-        yield from draw.sample(tested, min(share, len(tested)))
+        chosen += draw.sample(tested, min(share, len(tested)))
+    draw.shuffle(chosen)  # so that a test that is stopped is of all files
+    return chosen
 
 
 def main() -> None:
@@ -191,9 +193,7 @@ def main() -> None:
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--number", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--tests", type=int, default=30, help="at most so many for an error, and the files of the first 3"
-    )
+    parser.add_argument("--tests", type=int, default=20, help="so many for an error, and the file of the first")
     parser.add_argument("--seconds", type=float, default=120, help="of an error")
     given = parser.parse_args()
     counts: Counter[str] = Counter()
@@ -203,11 +203,9 @@ def main() -> None:
         compileall.compile_dir(copy / "src", quiet=1)
         chosen = sample([path.resolve() for path in given.paths], tests_of(given.coverage), given.number, given.seed)
         for mutant, tests in chosen:
-            files = [test.split("::")[0] for test in tests[:3]]
-            outcome = run(copy, mutant, [*tests[: given.tests], *dict.fromkeys(files)], given.seconds)
+            outcome = run(copy, mutant, [*tests[: given.tests], tests[0].split("::")[0]], given.seconds)
             counts[outcome] += 1
-            if outcome != "killed":
-                print(f"{outcome}: {mutant}", flush=True)
+            print(f"{outcome}: {mutant}", flush=True)
     print(", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
@@ -252,3 +253,28 @@ def test_partial_fit_writes_none(tmp_path):
 def test_unfit_settings(tmp_path, bad):
     with warnings.catch_warnings(), pytest.raises(ValueError, match=next(iter(bad))):
         Checkpoint(tmp_path, **bad)
+
+
+def test_a_checkpoint_that_lacks_a_part_is_refused_by_name(tmp_path):
+    X, y = data("relaxed")
+    model = clone(CASES["relaxed"]).set_params(random_state=0, callbacks=[Checkpoint(tmp_path)]).fit(X, y)
+    for path in tmp_path.iterdir():
+        content = read(path)
+        del content["state"]["sweep"]
+        write(path, content)
+    with pytest.raises(CheckpointError, match=r"does not fit this nmfnet: .*sweep"):
+        model.set_params(callbacks=[Checkpoint(tmp_path, resume=True)]).fit(X, y)
+
+
+def test_a_training_on_sparse_data_is_resumed_with_the_same_data_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = scipy.sparse.random_array((200, 40), density=0.2, format="csr", rng=rng), rng.integers(3, size=200)
+    model = NMFNetClassifier((8,), max_iter=4, batch_size=50, random_state=0)
+    alone = clone(model).fit(X, y)
+    with pytest.raises(RuntimeError, match="power cut"):
+        clone(model).set_params(callbacks=[Checkpoint(tmp_path), Stop(9)]).fit(X, y)
+    other = X.copy()
+    other.indices[0] = next(j for j in range(40) if j not in X[[0]].indices)  # the same values, one in another column
+    with pytest.raises(CheckpointError, match="the training data differ"):
+        clone(model).set_params(callbacks=[Checkpoint(tmp_path, resume=True)]).fit(other, y)
+    assert_same(clone(model).set_params(callbacks=[Checkpoint(tmp_path, resume=True)]).fit(X, y), alone)
