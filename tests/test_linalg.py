@@ -16,6 +16,7 @@ from nmfnet.linalg import (
     truncated_svd,
     with_ones,
 )
+from nmfnet.linalg.arrays import as_tensor
 from nmfnet.linalg.sparse import picked
 
 
@@ -159,3 +160,24 @@ def test_a_basis_by_blocks_is_that_of_the_matrix(shape, dtype):
     (s, V), (one, U) = singular_basis(Z.split(7)), singular_basis([Z])
     torch.testing.assert_close(s, one)
     torch.testing.assert_close((V.T @ U).abs(), torch.eye(len(s), dtype=s.dtype), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("array", "dtype"),
+    [
+        (np.arange(6, dtype=np.longdouble).reshape(2, 3), torch.float64),
+        (np.arange(6, dtype=">f4").reshape(2, 3), torch.float32),
+        (np.arange(6, dtype=np.longlong).reshape(2, 3), torch.int64),
+        (np.arange(6.0)[::-1].reshape(2, 3)[:, ::-1], torch.float64),
+        (np.arange(6, dtype=np.float16).reshape(2, 3), torch.float16),
+    ],
+)
+def test_arrays_of_all_kinds_as_tensors(array, dtype):
+    found = as_tensor(array)
+    assert found.dtype == dtype and found.tolist() == array.astype(float).tolist()
+
+
+def test_a_read_only_array_shares_its_memory_without_a_warning(recwarn):
+    array = np.arange(6.0)
+    array.flags.writeable = False
+    assert as_tensor(array).data_ptr() == array.ctypes.data and not recwarn.list

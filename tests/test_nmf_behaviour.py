@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse
 import torch
 from sklearn.base import clone
+from sklearn.decomposition import NMF as TheirNMF
 
 from nmfnet import NMF, SemiNMF
 from nmfnet.factorization.data import DenseData
@@ -182,3 +183,14 @@ def test_l1_and_l2_on_a_signed_factor_end_where_the_subgradient_vanishes():
     assert (H != 0).any()
     np.testing.assert_allclose(gradient[H != 0], -strength * np.sign(H[H != 0]), atol=1e-3 * strength)
     assert (np.abs(gradient[H == 0]) <= 1.001 * strength).all()
+
+
+@pytest.mark.parametrize("penalty", [{"alpha_W": 0.02, "l1_ratio": 0.3}, {"alpha_W": 0.02, "alpha_H": 0.05}])
+def test_penalized_multiplicative_steps_are_scikit_learns(penalty):
+    rng = np.random.default_rng(0)
+    X, W, H = rng.random((30, 12)), rng.random((30, 4)), rng.random((4, 12))
+    settings = {"n_components": 4, "solver": "mu", "init": "custom", "max_iter": 5, "tol": 0, **penalty}
+    ours, theirs = NMF(**settings), TheirNMF(**settings)
+    ours.fit_transform(X, W=W.copy(), H=H.copy())
+    theirs.fit_transform(X, W=W.copy(), H=H.copy())
+    np.testing.assert_allclose(ours.components_, theirs.components_, rtol=1e-10)
