@@ -74,6 +74,27 @@ def test_history_of_every_fit(small):
     assert history.fits == [first, model.history_]
 
 
+class Within(Callback):
+    """Fits another model, with the callback that it has, in the first epoch of each fit but its own."""
+
+    def __init__(self, other):
+        self.other, self.busy = other, False
+
+    def on_epoch_end(self, network, record):
+        if record["epoch"] == 1 and not self.busy:
+            self.busy = True
+            X = np.random.default_rng(1).random((30, 2))
+            NMFNetClassifier((2,), max_iter=2, callbacks=[self.other]).fit(X, np.arange(30) % 2)
+            self.busy = False
+
+
+def test_a_fit_within_a_fit_leaves_the_other_one_alone(small):
+    history = History()
+    model = NMFNetClassifier((3,), max_iter=3, callbacks=[history, Within(history)]).fit(*small)
+    outer, inner = history.fits
+    assert outer == model.history_ and len(inner) == 2
+
+
 @pytest.mark.parametrize("restore_best", [True, False])
 def test_early_stopping(restore_best, digits):
     X, X_val, y, y_val = (part[:300] for part in digits)
