@@ -40,8 +40,12 @@ def model():
     return NMFNetClassifier((12, 8), max_iter=10, n_members="auto", random_state=0).fit(X, y)
 
 
-@pytest.mark.parametrize(("kind", "weighted", "l1_ratio"), [("classes", False, 0.0), ("real", True, 0.5)])
-def test_a_stack_of_networks_moves_as_each_of_them_would_alone(kind, weighted, l1_ratio):
+@pytest.mark.parametrize(
+    ("kind", "weighted", "l1_ratio", "size"),
+    [("classes", False, 0.0, 1.0), ("real", True, 0.5, 1.0), ("real", False, 0.0, 1e-9)],
+    ids=["classes", "real", "outputs start at almost 0"],
+)
+def test_a_stack_of_networks_moves_as_each_of_them_would_alone(kind, weighted, l1_ratio, size):
     rng = torch.Generator().manual_seed(0)
     X = torch.randn(200, 5, generator=rng, dtype=torch.float64) * torch.tensor([1, 10, 0.1, 5, 1])
     labels = (X[:, 0] > 0).long() + (X[:, 3] > 1)
@@ -50,6 +54,7 @@ def test_a_stack_of_networks_moves_as_each_of_them_would_alone(kind, weighted, l
     solver, alphas = Relaxed(dropout=0.0), torch.tensor([0.0, 0.5, 30.0], dtype=X.dtype)
     architecture = Architecture([11, 9], "relu", True, kind)
     networks = [architecture.new_network(solver, InMemory(X, Y), rng) for _ in alphas]
+    networks = [each.with_weights([*each.weights[:-1], size * each.weights[-1]]) for each in networks]
     plan = Plan(n_samples=200, n_updates=25, batch_size=80, l1_ratio=l1_ratio)
     weights = [torch.stack(each) for each in zip(*(network.weights for network in networks), strict=True)]
     stack = solver.stack(networks[0], weights, alphas, plan)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from nmfnet.linalg.holders import AtHand
 from nmfnet.solvers.relaxed.masks import Masks
 
 
@@ -55,3 +56,12 @@ def test_the_state_of_the_generator_is_all_the_state():
     resumed = Masks(3)
     resumed.generator.set_state(state)
     assert torch.equal(masks(like, 0.5), resumed(like, 0.5))
+
+
+def test_ranks_cut_their_rows_out_of_the_mask_of_the_whole_batch():
+    positions = torch.tensor([3, 4, 17, 39])
+    whole, rank = Masks(5), Masks(5)
+    rank.at_hand = AtHand(positions, 40)
+    for shape in ((6,), (4, 4, 3)):
+        assert torch.equal(rank(torch.zeros(4, *shape), 0.5), whole(torch.zeros(40, *shape), 0.5)[positions])
+    assert torch.equal(rank(torch.zeros(6), 0.5), whole(torch.zeros(6), 0.5))  # of units, the same for all rows

@@ -34,6 +34,21 @@ def test_starting_factors_are_nonnegative(init):
         assert all((F >= 0).all() for F in start(gaussian(*shape), 5, init))
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_product_of_random_factors_is_as_large_as_the_data(signed):
+    X = 7 * gaussian(60, 50) - (20 if signed else 0)
+    rng = torch.Generator().manual_seed(0)
+    products = [
+        Z.T @ H for Z, H in (starting_factors(DenseData(X), 4, "random", rng, signed=signed) for _ in range(30))
+    ]
+    assert all(bool((P >= 0).all()) != signed for P in products)
+    found = torch.stack(products)
+    if signed:
+        assert float(found.square().mean()) == pytest.approx(float(np.square(X).mean()), rel=0.1)
+    else:  # 2 / pi is the squared mean of half-normal numbers
+        assert float(found.mean()) == pytest.approx(2 / np.pi * float(X.mean()), rel=0.1)
+
+
 def test_nndsvd_is_near_and_its_variants_differ_where_it_is_zero():
     X = gaussian(10, 10)
     Z, H = start(X, 10, "nndsvd")
