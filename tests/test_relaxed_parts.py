@@ -47,6 +47,18 @@ def batches(n=12, m=30):
 # Schedule and averaging.
 
 
+@pytest.mark.parametrize(
+    ("share", "numbers"),
+    [(1.0, [0, 1, 2, 3, 4, 5]), (0.5, [0, None, 1, None, 2, None]), (0.25, [0, None, None, None, 1])],
+)
+def test_an_update_begins_once_however_many_batches_it_has(share, numbers):
+    schedule, found = Schedule(0.2, 100), []
+    for _ in numbers:
+        found.append(schedule.begin(share))
+        schedule.accept()
+    assert found == numbers
+
+
 def test_the_step_falls_linearly_over_the_plan_and_stays_0_after_it():
     schedule, shares = Schedule(0.2, 4), []
     for _ in range(6):
