@@ -19,7 +19,7 @@ from nmfnet.network.merging import merged
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 from nmfnet.stateful import copied
-from nmfnet.training.folds import FOLD_UNITS, FOLDS, MOST_FOLDED, MOST_MEMBERS, PENALTIES, Folded
+from nmfnet.training.folds import FOLD_UNITS, FOLDS, MOST_FOLDED, MOST_MEMBERS, PENALTIES, Folded, _best
 
 
 def noisy(n=150, seed=0):
@@ -312,3 +312,22 @@ def test_a_resumed_fit_has_the_same_members(tmp_path, monkeypatch):
     resumed = fit(Checkpoint(tmp_path, every=1, resume=True))
     np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
     assert resumed.alpha_ == whole.alpha_
+
+
+def test_the_penalty_of_the_least_loss_is_chosen_and_its_networks_come_first():
+    rng = torch.Generator().manual_seed(0)
+    X, B = torch.randn(40, 3, generator=rng), torch.randn(3, 2, generator=rng)
+    held_out = list(torch.arange(40).split(10))
+    trained = torch.stack([torch.cat([part for part in held_out if part is not each]) for each in held_out])
+    data = Folded(X, X @ B, None, torch.arange(3), torch.arange(2), held_out, trained)
+    network = Architecture([], "relu", False, "real").new_network(Relaxed(), InMemory(X, X @ B), rng)
+    network = replace(network, inputs=None, targets=None)
+    errors = [0.5, 0.01, 0.2, float("nan")]
+    found = _best(
+        network, [torch.stack([(1 + e) * B for _ in range(FOLDS) for e in errors])], data, [0.0, 1.0, 2.0, 3.0]
+    )
+    assert found.alpha == 1.0 and found.loss == pytest.approx(float((0.01 * X @ B).square().mean()), rel=1)
+    assert len(found.members[0]) == 3 * FOLDS  # those of the third penalty diverged
+    for i, error in enumerate((0.01, 0.2, 0.5)):
+        for W in found.members[0][i * FOLDS : (i + 1) * FOLDS]:
+            torch.testing.assert_close(W, (1 + error) * B)

@@ -17,6 +17,7 @@ from nmfnet.linalg import (
     with_ones,
 )
 from nmfnet.linalg.arrays import as_tensor
+from nmfnet.linalg.holders import local, summed
 from nmfnet.linalg.sparse import picked
 
 
@@ -181,3 +182,8 @@ def test_a_read_only_array_shares_its_memory_without_a_warning(recwarn):
     array = np.arange(6.0)
     array.flags.writeable = False
     assert as_tensor(array).data_ptr() == array.ctypes.data and not recwarn.list
+
+
+def test_numbers_are_summed_over_all_who_hold_samples():
+    assert summed(local, 1.5, 2.0) == [1.5, 2.0]
+    assert summed(lambda sums: [3 * each for each in sums], 1.5, 2.0) == [4.5, 6.0]
