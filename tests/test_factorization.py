@@ -273,3 +273,18 @@ def test_starts_are_left_as_they_are(rank, transposed):
             assert torch.equal(Z, kept[0]) and torch.equal(H, kept[1])
     nmf_update(X, Z, H)
     assert torch.equal(Z, kept[0]) and torch.equal(H, kept[1])
+
+
+def test_the_objective_ends_a_nonlinear_factorization_after_ten_iterations_of_little_progress():
+    T = torch.sigmoid(torch.randn(30, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
+
+    def found(n_iter, tol):
+        rng = torch.Generator().manual_seed(0)
+        return nonlinear_semi_nmf(T, 3, activation="logistic", n_iter=n_iter, tol=tol, generator=rng)
+
+    objectives = [found(n, 0).objective for n in range(0, 110, 10)]
+    falls = [(a - b) / objectives[0] for a, b in zip(objectives, objectives[1:], strict=False)]
+    tol = (falls[3] + falls[4]) / 2
+    assert falls[2] > falls[3] > falls[4]
+    ended = found(200, tol)
+    assert ended.n_iter == 50 and ended.objective == pytest.approx(objectives[5])
