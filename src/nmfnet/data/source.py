@@ -32,11 +32,6 @@ class Samples(NamedTuple):
     Y: Tensor
     weight: Tensor | None = None
 
-    def rows(self, rows: Tensor) -> Samples:
-        """Some of them."""
-        weight = None if self.weight is None else picked(self.weight, rows)
-        return Samples(picked(self.X, rows), picked(self.Y, rows), weight)
-
 
 class Batch(NamedTuple):
     """Samples for an update, or for a share of one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -128,10 +128,6 @@ class InputEncoder:
         if self.table is not None:
             return len(self.table.columns)
         return n_inputs if self.missing is None else len(self.missing.fill)
-
-    def on_cpu(self) -> Self:
-        """The same where every machine has it."""
-        return self if self.missing is None else replace(self, missing=self.missing.on("cpu"))
 
     def state(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -10,14 +10,12 @@ from torch import Tensor
 from torch.nn.functional import threshold
 
 
-def multiply_(factor: Tensor, up: Tensor, down: Tensor, l1: float, l2: float) -> None:
-    """``factor <- factor o up / (down + l1 + l2 factor)`` (Lee and Seung, 2001), in place; `down` is overwritten.
+def multiply_(factor: Tensor, up: Tensor, down: Tensor, l1: float) -> None:
+    """``factor <- factor o up / (down + l1)`` (Lee and Seung, 2001), in place; `down` is overwritten.
 
     With ``up = P`` and ``down = G F`` for a nonnegative P and G no step increases ``tr(Ft G F) / 2 - tr(Pt F)``
-    plus the penalties.
+    plus the penalty; an L2 penalty belongs to G.
     """
-    if l2:
-        down.add_(factor, alpha=l2)
     tiny = torch.finfo(factor.dtype).tiny
     factor.mul_(up).div_(down.add_(l1 + tiny))  # in this order, zeros stay zeros
     # Entries on their way to zero pass through subnormal numbers, which slow products down fivefold.

@@ -167,9 +167,9 @@ class LeastSquares(SweepThenStep):
         F, P, G, bias = kernel.F[:free], kernel.P[:free], coordinates.G[:free, :free], coordinates.G[:free, free:]
         if self.signed:
             (up, down), (positive, negative) = signs(P - bias if self.intercept else P), signs(G)
-            multiply_root_(F, up.addmm_(negative, F), down.addmm_(positive, F), self.penalties.l1_z, 0.0)
+            multiply_root_(F, up.addmm_(negative, F), down.addmm_(positive, F), self.penalties.l1_z)
         else:
-            multiply_(F, P.clamp_(min=0), torch.mm(G, F, out=kernel.scratch[:free]), self.penalties.l1_z, 0.0)
+            multiply_(F, P.clamp_(min=0), torch.mm(G, F, out=kernel.scratch[:free]), self.penalties.l1_z)
 
     def _solve(
         self, rows: slice, kernel: CoordinateDescent, coordinates: Coordinates, H: Tensor, until: float
@@ -250,7 +250,7 @@ class LeastSquares(SweepThenStep):
         S = ridge(done.S, l2)
         if self.multiplicative and not self.signed:
             H = H.clone()
-            multiply_(H, done.Q, laid_out_product(S, H), l1, 0.0)
+            multiply_(H, done.Q, laid_out_product(S, H), l1)
             return H
         if not self.signed:
             return self.h_tiles.minimize_(H.clone(), S, done.Q, self.h_sweeps, l1)

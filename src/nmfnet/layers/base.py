@@ -113,11 +113,6 @@ def kernel(W: Tensor, bias: bool) -> Tensor:
     return W[:-1] if bias else W
 
 
-def biases(W: Tensor, bias: bool) -> Tensor:
-    """The row of biases (k,); zeros where there is none."""
-    return W[-1] if bias else W.new_zeros(W.shape[1])
-
-
 def he_weights(n_in: int, n_out: int, bias: bool, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
     """Random weights of variance 2 / n_in (He et al., 2015), biases zero."""
     W = torch.zeros(n_in + bias, n_out, dtype=dtype)

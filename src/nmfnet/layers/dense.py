@@ -31,11 +31,6 @@ class Dense:
 
     skip: ClassVar[int] = 0
 
-    @classmethod
-    def like(cls, W: Tensor, bias: bool) -> Dense:
-        """The layer that weights W (n_in + bias, n_out) belong to."""
-        return cls(len(W) - bias, W.shape[1], bias)
-
     @property
     def out_shape(self) -> tuple[int, ...]:
         """``(n_out,)``."""

@@ -39,13 +39,6 @@ def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
     return values.mean(0) if weight is None else weight @ values / weight.sum()
 
 
-def mean_length(A: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Root mean square of the lengths of the rows of `A` (m, k)."""
-    if weight is None:
-        return inner_product(A, A).sqrt() / len(A) ** 0.5  # mostly in a third of the time of vector_norm
-    return weighted_mean(torch.linalg.vector_norm(A, dim=1).square(), weight).sqrt()
-
-
 def weighted(A: Tensor, weight: Tensor | None, power: float = 1.0) -> Tensor:
     """Rows of `A` (m, k) times a power of their weights (m,)."""
     return A if weight is None else weight[:, None] ** power * A

@@ -77,12 +77,6 @@ class Input:
         return self.data
 
     @property
-    def sparse(self) -> SparseData:
-        """The data, where it is known to be sparse."""
-        assert isinstance(self.data, SparseData)
-        return self.data
-
-    @property
     def in_memory(self) -> bool:
         """Whether X is in memory, and not mapped from a file."""
         part = self.X
