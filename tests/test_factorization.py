@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -283,7 +285,7 @@ def test_the_objective_ends_a_nonlinear_factorization_after_ten_iterations_of_li
         return nonlinear_semi_nmf(T, 3, activation="logistic", n_iter=n_iter, tol=tol, generator=rng)
 
     objectives = [found(n, 0).objective for n in range(0, 110, 10)]
-    falls = [(a - b) / objectives[0] for a, b in zip(objectives, objectives[1:], strict=False)]
+    falls = [(a - b) / objectives[0] for a, b in pairwise(objectives)]
     tol = (falls[3] + falls[4]) / 2
     assert falls[2] > falls[3] > falls[4]
     ended = found(200, tol)

@@ -167,7 +167,7 @@ class LeastSquares(SweepThenStep):
         F, P, G, bias = kernel.F[:free], kernel.P[:free], coordinates.G[:free, :free], coordinates.G[:free, free:]
         if self.signed:
             (up, down), (positive, negative) = signs(P - bias if self.intercept else P), signs(G)
-            multiply_root_(F, up.addmm_(negative, F), down.addmm_(positive, F), self.penalties.l1_z)
+            multiply_root_(F, up.addmm_(negative, F), down.addmm_(positive, F), self.penalties.l1_z, 0.0)
         else:
             multiply_(F, P.clamp_(min=0), torch.mm(G, F, out=kernel.scratch[:free]), self.penalties.l1_z)
 
