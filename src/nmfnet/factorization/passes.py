@@ -5,6 +5,7 @@ The factor Z is held transposed, (k, m), so that a component's entries lie side 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -67,7 +68,7 @@ class LeastSquares(SweepThenStep):
     """
 
     kept = 0.0
-    step_rows = 64
+    step_rows = 64.0
     unique = True
     settled = True
 
@@ -124,9 +125,10 @@ class LeastSquares(SweepThenStep):
         total = total + self._finish(out, H, G, Q, S) + self._h_penalty(H) if value else float("nan")
         return Pass(Q, S, total, ratio(squares, size))
 
-    def online_sweep(self, Z: Tensor, H: Tensor) -> Pass:
-        """One pass over a mini-batch, whose Z (k, b) is found to a tolerance, in place."""
-        return self.sweep(Z, H, Z, until=ONLINE_TOLERANCE)
+    def online_step(self, Z: Tensor, H: Tensor, with_earlier: Callable[[Pass], Pass]) -> tuple[Pass, Tensor]:
+        """The Z (k, b) of a mini-batch, to a tolerance and in place, and a step on H with earlier products, too."""
+        batch = self.sweep(Z, H, Z, until=ONLINE_TOLERANCE)
+        return batch, self.h_step(H, with_earlier(batch))
 
     def _z_step(
         self, Z: Tensor, H: Tensor, G: Tensor, out: Tensor, Q: Tensor, until: float = 0.0, measure: bool = False

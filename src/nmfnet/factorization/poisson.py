@@ -10,6 +10,7 @@ which is convex.  Many of them, the columns of F (k, c), take their steps togeth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,6 +24,7 @@ REACH_GROWTH, MIN_REACH = 2.0, 1e-3  # of a reach that was not too long; the lea
 MAX_ROUNDS = 300  # steps to a solution, at most
 MAX_ROUNDS_FLOAT32 = 40  # what that many do not solve in single precision is left to its rounding errors
 MOMENTUM_DELAY = 3  # solutions are extrapolated by (t - 1) / (t + MOMENTUM_DELAY)
+MAX_GROWTH = 1e3  # of a coefficient in a multiplicative step
 MIN_KEPT_SHARE = 0.5  # of a coefficient, which the extrapolation leaves of it
 
 
@@ -82,22 +84,27 @@ def product_and_quotient(tile: Entries, F: Tensor, by: Regressors) -> tuple[Tens
     return A, torch.div(tile.values, A, out=tile.scratch)
 
 
-def multiply_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, steps: int) -> Tensor:
-    """So many multiplicative steps on the coefficients F (k, c), in place, from their best factors; x / a after them.
+def multiply_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, relaxations: Sequence[float]) -> Tensor:
+    """Multiplicative steps on the coefficients F (k, c), in place, from their best factors; x / a after them.
 
-    Each minimizes a bound of the function that touches it, as in the EM algorithm (Lee and Seung, 2001).
+    Each goes the given share of the way to the minimum of a bound of the function that touches it, where the EM
+    algorithm stops (Lee and Seung, 2001).
     """
     rescale_(F, totals, by)
-    inverses = by.slopes.clamp(min=torch.finfo(F.dtype).tiny).reciprocal_()
     quotient = product_and_quotient(tile, F, by)[1]
-    for _ in range(steps):
-        F.mul_(tile.project(quotient, by.G))
-        if by.l2:
-            F.copy_(bound_minimum(F, by.slopes, by.l2))
-        else:
-            F.mul_(inverses)
+    for relaxation in relaxations:
+        F.copy_(beyond_bound(F, F * tile.project(quotient, by.G), by.slopes, by.l2, relaxation))
         quotient = product_and_quotient(tile, F, by)[1]
     return quotient
+
+
+def beyond_bound(F: Tensor, numerators: Tensor, linear: Tensor, l2: float, relaxation: float) -> Tensor:
+    """Where F comes on the way to the minimum of :func:`bound_minimum` and beyond: logarithms go a share of it."""
+    best = bound_minimum(numerators, linear, l2)
+    if relaxation == 1:
+        return best
+    ratios = best.div_(F.clamp(min=torch.finfo(F.dtype).tiny)).clamp_(max=MAX_GROWTH)
+    return ratios.pow_(relaxation).mul_(F)
 
 
 def bound_minimum(numerators: Tensor, linear: Tensor, l2: float) -> Tensor:

@@ -267,7 +267,7 @@ class BaseFactorization(
         online = Online(components, float(self.forget_factor), self._statistics)
         k, rows = len(components), data.shape[0]
         problem = self._problem(data, k)
-        share = rows / (self.batch_size or max(rows, problem.step_rows))
+        share = rows / (self.batch_size or problem.step_rows)
         online.step(problem, self._zero_start(data, k), share)
         self._statistics = online.statistics
         self._keep(online.H, data.scale)
