@@ -138,7 +138,7 @@ def test_numerators_and_the_bound_that_online_steps_minimize(sparse):
     Q = H * (Z @ (X / A))
     np.testing.assert_allclose(done.Q, Q, rtol=1e-9)
     np.testing.assert_allclose(done.S[:, 0], Z @ weights, rtol=1e-9)
-    found = problem._h_step(torch.tensor(H), Pass(done.Q, done.S, 0.0, 0.0), 1.0).numpy()
+    found = problem.h_step(torch.tensor(H), Pass(done.Q, done.S, 0.0, 0.0)).numpy()
     S = (Z @ weights)[:, None]
     gradient = S + 0.3 + 0.4 * found - Q / found
     np.testing.assert_allclose(gradient, 0, atol=1e-8 * S.max())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -13,12 +13,19 @@ from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.data import Data
 from nmfnet.factorization.entries import Entries, Side
 from nmfnet.factorization.passes import MIN_FLOAT32_OPERATIONS, Penalties
-from nmfnet.factorization.poisson import Regressors, beyond_bound, descend_, multiply_, product_and_quotient, solve_
-from nmfnet.factorization.steps import Pass, Step
+from nmfnet.factorization.poisson import (
+    Regressors,
+    beyond,
+    bound_minimum,
+    descend_,
+    multiply_,
+    product_and_quotient,
+    solve_,
+)
+from nmfnet.factorization.steps import Pass, Step, online_rows
 
-# How far multiplicative steps on a mini-batch go, in shares of the way to the minimum of their bound.
-Z_RELAXATIONS, H_RELAXATIONS = (1.8, 1.8, 1.8, 1.0), (1.8, 1.0)
-MIN_STEP_ROWS, STEP_ENTRIES = 10.0, 0.5  # rows of an online step, at least; entries that they have for each of H's
+ONLINE_ROUNDS, ONLINE_Z_STEPS = 2, 4  # on a mini-batch; of each so many multiplicative steps on Z and one on H
+MIN_STEP_ROWS = 10  # of an online step: what is remembered is of older components, and for 64 rows too old
 LEAST_SHARE = 1e-5  # of a component's mean, as which an entry counts for them at least: zeros would stay
 
 
@@ -62,15 +69,10 @@ class KullbackLeibler:
         """Its columns, weighted."""
         return Side(self.data, transposed=True, row_weights=self.row_weights, other=self.samples)
 
-    @cached_property
+    @property
     def step_rows(self) -> float:
-        """Rows of a whole online step: with fewer positive entries for each of those of H noise would rule.
-
-        With many more, what is remembered would be of components that were long left behind.
-        """
-        m, n = self.data.shape
-        positive = sum(int(tile.values.count_nonzero()) for _, tile in self.samples)
-        return max(MIN_STEP_ROWS, STEP_ENTRIES * self.k * n * m / max(1, positive))
+        """Rows of a whole online step, unless a batch size is given."""
+        return online_rows(self.data, self.k, MIN_STEP_ROWS)
 
     def step(
         self,
@@ -94,15 +96,17 @@ class KullbackLeibler:
         return Step(objective, 0.0, 0.0)
 
     def online_step(self, Z: Tensor, H: Tensor, with_earlier: Callable[[Pass], Pass]) -> tuple[Pass, Tensor]:
-        """Multiplicative steps on Z (k, b) of a mini-batch, in place, and on H with earlier products, too, in turn.
-
-        They go too far, in favour of speed, but for the last ones.
-        """
-        for relaxation in H_RELAXATIONS:
+        """Multiplicative steps on Z (k, b) of a mini-batch, in place, and on H with earlier products, too, in turn."""
+        for left in reversed(range(ONLINE_ROUNDS)):
             # Earlier rows may not have had a feature: H has next to nothing in place of zeros, which would stay.
             H = H + LEAST_SHARE * H.mean(1, keepdim=True)
-            batch = self.sweep(Z, H, Z, relaxations=Z_RELAXATIONS)
-            H = self._h_step(H, with_earlier(batch), relaxation)
+            batch = self.sweep(Z, H, Z, multiplications=ONLINE_Z_STEPS)
+            best = self.h_step(H, with_earlier(batch))
+            if left:
+                # The scale of a component is free, as its Z has the inverse: only the bound may change it.
+                moved = beyond(best, H)
+                best = moved * (best.sum(1, keepdim=True) / moved.sum(1, keepdim=True).clamp_(min=self.floor))
+            H = best
         return batch, H
 
     def sweep(
@@ -112,7 +116,7 @@ class KullbackLeibler:
         out: Tensor,
         until: float = 0.0,
         measure: bool = False,
-        relaxations: Sequence[float] = (),
+        multiplications: int = 0,
     ) -> Pass:
         """One pass over the data with a step on Z (k, m), written to `out`, or with its solution to `until`.
 
@@ -120,7 +124,7 @@ class KullbackLeibler:
         """
         Z, H, laid_out = (self.data.laid_out(F) for F in (Z, H, out))
         Q = torch.zeros_like(H)
-        objective = self._z_step(Z, H, laid_out, until, relaxations, Q)
+        objective = self._z_step(Z, H, laid_out, until, multiplications, Q)
         out.copy_(laid_out)
         return Pass(Q.mul_(H), self._sums(laid_out), objective, 0.0)
 
@@ -128,14 +132,13 @@ class KullbackLeibler:
         """Residual to solve to, of which a gradient is a share of the sums of H (k, n)."""
         return 1e-4 if H.dtype == torch.float32 else 1e-6
 
-    def _h_step(self, H: Tensor, done: Pass, relaxation: float) -> Tensor:
-        """To the minimum over H (k, n) of ``sum(S H) - sum(Q log H)`` plus penalties, the passes' bound, or beyond.
+    def h_step(self, H: Tensor, done: Pass) -> Tensor:
+        """The minimum over H (k, n) of ``sum(S H) - sum(Q log H)`` plus penalties, the bound that the passes left.
 
         A component that no row has used is not in it, and stays.
         """
         linear, l2 = done.S + self.penalties.l1_h, self.penalties.l2_h
-        moved = beyond_bound(H, done.Q, linear, l2, relaxation)
-        return torch.where((done.Q > 0) | (linear + l2 > 0), moved, H)
+        return torch.where((done.Q > 0) | (linear + l2 > 0), bound_minimum(done.Q, linear, l2), H)
 
     def _z_step(
         self,
@@ -143,7 +146,7 @@ class KullbackLeibler:
         H: Tensor,
         out: Tensor,
         until: float = 0.0,
-        relaxations: Sequence[float] = (),
+        multiplications: int = 0,
         collected: Tensor | None = None,
     ) -> float:
         """Improve Z for H, solve for it until a residual, or by so many multiplicative steps; return the objective.
@@ -158,8 +161,8 @@ class KullbackLeibler:
             if until:
                 solve_(tile, F, totals, by, until)
                 quotient = product_and_quotient(tile, F, by)[1]
-            elif relaxations:
-                quotient = multiply_(tile, F, totals, by, relaxations)
+            elif multiplications:
+                quotient = multiply_(tile, F, totals, by, multiplications)
             else:
                 quotient = descend_(tile, F, totals, by, self.z_reach[rows])
             out[:, rows] = F

@@ -23,9 +23,10 @@ from nmfnet.factorization.coordinate_descent import (
 from nmfnet.factorization.data import Data, DenseData
 from nmfnet.factorization.least_squares import coordinate_descent
 from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
-from nmfnet.factorization.steps import Pass, SweepThenStep
+from nmfnet.factorization.steps import Pass, SweepThenStep, online_rows
 from nmfnet.linalg import naming_overflow
 
+MIN_STEP_ROWS = 64  # of an online step
 ONLINE_TOLERANCE = 0.01  # relative projected gradient to which the Z of a mini-batch is found
 MAX_SOLVE_ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 ROUNDS_BEFORE_PIVOTING = 20  # rounds before pivoting takes over
@@ -68,7 +69,6 @@ class LeastSquares(SweepThenStep):
     """
 
     kept = 0.0
-    step_rows = 64.0
     unique = True
     settled = True
 
@@ -99,6 +99,11 @@ class LeastSquares(SweepThenStep):
         self.single_first = isinstance(data, DenseData) and many and self.settled and not signed
         sides = data.rows.total, n
         self.z_sweeps, self.h_sweeps = (max(2, min(8, data.entries // (4 * k * side))) for side in sides)
+
+    @property
+    def step_rows(self) -> float:
+        """Rows of a whole online step, unless a batch size is given."""
+        return online_rows(self.data, self.k, MIN_STEP_ROWS)
 
     def sweep(
         self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False, value: bool = True

@@ -10,7 +10,6 @@ which is convex.  Many of them, the columns of F (k, c), take their steps togeth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -24,7 +23,7 @@ REACH_GROWTH, MIN_REACH = 2.0, 1e-3  # of a reach that was not too long; the lea
 MAX_ROUNDS = 300  # steps to a solution, at most
 MAX_ROUNDS_FLOAT32 = 40  # what that many do not solve in single precision is left to its rounding errors
 MOMENTUM_DELAY = 3  # solutions are extrapolated by (t - 1) / (t + MOMENTUM_DELAY)
-MAX_GROWTH = 1e3  # of a coefficient in a multiplicative step
+MAX_BEYOND = 3.0  # factor by which multiplicative steps go beyond the minimum of their bound at most
 MIN_KEPT_SHARE = 0.5  # of a coefficient, which the extrapolation leaves of it
 
 
@@ -84,27 +83,25 @@ def product_and_quotient(tile: Entries, F: Tensor, by: Regressors) -> tuple[Tens
     return A, torch.div(tile.values, A, out=tile.scratch)
 
 
-def multiply_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, relaxations: Sequence[float]) -> Tensor:
-    """Multiplicative steps on the coefficients F (k, c), in place, from their best factors; x / a after them.
+def multiply_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, steps: int) -> Tensor:
+    """So many multiplicative steps on the coefficients F (k, c), in place, from their best factors; x / a after them.
 
-    Each goes the given share of the way to the minimum of a bound of the function that touches it, where the EM
-    algorithm stops (Lee and Seung, 2001).
+    Each goes to the minimum of a bound of the function that touches it, as in the EM algorithm (Lee and Seung, 2001).
+    All but the last one go on as far again.
     """
     rescale_(F, totals, by)
     quotient = product_and_quotient(tile, F, by)[1]
-    for relaxation in relaxations:
-        F.copy_(beyond_bound(F, F * tile.project(quotient, by.G), by.slopes, by.l2, relaxation))
+    for left in reversed(range(steps)):
+        best = bound_minimum(F * tile.project(quotient, by.G), by.slopes, by.l2)
+        F.copy_(beyond(best, F) if left else best)
         quotient = product_and_quotient(tile, F, by)[1]
     return quotient
 
 
-def beyond_bound(F: Tensor, numerators: Tensor, linear: Tensor, l2: float, relaxation: float) -> Tensor:
-    """Where F comes on the way to the minimum of :func:`bound_minimum` and beyond: logarithms go a share of it."""
-    best = bound_minimum(numerators, linear, l2)
-    if relaxation == 1:
-        return best
-    ratios = best.div_(F.clamp(min=torch.finfo(F.dtype).tiny)).clamp_(max=MAX_GROWTH)
-    return ratios.pow_(relaxation).mul_(F)
+def beyond(best: Tensor, start: Tensor) -> Tensor:
+    """Where a step that leads from `start` to `best` comes when it goes on as far, in logarithms, but not too far."""
+    ratios = best / start.clamp(min=torch.finfo(start.dtype).tiny)
+    return ratios.clamp_(1 / MAX_BEYOND, MAX_BEYOND).mul_(best)
 
 
 def bound_minimum(numerators: Tensor, linear: Tensor, l2: float) -> Tensor:

@@ -237,8 +237,9 @@ class BaseFactorization(
     ) -> Self:
         """Update the components by another batch of samples, with one online step (Mairal et al., 2010).
 
-        Fewer samples than `batch_size` make a fraction of a step.  If `batch_size` is None it is 64 here, or 10 with
-        ``beta_loss="kullback-leibler"``.
+        As many samples as `batch_size` make a whole step; then earlier ones count `forget_factor` times as much. If
+        `batch_size` is None it is 64 here, or 10 with ``beta_loss="kullback-leibler"``, but more where samples have
+        few entries, and at least a third of the samples given.
 
         Parameters
         ----------
