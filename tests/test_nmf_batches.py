@@ -90,6 +90,34 @@ def test_partial_fit_goes_on_after_a_fit(sparse):
 
 
 @pytest.mark.parametrize("loss", ["frobenius", "kullback-leibler"])
+def test_a_stream_that_changes_again_and_again_does_not_drive_the_scale_of_components(loss):
+    """Steps that go too far, and what is remembered of other rows, must not multiply each other."""
+    X = counts(300, 30)
+    X[:150, 25:] = 0
+    model = NMF(5, random_state=0, **(KL if loss != "frobenius" else {}))
+    sums = []
+    for _ in range(12):
+        for i in range(0, 300, 50):
+            model.partial_fit(X[i : i + 50])
+        sums.append(model.components_.sum(1))
+    assert (np.max(sums, 0) <= 3 * np.min(sums, 0)).all()
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kullback-leibler"])
+def test_streams_of_sparse_rows_are_those_of_dense_ones(loss):
+    X = topics(120, 60, 4)
+    W, H = start_of(X, 4)
+    settings = {"init": "custom", **(KL if loss != "frobenius" else {})}
+    sparse, dense = NMF(4, **settings), NMF(4, **settings)
+    for i in [*range(0, 120, 30), 0]:
+        sparse.partial_fit(X[i : i + 30], W=W[i : i + 30], H=H)
+        dense.partial_fit(X[i : i + 30].toarray(), W=W[i : i + 30], H=H)
+    within = 0.02 if loss == "frobenius" else 1e-6  # to which tolerance the Z of a batch is found
+    scale = dense.components_.max()
+    np.testing.assert_allclose(sparse.components_, dense.components_, atol=within * scale, rtol=0)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kullback-leibler"])
 def test_penalties_count_for_the_batches_that_are_remembered(loss):
     """One batch again and again is a fit, however much is remembered."""
     X = counts(60, 20)

@@ -29,18 +29,18 @@ class Problem(Protocol):
     kept: float  # share of an entry that extrapolation leaves of it at least, where it must not be negative
     settled: bool  # whether steps on Z need the data once, as their linear term does not depend on Z
     unique: bool  # whether Z has one solution for given components, if these are independent
-    step_rows: int  # of a whole online step, unless a batch size is given
     single_first: bool  # whether it pays to begin in single precision
     by_objective: bool  # whether the objective tells when to stop, instead of the projected gradients
+
+    @property
+    def step_rows(self) -> float:
+        """Rows of a whole online step, unless a batch size is given."""
 
     def sweep(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False) -> Pass:
         """One pass over the data with a step on Z (k, m), written to `out`."""
 
-    def h_step(self, H: Tensor, done: Pass) -> Tensor:
-        """A step on H (k, n)."""
-
-    def online_sweep(self, Z: Tensor, H: Tensor) -> Pass:
-        """One pass over a mini-batch, whose Z (k, b) is found as well as online steps need it, in place."""
+    def online_step(self, Z: Tensor, H: Tensor, with_earlier: Callable[[Pass], Pass]) -> tuple[Pass, Tensor]:
+        """A step on Z (k, b) of a mini-batch, in place, and the H that its products and earlier ones ask for."""
 
     def tolerance(self, H: Tensor) -> float:
         """What a sweep goes on until where Z is to be solved for."""

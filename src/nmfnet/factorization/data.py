@@ -278,3 +278,10 @@ class LowRankData:
     def mean(self) -> float:
         """Mean of the entries."""
         return float(self.A.sum(1).double() @ self.B.sum(1).double()) / max(self.shape[0] * self.shape[1], 1)
+
+
+def nonzeros(data: Data) -> int:
+    """How many entries of the rows at hand are not 0; all of a matrix that is a product."""
+    if isinstance(data, SparseData):
+        return int(data.stored.values().numel())
+    return int(data.X.count_nonzero()) if isinstance(data, DenseData) else data.entries

@@ -28,6 +28,9 @@ class Entries(Protocol):
     def project(self, V: Tensor, G: Tensor) -> Tensor:
         """``G Vt``, shape (k, c), for V at the entries."""
 
+    def collect(self, F: Tensor, V: Tensor) -> Tensor:
+        """``F V``, shape (k, n), for F (k, c) and V at the entries."""
+
     def sums(self, V: Tensor) -> Tensor:
         """Sum of each row, shape (c,)."""
 
@@ -66,6 +69,10 @@ class DenseEntries:
     def project(self, V: Tensor, G: Tensor) -> Tensor:
         """``G Vt``."""
         return G @ V.T
+
+    def collect(self, F: Tensor, V: Tensor) -> Tensor:
+        """``F V``."""
+        return F @ V
 
     def sums(self, V: Tensor) -> Tensor:
         """Sum of each row."""
@@ -112,6 +119,10 @@ class SparseEntries:
     def project(self, V: Tensor, G: Tensor) -> Tensor:
         """``G Vt``."""
         return (self._matrix(V) @ G.T).T
+
+    def collect(self, F: Tensor, V: Tensor) -> Tensor:
+        """``F V``."""
+        return F @ self._matrix(V)
 
     def sums(self, V: Tensor) -> Tensor:
         """Sum of each row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -12,10 +13,19 @@ from nmfnet.factorization.coordinate_descent import squared_norm
 from nmfnet.factorization.data import Data
 from nmfnet.factorization.entries import Entries, Side
 from nmfnet.factorization.passes import MIN_FLOAT32_OPERATIONS, Penalties
-from nmfnet.factorization.poisson import Regressors, bound_minimum, descend_, multiply_, product_and_quotient, solve_
-from nmfnet.factorization.steps import Pass, Step
+from nmfnet.factorization.poisson import (
+    Regressors,
+    beyond,
+    bound_minimum,
+    descend_,
+    multiply_,
+    product_and_quotient,
+    solve_,
+)
+from nmfnet.factorization.steps import Pass, Step, online_rows
 
-ONLINE_STEPS = 20  # multiplicative ones on the Z of a mini-batch
+ONLINE_ROUNDS, ONLINE_Z_STEPS = 2, 4  # on a mini-batch; of each so many multiplicative steps on Z and one on H
+MIN_STEP_ROWS = 10  # of an online step: what is remembered is of older components, and for 64 rows too old
 LEAST_SHARE = 1e-5  # of a component's mean, as which an entry counts for them at least: zeros would stay
 
 
@@ -36,7 +46,6 @@ class KullbackLeibler:
 
     signed = False
     multiplicative = False
-    step_rows = 10  # remembered numerators are of older components, and for as many rows as of 64 too old
     settled = False
     unique = True
     kept = 0.1  # where all sources of an entry were left out at once, it would take long to come back
@@ -60,6 +69,11 @@ class KullbackLeibler:
         """Its columns, weighted."""
         return Side(self.data, transposed=True, row_weights=self.row_weights, other=self.samples)
 
+    @property
+    def step_rows(self) -> float:
+        """Rows of a whole online step, unless a batch size is given."""
+        return online_rows(self.data, self.k, MIN_STEP_ROWS)
+
     def step(
         self,
         Z: Tensor,
@@ -81,30 +95,38 @@ class KullbackLeibler:
                 descend_(tile, F, self.features.totals[columns], by, reach)
         return Step(objective, 0.0, 0.0)
 
-    def online_sweep(self, Z: Tensor, H: Tensor) -> Pass:
-        """One pass over a mini-batch with some multiplicative steps on Z (k, b), in place.
-
-        H has next to nothing in place of zeros, which would stay: earlier rows may not have had a feature.
-        """
-        reachable = H + LEAST_SHARE * H.mean(1, keepdim=True)
-        return self.sweep(Z, reachable, Z, multiplications=ONLINE_STEPS)
+    def online_step(self, Z: Tensor, H: Tensor, with_earlier: Callable[[Pass], Pass]) -> tuple[Pass, Tensor]:
+        """Multiplicative steps on Z (k, b) of a mini-batch, in place, and on H with earlier products, too, in turn."""
+        for left in reversed(range(ONLINE_ROUNDS)):
+            # Earlier rows may not have had a feature: H has next to nothing in place of zeros, which would stay.
+            H = H + LEAST_SHARE * H.mean(1, keepdim=True)
+            batch = self.sweep(Z, H, Z, multiplications=ONLINE_Z_STEPS)
+            best = self.h_step(H, with_earlier(batch))
+            if left:
+                # The scale of a component is free, as its Z has the inverse: only the bound may change it.
+                moved = beyond(best, H)
+                best = moved * (best.sum(1, keepdim=True) / moved.sum(1, keepdim=True).clamp_(min=self.floor))
+            H = best
+        return batch, H
 
     def sweep(
-        self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False, multiplications: int = 0
+        self,
+        Z: Tensor,
+        H: Tensor,
+        out: Tensor,
+        until: float = 0.0,
+        measure: bool = False,
+        multiplications: int = 0,
     ) -> Pass:
         """One pass over the data with a step on Z (k, m), written to `out`, or with its solution to `until`.
 
         Q is the numerator of the multiplicative step on H, ``H o Zt (X / A)``, which is what later passes remember.
         """
         Z, H, laid_out = (self.data.laid_out(F) for F in (Z, H, out))
-        objective = self._z_step(Z, H, laid_out, until, multiplications)
-        by = self._regressors(laid_out)
-        Q = torch.empty_like(H)
-        for columns, tile in self.features:
-            A = tile.product(H[:, columns], by.G).clamp_(min=self.floor)
-            Q[:, columns] = H[:, columns] * tile.project(tile.values / A, by.G)
+        Q = torch.zeros_like(H)
+        objective = self._z_step(Z, H, laid_out, until, multiplications, Q)
         out.copy_(laid_out)
-        return Pass(Q, self._sums(laid_out), objective, 0.0)
+        return Pass(Q.mul_(H), self._sums(laid_out), objective, 0.0)
 
     def tolerance(self, H: Tensor) -> float:
         """Residual to solve to, of which a gradient is a share of the sums of H (k, n)."""
@@ -118,8 +140,19 @@ class KullbackLeibler:
         linear, l2 = done.S + self.penalties.l1_h, self.penalties.l2_h
         return torch.where((done.Q > 0) | (linear + l2 > 0), bound_minimum(done.Q, linear, l2), H)
 
-    def _z_step(self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, multiplications: int = 0) -> float:
-        """Improve Z for H, solve for it until a residual, or by so many multiplicative steps; return the objective."""
+    def _z_step(
+        self,
+        Z: Tensor,
+        H: Tensor,
+        out: Tensor,
+        until: float = 0.0,
+        multiplications: int = 0,
+        collected: Tensor | None = None,
+    ) -> float:
+        """Improve Z for H, solve for it until a residual, or by so many multiplicative steps; return the objective.
+
+        The products Zt (X / A) are added to those that are collected.
+        """
         p = self.penalties
         by = Regressors(H, H.square(), H.sum(1, keepdim=True) + p.l1_z, p.l2_z, self.floor)
         total = 0.0
@@ -133,9 +166,11 @@ class KullbackLeibler:
             else:
                 quotient = descend_(tile, F, totals, by, self.z_reach[rows])
             out[:, rows] = F
+            weighted = F if self.row_weights is None else F * self.row_weights[rows]
+            if collected is not None:
+                collected += tile.collect(weighted, quotient)
             total += self._loss(rows, tile, quotient)
             if p.l2_z:
-                weighted = F if self.row_weights is None else F * self.row_weights[rows]
                 total += p.l2_z / 2 * float((weighted * F).sum())
         total += float((self._sums(out).double() * by.slopes.double()).sum())
         return total + p.l1_h * float(H.sum()) + p.l2_h / 2 * squared_norm(H)

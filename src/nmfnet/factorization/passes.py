@@ -5,6 +5,7 @@ The factor Z is held transposed, (k, m), so that a component's entries lie side 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -22,9 +23,10 @@ from nmfnet.factorization.coordinate_descent import (
 from nmfnet.factorization.data import Data, DenseData
 from nmfnet.factorization.least_squares import coordinate_descent
 from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
-from nmfnet.factorization.steps import Pass, SweepThenStep
+from nmfnet.factorization.steps import Pass, SweepThenStep, online_rows
 from nmfnet.linalg import naming_overflow
 
+MIN_STEP_ROWS = 64  # of an online step
 ONLINE_TOLERANCE = 0.01  # relative projected gradient to which the Z of a mini-batch is found
 MAX_SOLVE_ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 ROUNDS_BEFORE_PIVOTING = 20  # rounds before pivoting takes over
@@ -67,7 +69,6 @@ class LeastSquares(SweepThenStep):
     """
 
     kept = 0.0
-    step_rows = 64
     unique = True
     settled = True
 
@@ -99,6 +100,11 @@ class LeastSquares(SweepThenStep):
         sides = data.rows.total, n
         self.z_sweeps, self.h_sweeps = (max(2, min(8, data.entries // (4 * k * side))) for side in sides)
 
+    @property
+    def step_rows(self) -> float:
+        """Rows of a whole online step, unless a batch size is given."""
+        return online_rows(self.data, self.k, MIN_STEP_ROWS)
+
     def sweep(
         self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False, value: bool = True
     ) -> Pass:
@@ -124,9 +130,10 @@ class LeastSquares(SweepThenStep):
         total = total + self._finish(out, H, G, Q, S) + self._h_penalty(H) if value else float("nan")
         return Pass(Q, S, total, ratio(squares, size))
 
-    def online_sweep(self, Z: Tensor, H: Tensor) -> Pass:
-        """One pass over a mini-batch, whose Z (k, b) is found to a tolerance, in place."""
-        return self.sweep(Z, H, Z, until=ONLINE_TOLERANCE)
+    def online_step(self, Z: Tensor, H: Tensor, with_earlier: Callable[[Pass], Pass]) -> tuple[Pass, Tensor]:
+        """The Z (k, b) of a mini-batch, to a tolerance and in place, and a step on H with earlier products, too."""
+        batch = self.sweep(Z, H, Z, until=ONLINE_TOLERANCE)
+        return batch, self.h_step(H, with_earlier(batch))
 
     def _z_step(
         self, Z: Tensor, H: Tensor, G: Tensor, out: Tensor, Q: Tensor, until: float = 0.0, measure: bool = False

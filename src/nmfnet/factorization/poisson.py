@@ -23,6 +23,7 @@ REACH_GROWTH, MIN_REACH = 2.0, 1e-3  # of a reach that was not too long; the lea
 MAX_ROUNDS = 300  # steps to a solution, at most
 MAX_ROUNDS_FLOAT32 = 40  # what that many do not solve in single precision is left to its rounding errors
 MOMENTUM_DELAY = 3  # solutions are extrapolated by (t - 1) / (t + MOMENTUM_DELAY)
+MAX_BEYOND = 3.0  # factor by which multiplicative steps go beyond the minimum of their bound at most
 MIN_KEPT_SHARE = 0.5  # of a coefficient, which the extrapolation leaves of it
 
 
@@ -85,19 +86,22 @@ def product_and_quotient(tile: Entries, F: Tensor, by: Regressors) -> tuple[Tens
 def multiply_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, steps: int) -> Tensor:
     """So many multiplicative steps on the coefficients F (k, c), in place, from their best factors; x / a after them.
 
-    Each minimizes a bound of the function that touches it, as in the EM algorithm (Lee and Seung, 2001).
+    Each goes to the minimum of a bound of the function that touches it, as in the EM algorithm (Lee and Seung, 2001).
+    All but the last one go on as far again.
     """
     rescale_(F, totals, by)
-    inverses = by.slopes.clamp(min=torch.finfo(F.dtype).tiny).reciprocal_()
     quotient = product_and_quotient(tile, F, by)[1]
-    for _ in range(steps):
-        F.mul_(tile.project(quotient, by.G))
-        if by.l2:
-            F.copy_(bound_minimum(F, by.slopes, by.l2))
-        else:
-            F.mul_(inverses)
+    for left in reversed(range(steps)):
+        best = bound_minimum(F * tile.project(quotient, by.G), by.slopes, by.l2)
+        F.copy_(beyond(best, F) if left else best)
         quotient = product_and_quotient(tile, F, by)[1]
     return quotient
+
+
+def beyond(best: Tensor, start: Tensor) -> Tensor:
+    """Where a step that leads from `start` to `best` comes when it goes on as far, in logarithms, but not too far."""
+    ratios = best / start.clamp(min=torch.finfo(start.dtype).tiny)
+    return ratios.clamp_(1 / MAX_BEYOND, MAX_BEYOND).mul_(best)
 
 
 def bound_minimum(numerators: Tensor, linear: Tensor, l2: float) -> Tensor:

@@ -8,6 +8,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from nmfnet.factorization.data import Data, nonzeros
+
+ENTRIES_PER_COMPONENT_ENTRY = 0.5  # of X, as many as a whole online step has at least
+
 
 class Pass(NamedTuple):
     """What a pass leaves behind.
@@ -80,3 +84,13 @@ class SweepThenStep:
         h_residual = self.h_residual(H, done) if measure_h else 0.0
         H.copy_(self.h_step(H, done))
         return Step(done.objective, done.z_residual, h_residual)
+
+
+def online_rows(data: Data, k: int, least: float) -> float:
+    """Rows of a whole online step, given k components, the rows at hand, and the fewest.
+
+    Rows with few entries tell less: where a step had fewer of them than half of what its components have, noise would
+    rule.  What was before the rows at hand is never forgotten by more than three steps.
+    """
+    m, n = data.shape
+    return max(least, m / 3, ENTRIES_PER_COMPONENT_ENTRY * k * n * m / max(1, nonzeros(data)))

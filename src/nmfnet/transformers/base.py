@@ -237,8 +237,9 @@ class BaseFactorization(
     ) -> Self:
         """Update the components by another batch of samples, with one online step (Mairal et al., 2010).
 
-        Fewer samples than `batch_size` make a fraction of a step.  If `batch_size` is None it is 64 here, or 10 with
-        ``beta_loss="kullback-leibler"``.
+        As many samples as `batch_size` make a whole step; then earlier ones count `forget_factor` times as much. If
+        `batch_size` is None it is 64 here, or 10 with ``beta_loss="kullback-leibler"``, but more where samples have
+        few entries, and at least a third of the samples given.
 
         Parameters
         ----------
@@ -267,7 +268,7 @@ class BaseFactorization(
         online = Online(components, float(self.forget_factor), self._statistics)
         k, rows = len(components), data.shape[0]
         problem = self._problem(data, k)
-        share = rows / (self.batch_size or max(rows, problem.step_rows))
+        share = rows / (self.batch_size or problem.step_rows)
         online.step(problem, self._zero_start(data, k), share)
         self._statistics = online.statistics
         self._keep(online.H, data.scale)

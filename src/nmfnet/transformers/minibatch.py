@@ -59,12 +59,26 @@ class Online:
         float
             The objective of the batch before the step on H.
         """
-        last, rows = check_finite(problem.online_sweep(Z, self.H)), float(Z.shape[1])
-        Q, S, total = last.Q, last.S, rows
-        if self.statistics is not None:
-            keep, old = self.forget_factor**share, self.statistics
-            Q, S, total = Q + keep * old.Q.to(Q), S + keep * old.S.to(S), total + keep * old.rows
-        self.statistics = Statistics(Q, S, total)
-        # The penalties on H are those of one batch.
-        self.H = problem.h_step(self.H, Pass(rows / total * Q, rows / total * S, 0.0, 0.0))
-        return last.objective
+        earlier, rows = self._earlier(share), float(Z.shape[1])
+
+        def with_earlier(batch: Pass) -> Pass:
+            Q, S, total = self.statistics = added(earlier, Statistics(batch.Q, batch.S, rows))
+            # The penalties on H are those of one batch.
+            return check_finite(Pass(rows / total * Q, rows / total * S, batch.objective, 0.0))
+
+        batch, self.H = problem.online_step(Z, self.H, with_earlier)
+        return batch.objective
+
+    def _earlier(self, share: float) -> Statistics | None:
+        """What the batches before count for."""
+        if self.statistics is None:
+            return None
+        keep, (Q, S, rows) = self.forget_factor**share, self.statistics
+        return Statistics(keep * Q.to(self.H), keep * S.to(self.H), keep * rows)
+
+
+def added(earlier: Statistics | None, batch: Statistics) -> Statistics:
+    """Statistics of a batch and of those before it."""
+    if earlier is None:
+        return batch
+    return Statistics(earlier.Q + batch.Q, earlier.S + batch.S, earlier.rows + batch.rows)
