@@ -116,7 +116,8 @@ def _made(runs: list[Record]) -> str:
         parts.append(f"load of the machine up to {max(loads):.1f}")
     shares = [run["share"] for run in runs if "share" in run]
     if shares:
-        parts.append(f"runs had {min(shares):.0%} to {max(shares):.0%} of their cores")
+        least_and_most = dict.fromkeys(f"{share:.0%}" for share in (min(shares), max(shares)))
+        parts.append(f"{len(shares)} of {len(runs)} runs had {' to '.join(least_and_most)} of their cores")
     return "; ".join(parts) + "."
 
 
