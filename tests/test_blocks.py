@@ -1,4 +1,4 @@
-"""Images of a batch some at a time: the same numbers as all at once, in less memory."""
+"""Images of a batch some at a time: the same numbers as of all at once."""
 
 import numpy as np
 import pytest
