@@ -1,18 +1,19 @@
-"""Convolutional networks: the relaxed sweep beside one-cycle AdamW, on a part of MNIST, Fashion-MNIST or CIFAR-10.
+"""Convolutional networks: the relaxed sweep beside one-cycle AdamW, on MNIST, Fashion-MNIST, CIFAR-10 or MNIST-1D.
 
     python benchmarks/convolution.py TASK METHOD [NAME=VALUE ...]      one run, stored in results/convolution
     python benchmarks/convolution.py report                            docs/results/convolution.md
 
-TASK is mnist, fashion-mnist or cifar10 and METHOD nmfnet or adamw.  Names: rows (10000), epochs, seed (0), batch,
+TASK is mnist, fashion-mnist, cifar10 or mnist1d and METHOD nmfnet or adamw.  Names: rows, epochs, seed (0), batch,
 score (validation or test), augment (1: random shifts, and mirror images of CIFAR-10); those of `nmfnet.Relaxed`, and
 gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing, dropout for adamw.  Settings are chosen on
-the 5000 training rows behind those that are trained on; test rows are for the runs that are reported.  Data:
-FOLDER/TASK.npz, where FOLDER is $NMFNET_DATA.  One thread, and seconds are those of the processor, so that runs may
-share a machine.
+the 5000 (MNIST-1D: 800) training rows behind those that are trained on; test rows are for the runs that are reported.
+Data: FOLDER/TASK.npz, where FOLDER is $NMFNET_DATA; MNIST-1D is generated.  One thread, and seconds are those of the
+processor, so that runs may share a machine.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
@@ -23,39 +24,57 @@ from typing import Any
 
 import numpy as np
 import torch
+from bench.datasets import _mnist1d
 from store import REPORTS, RESULTS, Store
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmfnet import Augmentation, Callback, NMFNetClassifier, Relaxed
-from nmfnet.layers import Conv2d, MaxPool2d
+from nmfnet.layers import Conv1d, Conv2d, MaxPool1d, MaxPool2d
 from nmfnet.linalg import patches
 
-WIDTHS = {"mnist": (32, 64), "fashion-mnist": (32, 64), "cifar10": (32, 64, 128)}
-UNITS = 128
-EPOCHS = {"mnist": 5, "fashion-mnist": 5, "cifar10": 6}
+# Convolutions, as channels and kernel sizes; the first so many have pooling behind them.
+IMAGES = ((32, 3), (64, 3), (128, 3))
+CONVOLUTIONS = {
+    "mnist": IMAGES[:2],
+    "fashion-mnist": IMAGES[:2],
+    "cifar10": IMAGES,
+    "mnist1d": ((32, 5), (64, 3), (64, 3)),
+}
+POOLED = {"mnist": 2, "fashion-mnist": 2, "cifar10": 3, "mnist1d": 2}
+UNITS = {"mnist": 128, "fashion-mnist": 128, "cifar10": 128, "mnist1d": 64}
+ROWS = {"mnist": 10000, "fashion-mnist": 10000, "cifar10": 10000, "mnist1d": 3200}
+EPOCHS = {"mnist": 5, "fashion-mnist": 5, "cifar10": 6, "mnist1d": 60}
 FIELDS = ("method", "rows", "epochs", "seed", "batch", "score", "settings")
 BEGIN, END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
 STORE = Store(RESULTS / "convolution", *FIELDS)
 Record = Callable[[Callable[[Tensor], Tensor]], None]
 
 
-def load(task: str, rows: int, score: str) -> list[np.ndarray]:
-    """Training images and labels, and those to score on."""
+def arrays(task: str) -> list[np.ndarray]:
+    """Training inputs, channels first, and labels; then those of the test."""
+    if task == "mnist1d":
+        X, y = _mnist1d.generate(5000)
+        return [X[:4000, None], y[:4000], X[4000:, None], y[4000:]]
     data = np.load(Path(os.environ["NMFNET_DATA"]) / f"{task}.npz")
 
     def images(X: np.ndarray) -> np.ndarray:
         X = X.reshape(len(X), *(32, 32, 3) if task == "cifar10" else (28, 28, 1))
         return np.ascontiguousarray(X.transpose(0, 3, 1, 2)) / np.float32(255)
 
-    X, y = data["X_train"], data["y_train"].ravel().astype(int)
+    labels = [data[name].ravel().astype(int) for name in ("y_train", "y_test")]
+    return [images(data["X_train"]), labels[0], images(data["X_test"]), labels[1]]
+
+
+def load(task: str, rows: int, score: str) -> list[np.ndarray]:
+    """Training inputs and labels, and those to score on."""
+    X, y, T, t = arrays(task)
     if score == "validation":
-        T, t = X[rows : rows + 5000], y[rows : rows + 5000]
-        if len(T) < 5000:
-            raise ValueError("rows leave no 5000 rows for validation.")
-    else:
-        T, t = data["X_test"], data["y_test"].ravel().astype(int)
-    return [images(X[:rows]), y[:rows], images(T), t]
+        held = 800 if task == "mnist1d" else 5000
+        T, t = X[rows : rows + held], y[rows : rows + held]
+        if len(T) < held:
+            raise ValueError(f"rows leave no {held} rows for validation.")
+    return [X[:rows], y[:rows], T, t]
 
 
 class Clock:
@@ -100,13 +119,33 @@ def nmfnet(
     **settings: Any,
 ) -> None:  # fmt: skip
     patches.GRAM_ROWS = settings.pop("gram_rows", patches.GRAM_ROWS)
-    hidden = [layer for width in WIDTHS[task] for layer in (Conv2d(width, 3, padding="same"), MaxPool2d(2))]
+    hidden: list[Any] = []
+    convolution, pooling = (Conv1d, MaxPool1d) if X.ndim == 3 else (Conv2d, MaxPool2d)
+    for number, (width, kernel) in enumerate(CONVOLUTIONS[task]):
+        hidden += [convolution(width, kernel, padding="same"), *([pooling(2)] if number < POOLED[task] else [])]
     model = NMFNetClassifier(
-        (*hidden, UNITS), solver=Relaxed(**settings), max_iter=epochs, random_state=seed, batch_size=batch,
+        (*hidden, UNITS[task]), solver=Relaxed(**settings), max_iter=epochs, random_state=seed, batch_size=batch,
         n_iter_no_change=np.inf, callbacks=[Watch(clock)],
         augmentation=augmentation(task) if augment else None,
     )  # fmt: skip
     model.fit(X, y)
+
+
+def reference(task: str, shape: tuple[int, ...], dropout: float) -> nn.Sequential:
+    """The same network in PyTorch, for inputs of a shape; pooling in front of the activation, which is less work."""
+    convolution, pooling = (nn.Conv1d, nn.MaxPool1d) if len(shape) == 3 else (nn.Conv2d, nn.MaxPool2d)
+    layers: list[nn.Module] = []
+    channels, size = shape[1], shape[2:]
+    for number, (width, kernel) in enumerate(CONVOLUTIONS[task]):
+        layers += [convolution(channels, width, kernel, padding=kernel // 2)]
+        if number < POOLED[task]:
+            layers += [pooling(2)]
+            size = tuple(side // 2 for side in size)
+        layers += [nn.ReLU()]
+        channels = width
+    units = UNITS[task]
+    layers += [nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels * math.prod(size), units), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(units, 10))
 
 
 def adamw(
@@ -118,18 +157,14 @@ def adamw(
     generator = torch.Generator().manual_seed(seed)
     size = 128 if batch == "auto" else batch
     data, labels = torch.from_numpy(X), torch.from_numpy(y)
-    mean, deviation = data.mean((0, 2, 3), keepdim=True), data.std((0, 2, 3), keepdim=True)
-    layers: list[nn.Module] = []
-    channels, side = X.shape[1], X.shape[2]
-    for width in WIDTHS[task]:
-        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()]
-        channels, side = width, side // 2
-    layers += [nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels * side**2, UNITS), nn.ReLU()]
-    module = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(UNITS, 10)).to(memory_format=torch.channels_last)
+    places = tuple(range(2, data.ndim))
+    mean, deviation = data.mean((0, *places), keepdim=True), data.std((0, *places), keepdim=True)
+    layout = torch.channels_last if data.ndim == 4 else torch.contiguous_format
+    module = reference(task, X.shape, dropout).to(memory_format=layout)
     optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
     updates = epochs * -(-len(data) // size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=updates)
-    scaled = ((data - mean) / deviation).contiguous(memory_format=torch.channels_last)
+    scaled = ((data - mean) / deviation).contiguous(memory_format=layout)
     for _ in range(epochs):
         module.train()
         for part in torch.randperm(len(data)).split(size):
@@ -137,7 +172,7 @@ def adamw(
             inputs = scaled[part]
             if augment:
                 inputs = augmentation(task)(inputs.flatten(1), X.shape[1:], generator).view(inputs.shape)
-                inputs = inputs.contiguous(memory_format=torch.channels_last)
+                inputs = inputs.contiguous(memory_format=layout)
             F.cross_entropy(module(inputs), labels[part], label_smoothing=smoothing).backward()
             optimizer.step()
             schedule.step()
@@ -156,7 +191,7 @@ def value(text: str) -> Any:
 
 
 def run(task: str, method: str, given: dict[str, Any]) -> None:
-    rows, seed = given.pop("rows", 10000), given.pop("seed", 0)
+    rows, seed = given.pop("rows", ROWS[task]), given.pop("seed", 0)
     epochs, batch = given.pop("epochs", EPOCHS[task]), given.pop("batch", "auto")
     score = given.pop("score", "validation")
     settings = " ".join(f"{key}={each}" for key, each in sorted(given.items()))
@@ -177,14 +212,16 @@ def report() -> None:
     path = REPORTS / "convolution.md"
     before, rest = path.read_text(encoding="utf-8").split(BEGIN)
     lines = []
-    for task in WIDTHS:
+    for task in CONVOLUTIONS:
         runs: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for record in STORE.records(task):
             key = (record["score"], record["rows"], record["epochs"], record["method"], record["batch"])
             runs.setdefault((*key, record["settings"]), []).append(record)
         for score, rows, epochs in sorted({key[:3] for key in runs}):
             lines += ["", f"## {task}, {rows:,} rows, {epochs} epochs, {score} rows", ""]
-            lines += ["| method | batch | settings | seeds | error after each epoch, % | seconds an epoch |"]
+            every = max(1, epochs // 15)  # a line has no room for more
+            after = "each epoch" if every == 1 else f"every {every} epochs"
+            lines += [f"| method | batch | settings | seeds | error after {after}, % | seconds an epoch |"]
             lines += ["| --- | --- | --- | ---: | --- | ---: |"]
             for key, records in sorted(runs.items(), key=lambda each: np.mean([r["errors"][-1] for r in each[1]])):
                 if key[:3] != (score, rows, epochs):
@@ -193,7 +230,7 @@ def report() -> None:
                 last = [record["errors"][-1] for record in records]
                 spread = f" ± {np.std(last, ddof=1):.2f}" if len(last) > 1 else ""
                 seconds = np.mean([record["seconds"][-1] for record in records]) / epochs
-                shown = " ".join(f"{error:.2f}" for error in errors) + spread
+                shown = " ".join(f"{error:.2f}" for error in errors[every - 1 :: every]) + spread
                 lines += [f"| {key[3]} | {key[4]} | {key[5] or '-'} | {len(records)} | {shown} | {seconds:.1f} |"]
     path.write_text(f"{before}{BEGIN}\n{chr(10).join(lines).strip()}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 

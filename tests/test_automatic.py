@@ -98,7 +98,9 @@ def test_batch_size():
     sizes = [Relaxed.default_batch_size(n) for n in (1, 50, 200, 1000, 10**4, 10**5, 10**6)]
     assert sizes[:3] == [1, 50, 200]
     assert [Relaxed.default_batch_size(n, 784) for n in (1, 50, 200, 10**4, 10**6)] == [1, 50, 100, 250, 500]
-    assert Relaxed.default_batch_size(10**4, 3) == sizes[4]
+    assert Relaxed.default_batch_size(10**4, 3) == sizes[4] == Relaxed.default_batch_size(10**4, 0, 40)
+    images = [Relaxed.default_batch_size(n, 0, 784) for n in (1, 50, 200, 10**4, 10**6)]
+    assert images == [1, 50, 100, 125, 125]
     assert sizes == sorted(sizes) and sizes[-1] <= 10_000
 
 

@@ -42,7 +42,7 @@ class GradientDescent:
     rate: float = 0.1
     min_batch_samples, takes_sparse, penalizes_bias = 1, False, False
 
-    def default_batch_size(self, n, real_values=0):
+    def default_batch_size(self, n, real_values=0, positions=1):
         return min(n, 50)
 
     def default_alpha(self, network):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor
+from nmfnet.layers import Conv2d
 from nmfnet.report import RunReport, choices, findings, report_page
 from nmfnet.report.findings import _written
 
@@ -140,6 +141,14 @@ def test_choices_are_those_that_the_user_left_open():
     model.set_params(batch_size=50, alpha=0.1, solver="pinv")
     left = {name for name, _, _ in choices(model)}
     assert "batch size" not in left and "dropout" not in left and "scaling of the inputs" in left
+
+
+def test_the_batch_size_is_that_of_images_and_of_many_real_targets():
+    rng = np.random.default_rng(0)
+    X, Y = rng.random((300, 64), np.float32), rng.random((300, 70))
+    images = NMFNetClassifier((Conv2d(2, 3), 4), max_iter=1, input_shape=(1, 8, 8)).fit(X, np.arange(300) % 2)
+    for model in (images, NMFNetRegressor((4,), max_iter=1).fit(X, Y)):
+        assert {name: value for name, value, _ in choices(model)}["batch size"] == "100"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from nmfnet.data.source import InMemory
 from nmfnet.distributed import now, refuse_differences, together
 from nmfnet.errors import DivergenceError
 from nmfnet.estimators.images import image_scaling
-from nmfnet.estimators.parameters import check_training, values_of_a_sample
+from nmfnet.estimators.parameters import check_training, positions
 from nmfnet.estimators.ranks import refuse_in_ranks, shared_random_state, source_of
 from nmfnet.export.conventions import check_trainable
 from nmfnet.export.sequential import Layers, layers_of, tensors_of
@@ -186,8 +186,9 @@ def _batch_size(
     given: int | str, solver: Solver, source: InMemory | Sharded, kind: Kind, input_shape: tuple[int, ...] | None
 ) -> int:
     n, k = source.n_rows, source.n_outputs
-    values = values_of_a_sample(k if kind == "real" else 0, input_shape)
-    return solver.default_batch_size(n, values) if isinstance(given, str) else min(n, int(given))
+    real_values = k if kind == "real" else 0
+    asked = solver.default_batch_size(n, real_values, positions(input_shape)) if isinstance(given, str) else int(given)
+    return min(n, asked)
 
 
 def _fitted(Y: Tensor, kind: Kind, network: Network) -> Tensor:

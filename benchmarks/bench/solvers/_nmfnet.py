@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import nmfnet
-from nmfnet.estimators.parameters import values_of_a_sample
+from nmfnet.estimators.parameters import positions
 from nmfnet.solvers import SOLVERS
 
 from ..objective import Objective, Predict
@@ -48,8 +48,9 @@ def fit(name: str, problem: Problem, settings: Settings, seed: int, objective: O
     """Fit the estimator; what its end still changes counts as part of the last epoch."""
     estimator = nmfnet.NMFNetClassifier if problem.classification else nmfnet.NMFNetRegressor
     n, y = len(problem.train.X), problem.train.y
-    values = values_of_a_sample(0 if problem.classification else y[0].size, problem.input_shape)
-    batch = settings.get("batch_size", SOLVERS[name]().default_batch_size(n, values))
+    values = 0 if problem.classification else y[0].size
+    default = SOLVERS[name]().default_batch_size(n, values, positions(problem.input_shape))
+    batch = settings.get("batch_size", default)
     watch = Watch(objective, -(-n // batch))
     activation: Any = "relu"
     if problem.linear:

@@ -30,7 +30,7 @@ from nmfnet.estimators.html import PictureMixin
 from nmfnet.estimators.input_encoder import InputEncoder
 from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
-from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, values_of_a_sample
+from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, positions
 from nmfnet.estimators.ranks import refuse_in_ranks, source_of
 from nmfnet.estimators.stored import in_files, stored_data
 from nmfnet.estimators.streaming import Stream, update
@@ -283,7 +283,7 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""
         real_values, output = source.n_outputs if self._kind() == "real" else 0, solver.output(self._kind())
         chosen = self.alpha_ if goes_on else None
-        default = solver.default_batch_size(source.n_rows, values_of_a_sample(real_values, self.input_shape_))
+        default = solver.default_batch_size(source.n_rows, real_values, positions(self.input_shape_))
         return FitSettings(
             error=partial(self._error, output=output),
             score=partial(self._score, output=output) if self.early_stopping else None,

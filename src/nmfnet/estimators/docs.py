@@ -43,10 +43,10 @@ TEMPLATE = """{what}
         Share of L1 in the penalty, between 0 and 1.  L1 makes weights sparse; with "pinv" many become exactly 0.
     batch_size : int or "auto", default="auto"
         Largest number of samples in a batch; batches are of about equal size.  "auto" is a twentieth of the samples,
-        within [200, 1000].  It is half of that for images and for 64 real targets or more, and 5000 with "pinv".
-        A batch of fewer than 64 samples is filled up with the samples before it, and counts as a fraction of an
-        update; an epoch then takes longer.  With "pinv" a batch should hold several times as many samples as a layer
-        has units.
+        within [200, 1000].  It is half of that for 64 real targets or more, for images as well, but at most 125, and
+        5000 with "pinv".  A batch of fewer than 64 samples is filled up with the samples before it, and counts as a
+        fraction of an update; an epoch then takes longer.  With "pinv" a batch should hold several times as many
+        samples as a layer has units.
     max_iter : int, default=20
         Number of epochs.  Step sizes are scheduled over that many, even if training ends earlier.
     max_time : float, optional

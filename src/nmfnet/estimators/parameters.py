@@ -83,9 +83,9 @@ def check_training(
         raise ValueError(f"callbacks must be None or a sequence of nmfnet.Callback; got {callbacks!r}.")
 
 
-def values_of_a_sample(real_values: int, input_shape: tuple[int, ...] | None) -> int:
-    """What a sample says: its real target values, or the positions in an image, if these are more."""
-    return max(real_values, 0 if input_shape is None else math.prod(input_shape[1:]))
+def positions(input_shape: tuple[int, ...] | None) -> int:
+    """In an image or a sequence; 1 of a row of numbers."""
+    return 1 if input_shape is None else math.prod(input_shape[1:])
 
 
 def batch_size(asked: int | str, n: int, default: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from nmfnet.linalg.blocks import Blocks
 from nmfnet.linalg.draws import normal
 from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.sparse import SparseRows
@@ -27,13 +28,16 @@ class Linearization(Protocol):
     def columns(self, E: Tensor) -> Tensor:
         """The difference E of targets and outputs, arranged as :attr:`rows`: (m, ..., n_out), r entries a column."""
 
-    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
+    def differences(self, E: Tensor) -> Tensor | Blocks:
+        """The same as :meth:`columns`, or block by block where it is large."""
+
+    def carry(self, E: Any, W: Tensor, onto: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
         """Carry a difference down to the inputs: ``E Wt``, of the shape of Z.
 
         Parameters
         ----------
-        E : Tensor
-            From :meth:`columns`.
+        E : Tensor or Blocks
+            From :meth:`columns` or :meth:`differences`.
         W : Tensor of shape (n_in, n_out), or (n_in + 1, n_out) with biases
         onto : Tensor, optional
             The result is added to it, in place.

@@ -80,7 +80,11 @@ class Convolution:
 
     def linearize(self, Z: Tensor, W: Tensor, skipped: Tensor | None = None) -> tuple[Tensor, ConvolutionAt]:
         """Pre-activations, and the layer at these inputs."""
-        return self.forward(Z, W), ConvolutionAt(Patches(Z, self.window), self)
+        return self.forward(Z, W), self.at(Z)
+
+    def at(self, Z: Tensor) -> ConvolutionAt:
+        """The layer at these inputs."""
+        return ConvolutionAt(Patches(Z, self.window), self)
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,10 @@ class ConvolutionAt:
 
     def columns(self, E: Tensor) -> Tensor:
         """E itself, (m, h, w, n_out), in which a position is a row."""
+        return E
+
+    def differences(self, E: Tensor) -> Tensor:
+        """The same."""
         return E
 
     def moved(self, rows: Tensor) -> Tensor:

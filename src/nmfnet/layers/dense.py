@@ -60,7 +60,11 @@ class Dense:
 
     def linearize(self, Z: Tensor | SparseRows, W: Tensor, skipped: Tensor | None = None) -> tuple[Tensor, DenseAt]:
         """Pre-activations, and the layer at these inputs."""
-        return self.forward(Z, W), DenseAt(Z, self.bias)
+        return self.forward(Z, W), self.at(Z)
+
+    def at(self, Z: Tensor | SparseRows) -> DenseAt:
+        """The layer at these inputs."""
+        return DenseAt(Z, self.bias)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,10 @@ class DenseAt:
         return self.rows
 
     def columns(self, E: Tensor) -> Tensor:
+        """E itself."""
+        return E
+
+    def differences(self, E: Tensor) -> Tensor:
         """E itself."""
         return E
 

@@ -12,6 +12,7 @@ from nmfnet.layers.base import Linearization
 from nmfnet.layers.convolution import Convolution
 from nmfnet.layers.dense import Dense
 from nmfnet.layers.maps import Map
+from nmfnet.linalg.blocks import Blocks, image_blocks
 from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.sparse import SparseRows
 
@@ -86,13 +87,26 @@ class Stage:
         for each in self.before:
             Z, choice = each(Z)
             chosen.append(choice)
-        A, inner = self.layer.linearize(Z, W)
+        inner = self.layer.at(Z)
+        blocks = image_blocks(Z, self.most_numbers) if self.behind and not self.skip else [slice(None)]
+        parts = [self._outputs(Z[block] if len(blocks) > 1 else Z, W, inner, skipped) for block in blocks]
+        outputs, *choices = (_joined(each) for each in zip(*parts, strict=True))
+        return outputs, StageAt(self, inner, chosen + choices, blocks)
+
+    def _outputs(self, Z: Any, W: Tensor, inner: Linearization, skipped: Tensor | None) -> list[Any]:
+        """Pre-activations behind the last map, and what each of the maps has chosen."""
+        A, chosen = self.layer.forward(Z, W), []
         if self.skip:
             A.add_(inner.inputs if skipped is None else skipped)
         for each in self.behind:
             A, choice = each(A)
             chosen.append(choice)
-        return A, StageAt(self, inner, chosen)
+        return [A, *chosen]
+
+
+def _joined(parts: tuple[Any, ...]) -> Any:
+    """The parts as one tensor; one part is left as it is."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -102,6 +116,7 @@ class StageAt:
     stage: Stage
     inner: Linearization
     chosen: list[Tensor | None]
+    blocks: list[slice]
 
     @property
     def rows(self) -> Tensor | SparseRows | Patches:
@@ -115,9 +130,17 @@ class StageAt:
 
     def columns(self, E: Tensor) -> Tensor:
         """A difference behind the last map, by the rows of the layer's problem."""
+        return self._in_front(E, slice(None))
+
+    def differences(self, E: Tensor) -> Tensor | Blocks:
+        """The same, block by block where the batch went through the layer so."""
+        return Blocks(E, self._in_front, self.blocks) if len(self.blocks) > 1 else self.columns(E)
+
+    def _in_front(self, E: Tensor, block: slice) -> Tensor:
+        """A difference of some images, carried through the maps behind the layer."""
         chosen = self.chosen[len(self.stage.before) :]
         for each, choice in reversed(list(zip(self.stage.behind, chosen, strict=True))):
-            E = each.transposed(E, choice)
+            E = each.transposed(E, None if choice is None else choice[block])
         return self.inner.columns(E)
 
     def moved(self, rows: Tensor) -> Tensor:
@@ -128,11 +151,15 @@ class StageAt:
             D = each.gain * each.transposed(D, choice)
         return D
 
-    def carry(self, E: Tensor, W: Tensor, onto: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
+    def carry(self, E: Tensor | Blocks, W: Tensor, onto: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
         """Carry columns down to the inputs of the first map; added to `onto`, in place."""
-        if not self.stage.before:
+        if isinstance(E, Blocks):
+            E = torch.cat([self.inner.carry(part, W) for _, part in E])
+            E = E if skip is None else E.add_(skip)
+        elif not self.stage.before:
             return self.inner.carry(E, W, onto, skip)
-        E = self.inner.carry(E, W, skip=skip)
+        else:
+            E = self.inner.carry(E, W, skip=skip)
         chosen = self.chosen[: len(self.stage.before)]
         for each, choice in reversed(list(zip(self.stage.before, chosen, strict=True))):
             E = each.transposed(E, choice)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from nmfnet.linalg.blocks import Blocks
 from nmfnet.linalg.earlier_batch_solver import EarlierBatchSolver
 from nmfnet.linalg.gram_solver import GramSolver, Penalty, Step
 from nmfnet.linalg.holders import AtHand, batch_rows
@@ -101,7 +102,7 @@ class DampedLeastSquares:
     def collect(
         self,
         Z: Tensor | SparseRows | Patches,
-        E: Tensor,
+        E: Tensor | Blocks,
         weight: Tensor | None,
         updates: float,
         input_rms: float,
@@ -115,7 +116,7 @@ class DampedLeastSquares:
         Z : Tensor, SparseRows or Patches of shape (m, n)
             Sparse rows are made dense where the dual form is not for them; patches take the primal one.
         E : Tensor of shape (m, k)
-            For the patches of m images (m, h, w, k).
+            For the patches of m images (m, h, w, k), or the blocks of such a tensor.
         weight : Tensor of shape (m,) or None
             Positive weights of the samples.
         updates : float
@@ -139,18 +140,18 @@ class DampedLeastSquares:
                 solver.momentum.forget()
             self.form = form
         self._solvers[form].momentum.share = share
-        if at_hand is not None and form != "primal":
-            assert not isinstance(Z, Patches)
+        if form == "primal":
+            assert not isinstance(Z, SparseRows)
+            return self.primal.collect(Z, E, weight, updates, input_rms, share, at_hand)
+        assert not isinstance(Z, Patches)
+        assert not isinstance(E, Blocks)
+        if at_hand is not None:
             refresh = form == "earlier batch" and self.earlier.due(m, updates, input_rms, share)
             return Scattered(Z, E, weight, self.primal.bias, refresh)
         if form == "dual":
-            assert not isinstance(Z, Patches)
             return self.dual.collect(Z, E, weight)
         assert not isinstance(Z, SparseRows)
-        if form == "earlier batch":
-            assert not isinstance(Z, Patches)
-            return self.earlier.collect_samples(Z, E, weight, updates, input_rms, share)
-        return self.primal.collect(Z, E, weight, updates, input_rms, share, at_hand)
+        return self.earlier.collect_samples(Z, E, weight, updates, input_rms, share)
 
     def steps(
         self, statistics: Moments | Samples, parts: Sequence[slice], penalty: Penalty | None = None

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from nmfnet.linalg.blocks import Blocks
 from nmfnet.linalg.cholesky import damped_cholesky, damping_term
 from nmfnet.linalg.holders import AtHand, batch_rows
 from nmfnet.linalg.momentum import Momentum
@@ -150,7 +151,7 @@ class GramSolver(Stateful):
     def collect(
         self,
         Z: Tensor | Patches,
-        E: Tensor,
+        E: Tensor | Blocks,
         weight: Tensor | None,
         updates: float,
         input_rms: float,

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import fold, pad
 from torch.nn.grad import conv2d_weight
 
+from nmfnet.linalg.blocks import Blocks
 from nmfnet.linalg.holders import AtHand
 
 Pair = tuple[int, int]  # of rows and columns of an image
@@ -147,6 +148,19 @@ class Patches:
             channels_first(self.images), list(size), channels_first(E), w.stride, w.padding, w.dilation
         )
         return product.reshape(k, -1).T
+
+    def products(self, E: Tensor | Blocks, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """``Pt E`` and the sum of the rows of E, by weights (m,) of the images."""
+        if not isinstance(E, Blocks):
+            E = E if weight is None else weight[:, None, None, None] * E
+            return self.transposed_product(E), E.sum((0, 1, 2))
+        E = E if weight is None else E.weighted(weight)
+        each = [
+            (Patches(self.images[block], self.window).transposed_product(part), part.sum((0, 1, 2)))
+            for block, part in E
+        ]
+        products, sums = zip(*each, strict=True)
+        return torch.stack(products).sum(0), torch.stack(sums).sum(0)
 
     def sum(self, weight: Tensor | None = None) -> Tensor:
         """Sum of the rows, of shape (n,), by weights (m,) of the images: the patches of the sum of the images."""

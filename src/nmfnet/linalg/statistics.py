@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmfnet.linalg.blocks import Blocks
 from nmfnet.linalg.holders import AtHand, Reducer, batch_rows, local
 from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.products import inner_product, weighted
@@ -84,7 +85,7 @@ class Moments:
     def of(
         cls,
         Z: Tensor | Patches,
-        E: Tensor,
+        E: Tensor | Blocks,
         weight: Tensor | None,
         bias: bool,
         gram: bool,
@@ -96,6 +97,7 @@ class Moments:
         """
         if isinstance(Z, Patches):
             return cls._of_patches(Z, E, weight, bias, gram, at_hand)
+        assert not isinstance(E, Blocks)
         return cls(
             total_weight(Z, weight),
             Z.T @ weighted(E, weight),
@@ -107,15 +109,15 @@ class Moments:
 
     @classmethod
     def _of_patches(
-        cls, P: Patches, E: Tensor, weight: Tensor | None, bias: bool, gram: bool, at_hand: AtHand | None
+        cls, P: Patches, E: Tensor | Blocks, weight: Tensor | None, bias: bool, gram: bool, at_hand: AtHand | None
     ) -> Moments:
-        E = E if weight is None else weight[:, None, None, None] * E
+        cross, residuals = P.products(E, weight)
         count, inputs, products = P.gram(weight, at_hand=at_hand) if gram else (None, None, None)
         return cls(
             total_weight(P.images, weight) * P.places,
-            P.transposed_product(E),
+            cross,
             P.sum(weight) if bias else None,
-            E.sum((0, 1, 2)) if bias else None,
+            residuals if bias else None,
             products,
             batch_rows(len(P), at_hand),
             count,

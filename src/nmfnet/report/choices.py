@@ -9,6 +9,7 @@ from typing import Any
 from nmfnet._parameters import resolve
 from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.scaling import Scaling
+from nmfnet.estimators.parameters import positions
 from nmfnet.solvers import SOLVERS, Plan, Relaxed
 
 Choice = tuple[str, str, str]  # setting, value, reason
@@ -31,7 +32,10 @@ def choices(model: Any) -> list[Choice]:
     found = list(_of_inputs(model.network_.inputs))
     n = int(model.history_[0].get("n_samples", 0))
     if n:
-        size = solver.default_batch_size(n) if model.batch_size == "auto" else int(model.batch_size)
+        network = model.network_
+        real_values = network.weights[-1].shape[1] if network.output.name == "identity" else 0
+        default = solver.default_batch_size(n, real_values, positions(network.input_shape))
+        size = default if model.batch_size == "auto" else int(model.batch_size)
         if model.batch_size == "auto":
             found.append(("batch size", f"{size}", f"the solver's rule for {n} training rows"))
         if isinstance(solver, Relaxed):

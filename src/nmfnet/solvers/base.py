@@ -108,8 +108,8 @@ class Solver(Protocol):
     def penalizes_bias(self) -> bool:
         """Whether the L2 part of the penalty includes the biases."""
 
-    def default_batch_size(self, n: int, real_values: int = 0) -> int:
-        """Batch size for `n` samples, each with `real_values` target values, or positions of an image or sequence."""
+    def default_batch_size(self, n: int, real_values: int = 0, positions: int = 1) -> int:
+        """Batch size for `n` samples, each with `real_values` target values and `positions` in an image."""
 
     def default_alpha(self, network: Network) -> float:
         """Strength of the penalty that ``alpha="auto"`` means."""

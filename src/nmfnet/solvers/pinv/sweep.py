@@ -94,7 +94,7 @@ class Pinv(BaseEstimator):
             raise ValueError(f"first_layer must be 'data' or 'batch'; got {self.first_layer!r}.")
 
     @staticmethod
-    def default_batch_size(n: int, real_values: int = 0) -> int:
+    def default_batch_size(n: int, real_values: int = 0, positions: int = 1) -> int:
         """The paper's 5000, or all samples."""
         return min(n, 5000)
 

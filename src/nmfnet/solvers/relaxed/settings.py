@@ -39,7 +39,8 @@ from nmfnet.solvers.relaxed.stack import StackedSweep
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
 MAX_STACKED_INPUTS = 1024  # of a layer: more take other forms of the least-squares steps
-HALF_BATCH_VALUES = 64  # real target values a sample, or positions in an image, from which on batches are halved
+MANY_VALUES = 64  # real target values a sample, or positions in an image, from which on batches are halved,
+IMAGE_BATCH = 125  # and of images have at most so many
 
 
 @dataclass
@@ -147,10 +148,12 @@ class Relaxed(BaseEstimator):
         between("explained_variance", self.explained_variance, 0, 1, open_low=True)
 
     @staticmethod
-    def default_batch_size(n: int, real_values: int = 0) -> int:
-        """A twentieth of the samples, within [200, 1000]; half of that for many real values or positions a sample."""
+    def default_batch_size(n: int, real_values: int = 0, positions: int = 1) -> int:
+        """A twentieth of the samples, within [200, 1000]; less where a sample has many real values or positions."""
         size = max(200, min(1000, n // 20))
-        return min(n, size // 2 if real_values >= HALF_BATCH_VALUES else size)
+        if max(real_values, positions) >= MANY_VALUES:
+            size //= 2
+        return min(n, size, IMAGE_BATCH if positions >= MANY_VALUES else size)
 
     @staticmethod
     def default_alpha(network: Network) -> float:

@@ -236,7 +236,7 @@ class RelaxedSweep:
         forward = self._forward(X, self.network.weights, shift)
         return forward, self.settings.tau * self.network.output.residual(Y, forward.A[-1])
 
-    def _difference_below(self, layer: int, E: Tensor, forward: Pass, skips: dict[int, Tensor]) -> Tensor:
+    def _difference_below(self, layer: int, E: Any, forward: Pass, skips: dict[int, Tensor]) -> Tensor:
         """Target minus value of a layer's inputs, from that of its outputs, E; in the memory of A below.
 
         An addition hands E to both of its branches: `skips` has what skip connections carry, by the layer they go to.
@@ -264,14 +264,12 @@ class RelaxedSweep:
         skips = dict[int, Tensor]()
         for layer in reversed(range(lowest, len(network.layers))):
             at = forward.at[layer]
-            E = at.columns(E)
-            below = self._difference_below(layer, E, forward, skips) if layer > lowest else E
+            columns = at.differences(E)
+            below = self._difference_below(layer, columns, forward, skips) if layer > lowest else E
             if layer not in network.frozen:
                 rms, weight = lengths[layer].input_rms, sample_weight
-                yield (
-                    layer,
-                    self.solvers[layer].collect(at.rows, E, weight, schedule.updates, rms, schedule.share, at_hand),
-                )
+                solver, share = self.solvers[layer], schedule.share
+                yield layer, solver.collect(at.rows, columns, weight, schedule.updates, rms, share, at_hand)
             E = below
             forward.pop()
 
