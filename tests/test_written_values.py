@@ -55,6 +55,15 @@ def test_words_and_years_that_are_no_dates_are_categories(texts):
     assert kind_of(texts) == CATEGORIES
 
 
+def test_targets_with_a_unit_and_missing_ones(tmp_path):
+    path = tmp_path / "a.csv"
+    for word in ("--", "NA", "", "?"):
+        path.write_text("x,price\n" + "".join(f'{i},"EUR {1000 + i:,.2f}"\n' for i in range(30)) + f"99,{word}\n")
+        with pytest.warns(UserWarning, match="1 of 31 rows have no target"):
+            data = read_file(path, target="price")
+        assert data.y_train.tolist() == [1000.0 + i for i in range(30)] and len(data.X_train) == 30
+
+
 def test_brackets_are_negative():
     texts = "(991.84)", "$(5)", "($5)", "(12 %)", "(12) %", "(EUR 5)", "1.5 (sic)"
     assert [without_unit(text) for text in texts] == [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ _MISSING = {
 
 
 # What says among numbers, besides the words for it, that one is missing; and the errors of spreadsheets.
+MOST_NUMBERED_CLASSES = 20  # different numbers in a target, beyond which ? is no class
 UNKNOWN = {"?", "-", "--", ".", "n.a.", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?"}
 
 
@@ -67,8 +68,8 @@ def decided(texts: Sequence[str]) -> tuple[NDArray[Any], set[str]]:
     """Decide what a column of targets is, and return its values and the texts that mean missing ones.
 
     Text unless every value can be read as a number (or a truth value): NA, None and inf are labels among others,
-    but missing or infinite among more different numbers.  Whole numbers with leading zeros are codes, and text.
-    Blanks around text do not count.
+    but missing or infinite among more different numbers; among many also what else stands for nothing, as ? and --.
+    Whole numbers with leading zeros are codes, and text.  Blanks around text do not count.
 
     Returns
     -------
@@ -83,12 +84,17 @@ def decided(texts: Sequence[str]) -> tuple[NDArray[Any], set[str]]:
     words = different - set(numbers) - blank
     if not any(map(math.isfinite, numbers.values())):
         numbers = {}  # inf and -inf alone are labels
-    elif len(words) < len(numbers) and all(map(is_missing, words)):
+    elif len(words) < len(numbers) and all(is_missing(word) or _is_nothing(word, numbers) for word in words):
         blank |= words
     dtype = None if len(numbers) < len(different) else _dtype(numbers)
     if blank or dtype is None:
         return np.array([text.strip() for text in texts], dtype=str), blank
     return np.array([numbers[text] for text in texts], dtype), set()
+
+
+def _is_nothing(word: str, numbers: Collection[str]) -> bool:
+    """Whether a word stands for a missing value among so many different numbers, and is no class besides them."""
+    return word.strip() in UNKNOWN and len(numbers) > MOST_NUMBERED_CLASSES
 
 
 def _dtype(numbers: dict[str, float]) -> type | None:
