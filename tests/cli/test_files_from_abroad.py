@@ -18,20 +18,7 @@ SALES, COUNT = RNG.normal(2000, 3000, N).round(2), RNG.integers(1, 4000, N)
 LAND = RNG.choice(["Österreich", "Schweiz", "Südtirol"], N)
 DAY = pd.Timestamp("2019-01-01") + pd.to_timedelta(RNG.integers(0, 900, N), unit="D")
 LEAVES = SALES + 2000 * (LAND == "Schweiz") > 2500
-GERMAN = [
-    "Januar",
-    "Februar",
-    "März",
-    "April",
-    "Mai",
-    "Juni",
-    "Juli",
-    "August",
-    "September",
-    "Oktober",
-    "November",
-    "Dezember",
-]
+GERMAN = ["Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "Sept.", "Okt.", "Nov.", "Dez."]
 FRENCH = ["janvier", "février", "mars", "avril", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.", "déc."]
 COMMAS = str.maketrans(",.", ".,")
 
@@ -44,9 +31,8 @@ def accounts():
         amount = amount if SALES[i] >= 0 else f"({amount})"
         day = f"{DAY[i].day}. {GERMAN[DAY[i].month - 1]} {DAY[i].year}"
         status = "gekündigt" if LEAVES[i] else "bleibt"
-        rows.append(
-            f"K{i:04}; {amount} ;{COUNT[i]:,}; {LAND[i]} ;{day}; {status}".replace(f"{COUNT[i]:,}", str(COUNT[i]))
-        )
+        count = f"{COUNT[i]:,}".translate(COMMAS)
+        rows.append(f"K{i:04}; {amount} ;{count}; {LAND[i]} ;{day}; {status}")
     return gzip.compress("\r\n".join(rows).encode("cp1252"))
 
 
@@ -89,7 +75,7 @@ def parts():
 
 
 def shops():
-    """BOM, an index, long and coloured names, decimal commas in quotation marks, offsets, codes as labels, an empty column."""
+    """BOM, an index, odd names, decimal commas in quotation marks, offsets of times, labels with zeros, an empty one."""
     rows = [",grüße 😀,plz,when,ok,const," + "x" * 80 + ",code"]
     for i in range(N):
         amount = f'"{SALES[i] / 100:.3f}"'.replace(".", ",")
