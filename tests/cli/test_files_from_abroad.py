@@ -75,7 +75,7 @@ def parts():
 
 
 def shops():
-    """BOM, an index, odd names, decimal commas in quotation marks, offsets of times, labels with zeros, an empty one."""
+    """BOM, an index, odd names, decimal commas in quotation marks, offsets of times, labels of digits, nothing."""
     rows = [",grüße 😀,plz,when,ok,const," + "x" * 80 + ",code"]
     for i in range(N):
         amount = f'"{SALES[i] / 100:.3f}"'.replace(".", ",")
