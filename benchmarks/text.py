@@ -6,10 +6,10 @@
 
 Drawn cases have about 60 words a document, a share of them of the topic, by a Dirichlet distribution over words, the
 others by Zipf's law.  The others are real texts of at most 40 words (benchmarks/corpora.py).  All models have their
-defaults and one hidden layer of 100; logistic regression also has its C chosen among 1, 10, 100 and 1000 by three
-folds.  Settings of nmfnet are chosen on development cases: half of the texts of three corpora, and drawn ones.  The
-other half of them and two corpora are held back.  Error in per cent, log-loss, seconds of a processor with
-one thread.  To measure a changed nmfnet delete its lines in benchmarks/results/text.
+defaults and one hidden layer of 100; nmfnet also has none; logistic regression also has its C chosen among 1, 10, 100
+and 1000 by three folds.  Settings of nmfnet are chosen on development cases: half of the texts of three corpora, and
+drawn ones.  The other half of them and two corpora are held back.  Error in per cent, log-loss, seconds of a processor
+with one thread.  To measure a changed nmfnet delete its lines in benchmarks/results/text.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ CASES = {
 }
 MODELS: dict[str, Any] = {
     "nmfnet": lambda seed: NMFNetClassifier((100,), random_state=seed),
+    "nmfnet, linear": lambda seed: NMFNetClassifier((), random_state=seed),
     "logistic regression, C = 1": lambda seed: LogisticRegression(max_iter=1000),
     "logistic regression, C chosen": lambda seed: LogisticRegressionCV(
         Cs=[1, 10, 100, 1000], cv=3, scoring="neg_log_loss", max_iter=1000, use_legacy_attributes=False
@@ -143,9 +144,9 @@ def report() -> None:
         "",
         "Seven classes of documents by TF-IDF: error in per cent, log-loss, processor seconds of a fit on one "
         f"thread ({platform.machine()}) and its epochs (of a regression, iterations); on 1000 other documents, means "
-        "of seeds. All have their defaults and, the networks, one hidden layer of 100; *C chosen*: among 1, 10, 100 "
-        "and 1000 by three folds. Made by `python -m benchmarks.text`, which says what the texts are. Other work ran "
-        "on the machine: seconds are those of the processor, and tell ratios only.",
+        "of seeds. All have their defaults and, the networks, one hidden layer of 100 (*linear*: none); *C chosen*: "
+        "among 1, 10, 100 and 1000 by three folds. Made by `python -m benchmarks.text`, which says what the texts "
+        "are. Other work ran on the machine: seconds are those of the processor, and tell ratios only.",
     ]
     titles = {
         DEVELOPMENT: "Looked at while settings were chosen",
@@ -155,19 +156,17 @@ def report() -> None:
         lines += ["", f"## {title}", "", "| case | rows × words | words a document | seeds |"]
         lines[-1] += "".join(f" {model} |" for model in MODELS)
         lines.append("| --- | --- | ---: | ---: |" + " ---: |" * len(MODELS))
-        means: list[list[np.ndarray]] = []
+        means: list[np.ndarray] = []
         lacking = []
         for name in CASES[half]:
             found = {model: _runs(half, name, model) for model in MODELS}
-            seeds = min(map(len, found.values()))
-            if not seeds:
+            seeds = min((len(runs) for runs in found.values() if runs), default=0)
+            if not found["nmfnet"]:
                 lacking.append(name)
                 continue
             shape, words = found["nmfnet"][0]["shape"], found["nmfnet"][0]["words"]
-            each = [np.mean([_figures(one) for one in runs[:seeds]], axis=0) for runs in found.values()]
-            best = np.min(each, axis=0)
-            epochs = [round(float(np.mean([one["epochs"] for one in runs[:seeds]]))) for runs in found.values()]
-            cells = [f"{_cell(figures, best)}, {count}" for figures, count in zip(each, epochs, strict=True)]
+            each = np.array([_means(runs[:seeds]) for runs in found.values()])
+            cells = [_cell(figures, np.nanmin(each, axis=0)) for figures in each]
             lines.append(f"| {name} | {shape[0]} × {shape[1]} | {words:.0f} | {seeds} | {' | '.join(cells)} |")
             means.append(each)
         if means:
@@ -181,16 +180,16 @@ def report() -> None:
 def _ratios(figures: np.ndarray) -> list[str]:
     """Of nmfnet's figures to those of each other model, over the cases; (cases, models, figures)."""
     lines = [
-        f"Ratios of nmfnet's figures to others', geometric means over these {len(figures)} cases, and in how many of "
-        "them nmfnet has no more:",
+        f"Ratios of nmfnet's figures to others', geometric means over these {len(figures)} cases (where both have "
+        "runs), and in how many of them nmfnet has no more:",
         "",
         "| | error | log-loss | seconds |",
         "| --- | ---: | ---: | ---: |",
     ]
     for i, model in enumerate(MODELS):
         if i:
-            ratios = np.exp(np.log(figures[:, 0] / figures[:, i]).mean(0))
-            no_more = (figures[:, 0] <= figures[:, i]).sum(0)
+            ratios = np.exp(np.nanmean(np.log(figures[:, 0, :3] / figures[:, i, :3]), axis=0))
+            no_more = (figures[:, 0, :3] <= figures[:, i, :3]).sum(0)
             cells = [f"{ratio:.2f} ({count})" for ratio, count in zip(ratios, no_more, strict=True)]
             lines.append(f"| {model} | {' | '.join(cells)} |")
     return lines
@@ -200,14 +199,19 @@ def _runs(half: str, case: str, model: str) -> list[dict[str, Any]]:
     return [each for each in RUNS.records(half) if each["case"] == case and each["model"] == model]
 
 
-def _figures(record: dict[str, Any]) -> list[float]:
-    return [record["error"], record["log_loss"], record["seconds"]]
+def _means(runs: list[dict[str, Any]]) -> np.ndarray:
+    """Error, log-loss, seconds and epochs; NaN of no runs."""
+    fields = ("error", "log_loss", "seconds", "epochs")
+    return np.mean([[run[field] for field in fields] for run in runs], axis=0) if runs else np.full(4, np.nan)
 
 
 def _cell(figures: np.ndarray, best: np.ndarray) -> str:
-    """Error, log-loss and seconds; the least of a case is bold."""
+    """Error, log-loss, seconds and epochs; the least of a case is bold, but for the epochs."""
+    if np.isnan(figures).any():
+        return "–"
     texts = [f"{figures[0]:.2f}", f"{figures[1]:.3f}", f"{figures[2]:.1f}"]
-    return ", ".join(f"**{text}**" if a == b else text for text, a, b in zip(texts, figures, best, strict=True))
+    bold = [f"**{text}**" if a == b else text for text, a, b in zip(texts, figures, best, strict=False)]
+    return ", ".join([*bold, f"{figures[3]:.0f}"])
 
 
 def main(names: list[str]) -> None:

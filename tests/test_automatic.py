@@ -160,6 +160,7 @@ def test_the_damping_of_words(columns, n, damping):
     assert auto_damping(network, True, text_plan(n)) == damping
     assert auto_damping(network, False, text_plan(n)) == 1
     assert auto_damping(network_of([columns, 5, 3], "identity"), True, text_plan(n)) == 1
+    assert auto_damping(network_of([columns, 3]), True, text_plan(n)) == 8
 
 
 def test_the_damping_of_a_stream_is_that_of_its_columns():

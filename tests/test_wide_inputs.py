@@ -221,14 +221,15 @@ def documents(n, columns, seed):
     return scipy.sparse.csr_array(counts / np.linalg.norm(counts, axis=1, keepdims=True)), labels
 
 
+@pytest.mark.parametrize("hidden", [(50,), ()], ids=["a hidden layer", "linear"])
 @pytest.mark.parametrize("units", [False, True], ids=["one unit", "units of their own"])
-def test_words_that_outnumber_documents(units):
+def test_words_that_outnumber_documents(units, hidden):
     """Rare words have too few samples for least squares, or for a penalty on directions that a batch does not know."""
     (X, y), (X_test, y_test) = documents(300, 5000, 0), documents(600, 5000, 1)
     if units:
         scale = scipy.sparse.csr_array(scipy.sparse.diags(np.exp(2 * np.random.default_rng(0).standard_normal(5000))))
         X, X_test = scipy.sparse.csr_array(X @ scale), scipy.sparse.csr_array(X_test @ scale)
-    model = NMFNetClassifier((50,), random_state=0).fit(X, y)
+    model = NMFNetClassifier(hidden, random_state=0).fit(X, y)
     linear = LogisticRegression(C=100, max_iter=500).fit(X, y)
     assert model.score(X_test, y_test) > (0.8 if units else linear.score(X_test, y_test) - 0.02)
     if not units:

@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from nmfnet.datasets._dialect import Dialect
+from nmfnet.datasets._dialect import Dialect, divided_by
 from nmfnet.datasets._formats import reading, reason
 from nmfnet.errors import DataError
 
@@ -63,7 +63,7 @@ def parts(
 def _options(names: Sequence[str], dialect: Dialect, text: Sequence[str]) -> dict[str, Any]:
     # low_memory would guess types by chunk and mix numbers and text in one column.
     options = {"header": 0, "names": list(names), "index_col": False, "low_memory": False, "na_filter": False}
-    options |= {"sep": dialect.sep, "decimal": dialect.decimal}
+    options |= {"decimal": dialect.decimal, **divided_by(dialect.sep or ",")}
     # Converters, as with a dtype of one column pandas makes a Series of each.
     return options | ({"converters": dict.fromkeys(text, str)} if text else {})
 
@@ -102,10 +102,17 @@ def _in_plain_words(error: Exception) -> str:
 
 def rows(path: Path, dialect: Dialect, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
     """Yield every row that is not blank, the header among them, with the number of the line that it begins in."""
+    last = ""
+
+    def lines(file: TextIO) -> Iterator[str]:
+        nonlocal last
+        for last in file:  # noqa: UP028
+            yield last
+
     with dialect.open(path, errors) as file:
-        reader, line = csv.reader(file, delimiter=dialect.sep or ","), 1
+        reader, line = csv.reader(lines(file), **divided_by(dialect.sep or ",")), 1
         for row in reader:
-            if len(row) > 1 or (row and (not row[0] or row[0].strip())):
+            if len(row) > 1 or (row and last.strip()):  # "" in quotation marks is a row, blanks are none
                 yield line, row
             line = reader.line_num + 1
 

@@ -77,7 +77,7 @@ class Dialect:
         if any("\0" in line for line in sample):
             raise DataError(f"{path}: cannot be read as a .csv file: it is not text, or --encoding is another one")
         sep = found.sep or separator_of(sample, path)
-        cells = [without_unit(cell)[0] for row in csv.reader(sample[1:], delimiter=sep) for cell in row]
+        cells = [without_unit(cell)[0] for row in csv.reader(sample[1:], **divided_by(sep)) for cell in row]
         decimal = found.decimal or decimal_of(cells, sep)
         thousands = found.thousands if found.thousands is not None else thousands_of(cells, decimal)
         return replace(found, sep=sep, decimal=decimal, thousands=thousands)
@@ -106,6 +106,11 @@ class Dialect:
     def state(self) -> dict[str, str | None]:
         """As JSON holds it."""
         return asdict(self)
+
+
+def divided_by(sep: str) -> dict[str, Any]:
+    """Options of readers; blanks behind a separator do not count, so that quotation marks may follow them."""
+    return {"delimiter": sep, "skipinitialspace": not sep.isspace()}
 
 
 @contextmanager
@@ -167,7 +172,7 @@ def separator_of(sample: list[str], path: Path) -> str:
     best, most = ",", 1
     order = "\t,;|" if ".tsv" in path.suffixes else SEPARATORS
     for sep in order:
-        widths = [len(row) for row in csv.reader(sample, delimiter=sep)]
+        widths = [len(row) for row in csv.reader(sample, **divided_by(sep))]
         alike = sum(width == widths[0] for width in widths) / len(widths)
         if widths[0] > most and alike >= MIN_SHARE_OF_ONE_WIDTH:
             best, most = sep, widths[0]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nmfnet.datasets._months import NamedMonths
 from nmfnet.datasets._units import HALF_OF_DAY, hour_of_day, hours
 from nmfnet.datasets._values import UNKNOWN, floats, is_missing, number
 
@@ -20,14 +21,8 @@ DATES = (YEAR_FIRST, DAY_FIRST, MONTH_FIRST)
 _TIME = rf"(?:[T ]+(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})(?:[.,]\d+)?)?{HALF_OF_DAY})?(?:Z|[+-]\d{{2}}:?\d{{2}})?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}", re.ASCII)
 _SHORT_YEAR = re.compile(rf"(\d{{1,2}})([/.])(\d{{1,2}})\2(\d{{2}}){_TIME}", re.ASCII)
-# What needs no order: 2020-12, 31 Dec 2020, December 31, 2020; in English.
-_MONTH = re.compile(r"(\d{4})[-/](\d{1,2})", re.ASCII)
-_MONTHS = "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"
-_NAME = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-_NAMED = (
-    re.compile(rf"(\d{{1,2}})[-. ]+{_NAME}[-., ]+(\d{{4}}){_TIME}", re.ASCII | re.IGNORECASE),
-    re.compile(rf"{_NAME}[-. ]+(\d{{1,2}})[-, ]+(\d{{4}}){_TIME}", re.ASCII | re.IGNORECASE),
-)
+_MONTH = re.compile(r"(\d{4})[-/](\d{1,2})", re.ASCII)  # 2020-12
+_NAMED = NamedMonths(_TIME)
 _YEAR_LAST = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){_TIME}", re.ASCII)
 
 
@@ -79,7 +74,8 @@ def _dates_of(different: set[str]) -> str | None:
         return f"{UNCLEAR}whose years have two digits" if found else None
     if not all(_YEAR_LAST.fullmatch(text.strip()) for text in different):
         mixed = all(any(_date(text, form) is not None for form in DATES) for text in different)
-        return f"{UNCLEAR}but not in one form" if mixed else None
+        why = "but not in one form" if mixed else _NAMED.unclear(different)
+        return None if why is None else f"{UNCLEAR}{why}"
     forms = [form for form in (DAY_FIRST, MONTH_FIRST) if all(_date(text, form) is not None for text in different)]
     if len(forms) == 2 and all("." in text for text in different):
         return DAY_FIRST
@@ -103,9 +99,8 @@ def _parts(text: str, form: str) -> list[Any] | None:
     if form == YEAR_FIRST:
         if match := _MONTH.fullmatch(text):
             return [match[1], match[2], 1, None, None, None, None]
-        for regex, (month, day) in zip(_NAMED, ((2, 1), (1, 2)), strict=True):
-            if match := regex.fullmatch(text):
-                return [match[3], 1 + _MONTHS.index(match[month].lower()), match[day], *match.groups()[3:]]
+        if parts := _NAMED.parts(text):
+            return [_whole_year(parts[0]), *parts[1:]]
     match = (
         _YEAR_FIRST.fullmatch(text)
         if form == YEAR_FIRST
@@ -114,9 +109,14 @@ def _parts(text: str, form: str) -> list[Any] | None:
     if match is None:
         return None
     a, b, c = match[1], match[3], match[4]
-    if len(c) == 2 and form != YEAR_FIRST:
-        c = f"{20 if int(c) < FIRST_OF_1900S else 19}{c}"
+    if form != YEAR_FIRST:
+        c = _whole_year(c)
     return [*{YEAR_FIRST: (a, b, c), DAY_FIRST: (c, b, a), MONTH_FIRST: (c, a, b)}[form], *match.groups()[4:]]
+
+
+def _whole_year(year: str) -> str:
+    """With the century, where there are two digits."""
+    return year if len(year) > 2 else f"{20 if int(year) < FIRST_OF_1900S else 19}{year}"
 
 
 def as_kind(texts: Sequence[str], kind: str) -> NDArray[Any] | Unfit:

@@ -48,7 +48,7 @@ def read_table(path: Path, schema: Schema) -> Dataset:
     X, kinds = features(selected(frame, columns), path, schema)
     y = None
     if schema.target is not None:
-        there = targets_there(frame[schema.target], path, schema.labels)
+        there = targets_there(frame[schema.target], path, schema)
         if not there.all():
             X, frame = X[there], frame[there]
         y = read_targets(frame[schema.target], path, schema)

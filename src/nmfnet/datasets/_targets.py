@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nmfnet.datasets._columns import is_numeric, texts_of
 from nmfnet.datasets._kinds import NUMBERS, Unfit, as_kind
-from nmfnet.datasets._schema import SHOWN, Labels, Schema, ending, place
+from nmfnet.datasets._schema import SHOWN, Schema, ending, place
 from nmfnet.datasets._units import plain_numbers
 from nmfnet.datasets._values import UNKNOWN, decided, is_blank, is_missing, labels_as
 from nmfnet.errors import DataError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def targets_there(column: pd.Series[Any], path: Path, labels: Labels) -> NDArray[np.bool_]:
+def targets_there(column: pd.Series[Any], path: Path, schema: Schema) -> NDArray[np.bool_]:
     """Which rows have a target; says how many have none.
 
     Raises
@@ -28,6 +28,7 @@ def targets_there(column: pd.Series[Any], path: Path, labels: Labels) -> NDArray
     DataError
         If none has.
     """
+    labels = schema.labels
     there = ~column.isna().to_numpy()
     texts = texts_of(column)
     if isinstance(labels, str):
@@ -35,7 +36,9 @@ def targets_there(column: pd.Series[Any], path: Path, labels: Labels) -> NDArray
     elif labels is not None and labels.dtype.kind in "biuf":
         absent = {text for text in set(texts) if is_missing(text)}
     elif labels is None and ending(path) != ".parquet":
-        absent = decided(texts)[1]
+        plain = plain_numbers(texts, schema.dialect.plain, words=False)
+        nothing = decided(plain)[1]
+        absent = {text for text, value in zip(texts, plain, strict=True) if value in nothing}
     else:
         absent = {text for text in set(texts) if is_blank(text)}
     there &= np.array([text not in absent for text in texts])

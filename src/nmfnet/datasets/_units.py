@@ -1,4 +1,4 @@
-"""Numbers as people write them: with a unit, as 12 %, $5, 3 kg or EUR 7, and times of the day, as 13:45."""
+"""Numbers as people write them: with a unit, as 12 %, $5, 3 kg or EUR 7, as accountants do, and times of the day."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ SYMBOLS = "[%‰€$£¥₹₽₩]"
 CURRENCIES = "USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|CAD|AUD|BRL|MXN|ZAR|KRW|TRY"
 _AMOUNT = re.compile(f"{SYMBOLS}|{CURRENCIES}")
 _FRONT = re.compile(rf"(?P<sign>[+-]?)\s*(?P<unit>{SYMBOLS}|(?:{CURRENCIES})(?=[\s\d.+-]))\s*(?P<number>.+)")
-_BEHIND = re.compile(rf"(?P<number>.*[\d.,])\s*(?P<unit>{SYMBOLS}|{CURRENCIES})")
+_BEHIND = re.compile(rf"(?P<number>.*[\d.,)])\s*(?P<unit>{SYMBOLS}|{CURRENCIES})")
 _WORD = re.compile(r"(?P<number>.*\d[.,]?)\s*(?P<unit>[^\W\d_]{1,8}[²³]?(?:/[^\W\d_]{1,4}[²³]?)?\.?)")
+_IN_BRACKETS = re.compile(r"\(([^()+-]*\d[^()+-]*)\)")
 HALF_OF_DAY = r"(?:\s*([AaPp])\.?[Mm]\.?)?"
 _CLOCK = re.compile(rf"(\d{{1,3}}):([0-5]\d)(?::([0-5]\d)(?:[.,]\d+)?)?{HALF_OF_DAY}", re.ASCII)
+
+
+def signed(text: str) -> str:
+    """A number with a minus, where accountants have brackets: (5) is -5."""
+    match = _IN_BRACKETS.fullmatch(text)
+    return text if match is None else f"-{match[1].strip()}"
 
 
 def without_unit(text: str, words: bool = True) -> tuple[str, str]:
@@ -22,11 +29,11 @@ def without_unit(text: str, words: bool = True) -> tuple[str, str]:
 
     Units are per cent and those of money; with `words` also a word behind the number, as in 3 kg.
     """
-    text = text.strip()
+    text = signed(text.strip())
     if match := _FRONT.fullmatch(text):
-        return match["sign"] + match["number"], match["unit"]
+        return match["sign"] + signed(match["number"]), match["unit"]
     match = _BEHIND.fullmatch(text) or (_WORD.fullmatch(text) if words else None)
-    return (match["number"], match["unit"]) if match else (text, "")
+    return (signed(match["number"].rstrip()), match["unit"]) if match else (text, "")
 
 
 def units_of(texts: Sequence[str], plain: Callable[[str], str], words: bool = True) -> set[str]:
@@ -47,11 +54,19 @@ def units_of(texts: Sequence[str], plain: Callable[[str], str], words: bool = Tr
 
 
 def plain_numbers(texts: Sequence[str], plain: Callable[[str], str], words: bool = True) -> list[str]:
-    """Texts as numbers are written plainly, by the function `plain`: without the unit if all have the same one."""
+    """Texts as numbers are written plainly, by the function `plain`: without the unit if all have the same one.
+
+    Where not all are numbers, and these are the values of features (`words`), those that are.
+    """
     units = units_of(texts, plain, words)
-    if len(units) != 1 or units == {""}:
-        return [plain(text) for text in texts]
-    return [plain(without_unit(text, words)[0]) for text in texts]
+    if len(units) == 1:
+        return [plain(without_unit(text, words)[0]) for text in texts]
+    return [_plain_number(text, plain) if words else plain(text) for text in texts]
+
+
+def _plain_number(text: str, plain: Callable[[str], str]) -> str:
+    found = plain(signed(text.strip()))
+    return plain(text) if number(found) is None else found
 
 
 def hour_of_day(hour: str | None, half: str | None) -> int:

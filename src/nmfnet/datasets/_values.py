@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ _MISSING = {
 
 
 # What says among numbers, besides the words for it, that one is missing; and the errors of spreadsheets.
+MOST_NUMBERED_CLASSES = 20  # different numbers in a target, beyond which ? is no class
 UNKNOWN = {"?", "-", "--", ".", "n.a.", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?"}
 
 
@@ -67,7 +68,8 @@ def decided(texts: Sequence[str]) -> tuple[NDArray[Any], set[str]]:
     """Decide what a column of targets is, and return its values and the texts that mean missing ones.
 
     Text unless every value can be read as a number (or a truth value): NA, None and inf are labels among others,
-    but missing or infinite among more different numbers.  Whole numbers with leading zeros are codes, and text.
+    but missing or infinite among more different numbers; among many also what else stands for nothing, as ? and --.
+    Whole numbers with leading zeros are codes, and text.  Blanks around text do not count.
 
     Returns
     -------
@@ -82,12 +84,17 @@ def decided(texts: Sequence[str]) -> tuple[NDArray[Any], set[str]]:
     words = different - set(numbers) - blank
     if not any(map(math.isfinite, numbers.values())):
         numbers = {}  # inf and -inf alone are labels
-    elif len(words) < len(numbers) and all(map(is_missing, words)):
+    elif len(words) < len(numbers) and all(is_missing(word) or _is_nothing(word, numbers) for word in words):
         blank |= words
     dtype = None if len(numbers) < len(different) else _dtype(numbers)
     if blank or dtype is None:
-        return np.array(texts, dtype=str), blank
+        return np.array([text.strip() for text in texts], dtype=str), blank
     return np.array([numbers[text] for text in texts], dtype), set()
+
+
+def _is_nothing(word: str, numbers: Collection[str]) -> bool:
+    """Whether a word stands for a missing value among so many different numbers, and is no class besides them."""
+    return word.strip() in UNKNOWN and len(numbers) > MOST_NUMBERED_CLASSES
 
 
 def _dtype(numbers: dict[str, float]) -> type | None:
@@ -109,8 +116,9 @@ def _dtype(numbers: dict[str, float]) -> type | None:
 def labels_as(values: Iterable[Any], classes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Read labels as those that a model knows, whatever type the file gives them.
 
-    A value is the class that is written like it, or else the class that is the same number: 1, 1.0, " 1", "01" and
-    "1.0" are the class 1; "1" and 1.0 are the class "1", but "01" is not.
+    A value is the class that is written like it, or else the one that is but for blanks around it, or else the class
+    that is the same number: 1, 1.0, " 1", "01" and "1.0" are the class 1; "1" and 1.0 are the class "1", but "01" is
+    not.
 
     Parameters
     ----------
@@ -129,10 +137,11 @@ def labels_as(values: Iterable[Any], classes: NDArray[Any]) -> tuple[NDArray[Any
     known: list[Any] = classes.tolist()
     codes = any(isinstance(label, str) for label in known)
     same = {label: i for i, label in enumerate(known)}
-    equal = _numbered(known, codes)
+    bare = _only_ones([label.strip() if isinstance(label, str) else None for label in known])
+    equal = _only_ones([_number(label, codes) for label in known])
 
     def index_of(value: Any) -> int:
-        written = same.get(value, same.get(str(value)))
+        written = same.get(value, same.get(str(value), bare.get(str(value).strip())))
         return equal.get(_number(value, codes), -1) if written is None else written
 
     found = {value: index_of(value) for value in set(values)}
@@ -151,8 +160,7 @@ def _number(label: Any, codes: bool) -> float | None:
     return None if codes and _PADDED.fullmatch(label.strip()) else number(label)
 
 
-def _numbered(classes: list[Any], codes: bool) -> dict[float | None, int]:
-    """Return the indices of classes by the number that each is, if it is that of no other."""
-    values = [_number(label, codes) for label in classes]
+def _only_ones(values: list[Any]) -> dict[Any, int]:
+    """Places of the values that are in a list once; None is no value."""
     times = Counter(values)
     return {value: i for i, value in enumerate(values) if value is not None and times[value] == 1}

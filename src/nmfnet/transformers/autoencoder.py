@@ -10,12 +10,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from nmfnet._parameters import Choice, at_least, boolean, resolve
+from nmfnet._parameters import Choice, at_least, boolean, check_inner, resolve
 from nmfnet.data.containers import plain, validated
 from nmfnet.data.source import InMemory
 from nmfnet.errors import DivergenceError
@@ -33,6 +35,7 @@ from nmfnet.transformers.export_mixin import PortableAutoencoder
 from nmfnet.transformers.input import to_numpy
 
 Array = NDArray[Any]
+ROWS = 4096  # looked at together
 SWEEPS = 50  # of coordinate descent on a decoder, whose products are at hand
 
 
@@ -121,8 +124,8 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), nonnegative
-            float32 stays float32.
+        X : array-like or sparse matrix of shape (n_samples, n_features), nonnegative
+            float32 stays float32.  A sparse one is made dense, as its reconstruction is.
         y : None
             Ignored.
 
@@ -131,7 +134,7 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
         self
         """
         widths = self._check_parameters()
-        data = as_tensor(validated(self, X, dtype=[np.float64, np.float32])).to(self.device)
+        data = as_tensor(dense(self._checked(X, [np.float64, np.float32]))).to(self.device)
         if float(data.min()) < 0:
             raise ValueError(
                 f"Negative values in data passed to NMFAutoencoder: the minimum is {float(data.min()):.4g}. "
@@ -203,15 +206,23 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            A sparse one is made dense some rows at a time.
 
         Returns
         -------
         array of shape (n_samples, n_components)
         """
         check_is_fitted(self)
-        checked = validated(self, X, dtype=to_dtype(self.network_), reset=False)
-        Z = as_tensor(checked).to(self.network_.weights[0].device)
+        checked = self._checked(X, to_dtype(self.network_), reset=False)
+        if not sparse.issparse(checked):
+            return self._encoded(checked)
+        starts = range(0, checked.shape[0], ROWS)
+        return np.concatenate([self._encoded(dense(checked[start : start + ROWS])) for start in starts])
+
+    def _encoded(self, X: Array) -> Array:
+        """The code of checked rows."""
+        Z = as_tensor(X).to(self.network_.weights[0].device)
         for W, f in zip(self.network_.weights[: self._depth], self.network_.activations, strict=False):
             Z = f(affine(Z, W, self.network_.intercept))
         return to_numpy(Z)
@@ -237,6 +248,34 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
 
     encode = transform
     decode = inverse_transform
+
+    def score(self, X: ArrayLike, y: object = None) -> float:
+        """Share of the variance of X that its reconstruction explains, R² over all columns: for a search over widths.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            At most 1.
+        """
+        check_is_fitted(self)
+        checked = self._checked(X, to_dtype(self.network_), reset=False)
+        decoded = self.inverse_transform(self.transform(X))
+        return float(r2_score(dense(checked), decoded, multioutput="variance_weighted"))
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, also those of solver and pre-training: ``set_params(solver__dropout=0.1)``."""
+        check_inner(self, params, solver=SOLVERS, pretrain=PRETRAININGS)
+        return super().set_params(**params)
+
+    def _checked(self, X: Any, dtype: Any, reset: bool = True) -> Any:
+        """X as an array or a CSR matrix of numbers."""
+        return validated(self, X, dtype=dtype, accept_sparse="csr", reset=reset)
 
     def _check_parameters(self) -> list[int]:
         sizes: Any = self.hidden_layer_sizes
@@ -275,6 +314,7 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -282,10 +322,15 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
 def error(network: Network, X: Tensor) -> float:
     """``||X - network(X)||_F``, block by block."""
     squares = 0.0
-    for block in X.split(4096):
+    for block in X.split(ROWS):
         outputs = network.forward(block)[1][-1]
         squares += float(torch.linalg.vector_norm(block - outputs, dtype=torch.float64)) ** 2
     return squares**0.5
+
+
+def dense(X: Any) -> Array:
+    """Rows, where they are sparse, too."""
+    return X.toarray() if sparse.issparse(X) else X
 
 
 def to_dtype(network: Network) -> type[np.floating[Any]]:

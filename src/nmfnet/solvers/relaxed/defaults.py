@@ -17,6 +17,7 @@ UNANCHORED_DELTA = 0.05  # relative step that is taken at once; what delta is ab
 STREAM_DROPOUT = 0.1  # dropout of `partial_fit`, which does not know how many samples will come
 MAX_SPARSE_DAMPING = 500.0  # of many sparse inputs, as words; measured: twice as much is worse,
 FEW_DOCUMENTS = 3000  # and so is less where documents are not more than these
+LINEAR_SPARSE_DAMPING = 8.0  # of a network without hidden layers; measured: 3 and 20 are as good
 MIN_WORDS = 1000  # columns from which on sparse inputs count as words of a text, and not as a table's categories,
 SPARED_WORDS, MASKED_WORDS = 5, 0.5  # of whose documents those of few words are masked less than others
 WORD_WEIGHTS = 0.1  # factor of their random weights in the first layer: most words are rare, and unlearn nothing
@@ -65,11 +66,16 @@ def is_text(sparse: bool, columns: int, has_classes: bool) -> bool:
 
 
 def auto_damping(network: Network, sparse: bool, plan: Plan) -> float:
-    """Least squares for dense inputs; for classes by many sparse ones nearly the direction of the plain gradient."""
+    """Least squares for dense inputs; for classes by many sparse ones nearly the direction of the plain gradient.
+
+    Without hidden layers that would leave most of the training rows wrong.
+    """
     if not (sparse and network.output.has_classes):
         return 1.0
     most = MAX_SPARSE_DAMPING
-    if plan.n_updates is not None:
+    if plan.n_updates is not None and len(network.layers) == 1:
+        most = LINEAR_SPARSE_DAMPING
+    elif plan.n_updates is not None:
         most *= min(1.0, FEW_DOCUMENTS / plan.n_samples)
     return max(1.0, min(most, network.sizes[0] / 4))
 

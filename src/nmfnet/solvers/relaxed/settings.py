@@ -67,12 +67,13 @@ class Relaxed(BaseEstimator):
         Tikhonov term of the least-squares steps, divided by the mean of the diagonal of the Gram matrix.  "auto" is 1.
         For sparse inputs and classes or labels it is the least of a quarter of the number of inputs, 500, and
         1,500,000 over the number of samples: rare words have too few samples in a batch for a least-squares fit.
+        Without hidden layers it is at most 8.
     noise : float or "auto", default="auto"
         Probability that an input is masked during training.  A masked input is set to 0, or to the value nearest to 0
         that its column has.  The others move away from that value by the factor ``1 / (1 - noise)``.  "auto" is
         ``0.3 (1 - 2 r / n_0)`` where r principal components replace n_0 inputs, as in images;
         ``0.5 (1 - 5 / w)`` for classes and labels of sparse samples of 1000 columns or more, as of documents, with w
-        stored values on average; and otherwise 0.
+        stored values on average, if there are hidden layers; and otherwise 0.
     dropout : float, sequence of float or "auto", default="auto"
         Probability that the activation of a hidden unit is set to 0 during training: one for all hidden layers, or one
         for each.  In front of a convolution whole channels are set to 0.  The others are multiplied by
@@ -196,7 +197,8 @@ class Relaxed(BaseEstimator):
     def resolved(self, network: Network, plan: Plan, source: Source | None = None) -> Resolved:
         """The settings with a number for each "auto", for the samples of a source."""
         name, sparse = network.output.name, source is not None and source.is_sparse
-        known = plan.n_updates is not None and is_text(sparse, network.sizes[0], network.output.has_classes)
+        known = plan.n_updates is not None and len(network.layers) > 1  # a linear model gains nothing by masks
+        known = known and is_text(sparse, network.sizes[0], network.output.has_classes)
         words = stored_per_row(source) if source is not None and known else None
         damping = auto_damping(network, sparse, plan) if self.damping == "auto" else float(self.damping)
         momentum = auto_momentum(name, plan) if self.momentum == "auto" else float(self.momentum)

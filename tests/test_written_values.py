@@ -1,0 +1,98 @@
+"""Values as people write them in files: months by name, negative numbers in brackets, blanks around text."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import numpy as np
+import pytest
+
+from nmfnet.datasets import read_file
+from nmfnet.datasets._dialect import Dialect
+from nmfnet.datasets._kinds import CATEGORIES, Unfit, as_kind, kind_of
+from nmfnet.datasets._units import plain_numbers, without_unit
+from nmfnet.datasets._values import labels_as
+
+DATES = {
+    "German": (["31. Dezember 2020", "3. März 2021", "2 Jän. 2020"], ["2020-12-31", "2021-03-03", "2020-01-02"]),
+    "French": (["1er janvier 2020", "3 juil. 2020", "12 août 2019"], ["2020-01-01", "2020-07-03", "2019-08-12"]),
+    "Spanish": (["31 de diciembre de 2020", "1 ene 2021"], ["2020-12-31", "2021-01-01"]),
+    "Italian": (["31 dicembre 2020", "2 mag 2020 13:45"], ["2020-12-31", "2020-05-02T13:45"]),
+    "Dutch": (["31 mrt 2020", "1 mei 2020", "2 februari 2020"], ["2020-03-31", "2020-05-01", "2020-02-02"]),
+    "Portuguese": (["1 de março de 2020", "2 fev. 2020"], ["2020-03-01", "2020-02-02"]),
+    "Danish": (["1. marts 2020", "2. maj 2020"], ["2020-03-01", "2020-05-02"]),
+    "English": (["31st of December 2020", "March 2nd, 2019"], ["2020-12-31", "2019-03-02"]),
+    "years of two digits": (["31-DEC-20", "01-JAN-99"], ["2020-12-31", "1999-01-01"]),
+    "nothing between": (["31DEC2020", "01JAN2021"], ["2020-12-31", "2021-01-01"]),
+    "no day": (["Dec 2020", "janvier 2021"], ["2020-12-01", "2021-01-01"]),
+    "accents as marks": ([unicodedata.normalize("NFD", "3. März 2021")], ["2021-03-03"]),
+}
+
+
+@pytest.mark.parametrize("case", DATES)
+def test_months_by_name(case):
+    texts, expected = DATES[case]
+    np.testing.assert_array_equal(as_kind(texts, kind_of(texts)), np.array(expected, dtype="datetime64[us]"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        (["Dec-20", "Jan-21"], "nothing tells a day from a year of two digits"),
+        (["1 Dec 2020", "15 ožujka 2020"], "month 'ožujka' is of no language that is known here"),
+        (["12 jui 2020", "3 mai 2020"], "month 'jui' is of no language that is known here"),  # juin or juillet
+    ],
+)
+def test_months_that_are_unclear_are_refused_with_the_recipe(texts, why):
+    found = kind_of(texts)
+    assert isinstance(found, Unfit) and why in found.why and "write them as 2020-12-31" in found.why
+
+
+@pytest.mark.parametrize(
+    "texts", [["Summer 2020", "Spring 2021"], ["Golf 5 2010", "Polo 4 2011"], ["31. Feb 2020", "1. Feb 2020"]]
+)
+def test_words_and_years_that_are_no_dates_are_categories(texts):
+    assert kind_of(texts) == CATEGORIES
+
+
+def test_targets_with_a_unit_and_missing_ones(tmp_path):
+    path = tmp_path / "a.csv"
+    for word in ("--", "NA", "", "?"):
+        path.write_text("x,price\n" + "".join(f'{i},"EUR {1000 + i:,.2f}"\n' for i in range(30)) + f"99,{word}\n")
+        with pytest.warns(UserWarning, match="1 of 31 rows have no target"):
+            data = read_file(path, target="price")
+        assert data.y_train.tolist() == [1000.0 + i for i in range(30)] and len(data.X_train) == 30
+
+
+def test_brackets_are_negative():
+    texts = "(991.84)", "$(5)", "($5)", "(12 %)", "(12) %", "(EUR 5)", "1.5 (sic)"
+    assert [without_unit(text) for text in texts] == [
+        ("-991.84", ""), ("-5", "$"), ("-5", "$"), ("-12", "%"), ("-12", "%"), ("-5", "EUR"), ("1.5 (sic)", ""),
+    ]  # fmt: skip
+    plain = Dialect(decimal=",", thousands=".").plain
+    assert plain_numbers([" (1.234,50)", "3,5", "-"], plain) == ["-1234.50", "3.5", "-"]
+    assert plain_numbers(["(a1)", "(5)", "x"], plain) == ["(a1)", "-5", "x"]
+    assert plain_numbers(["(1)", "good"], plain, words=False) == ["(1)", "good"]  # labels stay
+
+
+def test_a_column_with_brackets_in_a_file(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('profit,y\n"1,200.50",a\n"(991.84)",b\n(3),a\n')
+    assert read_file(path, target="y").X_train.ravel().tolist() == [1200.5, -991.84, -3.0]
+
+
+def test_blanks_around_labels_and_categories_do_not_count(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('city, size, y\nRome, 1, " yes"\n Rome ,2,yes \nOslo , 3, "no, never"\n')
+    data = read_file(path, target="y")
+    assert data.y_train.tolist() == ["yes", "yes", "no, never"]
+    assert data.X_train["city"].tolist() == ["Rome", "Rome", "Oslo"]
+    assert data.X_train["size"].tolist() == [1, 2, 3]
+
+
+def test_labels_of_models_whose_classes_have_blanks():
+    classes = np.array([" no", " yes"])
+    y, known = labels_as(["yes", " yes", "no ", "maybe"], classes)
+    assert y.tolist() == [" yes", " yes", " no", "maybe"] and known.tolist() == [True, True, True, False]
+    y, known = labels_as(["a", " b"], np.array(["a ", " a", "b"]))  # which of the two is it?
+    assert known.tolist() == [False, True] and y[1] == "b"
