@@ -50,8 +50,8 @@ def test_all_ranks_end_alike_and_learn(pool, size, options):
 def test_far_less_is_sent(pool):
     exact, apart = (pool.values("local_updates", 2, every=every)[0] for every in (0, 4))
     # 4 updates an epoch: one mean in 16 bits in place of four sums in 32, of weights and of Gram matrices; a part is
-    # of the outputs that losses are recorded of.
-    assert apart["bytes"] < exact["bytes"] / 4
+    # of the outputs that losses are recorded of, and of what both send before the first epoch.
+    assert apart["bytes"] < exact["bytes"] / 2
     assert apart["error"] < exact["error"] + 0.03
 
 

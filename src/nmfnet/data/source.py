@@ -128,6 +128,9 @@ class Source(Protocol):
     def subset(self, rows: Tensor) -> Source:
         """Some of the samples, by their numbers (m,)."""
 
+    def collected(self) -> Source:
+        """All samples at hand, whoever holds them: for few of them."""
+
     def normalized(self) -> tuple[Source, float]:
         """The same with weights of mean 1, and the mean that they had."""
 
@@ -233,6 +236,10 @@ class InMemory:
     def with_targets(self, Y: Tensor) -> InMemory:
         """The same inputs with other targets (n, k)."""
         return replace(self, Y=Y)
+
+    def collected(self) -> InMemory:
+        """All are at hand."""
+        return self
 
     def joined(self, values: Tensor) -> Tensor:
         """As they are."""

@@ -104,7 +104,7 @@ class DampedLeastSquares:
         E: Tensor,
         weight: Tensor | None,
         updates: float,
-        input_rms: float,
+        input_rms: float | None,
         share: float = 1.0,
         at_hand: AtHand | None = None,
     ) -> Moments | Samples | Scattered:
@@ -120,8 +120,8 @@ class DampedLeastSquares:
             Positive weights of the samples.
         updates : float
             Made so far.
-        input_rms : float
-            Root mean square of the inputs.
+        input_rms : float or None
+            Root mean square of the inputs; None in the primal form alone, see :meth:`GramSolver.collect`.
         share : float, default=1
             Of an update that the batch is.
         at_hand : AtHand, optional
@@ -139,18 +139,17 @@ class DampedLeastSquares:
                 solver.momentum.forget()
             self.form = form
         self._solvers[form].momentum.share = share
-        if at_hand is not None and form != "primal":
-            assert not isinstance(Z, Patches)
+        if form == "primal":
+            assert not isinstance(Z, SparseRows)
+            return self.primal.collect(Z, E, weight, updates, input_rms, share, at_hand)
+        assert input_rms is not None and not isinstance(Z, Patches)
+        if at_hand is not None:
             refresh = form == "earlier batch" and self.earlier.due(m, updates, input_rms, share)
             return Scattered(Z, E, weight, self.primal.bias, refresh)
         if form == "dual":
-            assert not isinstance(Z, Patches)
             return self.dual.collect(Z, E, weight)
         assert not isinstance(Z, SparseRows)
-        if form == "earlier batch":
-            assert not isinstance(Z, Patches)
-            return self.earlier.collect_samples(Z, E, weight, updates, input_rms, share)
-        return self.primal.collect(Z, E, weight, updates, input_rms, share, at_hand)
+        return self.earlier.collect_samples(Z, E, weight, updates, input_rms, share)
 
     def steps(
         self, statistics: Moments | Samples, parts: Sequence[slice], penalty: Penalty | None = None

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nmfnet.data.source import Source, n_batches
 from nmfnet.errors import DivergenceError
+from nmfnet.linalg.holders import Holders
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.solvers.base import Kind, Solver
@@ -80,7 +81,7 @@ def _held_out(
 ) -> Predicted:
     """Outputs (m, k) for the second half by a network trained on the first, their targets and weights."""
     trained, held_out = (_some(rows, most) for rows, most in zip(pair, (MOST_TRAINED, MOST_HELD_OUT), strict=True))
-    part = source.subset(trained).normalized()[0]
+    part = source.subset(trained).collected().normalized()[0]  # fewer bytes than sums of all its updates
     weights = solver.initial_weights(network.layers, generator, network.dtype)
     network = network.with_weights([W.to(part.device) for W in weights])
     if source.is_sparse:  # rare words are scaled by how rare they are, which held-out rows must not have a say in
@@ -93,7 +94,7 @@ def _held_out(
     alpha = solver.default_alpha(network) if settings.alpha == "auto" else settings.alpha
     alpha *= part.total_weight / source.total_weight  # as strong for a sample as in the fit
     few = replace(settings, max_iter=epochs, batch_size=size, alpha=alpha, trained=False)
-    network = _plain_fit(network, solver, part, few, generator, deadline)
+    network = _plain_fit(network, solver, part, few, generator, deadline, source.holders)
     of_trained = predicted(network, part)
     unit = output_rms(network.output, of_trained.outputs, of_trained.weight)
     seen = seen_words(source, part)
@@ -108,6 +109,7 @@ def _plain_fit(
     settings: FitSettings,
     generator: torch.Generator,
     deadline: float | None,
+    holders: Holders,
 ) -> Network:
     """Train a network for all planned epochs, or until a time of `perf_counter`: nothing is recorded or stopped early.
 
@@ -116,6 +118,8 @@ def _plain_fit(
     network, solver, source, settings, generator
         As in :func:`fit_network`.
     deadline : float, optional
+    holders : Holders
+        Those who stop together.
 
     Raises
     ------
@@ -126,7 +130,7 @@ def _plain_fit(
     sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
     for _ in range(settings.max_iter):
         for batch in source.batches(settings.batch_size, generator, min_rows=min_rows):
-            if deadline is not None and source.holders.any(time.perf_counter() >= deadline):
+            if deadline is not None and holders.any(time.perf_counter() >= deadline):
                 break
             swept(sweep, batch)
     return network.with_weights(list(sweep.weights()))  # no copy: the sweep ends here
