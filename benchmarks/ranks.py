@@ -1,7 +1,7 @@
 """What ranks send each other to the same validation error on MNIST (1000-500), beside data-parallel AdamW.
 
     python benchmarks/ranks.py adamw          # steps that AdamW needs, by batch size; one process
-    torchrun --nproc-per-node=4 benchmarks/ranks.py exact              # auto: batches by default; as many epochs as needed
+    torchrun --nproc-per-node=4 benchmarks/ranks.py exact       # batches by default, as many epochs as are needed
     torchrun --nproc-per-node=4 benchmarks/ranks.py local 20    # Relaxed(local_updates=20)
     torchrun --nproc-per-node=4 benchmarks/ranks.py powersgd 1 1024 4e-3 8    # rank, global batch, rate, epochs
     torchrun --nproc-per-node=4 benchmarks/ranks.py localsgd 20 1024 4e-3 8   # steps between averages, ...

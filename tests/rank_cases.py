@@ -323,8 +323,8 @@ def local_updates(rank, size, every=3, shares=None, kind="dense", **options):
     return {**weights_of(model), "error": 1 - model.score(*digits(1200, "float32")), "bytes": sent}
 
 
-def one_diverges(rank, size):
-    """A fit in which a decomposition of rank 0 fails once, in an update of its own."""
+def one_diverges(rank, size, call):
+    """A fit in which a decomposition of rank 0 fails once."""
     from nmfnet import DivergenceError
     from nmfnet.linalg.gram_solver import GramSolver
 
@@ -332,7 +332,7 @@ def one_diverges(rank, size):
 
     def failing(self, *arguments):
         calls.append(1)
-        if rank == 0 and len(calls) == 30:
+        if rank == 0 and len(calls) == call:
             raise DivergenceError("A matrix to decompose is not finite")
         return factorize(self, *arguments)
 

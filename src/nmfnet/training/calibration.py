@@ -94,7 +94,13 @@ def _held_out(
     alpha = solver.default_alpha(network) if settings.alpha == "auto" else settings.alpha
     alpha *= part.total_weight / source.total_weight  # as strong for a sample as in the fit
     few = replace(settings, max_iter=epochs, batch_size=size, alpha=alpha, trained=False)
-    network = _plain_fit(network, solver, part, few, generator, deadline, source.holders)
+    failure = None
+    try:
+        network = _plain_fit(network, solver, part, few, generator, deadline, source.holders)
+    except DivergenceError as error:
+        failure = error
+    if source.holders.any(failure is not None):  # all go on, or none
+        raise failure or DivergenceError("The small network of another rank has diverged.")
     of_trained = predicted(network, part)
     unit = output_rms(network.output, of_trained.outputs, of_trained.weight)
     seen = seen_words(source, part)
