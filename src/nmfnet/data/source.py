@@ -82,6 +82,14 @@ class Source(Protocol):
         """Numbers (m,) among all samples of those at hand, in the order of the blocks; None where all are at hand."""
 
     @property
+    def Y(self) -> Tensor:
+        """Targets of the samples at hand, in the order of the blocks."""
+
+    @property
+    def weight(self) -> Tensor | None:
+        """Of the samples at hand, positive; None is 1 for all."""
+
+    @property
     def n_rows(self) -> int:
         """Number of new samples."""
 

@@ -47,7 +47,7 @@ def relative_temperature(
     output, generator = network.output, torch.Generator().manual_seed(seed)
     if output.name == "identity" or source.n_rows < FEWEST_ROWS:
         return None
-    classes = source.joined(torch.cat([block.Y.argmax(1) for block in source.blocks()]))
+    classes = source.joined(source.Y.argmax(1))
     first, second = halves(classes.cpu(), generator)
     pairs = [(first, second)] if source.n_rows >= ONE_HALF else [(first, second), (second, first)]
     deadline = None if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
