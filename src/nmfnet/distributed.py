@@ -6,6 +6,7 @@ takes a reader from one process to many machines.
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
@@ -237,6 +238,7 @@ def join() -> None:
     environment = os.environ
     if not launched() or dist.is_initialized():
         return
+    atexit.register(_leave)
     if environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         dist.init_process_group("gloo")
         return
@@ -246,6 +248,12 @@ def join() -> None:
     server = TCPStore(environment["MASTER_ADDR"], int(environment["MASTER_PORT"]), is_master=False)
     store = PrefixStore(f"nmfnet/attempt {environment.get('TORCHELASTIC_RESTART_COUNT', 0)}", server)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
+
+
+def _leave() -> None:
+    """End the group before Python ends: a thread of it that is left can abort the process."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _several() -> bool:
