@@ -323,7 +323,7 @@ def local_updates(rank, size, every=3, shares=None, kind="dense", **options):
     return {**weights_of(model), "error": 1 - model.score(*digits(1200, "float32")), "bytes": sent}
 
 
-def one_diverges(rank, size, call):
+def one_diverges(rank, size, call, every):
     """A fit in which a decomposition of rank 0 fails once."""
     from nmfnet import DivergenceError
     from nmfnet.linalg.gram_solver import GramSolver
@@ -338,7 +338,7 @@ def one_diverges(rank, size, call):
 
     GramSolver._factorize = failing
     try:
-        return local_updates(rank, size)
+        return local_updates(rank, size, every)
     finally:
         GramSolver._factorize = factorize
 

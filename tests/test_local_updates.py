@@ -55,10 +55,13 @@ def test_far_less_is_sent(pool):
     assert apart["error"] < exact["error"] + 0.03
 
 
-@pytest.mark.parametrize("call", [20, 45])  # of the second small network for the temperature; of an update of its own
-def test_a_rank_that_diverges_goes_back_alone(pool, call):
-    found = alike(pool.values("one_diverges", 2, call=call))
-    assert found["error"] < 0.1 and (found["temperature"] is None or found["temperature"] == 1) == (call == 20)
+def test_a_rank_that_diverges_goes_back_alone(pool):
+    assert alike(pool.values("one_diverges", 2, call=30, every=3))["error"] < 0.1
+
+
+def test_a_small_network_that_diverges_on_one_rank_is_left_out_by_all(pool):
+    found = alike(pool.values("one_diverges", 2, call=20, every=0))  # of the networks that the temperature is from
+    assert found["error"] < 0.1 and found["temperature"] is None
 
 
 def test_a_training_goes_on_from_a_checkpoint_between_two_means(pool, tmp_path):
