@@ -1,17 +1,20 @@
 """What ranks send each other to the same validation error on MNIST (1000-500), beside data-parallel AdamW.
 
     python benchmarks/ranks.py adamw          # steps that AdamW needs, by batch size; one process
-    torchrun --nproc-per-node=4 benchmarks/ranks.py exact
+    torchrun --nproc-per-node=4 benchmarks/ranks.py exact       # batches by default, as many epochs as are needed
     torchrun --nproc-per-node=4 benchmarks/ranks.py local 20    # Relaxed(local_updates=20)
     torchrun --nproc-per-node=4 benchmarks/ranks.py powersgd 1 1024 4e-3 8    # rank, global batch, rate, epochs
     torchrun --nproc-per-node=4 benchmarks/ranks.py localsgd 20 1024 4e-3 8   # steps between averages, ...
     python benchmarks/ranks.py report         # benchmarks/results/ranks.jsonl as a table
 
-Data: mnist.npz in the folder $NMFNET_DATA. 20,000 of the training rows are trained on, 10,000 others are held out,
-and the error is theirs; test rows are not used. DistributedDataParallel ends as one process with the same global batch
-does, and sends a gradient in every step: its bytes are the parameters times the steps, and its messages the buckets
-(of 25 MiB, the first of 1 MiB) times the steps. All sides count what a rank puts into collective operations, whatever
-gloo makes of them.
+    python benchmarks/ranks.py adamw 256 1e-3 12 --rows 50000   # one setting: global batch, rate, epochs
+    torchrun --nproc-per-node=4 benchmarks/ranks.py exact 1000 2 3 --rows 50000   # global batch, epochs
+
+Data: mnist.npz in the folder $NMFNET_DATA. 20,000 of the training rows are trained on, or as many as `--rows` says.
+10,000 others are held out, and the error is theirs; test rows are not used. DistributedDataParallel ends as one
+process with the same global batch does, and sends a gradient in every step: its bytes are the parameters times the
+steps, and its messages the buckets (of 25 MiB, the first of 1 MiB) times the steps. All sides count what a rank puts
+into collective operations, whatever gloo makes of them.
 """
 
 import itertools
@@ -29,7 +32,7 @@ from torch import nn
 
 RESULTS = Path(__file__).parent / "results" / "ranks.jsonl"
 ROWS, HELD_OUT, BUCKETS = 20_000, 10_000, 2
-GOALS = (0.04, 0.032)  # errors
+GOALS = {20_000: (0.04, 0.032), 50_000: (0.02, 0.015)}  # errors, by the number of training rows
 GRID = {256: (1e-3, 2e-3), 1024: (2e-3, 4e-3), 4096: (4e-3, 8e-3)}  # rates by global batch
 
 
@@ -44,6 +47,7 @@ def mnist():
 
 def store(**line):
     RESULTS.parent.mkdir(exist_ok=True)
+    line["rows"] = ROWS
     with RESULTS.open("a") as file:
         file.write(json.dumps(line) + "\n")
     print(line, flush=True)
@@ -56,35 +60,44 @@ def network():
     )
 
 
-def adamw():
-    X, y, X_val, y_val = map(torch.from_numpy, mnist())
-    done = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-    done = [line for line in done if line["solver"] == "adamw"]
+def stored():
+    """Lines of earlier runs with as many rows."""
+    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    return [line for line in lines if line.get("rows", 20_000) == ROWS]
+
+
+def adamw(*setting):
+    done = [line for line in stored() if line["solver"] == "adamw"]
+    if setting:
+        return adamw_once(int(setting[0]), float(setting[1]), int(setting[2]))
     for epochs, (batch, rates) in itertools.product((4, 8, 16), GRID.items()):
-        if any(line["batch"] == batch and line["epochs"] < epochs and line["error"] <= GOALS[-1] for line in done):
+        reached = GOALS[ROWS][-1]
+        if any(line["batch"] == batch and line["epochs"] < epochs and line["error"] <= reached for line in done):
             continue  # fewer steps of this batch do
         for rate in rates:
-            if any((line["batch"], line["lr"], line["epochs"]) == (batch, rate, epochs) for line in done):
-                continue
-            net = network()
-            optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
-            steps = epochs * -(-len(X) // batch)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
-            for _ in range(epochs):
-                for rows in torch.randperm(len(X)).split(batch):
-                    loss = nn.functional.cross_entropy(net(X[rows]), y[rows])
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    schedule.step()
-            with torch.no_grad():
-                error = float((net.eval()(X_val).argmax(1) != y_val).float().mean())
-            numbers = sum(W.numel() for W in net.parameters())
-            done.append({"batch": batch, "lr": rate, "epochs": epochs, "error": error})
-            store(
-                solver="adamw", batch=batch, lr=rate, epochs=epochs, error=error, messages=BUCKETS * steps,
-                bytes=4 * numbers * steps,
-            )  # fmt: skip
+            if not any((line["batch"], line["lr"], line["epochs"]) == (batch, rate, epochs) for line in done):
+                done.append(adamw_once(batch, rate, epochs))
+
+
+def adamw_once(batch, rate, epochs):
+    X, y, X_val, y_val = map(torch.from_numpy, mnist())
+    net = network()
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
+    steps = epochs * -(-len(X) // batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(X)).split(batch):
+            loss = nn.functional.cross_entropy(net(X[rows]), y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    with torch.no_grad():
+        error = float((net.eval()(X_val).argmax(1) != y_val).float().mean())
+    sent = {"messages": BUCKETS * steps, "bytes": 4 * sum(W.numel() for W in net.parameters()) * steps}
+    line = {"solver": "adamw", "batch": batch, "lr": rate, "epochs": epochs, "error": error, **sent}
+    store(**line)
+    return line
 
 
 @contextmanager
@@ -147,7 +160,8 @@ def fewer_bytes(solver, amount, batch=1024, lr=4e-3, epochs=8):
     dist.destroy_process_group()
 
 
-def exact(every=0):
+def exact(batch="auto", *epochs, every=0):
+    """By all ranks that torchrun starts; by one process, whose error is the same, nothing is sent or stored."""
     from nmfnet import NMFNetClassifier, Relaxed
     from nmfnet.distributed import join, together
 
@@ -156,25 +170,33 @@ def exact(every=0):
         X, y, X_val, y_val = mnist()
         n = len(X)
         rows = slice(n * ranks.rank // ranks.size, n * (ranks.rank + 1) // ranks.size)
-        for epochs in (1, 2, 3, 4, 6, 8):
-            before = ranks.messages, ranks.bytes
-            solver = Relaxed(local_updates=int(every))
-            model = NMFNetClassifier((1000, 500), solver=solver, max_iter=epochs, random_state=0)
+        size = batch if batch == "auto" else int(batch)
+        for count in map(int, epochs or (1, 2, 3, 4, 6, 8)):
+            before = getattr(ranks, "messages", 0), getattr(ranks, "bytes", 0)
+            solver = Relaxed(local_updates=every)
+            model = NMFNetClassifier((1000, 500), solver=solver, max_iter=count, batch_size=size, random_state=0)
             model.fit(X[rows], y[rows])
             error = 1 - model.score(X_val, y_val)
-            if ranks.rank == 0:
+            if ranks.size == 1:
+                print({"batch": size, "epochs": count, "error": error}, flush=True)
+            elif ranks.rank == 0:
                 sent = {"messages": ranks.messages - before[0], "bytes": ranks.bytes - before[1]}
+                way = {"solver": "local", "every": every} if every else {"solver": "exact"}
+                way |= {} if size == "auto" else {"batch": size}
                 seconds = model.history_[-1]["seconds"]
-                way = {"solver": "local", "every": int(every)} if every else {"solver": "exact"}
-                store(**way, ranks=ranks.size, epochs=epochs, error=error, seconds=seconds, **sent)
-            if error <= GOALS[-1]:
+                store(**way, ranks=ranks.size, epochs=count, error=error, seconds=seconds, **sent)
+            if not epochs and error <= GOALS[ROWS][-1]:
                 break
 
 
+def local(every, *arguments):
+    exact(*arguments, every=int(every))
+
+
 def report():
-    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    lines = stored()
     print("| at most | solver | settings | error | messages | bytes |\n| ---: | --- | --- | ---: | ---: | ---: |")
-    for goal, solver in itertools.product(GOALS, dict.fromkeys(line["solver"] for line in lines)):
+    for goal, solver in itertools.product(GOALS[ROWS], dict.fromkeys(line["solver"] for line in lines)):
         there = [line for line in lines if line["solver"] == solver and line["error"] <= goal]
         if not there:
             print(f"| {100 * goal:g} % | {solver} | not reached | | | |")
@@ -187,6 +209,11 @@ def report():
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    ways = {"adamw": adamw, "exact": exact, "local": exact, "report": report}
+    ways = {"adamw": adamw, "exact": exact, "local": local, "report": report}
     ways |= {name: partial(fewer_bytes, name) for name in ("powersgd", "localsgd")}
-    ways[sys.argv[1]](*sys.argv[2:])
+    arguments = sys.argv[1:]
+    if "--rows" in arguments:
+        place = arguments.index("--rows")
+        ROWS = int(arguments[place + 1])
+        del arguments[place : place + 2]
+    ways[arguments[0]](*arguments[1:])

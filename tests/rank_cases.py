@@ -28,6 +28,22 @@ def classifier(rank, size, dtype="float64", weighted=False, n=600, sorted_rows=F
     return weights_of(model)
 
 
+def grown(rank, size, dtype="float64"):
+    """Inputs of a hidden layer that have grown since its Gram matrix was formed."""
+
+    class Grow(Callback):
+        def on_train_begin(self, training):
+            self.sweep = training.sweep
+
+        def on_batch_end(self, batch, count):
+            if batch == 3:  # before an update in which none is due otherwise
+                self.sweep.solvers[1].primal.input_rms /= 100
+
+    X, y = mine(rank, size, *digits(600, dtype))
+    model = NMFNetClassifier((20, 15), max_iter=1, batch_size=100, callbacks=[Grow()], random_state=0)
+    return weights_of(model.fit(X, y))
+
+
 def regressor(rank, size, dtype="float64", targets=3, **options):
     X, _ = digits(500, dtype)
     X, Y = mine(rank, size, X[:, :40] * np.arange(1, 41, dtype=dtype), X[:, 40 : 40 + targets])
@@ -307,8 +323,8 @@ def local_updates(rank, size, every=3, shares=None, kind="dense", **options):
     return {**weights_of(model), "error": 1 - model.score(*digits(1200, "float32")), "bytes": sent}
 
 
-def one_diverges(rank, size):
-    """A fit in which a decomposition of rank 0 fails once, in an update of its own."""
+def one_diverges(rank, size, call, every):
+    """A fit in which a decomposition of rank 0 fails once."""
     from nmfnet import DivergenceError
     from nmfnet.linalg.gram_solver import GramSolver
 
@@ -316,13 +332,13 @@ def one_diverges(rank, size):
 
     def failing(self, *arguments):
         calls.append(1)
-        if rank == 0 and len(calls) == 30:
+        if rank == 0 and len(calls) == call:
             raise DivergenceError("A matrix to decompose is not finite")
         return factorize(self, *arguments)
 
     GramSolver._factorize = failing
     try:
-        return local_updates(rank, size)
+        return local_updates(rank, size, every)
     finally:
         GramSolver._factorize = factorize
 

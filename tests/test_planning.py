@@ -153,10 +153,12 @@ def test_a_triangle_has_as_many_numbers_as_are_sent():
 
 def test_bytes_by_hand():
     sent = {each.part: each for each in messages(SMALL, 2)}
-    statistics = 65 * 41 + 41 * 11
-    assert statistics < 4096 and sent["Right-hand sides"].bytes == 8 * 10 * statistics  # few numbers go in float64
+    numbers = 65 * 41 + 41 * 11 + 2 + 5  # of the loss, and of lengths
+    assert numbers < 4096 and sent["Right-hand sides"] == ("Right-hand sides", 10, 8 * 10 * numbers)  # in float64
     assert sent["Gram matrices"].bytes == pytest.approx(4 * 13 / 5 * (64 * 65 / 2 + 40 * 41 / 2))
-    assert sent["Losses"] == ("Losses", 10, 160)
+    moving = {each.part: each for each in messages(SMALL.with_adversary(), 2)}  # the loss goes with these
+    assert moving["Adversarial inputs"] == ("Adversarial inputs", 10, 8 * 10 * 6)
+    assert moving["Right-hand sides"].bytes == 8 * 10 * (numbers - 2)
     assert messages(SMALL, 1) == []
 
 

@@ -24,8 +24,8 @@ boosted trees? Nothing is tuned for a table: every model runs as it comes.
 | `mlp`, `linear`, `histogram-trees` | scikit-learn's |
 | `catboost`, `lightgbm`, `xgboost`, `realmlp` | of the packages of these names, `realmlp` of pytabkit |
 
-All networks but `realmlp` have two hidden layers of 256 units. Ours take 20 epochs, and each network of the folds 20 more.
-`mlp` takes up to 200: it ends after ten without progress ([how many that are](selection.md)).
+All networks but `realmlp` have two hidden layers of 256 units. Ours take 20 epochs, and each network of the folds 20
+more. `mlp` takes up to 200: it ends after ten without progress ([how many that are](selection.md)).
 
 **How it was measured.** A hash of a table's name puts it into one of two halves. All constants of nmfnet, such as the
 penalties that it tries, were chosen on the development half. The test half was looked at afterwards. A *split* is one

@@ -6,7 +6,9 @@ takes a reader from one process to many machines.
 
 from __future__ import annotations
 
+import atexit
 import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -66,19 +68,19 @@ class Ranks:
         self._said(dist.all_reduce, found, dist.ReduceOp.MAX)
         return found.to(values.device)
 
-    def gathered(self, rows: Tensor) -> Tensor:
-        """Rows (m, ...) of all, those of rank 0 first."""
+    def gathered(self, rows: Tensor, counts: list[int] | None = None) -> Tensor:
+        """Rows (m, ...) of all, those of rank 0 first; of `counts` rows each, if these are known."""
         mine = rows.detach().to("cpu").contiguous()
-        counts = [torch.zeros(1, dtype=torch.long) for _ in range(self.size)]
-        self._said(dist.all_gather, counts, torch.tensor([len(mine)]))
-        most = max(int(each) for each in counts)
+        if counts is None:
+            counts = self.gathered(torch.tensor([len(mine)]), [1] * self.size).tolist()
+        most = max(counts)
         if not most:
             return rows
         padded = mine.new_zeros(most, *mine.shape[1:])
         padded[: len(mine)] = mine
         found = [torch.empty_like(padded) for _ in range(self.size)]
         self._said(dist.all_gather, found, padded)
-        return torch.cat([part[: int(n)] for part, n in zip(found, counts, strict=True)]).to(rows.device)
+        return torch.cat([part[:n] for part, n in zip(found, counts, strict=True)]).to(rows.device)
 
     def any(self, flag: bool) -> bool:
         """Whether it is so for any of the ranks."""
@@ -87,12 +89,14 @@ class Ranks:
     def objects(self, value: T) -> list[T]:
         """What each rank says, rank 0 first."""
         found: list[Any] = [None] * self.size
+        self.bytes += len(pickle.dumps(value))
         self._said(dist.all_gather_object, found, value)
         return found
 
     def shared(self, value: T) -> T:
         """What rank 0 says."""
         found = [value]
+        self.bytes += 0 if self.rank else len(pickle.dumps(value))
         self._said(dist.broadcast_object_list, found, 0)
         return found[0]
 
@@ -234,6 +238,7 @@ def join() -> None:
     environment = os.environ
     if not launched() or dist.is_initialized():
         return
+    atexit.register(_leave)
     if environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         dist.init_process_group("gloo")
         return
@@ -243,6 +248,12 @@ def join() -> None:
     server = TCPStore(environment["MASTER_ADDR"], int(environment["MASTER_PORT"]), is_master=False)
     store = PrefixStore(f"nmfnet/attempt {environment.get('TORCHELASTIC_RESTART_COUNT', 0)}", server)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
+
+
+def _leave() -> None:
+    """End the group before Python ends: a thread of it that is left can abort the process."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _several() -> bool:

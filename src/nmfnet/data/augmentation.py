@@ -148,6 +148,6 @@ def augmented(
     augmentation.check_shape(input_shape)
     assert input_shape is not None
     if isinstance(source, Sharded):
-        shards = source.here, source.numbers, source.n_rows, source.holders
+        shards = source.here, source.numbers, source.n_rows, source.holders, source.known_owners
         return AugmentedShards(*shards, augmentation, input_shape)
     return Augmented(source.X, source.Y, source.weight, source.before, augmentation, input_shape)

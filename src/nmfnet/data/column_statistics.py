@@ -41,8 +41,12 @@ class Blocks:
     def __iter__(self) -> Iterator[tuple[Rows, Tensor | None]]:
         """Rows (m, n), and their weights (m,) in float64, of mean 1 over all rows."""
         mean_weight = self.source.total_weight / len(self)
-        for X, Y, weight in self.source.blocks():
-            yield X if self.part == "X" else Y, None if weight is None else weight.double() / mean_weight
+        if self.part == "Y":  # which are in memory where inputs are read from files
+            weight = self.source.weight
+            yield self.source.Y, None if weight is None else weight.double() / mean_weight
+            return
+        for X, _, weight in self.source.blocks():
+            yield X, None if weight is None else weight.double() / mean_weight
 
     def in_float64(self, step: int = 1) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Every `step`-th dense row, in blocks to write into, and their weights."""
@@ -166,13 +170,13 @@ def _dense_columns(blocks: Blocks, centre: bool) -> Columns:
 
 def _extremes(blocks: Blocks) -> tuple[Tensor, Tensor]:
     """Largest and smallest value of each dense column (n,), in float64."""
-    extremes = [(X.amax(0), X.amin(0)) for X, _ in blocks if isinstance(X, Tensor) and len(X)]  # abs() would copy X
-    if extremes:
-        highest = torch.stack([each for each, _ in extremes]).amax(0).double()
-        lowest = torch.stack([each for _, each in extremes]).amin(0).double()
-    else:
-        n = blocks.source.n_features if blocks.part == "X" else blocks.source.n_outputs
-        highest = torch.full((n,), -torch.inf, dtype=torch.float64, device=blocks.source.device)
-        lowest = -highest
+    n = blocks.source.n_features if blocks.part == "X" else blocks.source.n_outputs
+    highest = torch.full((n,), -torch.inf, dtype=torch.float64, device=blocks.source.device)
+    lowest = -highest
+    for X, _ in blocks:
+        if isinstance(X, Tensor) and len(X):  # abs() would copy X
+            # In place: small tensors that are kept, one of each block, would lie where the next block could be.
+            torch.maximum(highest, X.amax(0), out=highest)
+            torch.minimum(lowest, X.amin(0), out=lowest)
     highest, lowest = blocks.source.holders.largest(torch.cat([highest, -lowest])).tensor_split(2)
     return highest, -lowest

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nmfnet.data.source import Batch, InMemory, n_batches
+from nmfnet.data.source import Batch, InMemory, Samples, n_batches
 from nmfnet.data.windows import share_of, windows
 
 Array = NDArray[Any]
@@ -43,13 +43,19 @@ class Part(NamedTuple):
             )
         return cls(path, array.dtype, array.offset, len(array), math.prod(array.shape[1:]))
 
-    def read(self, start: int, stop: int) -> Array:
-        """Rows from `start` to before `stop`, by one read: pages of a memory map would stay in memory."""
-        numbers, size = (stop - start) * self.width, self.width * self.dtype.itemsize
-        found = np.fromfile(self.path, self.dtype, numbers, offset=self.offset + start * size)
-        if len(found) < numbers:
-            raise ValueError(f"{self.path} has become shorter while it is read.")
-        return found.reshape(-1, self.width)
+    def read(self, start: int, out: Array) -> None:
+        """As many rows as `out` (m, width) has, from `start` on: pages of a memory map would stay in memory."""
+        found = out if out.dtype == self.dtype and out.flags.c_contiguous else np.empty(out.shape, self.dtype)
+        left = memoryview(found.reshape(-1).view(np.uint8).data)
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(self.offset + start * self.width * self.dtype.itemsize)
+            while len(left):  # one read has at most 2 GiB
+                count = file.readinto(left)
+                if not count:
+                    raise ValueError(f"{self.path} has become shorter while it is read.")
+                left = left[count:]
+        if found is not out:
+            out[:] = found
 
 
 class RowsOnDisk:
@@ -92,8 +98,7 @@ class RowsOnDisk:
 
     def blocks(self) -> Iterator[Tensor]:
         """All rows in their order, as many at a time as are easily held."""
-        rows = max(64, BLOCK_NUMBERS // self.shape[1])
-        return (self[start : start + rows] for start in range(0, len(self), rows))
+        return read_ahead(self, max(64, BLOCK_NUMBERS // self.shape[1]))
 
     def to(self, device: Any) -> RowsOnDisk:
         """The same, read to a device."""
@@ -108,14 +113,21 @@ class RowsOnDisk:
         other.folder, other.names = self.folder, self.names
         return other
 
+    def read(self, start: int, out: Tensor) -> None:
+        """Rows from `start` on into a tensor (m, width) on the CPU, as many as it has."""
+        if self.index is None:
+            self._read(start, out.numpy())
+        else:
+            out.copy_(self._range(start, start + len(out)))
+
     def _range(self, start: int, stop: int) -> Tensor:
         if self.index is None or start == stop:
-            return self._tensor(self._read(start, stop) if start < stop else np.empty((0, self.shape[1])))
+            return self._rows(start, stop).to(self.device)
         wanted = self.index[start:stop]
         first, end = int(wanted[0]), int(wanted[-1]) + 1
         if end - first > 4 * len(wanted):  # most of what is between them would be read for nothing
             return self._picked(np.arange(start, stop))
-        return self._tensor(self._read(first, end)[wanted - first])
+        return self._rows(first, end)[torch.from_numpy(wanted - first)].to(self.device)
 
     def _picked(self, rows: Array) -> Tensor:
         """Rows by their numbers: neighbours in one read."""
@@ -125,26 +137,44 @@ class RowsOnDisk:
         for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(ordered) > 1) + 1):
             if len(run):
                 first = int(ordered[run[0]])
-                read = self._read(first, int(ordered[run[-1]]) + 1)[ordered[run] - first]
-                found[torch.from_numpy(order[run])] = torch.from_numpy(read).to(self.dtype)
+                read = self._rows(first, int(ordered[run[-1]]) + 1)
+                found[torch.from_numpy(order[run])] = read[torch.from_numpy(ordered[run] - first)]
         return found.to(self.device)
 
-    def _read(self, start: int, stop: int) -> Array:
-        """Rows of all files from `start` to before `stop`."""
-        found = []
-        for number in range(bisect_right(self.ends, start), len(self.parts)):
-            first = self.ends[number] - self.parts[number].rows
-            if first >= stop:
-                break
-            found.append(self.parts[number].read(max(start - first, 0), min(stop, self.ends[number]) - first))
-        return found[0] if len(found) == 1 else np.concatenate(found)
+    def _rows(self, start: int, stop: int) -> Tensor:
+        """Rows of all files from `start` to before `stop`, on the CPU."""
+        found = torch.empty(stop - start, self.shape[1], dtype=self.dtype)
+        self._read(start, found.numpy())
+        return found
 
-    def _tensor(self, array: Array) -> Tensor:
-        return torch.from_numpy(array).to(self.device, self.dtype)
+    def _read(self, start: int, out: Array) -> None:
+        """Rows of all files from `start` on, as many as `out` has."""
+        stop, done = start + len(out), 0
+        for number in range(bisect_right(self.ends, start), len(self.parts)):
+            if done == len(out):
+                break
+            first = self.ends[number] - self.parts[number].rows
+            count = min(stop, self.ends[number]) - (start + done)
+            self.parts[number].read(start + done - first, out[done : done + count])
+            done += count
+
+
+def read_ahead(X: RowsOnDisk, rows: int) -> Iterator[Tensor]:
+    """All rows in their order, so many at a time; the next ones are read while these are used."""
+    starts = range(0, len(X), rows)
+    with ThreadPoolExecutor(1, thread_name_prefix="nmfnet-read-ahead") as pool:
+        coming = pool.submit(X.__getitem__, slice(0, rows))
+        for start in starts:
+            found = coming.result()
+            if start + rows < len(X):
+                coming = pool.submit(X.__getitem__, slice(start + rows, start + 2 * rows))
+            yield found
 
 
 class ReadAhead:
     """Blocks of rows in the order in which they are needed, window by window, the next one read meanwhile.
+
+    There is memory for two windows: the one that is read goes where the one before the last was.
 
     Parameters
     ----------
@@ -157,12 +187,15 @@ class ReadAhead:
 
     def __init__(self, X: RowsOnDisk, windows: Sequence[Sequence[tuple[int, int]]], first: int = 0) -> None:
         self.X, self.windows, self.next = X, windows, first
+        most = max((sum(stop - start for start, stop in window) for window in windows[first:]), default=0)
+        pinned = X.device.type == "cuda"
+        self.free = [torch.empty(most, X.shape[1], dtype=X.dtype, pin_memory=pinned) for _ in range(2)]
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="nmfnet-read-ahead")
         self.coming: Future[Tensor] | None = None
         self._begin()
 
     def window(self) -> Tensor:
-        """Rows of the next window."""
+        """Rows of the next window, on the CPU; valid until the next call."""
         assert self.coming is not None
         found = self.coming.result()
         self._begin()
@@ -174,11 +207,16 @@ class ReadAhead:
 
     def _begin(self) -> None:
         if self.next < len(self.windows):
-            self.coming = self.pool.submit(self._read, self.windows[self.next])
+            self.free.reverse()
+            self.coming = self.pool.submit(self._read, self.windows[self.next], self.free[0])
         self.next += 1
 
-    def _read(self, blocks: Sequence[tuple[int, int]]) -> Tensor:
-        return torch.cat([self.X[start:stop] for start, stop in blocks])
+    def _read(self, blocks: Sequence[tuple[int, int]], out: Tensor) -> Tensor:
+        done = 0
+        for start, stop in blocks:
+            self.X.read(start, out[done : done + stop - start])
+            done += stop - start
+        return out[:done]
 
 
 @dataclass(frozen=True)
@@ -205,6 +243,14 @@ class OnDisk(InMemory):
         ]
         parts = torch.cat(numbers).tensor_split(n_batches(self.n_rows, batch_size))
         return self._read_batches(parts, blocks, orders, start, min_rows)
+
+    def blocks(self) -> Iterator[Samples]:
+        """All samples in their own order; the next block is read while one is used."""
+        rows, start = max(64, self.block_numbers // max(1, self.n_features)), 0
+        for X in read_ahead(self.X, rows):  # type: ignore[arg-type]
+            part = slice(start, start + len(X))
+            yield Samples(X, self.Y[part], None if self.weight is None else self.weight[part])
+            start += len(X)
 
     def subset(self, rows: Tensor) -> InMemory:  # type: ignore[override]
         """Some of the samples, read into memory."""
@@ -243,10 +289,12 @@ class OnDisk(InMemory):
                         held, order, place, skip = ahead.window(), orders[first], skip, 0
                         first += 1
                     taken = order[place : place + needed]
-                    found.append(held.index_select(0, taken.to(held.device)))
+                    found.append(held.index_select(0, taken).to(self.device))
                     place, needed = place + len(taken), needed - len(taken)
                 earlier = window.rows[: len(window.rows) - window.n_new]
-                X = torch.cat([self.X[earlier], *found])  # type: ignore[list-item]
+                if len(earlier):
+                    found.insert(0, self.X[earlier])  # type: ignore[arg-type]
+                X = found[0] if len(found) == 1 else torch.cat(found)
                 rows = window.rows.to(self.Y.device)
                 weight = None if self.weight is None else self.weight[rows]
                 yield Batch(X, self.Y[rows], weight, window.n_new, share_of(window, min_rows, weight))

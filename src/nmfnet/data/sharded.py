@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,33 @@ from torch import Tensor
 from nmfnet.data.source import Batch, InMemory, Rows, Samples, n_batches
 from nmfnet.data.windows import Window, share_of, windows
 from nmfnet.linalg.holders import AtHand, Holders
+from nmfnet.linalg.sparse import gathered_rows, picked
+
+
+class Owners(NamedTuple):
+    """Who holds which samples.
+
+    Attributes
+    ----------
+    numbers : Tensor of shape (n,)
+        Of all samples, those of the first holder first, in the order that each has them in.
+    counts : list of int
+        How many each has.
+    """
+
+    numbers: Tensor
+    counts: list[int]
+
+    def of(self, rank: int) -> Tensor:
+        """Numbers (m,) of the samples of one."""
+        return self.numbers.split(self.counts)[rank]
+
+    def of_some(self, rows: Tensor) -> Owners:
+        """Of some of the samples, by their numbers (m,), each having its own in that order."""
+        owner, each = torch.empty_like(self.numbers), torch.arange(len(self.counts))
+        owner[self.numbers] = each.repeat_interleave(torch.tensor(self.counts))
+        of_rows = owner[rows]
+        return Owners(of_rows.argsort(stable=True), of_rows.bincount(minlength=len(self.counts)).tolist())
 
 
 @dataclass(frozen=True)
@@ -31,28 +59,32 @@ class Sharded:
     n_rows : int
         Number of all samples.
     holders : Holders
+    known_owners : Owners, optional
+        Who holds which; left out, they tell each other when it is needed.
     """
 
     here: InMemory
     numbers: Tensor
     n_rows: int
     holders: Holders
+    known_owners: Owners | None = None
 
     before = 0
 
     @classmethod
     def of(cls, here: InMemory, holders: Holders, keys: Tensor | None = None) -> Sharded:
         """Samples in the order of keys (m,) of their own; left out, of the processes, those of the first one first."""
-        m = len(here.Y)
-        counts = holders.gathered(torch.tensor([m])).tolist()
-        first = sum(counts[: holders.rank])
-        numbers = torch.arange(first, first + m)
+        m, weighted = len(here.Y), here.weight is not None
+        of_all = holders.gathered(torch.tensor([[m, int(weighted)]]), [1] * holders.size)
+        counts = of_all[:, 0].tolist()
+        n = sum(counts)
+        owners = Owners(torch.arange(n), counts)
         if keys is not None:
-            numbers = torch.searchsorted(holders.gathered(keys).sort().values, keys)
-        weights = bool(holders.largest(torch.tensor([float(here.weight is not None)])).item())
-        if weights and here.weight is None:
+            keys = holders.gathered(keys, counts)
+            owners = Owners(torch.searchsorted(keys.sort().values, keys), counts)
+        if bool(of_all[:, 1].any()) and here.weight is None:
             here = replace(here, weight=torch.ones(m, dtype=torch.float64, device=here.device))
-        return cls(here, numbers, sum(counts), holders)
+        return cls(here, owners.of(holders.rank), n, holders, owners)
 
     @property
     def X(self) -> Rows:
@@ -128,7 +160,21 @@ class Sharded:
         """Some of the samples, by their numbers (m,) among all."""
         here = self._here[rows]
         at_hand = (here >= 0).nonzero()[:, 0]
-        return Sharded(self.here.subset(here[at_hand]), at_hand, len(rows), self.holders)
+        owners = self._owners.of_some(rows.cpu())
+        return Sharded(self.here.subset(here[at_hand]), at_hand, len(rows), self.holders, owners)
+
+    def collected(self) -> InMemory:
+        """All samples, in memory of each process."""
+        X, Y, weight = self.here.take(torch.arange(len(self.Y), device=self.device))
+        of_all = self._owners
+        order = torch.empty_like(of_all.numbers)
+        order[of_all.numbers] = torch.arange(len(order))
+        rows = gathered_rows(X, self.holders, of_all.counts)
+        return InMemory(
+            picked(rows, order.to(self.device)),
+            self.joined(Y),
+            None if weight is None else self.joined(weight),
+        )
 
     def with_targets(self, Y: Tensor) -> Sharded:
         """The same inputs with other targets (m, k) of the samples at hand."""
@@ -136,9 +182,10 @@ class Sharded:
 
     def joined(self, values: Tensor) -> Tensor:
         """Values (n, ...) of all samples by their numbers, from those of the samples at hand."""
-        gathered = self.holders.gathered(values)
+        owners = self._owners
+        gathered = self.holders.gathered(values, owners.counts)
         joined = torch.empty_like(gathered)
-        joined[self._numbers_of_all] = gathered
+        joined[owners.numbers.to(gathered.device)] = gathered
         return joined
 
     @cached_property
@@ -149,8 +196,11 @@ class Sharded:
         return here
 
     @cached_property
-    def _numbers_of_all(self) -> Tensor:
-        return self.holders.gathered(self.numbers)
+    def _owners(self) -> Owners:
+        if self.known_owners is not None:
+            return self.known_owners
+        counts = self.holders.gathered(torch.tensor([len(self.numbers)]), [1] * self.holders.size).tolist()
+        return Owners(self.holders.gathered(self.numbers, counts), counts)
 
     def _batch(self, window: Window, min_rows: int) -> Batch:
         m = len(window.rows)

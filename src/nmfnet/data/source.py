@@ -77,6 +77,14 @@ class Source(Protocol):
         """Numbers (m,) among all samples of those at hand, in the order of the blocks; None where all are at hand."""
 
     @property
+    def Y(self) -> Tensor:
+        """Targets of the samples at hand, in the order of the blocks."""
+
+    @property
+    def weight(self) -> Tensor | None:
+        """Of the samples at hand, positive; None is 1 for all."""
+
+    @property
     def n_rows(self) -> int:
         """Number of new samples."""
 
@@ -122,6 +130,9 @@ class Source(Protocol):
 
     def subset(self, rows: Tensor) -> Source:
         """Some of the samples, by their numbers (m,)."""
+
+    def collected(self) -> Source:
+        """All samples at hand, whoever holds them: for few of them."""
 
     def normalized(self) -> tuple[Source, float]:
         """The same with weights of mean 1, and the mean that they had."""
@@ -228,6 +239,10 @@ class InMemory:
     def with_targets(self, Y: Tensor) -> InMemory:
         """The same inputs with other targets (n, k)."""
         return replace(self, Y=Y)
+
+    def collected(self) -> InMemory:
+        """All are at hand."""
+        return self
 
     def joined(self, values: Tensor) -> Tensor:
         """As they are."""

@@ -144,7 +144,10 @@ class DenseData:
 
     def column_squares(self) -> Tensor:
         """Sum of the squares of each column."""
-        return self.rows.reduced(torch.stack([self.block(rows).square().sum(0) for rows in self.blocks()]).sum(0))
+        squares = self.like.new_zeros(self.shape[1])
+        for rows in self.blocks():
+            squares += self.block(rows).square().sum(0)
+        return self.rows.reduced(squares)
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of squares, rows weighted."""

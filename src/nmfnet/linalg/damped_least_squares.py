@@ -105,7 +105,7 @@ class DampedLeastSquares:
         E: Tensor | Blocks,
         weight: Tensor | None,
         updates: float,
-        input_rms: float,
+        input_rms: float | None,
         share: float = 1.0,
         at_hand: AtHand | None = None,
     ) -> Moments | Samples | Scattered:
@@ -121,8 +121,8 @@ class DampedLeastSquares:
             Positive weights of the samples.
         updates : float
             Made so far.
-        input_rms : float
-            Root mean square of the inputs.
+        input_rms : float or None
+            Root mean square of the inputs; None in the primal form alone, see :meth:`GramSolver.collect`.
         share : float, default=1
             Of an update that the batch is.
         at_hand : AtHand, optional
@@ -143,7 +143,7 @@ class DampedLeastSquares:
         if form == "primal":
             assert not isinstance(Z, SparseRows)
             return self.primal.collect(Z, E, weight, updates, input_rms, share, at_hand)
-        assert not isinstance(Z, Patches)
+        assert input_rms is not None and not isinstance(Z, Patches)
         assert not isinstance(E, Blocks)
         if at_hand is not None:
             refresh = form == "earlier batch" and self.earlier.due(m, updates, input_rms, share)

@@ -137,16 +137,21 @@ class GramSolver(Stateful):
             return False
         if input_rms > self.growth * self.input_rms:
             self.forget_matrices()
-        self.since += share
+        due = self.expected(m, updates, share)
+        self.since = 0.0 if due else self.since + share
+        self.input_rms = input_rms if due else self.input_rms
+        return due
+
+    def expected(self, m: int, updates: float, share: float) -> bool:
+        """What :meth:`due` will say, if inputs have not grown much."""
+        if self.size is not None:
+            return False
         if share < 1:  # of batches that overlap each has something new
-            due = self.since >= (self.early_share if updates < self.early_updates else 1.0)
+            due = self.since + share >= (self.early_share if updates < self.early_updates else 1.0)
         else:
             early = updates < self.early_updates and int(updates) % 2 == 0
             due = early or int(updates) % self.refresh_interval(m) == 0
-        due = due or self.inverse is None
-        self.since = 0.0 if due else self.since
-        self.input_rms = input_rms if due else self.input_rms
-        return due
+        return due or self.inverse is None
 
     def collect(
         self,
@@ -154,12 +159,16 @@ class GramSolver(Stateful):
         E: Tensor | Blocks,
         weight: Tensor | None,
         updates: float,
-        input_rms: float,
+        input_rms: float | None,
         share: float = 1.0,
         at_hand: AtHand | None = None,
     ) -> Moments:
-        """Statistics of a batch, to be reduced and given to :meth:`steps`."""
-        due = self.due(batch_rows(len(E), at_hand), updates, input_rms, share)
+        """Statistics of a batch, to be reduced and given to :meth:`steps`.
+
+        Who does not know the root mean square of the inputs yet asks :meth:`due` later.
+        """
+        m = batch_rows(len(E), at_hand)
+        due = self.expected(m, updates, share) if input_rms is None else self.due(m, updates, input_rms, share)
         return Moments.of(Z, E, weight, self.bias, due, at_hand)
 
     def steps(self, sums: Moments, parts: Sequence[slice], penalty: Penalty | None = None) -> Iterator[Step]:

@@ -29,8 +29,8 @@ class Holders(Protocol):
     def largest(self, values: Tensor) -> Tensor:
         """Largest of each of the values (n,) that there are anywhere; minus infinity where nothing is at hand."""
 
-    def gathered(self, rows: Tensor) -> Tensor:
-        """Rows (m, ...) of all, those of the first holder first."""
+    def gathered(self, rows: Tensor, counts: list[int] | None = None) -> Tensor:
+        """Rows (m, ...) of all, those of the first holder first; who knows how many each has says so."""
 
     def any(self, flag: bool) -> bool:
         """Whether it is so for any of the holders."""
@@ -55,7 +55,7 @@ class Local:
         """As they are."""
         return values
 
-    def gathered(self, rows: Tensor) -> Tensor:
+    def gathered(self, rows: Tensor, counts: list[int] | None = None) -> Tensor:
         """As they are."""
         return rows
 

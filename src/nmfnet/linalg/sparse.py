@@ -244,14 +244,14 @@ def stacked(X: Any, Y: Any) -> Any:
     return torch.cat([part.dense() if isinstance(part, SparseRows) else part for part in (X, Y)])
 
 
-def gathered_rows(part: Any, holders: Holders) -> Any:
-    """Rows of all who hold some, dense or sparse, those of the first holder first."""
+def gathered_rows(part: Any, holders: Holders, counts: list[int] | None = None) -> Any:
+    """Rows of all who hold some, dense or sparse, those of the first holder first; `counts` of each, if known."""
     if isinstance(part, Tensor):
-        return holders.gathered(part)
-    counts = holders.gathered(part.counts)
+        return holders.gathered(part, counts)
+    stored = holders.gathered(part.counts, counts)
     values, columns = holders.gathered(part.values), holders.gathered(part.columns)
-    starts = np.concatenate([[0], counts.cumsum(0).numpy()])
-    shape = (len(counts), part.shape[1])
+    starts = np.concatenate([[0], stored.cumsum(0).numpy()])
+    shape = (len(stored), part.shape[1])
     return SparseRows(csr_matrix((values.numpy(), columns.numpy(), starts), shape), part.device)
 
 

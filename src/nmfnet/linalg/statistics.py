@@ -6,9 +6,9 @@ it comes out alike wherever the samples are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,23 @@ from nmfnet.linalg.holders import AtHand, Reducer, batch_rows, local
 from nmfnet.linalg.patches import Patches
 from nmfnet.linalg.products import inner_product, weighted
 from nmfnet.linalg.sparse import SparseRows
+
+T = TypeVar("T")
+
+# Yields sums over the samples at hand, is sent those over all samples, and returns what it finds from them.
+Question: TypeAlias = Generator[list[Tensor], list[Tensor], T]
+
+
+def answers(reduce: Reducer, *questions: Question[Any]) -> list[Any]:
+    """What questions find from the sums over all samples that they ask for: all of these by one reduction."""
+    asked, found = [next(question) for question in questions], []
+    sums = iter(reduce([each for some in asked for each in some]))
+    for question, some in zip(questions, asked, strict=True):
+        try:
+            question.send([next(sums) for _ in some])
+        except StopIteration as end:
+            found.append(end.value)
+    return found
 
 
 def total_weight(like: Tensor | SparseRows | Patches, weight: Tensor | None) -> Tensor:
@@ -39,12 +56,6 @@ def sum_of_squares(A: Tensor | SparseRows, weight: Tensor | None = None) -> Tens
     if weight is None:
         return inner_product(A, A)  # mostly in a third of the time of vector_norm
     return weight @ torch.linalg.vector_norm(A.flatten(1), dim=1).square()
-
-
-def means(reduce: Reducer, n: Tensor, *sums: Tensor) -> list[Tensor]:
-    """Reduced sums over the reduced number n of samples."""
-    total, *reduced = reduce([n, *sums])
-    return [each / total.to(each.dtype) for each in reduced]
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,16 @@ class Moments:
         """The same over all samples."""
         return self if reduce is local else self.with_sums(iter(reduce(self.sums())))
 
+    def gram_sums(self, Z: Tensor | Patches, weight: Tensor | None, at_hand: AtHand | None) -> Question[Moments]:
+        """The same with a Gram matrix, which was not asked for when these were formed from inputs Z."""
+        if isinstance(Z, Patches):
+            count, inputs, gram = Z.gram(weight, at_hand=at_hand)
+            count, inputs, parts = yield [count, inputs, triangle(gram)]
+            own = inputs if self.inputs is not None else None
+            return replace(self, gram=symmetric(parts, len(gram)), gram_n=count, gram_inputs=own)
+        (parts,) = yield [triangle(Z.T @ weighted(Z, weight))]
+        return replace(self, gram=symmetric(parts, Z.shape[1]))
+
     def sums(self) -> list[Tensor]:
         """All that is there, in one list; of the Gram matrix a triangle."""
         parts = [part for part in self._others() if part is not None]
@@ -179,6 +200,12 @@ def reduced_symmetric(G: Tensor, others: list[Tensor], reduce: Reducer) -> list[
         return [G, *others]
     parts, *rest = reduce([triangle(G), *others])
     return [G.copy_(symmetric(parts, len(G))), *rest]
+
+
+def summed_moments(found: list[Moments]) -> Question[list[Moments]]:
+    """Statistics of several layers over all samples."""
+    sums = iter((yield [part for each in found for part in each.sums()]))
+    return [each.with_sums(sums) for each in found]
 
 
 def reduced_together(statistics: Iterable[Any], reduce: Reducer) -> list[Any]:

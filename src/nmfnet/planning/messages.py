@@ -10,6 +10,8 @@ from typing import NamedTuple
 from nmfnet.distributed import WIDE_NUMBERS
 from nmfnet.planning.task import Task
 
+RECORD = 300  # bytes of the record of an epoch, about
+SUMMED = "primal", "given"  # forms of layers whose steps are made of sums over samples alone
 WIDE, NARROW = 8, 2  # bytes of a number where there are few, and of changes of weights after local updates
 
 
@@ -48,21 +50,53 @@ def messages(task: Task, ranks: int) -> list[Message]:
     """Messages of an epoch that each rank takes part in."""
     if ranks == 1:
         return []
-    u, outputs = task.updates, task.layers[-1].n_out
+    outputs = task.layers[-1].n_out
     if task.local_updates:
         return [*_means(task, outputs), *_records(task, ranks, outputs)]
-    lengths = 1 + sum(1 + layer.parts for layer in task.layers)
-    found = [
-        Message("Losses", u, 2 * WIDE * u),  # and their number
-        Message("Lengths", u, lengths * WIDE * u),
-        *_statistics(task, ranks),
-        *_records(task, ranks, outputs),
+    sums_alone = all(layer.form in SUMMED for layer in task.layers)
+    return [*(_one_a_batch(task) if sums_alone else _several_a_batch(task, ranks)), *_records(task, ranks, outputs)]
+
+
+def _few(task: Task) -> dict[str, int]:
+    """Numbers that are sent of a batch beside its statistics: sums, and of how many samples they are."""
+    found = {"Losses": 2, "Lengths": 1 + sum(1 + layer.parts for layer in task.layers)}
+    return {**found, "Errors": 2 + task.layers[-1].n_out} if task.undecided else found
+
+
+def _one_a_batch(task: Task) -> list[Message]:
+    """All in one message, or the losses in another one with what inputs are moved by."""
+    u, few = task.updates, _few(task)
+    moving = [Message("Adversarial inputs", u, (4 + few.pop("Losses")) * WIDE * u)] if task.adversarial else []
+    return [*_sums(task, u, sum(few.values())), *moving]
+
+
+def _several_a_batch(task: Task, ranks: int) -> list[Message]:
+    """One after the other, and the rows of the layers that take a form without a Gram matrix.
+
+    Of these each rank gets the rows of the whole batch, by a message for inputs and one for residuals, and one before
+    each that says how many they are.
+    """
+    u, found = task.updates, []
+    if any(layer.form in SUMMED for layer in task.layers):
+        found = _sums(task, u, 0)
+    for layer in task.layers:
+        if layer.form not in SUMMED:
+            rows = task.rows / ranks * (layer.n_in + layer.n_out)
+            found.append(Message("Rows of batches", 4 * u, rows * task.number_bytes + 2 * WIDE * u))
+    found += [Message(part, u, numbers * WIDE * u) for part, numbers in _few(task).items()]
+    return [*found, Message("Adversarial inputs", u, 4 * WIDE * u)] if task.adversarial else found
+
+
+def _sums(task: Task, u: float, few: int) -> list[Message]:
+    """Right-hand sides (n, k) with means and the number of samples, and `few` numbers; Gram matrices with them."""
+    summed = [layer for layer in task.layers if layer.form in SUMMED]
+    numbers = few + sum((layer.n_in + 1) * (layer.n_out + 1) for layer in summed)
+    size = WIDE if numbers <= WIDE_NUMBERS else task.number_bytes  # of few numbers; with Gram matrices they are many
+    grams = sum(triangle(layer.n_in) for layer in summed if layer.form == "primal")
+    return [
+        Message("Right-hand sides", u, numbers * size * u),
+        Message("Gram matrices", 0, grams * task.number_bytes * task.refreshes("primal")),
     ]
-    if task.undecided:
-        found.append(Message("Errors", u, (2 + outputs) * WIDE * u))
-    if task.adversarial:
-        found.append(Message("Adversarial inputs", u, 4 * WIDE * u))
-    return found
 
 
 def triangle(n: int) -> int:
@@ -82,32 +116,11 @@ def _means(task: Task, outputs: int) -> list[Message]:
     return [*found, Message("Errors", means, (2 + outputs) * WIDE * means)] if task.undecided else found
 
 
-def _statistics(task: Task, ranks: int) -> list[Message]:
-    """Right-hand sides (n, k) with means and the number of samples, all layers together; Gram matrices with them.
-
-    In the forms without a Gram matrix each rank gets the rows of the whole batch, by a message for inputs and one for
-    residuals, and one before each that says how many they are.
-    """
-    u, summed = task.updates, [layer for layer in task.layers if layer.form in ("primal", "given")]
-    found = []
-    if summed:
-        sides = sum((layer.n_in + 1) * (layer.n_out + 1) for layer in summed)
-        size = WIDE if sides <= WIDE_NUMBERS else task.number_bytes  # of few numbers; with Gram matrices they are many
-        grams = sum(triangle(layer.n_in) for layer in summed if layer.form == "primal")
-        found.append(Message("Right-hand sides", u, sides * size * u))
-        found.append(Message("Gram matrices", 0, grams * task.number_bytes * task.refreshes("primal")))
-    for layer in task.layers:
-        if layer not in summed:
-            rows = task.rows / ranks * (layer.n_in + layer.n_out)
-            found.append(Message("Rows of batches", 4 * u, rows * task.number_bytes + 2 * WIDE * u))
-    return found
-
-
 def _records(task: Task, ranks: int, outputs: int) -> list[Message]:
     """Outputs and targets of the samples that losses are recorded of, their sums, whether to go on, and the record."""
     numbers = 2 * (task.recorded + task.validation) / ranks * outputs
     sets = 1 + (task.validation > 0)
     return [
-        Message("Recorded losses", 4 * sets, numbers * task.number_bytes + 2 * WIDE * sets),
-        Message("Ends of epochs", 3, 3 * WIDE + 4),
+        Message("Recorded losses", sets, numbers * task.number_bytes),
+        Message("Ends of epochs", 3, 3 * WIDE + 4 + RECORD),
     ]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nmfnet.data.source import Source, n_batches
 from nmfnet.errors import DivergenceError
+from nmfnet.linalg.holders import Holders
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.solvers.base import Kind, Solver
@@ -46,7 +47,7 @@ def relative_temperature(
     output, generator = network.output, torch.Generator().manual_seed(seed)
     if output.name == "identity" or source.n_rows < FEWEST_ROWS:
         return None
-    classes = source.joined(torch.cat([block.Y.argmax(1) for block in source.blocks()]))
+    classes = source.joined(source.Y.argmax(1))
     first, second = halves(classes.cpu(), generator)
     pairs = [(first, second)] if source.n_rows >= ONE_HALF else [(first, second), (second, first)]
     deadline = None if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
@@ -80,7 +81,10 @@ def _held_out(
 ) -> Predicted:
     """Outputs (m, k) for the second half by a network trained on the first, their targets and weights."""
     trained, held_out = (_some(rows, most) for rows, most in zip(pair, (MOST_TRAINED, MOST_HELD_OUT), strict=True))
-    part = source.subset(trained).normalized()[0]
+    part = source.subset(trained)
+    if not getattr(solver, "local_updates", 0):  # else rows would be more bytes than means of weights
+        part = part.collected()
+    part = part.normalized()[0]
     weights = solver.initial_weights(network.layers, generator, network.dtype)
     network = network.with_weights([W.to(part.device) for W in weights])
     if source.is_sparse:  # rare words are scaled by how rare they are, which held-out rows must not have a say in
@@ -93,7 +97,13 @@ def _held_out(
     alpha = solver.default_alpha(network) if settings.alpha == "auto" else settings.alpha
     alpha *= part.total_weight / source.total_weight  # as strong for a sample as in the fit
     few = replace(settings, max_iter=epochs, batch_size=size, alpha=alpha, trained=False)
-    network = _plain_fit(network, solver, part, few, generator, deadline)
+    failure = None
+    try:
+        network = _plain_fit(network, solver, part, few, generator, deadline, source.holders)
+    except DivergenceError as error:
+        failure = error
+    if source.holders.any(failure is not None):  # all go on, or none
+        raise failure or DivergenceError("The small network of another rank has diverged.")
     of_trained = predicted(network, part)
     unit = output_rms(network.output, of_trained.outputs, of_trained.weight)
     seen = seen_words(source, part)
@@ -108,6 +118,7 @@ def _plain_fit(
     settings: FitSettings,
     generator: torch.Generator,
     deadline: float | None,
+    holders: Holders,
 ) -> Network:
     """Train a network for all planned epochs, or until a time of `perf_counter`: nothing is recorded or stopped early.
 
@@ -116,6 +127,8 @@ def _plain_fit(
     network, solver, source, settings, generator
         As in :func:`fit_network`.
     deadline : float, optional
+    holders : Holders
+        Those who stop together.
 
     Raises
     ------
@@ -126,7 +139,7 @@ def _plain_fit(
     sweep = solver.prepare(network, source, planned(settings, source, generator, min_rows))
     for _ in range(settings.max_iter):
         for batch in source.batches(settings.batch_size, generator, min_rows=min_rows):
-            if deadline is not None and source.holders.any(time.perf_counter() >= deadline):
+            if deadline is not None and holders.any(time.perf_counter() >= deadline):
                 break
             swept(sweep, batch)
     return network.with_weights(list(sweep.weights()))  # no copy: the sweep ends here

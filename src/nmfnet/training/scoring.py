@@ -41,7 +41,11 @@ def predicted(network: Network, source: Source, inputs: Callable[[Rows], Rows] =
 def whole(source: Source, parts: Sequence[Predicted]) -> Predicted:
     """All samples of a source, whoever holds them, from those at hand, block by block."""
     found = concatenated(parts)
-    return Predicted(*(None if each is None else source.joined(each) for each in found))  # type: ignore[arg-type]
+    if source.holders.size == 1:
+        return found
+    A, Y, weight = found
+    A, Y = source.joined(torch.cat([A, Y], 1)).tensor_split([A.shape[1]], 1)
+    return Predicted(A, Y, None if weight is None else source.joined(weight))
 
 
 def concatenated(parts: Sequence[Predicted]) -> Predicted:

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nmfnet.linalg.holders import Holders, Reducer, local
-from nmfnet.linalg.statistics import sum_of_squares, total_weight, weighted_sum
+from nmfnet.linalg.holders import Holders
+from nmfnet.linalg.statistics import Question, sum_of_squares, total_weight, weighted_sum
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.stateful import Stateful
@@ -55,24 +55,22 @@ class Adversary(Stateful):
         self.error: Tensor | None = None  # running mean
         self.shares: Tensor | None = None  # of the classes, likewise
 
-    def observe(
-        self,
-        outputs: Tensor,
-        Y: Tensor,
-        sample_weight: Tensor | None = None,
-        share: float = 1.0,
-        reduce: Reducer = local,
-    ) -> None:
-        """Note the outputs (b, k) of the inputs that the update is made from, and their targets (b, k).
+    def counts(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> Question[list[Tensor]]:
+        """What to :meth:`observe` of outputs (b, k) of the inputs that the update is made from, and targets (b, k).
 
-        A `share` of them is new.
+        The number of samples, of wrong ones, and of each class; nothing if all is settled.
         """
         if self.settled:
-            return
+            return (yield [])
         wrong = (outputs.argmax(1) != Y.argmax(1)).to(Y.dtype)
-        n, *sums = reduce(
-            [total_weight(Y, sample_weight), weighted_sum(wrong, sample_weight), weighted_sum(Y, sample_weight)]
-        )
+        n = total_weight(Y, sample_weight)
+        return (yield [n, weighted_sum(wrong, sample_weight), weighted_sum(Y, sample_weight)])
+
+    def observe(self, counts: list[Tensor], share: float = 1.0) -> None:
+        """Note the :meth:`counts` of samples of which a `share` is new."""
+        if not counts:
+            return
+        n, *sums = counts
         error, shares = (each / n.to(each.dtype) for each in sums)
         seen = share * float(n)
         new = min(1.0, seen / min(self.n_samples, ERROR_SAMPLES))
@@ -111,13 +109,13 @@ class Adversary(Stateful):
         """No adversarial inputs from now on."""
         self.settled, self.radius = True, 0.0
 
-    def shift(self, Z: Tensor, E: Tensor, sample_weight: Tensor | None = None, reduce: Reducer = local) -> Tensor:
+    def shift(self, Z: Tensor, E: Tensor, sample_weight: Tensor | None = None) -> Question[Tensor]:
         """Step for inputs Z (b, n): away from their target, which is Z + E, all by the same length."""
         largest = (E.abs().amax() if len(E) else E.new_zeros(())).clamp(min=torch.finfo(E.dtype).tiny)
         E = E / largest  # squares of small numbers would vanish
         length = torch.linalg.vector_norm(E, dim=1, keepdim=True)
         sums = [total_weight(Z, sample_weight), sum_of_squares(Z, sample_weight)]
-        n, squares, count, lengths = reduce([*sums, total_weight(Z, None), largest * length.sum()])
+        n, squares, count, lengths = yield [*sums, total_weight(Z, None), largest * length.sum()]
         shortest = MIN_RELATIVE_LENGTH * lengths / (largest * count.to(lengths.dtype))
         length = torch.maximum(length, shortest).clamp(min=torch.finfo(E.dtype).tiny)
         return E.mul(-self.radius * (squares / n.to(squares.dtype)).sqrt()).div_(length)

@@ -102,8 +102,9 @@ def masking_value(source: Source) -> Tensor | None:
     for block in source.blocks():
         if not len(block.Y):
             continue
-        low, high = block.X.aminmax(dim=0)  # type: ignore[union-attr]
-        lowest, highest = torch.minimum(lowest, low), torch.maximum(highest, high)
+        low, high = block.X.amin(0), block.X.amax(0)  # type: ignore[union-attr]  # aminmax takes three times as long
+        torch.minimum(lowest, low, out=lowest)
+        torch.maximum(highest, high, out=highest)
     highest, lowest = source.holders.largest(torch.cat([highest, -lowest])).tensor_split(2)
     lowest = -lowest
     return lowest.clamp(min=0) + highest.clamp(max=0)

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from nmfnet.layers.base import Layer, Linearization
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
-from nmfnet.linalg.holders import Reducer
-from nmfnet.linalg.statistics import means, sum_of_squares, total_weight
+from nmfnet.linalg.statistics import Question, sum_of_squares, total_weight
 
 
 class Pass(NamedTuple):
@@ -49,25 +48,24 @@ def lengths_of(
     layers: Sequence[Layer],
     solvers: Sequence[DampedLeastSquares],
     sample_weight: Tensor | None,
-    reduce: Reducer,
-) -> list[Lengths]:
-    """Root mean squares of the inputs and outputs of every layer, by one reduction."""
-    sums, each = [], list(zip(layers, solvers, forward.Z, forward.A, strict=True))
-    for layer, solver, z, a in each:
+) -> Question[list[Lengths]]:
+    """Root mean squares of the inputs and outputs of every layer."""
+    sums, shapes = [], [(z.shape[1:], a.shape[1:-1]) for z, a in zip(forward.Z, forward.A, strict=True)]
+    for layer, solver, z, a in zip(layers, solvers, forward.Z, forward.A, strict=True):
         parts = solver.parts(layer.n_in, layer.n_out)
         sums += [
             sum_of_squares(z, sample_weight),
             *(sum_of_squares(a[..., part], sample_weight) for part in parts),
         ]
-    n = total_weight(forward.A[-1], sample_weight)
-    mean_squares = iter(means(reduce, n, *sums))
+    n, *sums = yield [total_weight(forward.A[-1], sample_weight), *sums]
+    mean_squares = iter([each / n.to(each.dtype) for each in sums])
     of_inputs, of_outputs = [], []
-    for layer, solver, _, a in each:
+    for layer, solver, (_, same) in zip(layers, solvers, shapes, strict=True):
         of_inputs.append(next(mean_squares).sqrt())
-        places = math.prod(a.shape[1:-1])  # at which the same weights are used
+        places = math.prod(same)  # at which the same weights are used
         of_outputs.append([(next(mean_squares) / places).sqrt() for _ in solver.parts(layer.n_in, layer.n_out)])
     roots = torch.stack(of_inputs).tolist()  # of all layers by one look at what a device has computed
     return [
-        Lengths(rms / math.prod(z.shape[1:]) ** 0.5, outputs)
-        for rms, z, outputs in zip(roots, forward.Z, of_outputs, strict=True)
+        Lengths(rms / math.prod(shape) ** 0.5, outputs)
+        for rms, (shape, _), outputs in zip(roots, shapes, of_outputs, strict=True)
     ]

@@ -35,6 +35,7 @@ from nmfnet.solvers.relaxed.defaults import (
 )
 from nmfnet.solvers.relaxed.local_updates import LocalSweep
 from nmfnet.solvers.relaxed.masks import masking_value
+from nmfnet.solvers.relaxed.ranked import RankedSweep
 from nmfnet.solvers.relaxed.stack import StackedSweep
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
@@ -250,10 +251,12 @@ class Relaxed(BaseEstimator):
         return sweep
 
     def _sweep(self, resolved: Resolved, network: Network, plan: Plan, source: Source) -> RelaxedSweep:
-        value, ranks = masking_value(source), source.holders
+        ranks = source.holders
+        value = masking_value(source) if resolved.noise else None  # a pass over all samples
         if self.local_updates and ranks.size > 1:
             return LocalSweep(resolved, network, plan, value, ranks, self.local_updates)
-        return RelaxedSweep(resolved, network, plan, value, ranks)
+        sweep = RelaxedSweep if ranks.size == 1 else RankedSweep
+        return sweep(resolved, network, plan, value, ranks)
 
     @staticmethod
     def proceed(sweep: RelaxedSweep, source: Source, plan: Plan, rescaled: Rescaled | None = None) -> RelaxedSweep:

@@ -7,9 +7,9 @@ and no derivative of f anywhere.  docs/relaxed.md explains each part and what is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from nmfnet.linalg.gram_solver import Penalty
 from nmfnet.linalg.holders import AtHand, Reducer, local
 from nmfnet.linalg.products import inner_product
 from nmfnet.linalg.sparse import SparseRows
-from nmfnet.linalg.statistics import means, reduced_together, total_weight, weighted_sum
+from nmfnet.linalg.statistics import Question, answers, reduced_together, total_weight, weighted_sum
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.adversary import Adversary
@@ -33,6 +33,8 @@ from nmfnet.solvers.relaxed.passes import Lengths, Pass, lengths_of
 from nmfnet.solvers.relaxed.safeguard import Safeguard
 from nmfnet.solvers.relaxed.schedule import Schedule
 from nmfnet.stateful import State, copied
+
+T = TypeVar("T")
 
 
 class RelaxedSweep:
@@ -105,7 +107,7 @@ class RelaxedSweep:
         begins, self.masks.at_hand = self.schedule.begin(share), at_hand
         forward = self._forward(X, network.weights)
         outputs = forward.A[-1]
-        loss = self._loss(outputs, Y, sample_weight)
+        loss = self._found(self._loss(outputs, Y, sample_weight))
         if not self._accepts(loss, X, Y, sample_weight, drawn):
             self._roll_back()
             return network.original_outputs(outputs)
@@ -113,10 +115,11 @@ class RelaxedSweep:
         E = self.settings.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
         if self.adversary.radius:
             forward, E = self._adversarial(X, Y, forward, E, sample_weight)
-        self.adversary.observe(forward.A[-1], Y, sample_weight, share, self.reduce)
+        self.adversary.observe(self._found(self.adversary.counts(forward.A[-1], Y, sample_weight)), share)
         self._look(begins, loss)
-        lengths = lengths_of(forward, network.layers, self.solvers, sample_weight, self.reduce)
-        for layer, statistics in self._reduced(self._statistics(forward, E, lengths, sample_weight)):
+        lengths = self._found(lengths_of(forward, network.layers, self.solvers, sample_weight))
+        rms = [each.input_rms for each in lengths]
+        for layer, statistics in self._reduced(self._statistics(forward, E, rms, sample_weight)):
             self._step(layer, statistics, lengths[layer])
             del statistics  # a matrix, while the next is formed
         self._finish()
@@ -197,10 +200,15 @@ class RelaxedSweep:
             return mask * X
         return torch.addcmul(self.masking_value, mask, X - self.masking_value)
 
-    def _loss(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None) -> float:
+    def _found(self, question: Question[T]) -> T:
+        """The answer to one question, over all samples of a batch."""
+        return answers(self.reduce, question)[0]
+
+    def _loss(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None) -> Question[float]:
         """Mean loss of a batch."""
         loss = weighted_sum(self.network.output.loss(outputs, Y), sample_weight)
-        return float(means(self.reduce, total_weight(Y, sample_weight), loss)[0])
+        n, loss = yield [total_weight(Y, sample_weight), loss]
+        return float(loss / n.to(loss.dtype))
 
     def _accepts(self, loss: float, X: Rows, Y: Tensor, sample_weight: Tensor | None, drawn: State) -> bool:
         """Whether to go on from weights with such a loss of a batch, whose masks were `drawn`."""
@@ -213,8 +221,9 @@ class RelaxedSweep:
     def _diverged(self, loss: float, X: Rows, Y: Tensor, sample_weight: Tensor | None, drawn: State) -> bool:
         """Whether the loss of a batch is so large because of the steps; looked at with the masks of that loss."""
         self.masks.restore(drawn)
-        of_average = self._loss(self._forward(X, self.averaging.mean).A[-1], Y, sample_weight)
-        return self.safeguard.diverged(loss, of_average, lambda: self._loss(torch.zeros_like(Y), Y, sample_weight))
+        of_average = self._found(self._loss(self._forward(X, self.averaging.mean).A[-1], Y, sample_weight))
+        of_zeros = torch.zeros_like(Y)
+        return self.safeguard.diverged(loss, of_average, lambda: self._found(self._loss(of_zeros, Y, sample_weight)))
 
     def _look(self, begins: int | None, loss: float) -> None:
         """Every few updates, of which one may begin, go on with the running loss, and let the adversary decide."""
@@ -229,12 +238,16 @@ class RelaxedSweep:
         self, X: Rows, Y: Tensor, forward: Pass, E: Tensor, sample_weight: Tensor | None
     ) -> tuple[Pass, Tensor]:
         """Pass of the inputs moved away from their targets, and its residual."""
+        shift = self._found(self.adversary.shift(forward.Z[0], self._of_inputs(forward, E), sample_weight))
+        forward = self._forward(X, self.network.weights, shift)
+        return forward, self.settings.tau * self.network.output.residual(Y, forward.A[-1])
+
+    def _of_inputs(self, forward: Pass, E: Tensor) -> Tensor:
+        """Target minus value of the inputs, from that of the outputs, E."""
         skips = dict[int, Tensor]()
         for layer in reversed(range(len(self.network.layers))):
             E = self._difference_below(layer, forward.at[layer].columns(E), forward, skips)
-        shift = self.adversary.shift(forward.Z[0], E, sample_weight, self.reduce)
-        forward = self._forward(X, self.network.weights, shift)
-        return forward, self.settings.tau * self.network.output.residual(Y, forward.A[-1])
+        return E
 
     def _difference_below(self, layer: int, E: Any, forward: Pass, skips: dict[int, Tensor]) -> Tensor:
         """Target minus value of a layer's inputs, from that of its outputs, E; in the memory of A below.
@@ -253,11 +266,12 @@ class RelaxedSweep:
         return T.sub_(forward.Z[layer]) if mask is None else T.mul_(mask).sub_(forward.Z[layer])
 
     def _statistics(
-        self, forward: Pass, E: Tensor, lengths: list[Lengths], sample_weight: Tensor | None
+        self, forward: Pass, E: Tensor, rms: Sequence[float | None], sample_weight: Tensor | None
     ) -> Iterator[tuple[int, Any]]:
         """Layers that are trained, from the output down, and what their steps on the differences E are made of.
 
         Targets are of weights from before the update, so that a layer may move as soon as its statistics are there.
+        `rms` are the root mean squares of the inputs of the layers, where they are known.
         """
         network, lowest, schedule = self.network, self.network.lowest_trained, self.schedule
         at_hand = None if self.reduce is local else self.masks.at_hand
@@ -267,9 +281,8 @@ class RelaxedSweep:
             columns = at.differences(E)
             below = self._difference_below(layer, columns, forward, skips) if layer > lowest else E
             if layer not in network.frozen:
-                rms, weight = lengths[layer].input_rms, sample_weight
-                solver, share = self.solvers[layer], schedule.share
-                yield layer, solver.collect(at.rows, columns, weight, schedule.updates, rms, share, at_hand)
+                given = schedule.updates, rms[layer], schedule.share, at_hand
+                yield layer, self.solvers[layer].collect(at.rows, columns, sample_weight, *given)
             E = below
             forward.pop()
 
