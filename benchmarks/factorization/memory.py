@@ -3,9 +3,9 @@
     python benchmarks/factorization/memory.py           all cases, some minutes; with names of cases: those
     python benchmarks/factorization/report.py           writes docs/results/factorization.md
 
-Each fit is a process of its own.  A small fit comes first, so that what libraries load does not count.  The number is
-the highest resident memory of the process during the fit, less that before it.  It depends on what the process had
-freed and not given back, and so differs by some MiB from run to run.  Linux only.
+Each case is a process of its own, in which the same fit comes before, so that what libraries load and keep does not
+count.  The number is the highest resident memory of the process during the second fit, less that before it.  What is
+freed is given back at once: else the number would depend on what the allocator happens to keep.  Linux only.
 """
 
 import os
@@ -33,6 +33,7 @@ CASES = {
 }
 FITS = {"theirs": TheirNMF, "ours": nmfnet.NMF}
 PASSES = 30
+GIVEN_BACK = {"MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_MMAP_THRESHOLD_": "65536"}
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -45,7 +46,7 @@ def peak(which, case):
     """MiB of one fit; called in a process of its own."""
     data, rank, settings = CASES[case]
     X = load(data)
-    FITS[which](3, random_state=0, max_iter=3, **settings).fit(X[:50])
+    FITS[which](rank, random_state=0, max_iter=PASSES, **settings).fit(X)
     before = resident("VmRSS")
     CLEAR.write_text("5")
     FITS[which](rank, random_state=0, max_iter=PASSES, **settings).fit(X)
@@ -55,7 +56,7 @@ def peak(which, case):
 def measure(which, case, threads):
     """The same, from another process."""
     command = [sys.executable, __file__, "--fit", which, case]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {**os.environ, **GIVEN_BACK, "OMP_NUM_THREADS": str(threads)}
     return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
 
 

@@ -54,16 +54,14 @@ MINIBATCHES = """
 `partial_fit` on the same batches, five epochs, from the same random start. Errors are nmfnet's over those
 of scikit-learn's MiniBatchNMF: the root of twice the loss of the best coefficients for the components. *Time to
 theirs*: seconds until nmfnet's error is no larger than scikit-learn's after five epochs, over the time of these five.
-One seed. Those of the divergence are of the present code, the others of earlier code, on an AMD EPYC (Zen 3), a
-loaded machine. More times, those of the divergence too, are in
-[the log](../research/log.md), 2026-11-30.
+Errors and times are medians of three seeds, and *worst of all* is the largest ratio of an epoch. A loaded machine.
 """
 
 MEMORY = """
 ## Memory
 
-Peak resident memory of a fit of at most 30 passes, in a process of its own, less that before the fit, in MiB. It
-differs by some MiB from run to run. Made on an Intel Xeon with earlier code, before the divergence took 5 MiB less.
+Peak resident memory of a fit of at most 30 passes, less that before the fit, in MiB. The same fit comes before it in
+its process, so that what libraries load does not count, and what is freed is given back at once.
 """
 
 COMPANY = """
