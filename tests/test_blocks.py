@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from nmfnet import NMFNetClassifier, Pinv
 from nmfnet.layers import Conv2d, MaxPool2d, Residual, build_layers
 from nmfnet.layers.activations import get_activation
 from nmfnet.linalg import blocks
@@ -43,18 +44,17 @@ def test_a_layer_by_blocks_is_that_of_the_whole(weight, pool, monkeypatch):
     X, W = normal(10, 2 * 64), normal(19, 4, seed=1)
     A, at = layers[0].linearize(X, W)
     E = normal(*A.shape, seed=2)
-    columns = at.differences(E)
+    columns = at.columns(E)
     assert isinstance(columns, torch.Tensor)
     whole = Moments.of(at.rows, columns, weight, True, True)
     monkeypatch.setattr(blocks, "MOST_NUMBERS", 0)
     monkeypatch.setattr(blocks, "BLOCK_NUMBERS", 3 * 4 * 64)
     parts, at_parts = layers[0].linearize(X, W)
-    in_parts = at_parts.differences(E)
+    in_parts = at_parts.columns(E)
     assert isinstance(in_parts, Blocks)
     assert len(in_parts.slices) == 4
     torch.testing.assert_close(parts, A)
-    torch.testing.assert_close(torch.cat([part for _, part in in_parts]), columns)
-    torch.testing.assert_close(at_parts.columns(E), columns)
+    torch.testing.assert_close(in_parts.whole(), columns)
     for name in ("n", "cross", "inputs", "residuals", "gram"):
         found = getattr(Moments.of(at_parts.rows, in_parts, weight, True, True), name)
         torch.testing.assert_close(found, getattr(whole, name))
@@ -62,6 +62,18 @@ def test_a_layer_by_blocks_is_that_of_the_whole(weight, pool, monkeypatch):
     onto, skip = normal(10, 2 * 64, seed=3), normal(10, 8, 8, 2, seed=4)
     found = at_parts.carry(in_parts, W, onto=onto.clone(), skip=skip)
     torch.testing.assert_close(found, at.carry(columns, W, onto=onto.clone(), skip=skip))
+
+
+def test_the_papers_sweep_by_blocks_is_that_of_the_whole(request):
+    X, y = normal(20, 2, 8, 8).abs().numpy(), np.arange(20) % 3
+    found = []
+    for fixture in (None, "small_blocks"):
+        if fixture:
+            request.getfixturevalue(fixture)
+        hidden = Conv2d(4, 3, padding="same"), MaxPool2d(2), 6
+        model = NMFNetClassifier(hidden, solver=Pinv(), max_iter=2, batch_size=20, random_state=0).fit(X, y)
+        found.append(model.predict_proba(X))
+    np.testing.assert_allclose(*found, atol=1e-7)
 
 
 @pytest.mark.parametrize("skips", [False, True])

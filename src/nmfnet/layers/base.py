@@ -25,11 +25,11 @@ class Linearization(Protocol):
     def inputs(self) -> Any:
         """Inputs of the layer, after any pooling in front of it: what a skip connection adds to a later layer."""
 
-    def columns(self, E: Tensor) -> Tensor:
-        """The difference E of targets and outputs, arranged as :attr:`rows`: (m, ..., n_out), r entries a column."""
+    def columns(self, E: Tensor) -> Tensor | Blocks:
+        """The difference E of targets and outputs, arranged as :attr:`rows`: (m, ..., n_out), r entries a column.
 
-    def differences(self, E: Tensor) -> Tensor | Blocks:
-        """The same as :meth:`columns`, or block by block where it is large."""
+        A large one may be made block by block.
+        """
 
     def carry(self, E: Any, W: Tensor, onto: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
         """Carry a difference down to the inputs: ``E Wt``, of the shape of Z.
@@ -37,7 +37,7 @@ class Linearization(Protocol):
         Parameters
         ----------
         E : Tensor or Blocks
-            From :meth:`columns` or :meth:`differences`.
+            From :meth:`columns`.
         W : Tensor of shape (n_in, n_out), or (n_in + 1, n_out) with biases
         onto : Tensor, optional
             The result is added to it, in place.

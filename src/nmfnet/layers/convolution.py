@@ -103,10 +103,6 @@ class ConvolutionAt:
         """E itself, (m, h, w, n_out), in which a position is a row."""
         return E
 
-    def differences(self, E: Tensor) -> Tensor:
-        """The same."""
-        return E
-
     def moved(self, rows: Tensor) -> Tensor:
         """To the means of the patches where they overlap."""
         return self.rows.put_back(rows) - self.rows.images

@@ -83,10 +83,6 @@ class DenseAt:
         """E itself."""
         return E
 
-    def differences(self, E: Tensor) -> Tensor:
-        """E itself."""
-        return E
-
     def moved(self, rows: Tensor) -> Tensor:
         """``rows - Z``."""
         assert isinstance(self.rows, Tensor)

@@ -128,20 +128,21 @@ class StageAt:
         """Of the layer, behind the maps in front of it."""
         return self.inner.inputs
 
-    def columns(self, E: Tensor) -> Tensor:
-        """A difference behind the last map, by the rows of the layer's problem."""
-        return self._in_front(E, slice(None))
+    def columns(self, E: Tensor) -> Tensor | Blocks:
+        """A difference behind the last map, by the rows of the layer's problem.
 
-    def differences(self, E: Tensor) -> Tensor | Blocks:
-        """The same, block by block where the batch went through the layer so."""
-        return Blocks(E, self._in_front, self.blocks) if len(self.blocks) > 1 else self.columns(E)
+        Block by block where the batch went through the layer so.
+        """
+        return Blocks(E, self._in_front, self.blocks) if len(self.blocks) > 1 else self._in_front(E, slice(None))
 
     def _in_front(self, E: Tensor, block: slice) -> Tensor:
         """A difference of some images, carried through the maps behind the layer."""
         chosen = self.chosen[len(self.stage.before) :]
         for each, choice in reversed(list(zip(self.stage.behind, chosen, strict=True))):
             E = each.transposed(E, None if choice is None else choice[block])
-        return self.inner.columns(E)
+        columns = self.inner.columns(E)
+        assert isinstance(columns, Tensor)
+        return columns
 
     def moved(self, rows: Tensor) -> Tensor:
         """Difference of the inputs of the first map."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 MOST_NUMBERS = 2**22  # of a batch, up to which they are made at once on a CPU,
@@ -53,6 +54,10 @@ class Blocks:
         """Each block: which images these are, and their difference."""
         for block in self.slices:
             yield block, self.enlarge(self.smaller[block], block)
+
+    def whole(self) -> Tensor:
+        """All of it (m, h, w, k)."""
+        return torch.cat([part for _, part in self])
 
     def weighted(self, weight: Tensor) -> Blocks:
         """By weights (m,) of the images."""

@@ -21,6 +21,7 @@ from nmfnet.factorization import nonlinear_least_squares, nonlinear_z_step, semi
 from nmfnet.layers import Layer, Linearization
 from nmfnet.layers.activations import Activation, get_activation
 from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, weighted, with_ones
+from nmfnet.linalg.blocks import Blocks
 from nmfnet.linalg.patches import Patches
 from nmfnet.network import Network
 from nmfnet.network.drift import Rescaled
@@ -212,7 +213,9 @@ class Problem(NamedTuple):
         if A.numel() == len(rows) * A.shape[-1]:
             return cls(rows, T.flatten(0, -2), A.flatten(0, -2))
         whole = affine(rows, W, bias)
-        return cls(rows, f(whole) + at.columns(T - f(A)).flatten(0, -2), whole)
+        columns = at.columns(T - f(A))
+        columns = columns.whole() if isinstance(columns, Blocks) else columns
+        return cls(rows, f(whole) + columns.flatten(0, -2), whole)
 
 
 class PinvSweep:

@@ -278,7 +278,7 @@ class RelaxedSweep:
         skips = dict[int, Tensor]()
         for layer in reversed(range(lowest, len(network.layers))):
             at = forward.at[layer]
-            columns = at.differences(E)
+            columns = at.columns(E)
             below = self._difference_below(layer, columns, forward, skips) if layer > lowest else E
             if layer not in network.frozen:
                 given = schedule.updates, rms[layer], schedule.share, at_hand
