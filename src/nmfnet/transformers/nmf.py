@@ -62,6 +62,7 @@ class NMF(BaseFactorization):
         do not fit in memory (a `numpy.memmap` is read block by block), and for a quick approximate result.
     forget_factor : float, default=0.7
         Factor by which each batch multiplies the weight of earlier batches, as in scikit-learn's MiniBatchNMF.
+        :meth:`partial_fit` counts samples instead of batches, as it says.
     device : str or torch.device, default="cpu"
         Where to compute.
     verbose : int, default=0
