@@ -238,7 +238,7 @@ def join() -> None:
     environment = os.environ
     if not launched() or dist.is_initialized():
         return
-    atexit.register(_leave)
+    atexit.register(leave)
     if environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         dist.init_process_group("gloo")
         return
@@ -250,8 +250,13 @@ def join() -> None:
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
 
 
-def _leave() -> None:
-    """End the group before Python ends: a thread of it that is left can abort the process."""
+def leave() -> None:
+    """End the group of :func:`join` before Python ends: a thread of it that is left aborts the process.
+
+    Threads end with the last reference to their group.
+    """
+    for ranks in _RANKS:
+        ranks.group = ranks.world = None
     if dist.is_initialized():
         dist.destroy_process_group()
 

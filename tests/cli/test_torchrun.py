@@ -58,3 +58,27 @@ def test_a_killed_rank_is_started_again_and_the_training_ends_as_if_nothing_had_
     assert one.best_epoch_ == two.best_epoch_ and len(one.history_) == len(two.history_) == 6
     for W, V in zip(one.coefs_, two.coefs_, strict=True):
         assert np.array_equal(W, V)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_ranks_end_with_the_threads_of_their_group(tmp_path):
+    """A thread of gloo that is still there when Python ends aborts the process."""
+    program = tmp_path / "ranks.py"
+    program.write_text(
+        "import os\n"
+        "import torch\n"
+        "from nmfnet.distributed import join, leave, together\n"
+        "threads = lambda: len(os.listdir('/proc/self/task'))\n"
+        "join()\n"
+        "with together() as ranks:\n"
+        "    assert ranks([torch.ones(1)])[0] == 2\n"
+        "del ranks\n"
+        "begun = threads()\n"
+        "leave()\n"
+        "assert threads() < begun, (threads(), begun)\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", str(program)]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from rich.console import Console
 
 from nmfnet.cli.data import Array, taken
-from nmfnet.distributed import join, launched, now, together
+from nmfnet.distributed import join, launched, leave, now, together
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def all_ranks(console: Console) -> Iterator[Console]:
             yield console if ranks.rank == 0 else Console(file=io.StringIO())
     finally:
         if begun:
-            dist.destroy_process_group()
+            leave()
 
 
 def own_rows(X: Any, y: Array) -> tuple[Any, Array]:
