@@ -31,9 +31,9 @@ A *curve* is the objective against the time of one fit. The objective is â€–X âˆ
 - *Time to 0.1 %* are the processor seconds of one thread until the objective is at most 1.001 times the best. nmfnet
   searches for a start first. The factors found in the search count from the moment it has them.
 - *Never* means: not within twice the time of the slower default fit, or half a second.
-- *Ratio* is nmfnet's time divided by scikit-learn's. If only nmfnet arrived, the end of scikit-learn's fit counts as its
-  time, so the ratio is too large. If only scikit-learn arrived, the ratio is infinite, written *never*. If neither did,
-  the fit is left out.
+- *Ratio* is nmfnet's time divided by scikit-learn's. If only nmfnet arrived, the end of scikit-learn's fit counts as
+  its time, so the ratio is too large. If only scikit-learn arrived, the ratio is infinite, written *never*. If neither
+  did, the fit is left out.
 - *Final* is the objective with default `tol` and `max_iter`, in percent above the best: the median of the seeds, in
   brackets the worst. nmfnet and scikit-learn stop by different criteria.
 - *torchnmf* is version 0.3.5 with its defaults: multiplicative steps from a random start, one seed.
@@ -131,7 +131,7 @@ def curves():
         yield f"\n## {name}: time to near the best objective"
         yield "\nRatios of nmfnet's time to scikit-learn's, over all fits.\n"
         yield from summary(loss, best)
-        yield "Each fit, medians over the seeds: nmfnet / scikit-learn. *s to 1 %* are seconds to 1 % above the best.\n"
+        yield "Each fit, medians of the seeds: nmfnet / scikit-learn. *s to 1 %* are seconds to 1 % above the best.\n"
         yield from cases(loss, best)
     parts = ("memory", MEMORY, memory), ("streams", MINIBATCHES, streams), ("company", COMPANY, company)
     for task, title, lines in parts:
