@@ -38,6 +38,23 @@ OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "selection.m
 TABLES = {"digits": load_digits, "breast cancer": load_breast_cancer, "wine": load_wine, "iris": load_iris}
 SPLITS = 10
 BINS = 10
+INTRODUCTION = """Does nmfnet need early stopping, and how far can its probabilities be trusted?
+
+The tables come with scikit-learn. Each was split {splits} times into three quarters for training and a quarter for
+testing. Every number is a mean over the splits, on test rows, with its standard error in brackets. All networks have
+one hidden layer of 100 units, and otherwise their defaults. Made by `python benchmarks/selection.py`.
+
+| model | what it is |
+| --- | --- |
+| nmfnet | `NMFNetClassifier` |
+| nmfnet, no temperature | the same networks without the calibration of their probabilities by a temperature |
+| nmfnet, early stopping | `early_stopping=True`: the epoch with the least log-loss on held-out rows is kept |
+| nmfnet, earliest of the least errors | the error on held-out rows decides. Of equal epochs the first is kept |
+| MLPClassifier | scikit-learn's network, with standardized inputs |
+| MLPClassifier, early stopping | the same with `early_stopping=True` |
+
+The *calibration error* is the expected calibration error with 10 bins: how far, on average, the confidence of
+predictions is from the share of them that are right."""
 
 
 def expected_calibration_error(P: Any, y: Any) -> float:
@@ -112,8 +129,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     lines = [
         "# Early stopping and probabilities", "",
-        f"Means over {SPLITS} splits, on test rows; the calibration error is the expected one, of 10 bins; in "
-        "brackets the standard error. Made by `python benchmarks/selection.py`, which says what is compared.", "",
+        INTRODUCTION.format(splits=SPLITS), "",
         "| table | model | error, % | log-loss | calibration error | processor seconds | epochs |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]  # fmt: skip

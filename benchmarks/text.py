@@ -137,53 +137,88 @@ def run(half: str, name: str, case: Case) -> None:
             print(f"{name}, {model}, {seed}: {found['error']:.2f} {found['log_loss']:.3f} {seconds:.1f}", flush=True)
 
 
+INTRODUCTION = f"""# Text
+
+How good is nmfnet on short texts, beside scikit-learn's logistic regression and `MLPClassifier`? All get the same
+TF-IDF matrix and predict one of seven classes. Made by `python -m benchmarks.text`, which says what the texts are.
+
+The first word in the name of a case says which texts it has:
+
+| word | texts | classes |
+| --- | --- | --- |
+| packages | one-line descriptions of Debian's packages | sections of Debian |
+| manuals | the beginnings of manual pages | sections of the manual |
+| code, docstrings | functions and classes of seven Python packages | the packages |
+| library | functions and classes of seven packages of Python's own library | the packages |
+| drawn | random words, some of them from a distribution of the class | seven distributions |
+
+| column | model |
+| --- | --- |
+| nmfnet | `NMFNetClassifier((100,))`, one hidden layer of 100 units |
+| nmfnet, linear | `NMFNetClassifier(())`, no hidden layer |
+| logistic regression, C = 1 | `LogisticRegression`, whose default this is |
+| logistic regression, C chosen | `LogisticRegressionCV`: the C is 1, 10, 100 or 1000, chosen by three folds |
+| MLPClassifier | one hidden layer of 100 units |
+
+All other settings are the defaults. Errors and log-losses are those of 1000 other documents, means over the seeds. The
+best of a row is bold. Seconds are processor seconds of a fit on one thread ({platform.machine()}). Other programs ran
+on the machine, so compare seconds with each other only. Behind the seconds is the number of epochs, of a logistic
+regression that of iterations.
+
+Settings of nmfnet were chosen on one part of the texts, and the other part was held back for this comparison."""
+TITLES = {
+    DEVELOPMENT: "Texts on which settings were chosen",
+    HELD_BACK: "Texts that were held back",
+}
+REMARKS = {
+    DEVELOPMENT: "",
+    HELD_BACK: "Of some of these an earlier choice of settings had been measured once:\n"
+    "[Findings](../research/text.md#how-good-the-defaults-are) says which.\n",
+}
+FIGURES = (("Error, %", ".2f"), ("Log-loss", ".3f"), ("Processor seconds (epochs)", ".1f"))
+
+
 def report() -> None:
-    """Write the page: a table for each half, with means of the seeds, and ratios over all cases of it."""
-    lines = [
-        "# Sparse text",
-        "",
-        "Seven classes of documents by TF-IDF: error in per cent, log-loss, processor seconds of a fit on one "
-        f"thread ({platform.machine()}) and its epochs (of a regression, iterations); on 1000 other documents, means "
-        "of seeds. All have their defaults and, the networks, one hidden layer of 100 (*linear*: none); *C chosen*: "
-        "among 1, 10, 100 and 1000 by three folds. Made by `python -m benchmarks.text`, which says what the texts "
-        "are. Other work ran on the machine: seconds are those of the processor, and tell ratios only.",
-    ]
-    titles = {
-        DEVELOPMENT: "Looked at while settings were chosen",
-        HELD_BACK: "Held back ([how far](../research/text.md#how-good-the-defaults-are))",
-    }
-    for half, title in titles.items():
-        lines += ["", f"## {title}", "", "| case | rows × words | words a document | seeds |"]
-        lines[-1] += "".join(f" {model} |" for model in MODELS)
-        lines.append("| --- | --- | ---: | ---: |" + " ---: |" * len(MODELS))
-        means: list[np.ndarray] = []
-        lacking = []
-        for name in CASES[half]:
-            found = {model: _runs(half, name, model) for model in MODELS}
-            seeds = min((len(runs) for runs in found.values() if runs), default=0)
-            if not found["nmfnet"]:
-                lacking.append(name)
-                continue
-            shape, words = found["nmfnet"][0]["shape"], found["nmfnet"][0]["words"]
-            each = np.array([_means(runs[:seeds]) for runs in found.values()])
-            cells = [_cell(figures, np.nanmin(each, axis=0)) for figures in each]
-            lines.append(f"| {name} | {shape[0]} × {shape[1]} | {words:.0f} | {seeds} | {' | '.join(cells)} |")
-            means.append(each)
-        if means:
-            lines += ["", *_ratios(np.array(means))]
+    """Write the page: tables for each half, with means of the seeds, and ratios over all cases of it."""
+    lines = [INTRODUCTION]
+    for half, title in TITLES.items():
+        lines += ["", f"## {title}", "", *([REMARKS[half]] if REMARKS[half] else [])]
+        found = {name: {model: _runs(half, name, model) for model in MODELS} for name in CASES[half]}
+        lacking = [name for name, runs in found.items() if not runs["nmfnet"]]
+        found = {name: runs for name, runs in found.items() if runs["nmfnet"]}
+        means = np.array([_of_case(runs) for runs in found.values()])
+        lines += _cases(found)
+        for i, (figure, digits) in enumerate(FIGURES):
+            lines += ["", f"{figure}:", "", f"| case |{''.join(f' {model} |' for model in MODELS)}"]
+            lines.append("| --- |" + " ---: |" * len(MODELS))
+            for name, each in zip(found, means, strict=True):
+                lines.append(f"| {name} | {' | '.join(_cells(each, i, digits))} |")
+        if found:
+            lines += ["", *_ratios(means)]
         if lacking:
             lines += ["", f"Not run with this version: {', '.join(lacking)}."]
     (REPORTS / "text.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 
 
+def _cases(found: dict[str, dict[str, list[dict[str, Any]]]]) -> list[str]:
+    """A table of what the cases are."""
+    lines = ["| case | documents × words | words a document | seeds |", "| --- | --- | ---: | ---: |"]
+    for name, runs in found.items():
+        first = runs["nmfnet"][0]
+        rows, columns = first["shape"]
+        lines.append(f"| {name} | {rows} × {columns} | {first['words']:.0f} | {_seeds(runs)} |")
+    return lines
+
+
 def _ratios(figures: np.ndarray) -> list[str]:
     """Of nmfnet's figures to those of each other model, over the cases; (cases, models, figures)."""
     lines = [
-        f"Ratios of nmfnet's figures to others', geometric means over these {len(figures)} cases (where both have "
-        "runs), and in how many of them nmfnet has no more:",
+        f"nmfnet's figures divided by those of another model: geometric means over these {len(figures)} cases, as far "
+        "as both were run.",
+        "In brackets: in how many cases nmfnet's figure is no larger.",
         "",
-        "| | error | log-loss | seconds |",
+        "| nmfnet over | error | log-loss | seconds |",
         "| --- | ---: | ---: | ---: |",
     ]
     for i, model in enumerate(MODELS):
@@ -193,6 +228,16 @@ def _ratios(figures: np.ndarray) -> list[str]:
             cells = [f"{ratio:.2f} ({count})" for ratio, count in zip(ratios, no_more, strict=True)]
             lines.append(f"| {model} | {' | '.join(cells)} |")
     return lines
+
+
+def _seeds(runs: dict[str, list[dict[str, Any]]]) -> int:
+    """How many seeds all models of a case have, of those that were run."""
+    return min(len(each) for each in runs.values() if each)
+
+
+def _of_case(runs: dict[str, list[dict[str, Any]]]) -> np.ndarray:
+    """Means of each model over the seeds that all have; (models, figures)."""
+    return np.array([_means(each[: _seeds(runs)]) for each in runs.values()])
 
 
 def _runs(half: str, case: str, model: str) -> list[dict[str, Any]]:
@@ -205,13 +250,15 @@ def _means(runs: list[dict[str, Any]]) -> np.ndarray:
     return np.mean([[run[field] for field in fields] for run in runs], axis=0) if runs else np.full(4, np.nan)
 
 
-def _cell(figures: np.ndarray, best: np.ndarray) -> str:
-    """Error, log-loss, seconds and epochs; the least of a case is bold, but for the epochs."""
-    if np.isnan(figures).any():
-        return "–"
-    texts = [f"{figures[0]:.2f}", f"{figures[1]:.3f}", f"{figures[2]:.1f}"]
-    bold = [f"**{text}**" if a == b else text for text, a, b in zip(texts, figures, best, strict=False)]
-    return ", ".join([*bold, f"{figures[3]:.0f}"])
+def _cells(figures: np.ndarray, i: int, digits: str) -> list[str]:
+    """A figure of all models, the least of them bold; the seconds with the epochs."""
+    cells = []
+    for each in figures:
+        text = f"{each[i]:{digits}}"
+        text = f"**{text}**" if each[i] == np.nanmin(figures[:, i]) else text
+        text = f"{text} ({each[3]:.0f})" if i == len(FIGURES) - 1 else text
+        cells.append("–" if np.isnan(each[i]) else text)
+    return cells
 
 
 def main(names: list[str]) -> None:

@@ -51,7 +51,7 @@ def test_similar_error_rates(paper, verdict):
 def test_two_seeds_decide_nothing():
     found = verdicts(runs("pinv-nmf", [5.0, 5.1]), runs("adam-sae", [5.0, 5.1, 4.9]))
     assert "error rates similar to backpropagation's" not in found
-    assert "a similar time for an epoch" in found  # which need not be of three
+    assert "an epoch takes a similar time" in found  # which need not be of three
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_times_of_epochs_and_of_pretraining():
     found = verdicts(
         runs("pinv-nmf", [5.0] * 3, before=2.0, epoch=1.1), runs("adam-sae", [5.0] * 3, before=1.9, epoch=1.0)
     )
-    assert found["a similar time for an epoch"] == ("confirmed", "1.10 s against 1.00 of `adam-sae`")
-    assert found["less time for the autoencoder"] == ("not confirmed", "2.00 s against 1.90 of `adam-sae`")
+    assert found["an epoch takes a similar time"] == ("confirmed", "`pinv-nmf` 1.10 s, `adam-sae` 1.00")
+    assert found["pre-training takes less time"] == ("not confirmed", "`pinv-nmf` 2.00 s, `adam-sae` 1.90")
 
 
 @pytest.mark.parametrize(
@@ -112,5 +112,5 @@ def test_where_runs_were_made():
     found = runs("pinv", [5.0, 6.0])
     found[1]["date"] = "2026-01-03"
     made = report._made(found)
-    assert made.startswith("2026-01-01 to 2026-01-03; m; torch 2; load of the machine up to 1.0; ")
-    assert made.endswith("; 2 of 2 runs had 50% to 60% of their cores.")
+    assert made.startswith("2026-01-01 to 2026-01-03; m; torch 2; load of the machine at most 1.0; ")
+    assert made.endswith("; share of their cores that runs got: 50% to 60% (known of 2 of 2 runs).")

@@ -67,19 +67,24 @@ def summary(loss, best):
         rows.append(
             [f"{100 * share:g} %", *(shown(each) for each in at), f"{slow} of {len(known)}", *map(str, counts)]
         )
-    columns = ["within", "10 %", "median", "90 %", "worst", "above 0.8", "nmfnet arrived", "scikit-learn arrived"]
+    columns = ["within", "10th percentile", "median", "90th percentile", "worst", "ratio above 0.8"]
+    columns += ["fits of nmfnet that arrived", "of scikit-learn"]
     yield from table(columns, rows)
     gaps = [record["ours"]["final"] / record["theirs"]["final"] - 1 for record in records]
     ends = sorted(to_their_end(record) for record in records)
     times = [record["ours"]["seconds"] / record["theirs"]["seconds"] for record in records]
     better = sum(gap <= 0 for gap in gaps)
-    yield (
-        f"\nFinal objectives at default settings, {len(gaps)} fits: nmfnet's is no higher in {better}. The median gap "
-        f"is {100 * median(gaps):+.2g} %,\nthe worst {100 * max(gaps):+.2g} %. A default fit takes "
-        f"{median(times):.2f} of the time of theirs in the median, {max(times):.2f} at most.\n"
-        f"Until scikit-learn's own final objective nmfnet takes {shown(median(ends))} of its time in the median, "
-        f"{shown(ends[round(0.9 * (len(ends) - 1))])} in 90 %, {shown(ends[-1])} at most.\n"
+    yield f"\nDefault settings, {len(gaps)} fits. nmfnet's final objective is no higher in {better} of them.\n"
+    tail = shown(ends[round(0.9 * (len(ends) - 1))])
+    yield from table(
+        ["nmfnet beside scikit-learn", "median", "90th percentile", "worst"],
+        [
+            ["final objective, difference", f"{100 * median(gaps):+.2g} %", "", f"{100 * max(gaps):+.2g} %"],
+            ["time of a fit, ratio", f"{median(times):.2f}", "", f"{max(times):.2f}"],
+            ["time to scikit-learn's final objective, ratio", shown(median(ends)), tail, shown(ends[-1])],
+        ],
     )
+    yield ""
 
 
 def shown(number):

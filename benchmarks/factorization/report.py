@@ -10,64 +10,80 @@ from store import REPORTS
 
 HEAD = """# The factorizations against scikit-learn
 
-Written by `python benchmarks/factorization/report.py` from
-[benchmarks/results/factorization](../../benchmarks/results/factorization). The scripts in `benchmarks/factorization`
-make the results, and say how in their first lines. scikit-learn is {sklearn}, PyTorch {torch}, NumPy {numpy}. The
-curves are of the present code, of one machine: an AMD EPYC (Zen 4, AVX-512) of two cores, that other work shared, with
-a load of 5 to 12. Sections of earlier code say so.
+How long do nmfnet's factorizations take to a good result, and how good is it, beside scikit-learn's? Both packages fit
+each data set with their defaults: `NMF(rank, random_state=seed)`. For the Kullback-Leibler divergence they also have
+`solver="mu"` and `beta_loss="kullback-leibler"`. Each data set has three ranks.
+
+- **Made by** the scripts in `benchmarks/factorization`, which say how in their first lines. Their results are in
+  [benchmarks/results/factorization](../../benchmarks/results/factorization). `python
+  benchmarks/factorization/report.py` writes this page.
+- **Versions:** scikit-learn {sklearn}, PyTorch {torch}, NumPy {numpy}. Results of earlier nmfnet code are marked.
+- **Machine** of the curves: an AMD EPYC (Zen 4, AVX-512) of two cores. Other programs ran on it, with a load of
+  5 to 12.
+- **Number of fits,** as far as the machine's time allowed: {seeds}.
 
 ## How to read the curves
 
-Both packages fit each data set as they come: `NMF(rank, random_state=seed)`, and for the divergence `solver="mu"` and
-`beta_loss="kullback-leibler"`. There are three ranks. How many fits there are, as the machine's
-time ran out: {seeds}.
+A *curve* is the objective against the time of one fit. The objective is ‖X − ZH‖²/2, or the divergence.
 
-- *Best*: the lowest objective that any fit of nmfnet, scikit-learn or torchnmf reached on this data set and rank, over
-  all seeds and dtypes, with all the time it had, with earlier code and on other machines, too. It is that of a local
-  minimum; nobody knows the global one.
-- *Time to 0.1 %*: processor seconds of one thread until the objective is at most 1.001 times the best. The objective
-  is ‖X − ZH‖²/2, or the divergence. Factors of the search for a start count from the moment it has them. *never*: not
-  within twice the time of the slower default fit, or half a second.
-- *Ratio*: nmfnet's time over scikit-learn's. Where scikit-learn never arrived, the end of its fit counts, so that the
-  ratio is too large. Where scikit-learn alone arrived, the ratio is infinite. Where neither did, the fit is left out.
-- *Final*: at default `tol` and `max_iter`, in percent above the best: median of the seeds and, in brackets, the worst.
-  nmfnet and scikit-learn stop by different criteria. The first fit of a process takes a quarter of a second more,
-  which is digits at rank 5 with the Frobenius norm.
+- *Best* is the lowest objective known for a data set and rank. Any fit of nmfnet, scikit-learn or torchnmf counts: any
+  seed, dtype and machine, also of earlier code. It is a local minimum. Nobody knows the global one.
+- *Time to 0.1 %* are the processor seconds of one thread until the objective is at most 1.001 times the best. nmfnet
+  searches for a start first. The factors found in the search count from the moment it has them.
+- *Never* means: not within twice the time of the slower default fit, or half a second.
+- *Ratio* is nmfnet's time divided by scikit-learn's. If only nmfnet arrived, the end of scikit-learn's fit counts as
+  its time, so the ratio is too large. If only scikit-learn arrived, the ratio is infinite, written *never*. If neither
+  did, the fit is left out.
+- *Final* is the objective with default `tol` and `max_iter`, in percent above the best: the median of the seeds, in
+  brackets the worst. nmfnet and scikit-learn stop by different criteria.
+- *torchnmf* is version 0.3.5 with its defaults: multiplicative steps from a random start, one seed.
 
-*torchnmf* 0.3.5 takes multiplicative steps from a random start, one seed, with its default settings. nimfa 1.4.0 does
-not run with NumPy 2, and so is not in the tables.
+The first fit of a process takes a quarter of a second more. With the Frobenius norm that is digits at rank 5. nimfa
+1.4.0 does not run with NumPy 2, so it is not in the tables.
 """
 
 EARLIER = """
 ## Time to scikit-learn's own final objective
 
-Larger data, one seed. A run marked *shared* was made while other work ran on the machine: there the times are
-processor seconds. *Earlier code*: the factorizations have changed since; [the log](../research/log.md) says what
-the change brought. *fashion-200* is compared with scikit-learn's first 40 iterations; *transform* is of 2,000 rows
-with the same components. How high scikit-learn's end is depends on luck, and so does the time to it: the curves above
-say more.
+How long does nmfnet take to the objective at which scikit-learn ends? The data are larger here. One seed.
+
+| column | meaning |
+| --- | --- |
+| share | nmfnet's time to scikit-learn's final objective, divided by scikit-learn's time |
+| share until within 0.1 % | the same for an objective that is 0.1 % higher |
+| machine | *idle*: nothing else ran. *shared*: other programs ran, and the times are processor seconds |
+| earlier code | the factorizations have changed since. [The log](../research/log.md) says what the change brought |
+
+*fashion-200* has scikit-learn's first 40 iterations only. *transform* finds the coefficients of 2,000 rows for the
+same components. Where scikit-learn ends is partly luck, and so is the time to it. The curves above say more.
 """
 
 MINIBATCHES = """
 ## Mini-batches
 
-`partial_fit` on the same batches, five epochs, from the same random start. Errors are nmfnet's over those
-of scikit-learn's MiniBatchNMF: the root of twice the loss of the best coefficients for the components. *Time to
-theirs*: seconds until nmfnet's error is no larger than scikit-learn's after five epochs, over the time of these five.
-Errors and times are medians of three seeds, and *worst of all* is the largest ratio of an epoch. A loaded machine.
+`partial_fit` of `NMF` and of scikit-learn's `MiniBatchNMF` on the same batches, five epochs, from the same random
+start. All numbers are nmfnet's divided by scikit-learn's: below 1 nmfnet is better. They are medians of three seeds,
+but for *worst of all*. Other programs ran on the machine.
+
+- *Error* of the components after the first and the last epoch: the root of twice the loss, with the best coefficients
+  for these components. *Worst of all* is the largest ratio of any epoch and seed.
+- *Time an epoch*: processor seconds.
+- *Time to theirs*: nmfnet's seconds until its error is no larger than scikit-learn's after five epochs, divided by
+  scikit-learn's seconds for these five.
 """
 
 MEMORY = """
 ## Memory
 
-Peak resident memory of a fit of at most 30 passes, less that before the fit, in MiB. The same fit comes before it in
-its process, so that what libraries load does not count, and what is freed is given back at once.
+Peak resident memory of a fit of at most 30 passes, minus the memory before the fit, in MiB. In each process the same
+fit ran once before, so what the libraries load does not count. What is freed goes back to the system at once.
 """
 
 COMPANY = """
 ## Beside a busy process
 
-Seconds of a fit with one thread / with two, on two cores: alone, and beside a process that keeps one core busy.
+Does a second thread help? Seconds of a fit with one thread / with two, on a machine of two cores. *Alone*: nothing
+else runs. *Beside*: another process keeps one core busy.
 """
 
 
@@ -113,9 +129,9 @@ def curves():
     best = best_known()
     for loss, name in (("frobenius", "Frobenius norm"), ("kullback-leibler", "Kullback-Leibler divergence")):
         yield f"\n## {name}: time to near the best objective"
-        yield "\nRatios over all fits.\n"
+        yield "\nRatios of nmfnet's time to scikit-learn's, over all fits.\n"
         yield from summary(loss, best)
-        yield "Medians over the seeds: nmfnet / scikit-learn.\n"
+        yield "Each fit, medians of the seeds: nmfnet / scikit-learn. *s to 1 %* are seconds to 1 % above the best.\n"
         yield from cases(loss, best)
     parts = ("memory", MEMORY, memory), ("streams", MINIBATCHES, streams), ("company", COMPANY, company)
     for task, title, lines in parts:

@@ -13,14 +13,16 @@ from .configurations import SCALES, network_name
 
 Runs = Mapping[str, Mapping[str, list[Record]]]  # by scale and data set
 SIMILAR, TELLING, ENOUGH = 1.1, 0.05, 3
-PRODUCTS = "[rate.md](rate.md): products take 79 % of an epoch of `pinv`, and 70 % of one of `relaxed`"
+PRODUCTS = "79 % of an epoch of `pinv`, 70 % of one of `relaxed` ([measured](rate.md))"
 
 
 def claims(runs: Runs) -> Iterator[str]:
     """A table: claim, verdict, evidence."""
-    yield "Verdicts follow from the numbers, by rules in `benchmarks/paper/claims.py`. Two methods are similar where"
-    yield f"the ratio of their means is at most {SIMILAR}. Where it is larger, but Welch's test tells no difference"
-    yield f"(p > {TELLING}), nothing is decided. Nor do fewer than {ENOUGH} seeds decide anything."
+    yield "The rules in `benchmarks/paper/claims.py` derive the verdicts from the numbers:"
+    yield ""
+    yield f"- A method's error is similar to another's if the ratio of their means is at most {SIMILAR}."
+    yield f"- If the ratio is larger, but Welch's test finds no difference (p > {TELLING}), nothing is decided."
+    yield f"- Fewer than {ENOUGH} seeds decide nothing."
     yield ""
     yield "| claim | runs | verdict | evidence |"
     yield "| --- | --- | --- | --- |"
@@ -41,17 +43,17 @@ def _of_data(scale: str, data: str, runs: list[Record]) -> Iterator[tuple[str, s
     other = _errors(runs, main, "pinv-nmf-threshold")
     if other and backpropagation:
         names = "pinv-nmf-threshold", "adam-sae"
-        yield "the same with the group's other threshold", *_similar(other, backpropagation, *names)
+        yield "the same with the authors' other threshold", *_similar(other, backpropagation, *names)
     now = _errors(runs, main, "adamw")
     if paper and now:
-        yield "the same against tuned AdamW (not claimed)", *_similar(paper, now, "pinv-nmf", "adamw")
+        yield "the same, against tuned AdamW (not claimed by the paper)", *_similar(paper, now, "pinv-nmf", "adamw")
     yield from _of_depth([(name, _errors(runs, name, "pinv-nmf")) for name in networks])
-    for claim, key in (("a similar time for an epoch", "epoch"), ("less time for the autoencoder", "before")):
+    for claim, key in (("an epoch takes a similar time", "epoch"), ("pre-training takes less time", "before")):
         ours, theirs = (_seconds(runs, main, name, key) for name in ("pinv-nmf", "adam-sae"))
         if ours and theirs:
             ratio = statistics.median(ours) / statistics.median(theirs)
             good = ratio <= SIMILAR if key == "epoch" else ratio < 1
-            evidence = f"{statistics.median(ours):.2f} s against {statistics.median(theirs):.2f} of `adam-sae`"
+            evidence = f"`pinv-nmf` {statistics.median(ours):.2f} s, `adam-sae` {statistics.median(theirs):.2f}"
             yield claim, "confirmed" if good else "not confirmed", evidence
     for claim, name, base in (
         ("biases help (future work)", "pinv-nmf-bias", "pinv-nmf"),

@@ -110,12 +110,14 @@ class Method:
 
 
 METHODS = {
-    "pinv-nmf": Method("the paper's: pinv after pre-training by NMF", "pinv", pretrain=True),
+    "pinv-nmf": Method("the paper's method: pinv, after pre-training by NMF", "pinv", pretrain=True),
     "pinv": Method("pinv from random weights", "pinv"),
-    "adam-sae": Method("the paper's comparison: Adam after a stacked autoencoder by Adam", "adam", pretrain=True),
+    "adam-sae": Method(
+        "what the paper compares with: Adam, after pre-training a stacked autoencoder by Adam", "adam", pretrain=True
+    ),
     "adam": Method("Adam from random weights", "adam"),
-    "adamw": Method("backpropagation as one would do it now: tuned AdamW", "adamw"),
-    "relaxed": Method('solver="relaxed", as it comes', "relaxed"),
+    "adamw": Method("backpropagation as one would do it now: AdamW, tuned", "adamw"),
+    "relaxed": Method('nmfnet\'s default, solver="relaxed"', "relaxed"),
     "pinv-nmf-bias": Method("pinv-nmf with biases", "pinv", False, True, {"fit_intercept": True}),
     "pinv-nmf-sparse": Method(
         "pinv-nmf with an L1 penalty", "pinv", False, True, {"alpha": 1.0, "l1_ratio": 1.0}
@@ -123,10 +125,12 @@ METHODS = {
     "pinv-nmf-sigmoid": Method("pinv-nmf with sigmoid units", "pinv", False, True, {"activation": "sigmoid"}),
     "pinv-tanh": Method("pinv with tanh units", "pinv", False, False, {"activation": "tanh"}),
     "pinv-nmf-batch": Method(
-        "pinv-nmf, first layer: a pseudo-inverse of each batch", "pinv", False, True, {}, {"first_layer": "batch"}
+        "pinv-nmf; the first layer takes the pseudo-inverse of each batch, not of all data",
+        "pinv", False, True, {}, {"first_layer": "batch"},
     ),
     "pinv-nmf-threshold": Method(
-        "pinv-nmf with the group's other threshold for X, 4e-2", "pinv", False, True, {}, {"delta_x": 4e-2}
+        "pinv-nmf; singular values of X below 4e-2 of the largest are dropped, not those below 5e-3",
+        "pinv", False, True, {}, {"delta_x": 4e-2},
     ),
 }  # fmt: skip
 

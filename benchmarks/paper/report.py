@@ -23,24 +23,25 @@ COLOURS = {
 }  # fmt: skip
 INTRODUCTION = """# The paper's evaluation
 
-The paper compares its method with backpropagation on MNIST and CIFAR-10. This page does the same with this package,
-with more networks, and with backpropagation as one would do it now. Errors are on the test set, in %, at the end of
-training, with the 95 % confidence interval of the mean where there are three seeds or more. Nothing was chosen on the
-test set. The CIFAR-10 images are a copy that went through JPEG compression once.
+[The paper](../method.md) (Sakurai et al., 2016) compares its method with backpropagation on MNIST and CIFAR-10. This
+page repeats the comparison with this package. It has more networks, and also backpropagation as one would do it now.
 
-**Seconds are of a machine that other programs used at the same time**, so they are too large, and some more than
-others. Under each figure stands which share of its processor cores a run had. Compare seconds only where the
-differences are large.
+- **Errors** are those of the test set in %, at the end of training. ± is the 95 % confidence interval of the mean,
+  where there are three seeds or more. Nothing was chosen on the test set.
+- **Seconds** are too large, because other programs used the machine at the same time. The line under each figure says
+  which share of their processor cores the runs got. Compare seconds only where they differ much.
+- **CIFAR-10** is a copy whose images went through JPEG compression once.
 
-Settings are in [benchmarks/paper/configurations.py](../../benchmarks/paper/configurations.py):
+`pinv` stands for `solver="pinv"`, the paper's method. Settings are in
+[benchmarks/paper/configurations.py](../../benchmarks/paper/configurations.py):
 
 | method | what it is |
 | --- | --- |
 """
 SIZES = {
-    "full": "All training images; 20 epochs for MNIST, 10 for CIFAR-10.",
-    "quick": "Less of everything: the first 5000 training images of MNIST for 5 epochs, the first 3000 of CIFAR-10 "
-    "for 3, smaller networks, batches of 1250 and a tenth of the pre-training for the paper's method.",
+    "full": "All training images, with 20 epochs for MNIST and 10 for CIFAR-10.",
+    "quick": "These have the first 5000 training images of MNIST for 5 epochs, or the first 3000 of CIFAR-10 for 3 "
+    "epochs.\nThe networks are smaller. The paper's method has batches of 1250 and a tenth of the pre-training.",
 }  # fmt: skip
 
 
@@ -89,8 +90,8 @@ def section(scale: str, data: str, runs: list[Record]) -> Iterator[str]:
 def _diverged(runs: list[Record], epochs: int) -> Iterator[str]:
     ended = Counter((run["network"], run["method"]) for run in runs if len(run["epochs"]) < epochs)
     if ended:
-        what = ", ".join(f"`{name}` with {network} ({n} of its seeds)" for (network, name), n in ended.items())
-        yield from ("", f"Diverged, and was ended before its last epoch: {what}.")
+        what = ", ".join(f"`{name}` with {network} ({n} seeds)" for (network, name), n in ended.items())
+        yield from ("", f"These runs diverged and were ended before the last epoch: {what}.")
 
 
 def _variants(runs: list[Record], names: list[str]) -> Iterator[str]:
@@ -113,11 +114,12 @@ def _made(runs: list[Record]) -> str:
     parts += sorted({f"torch {run['versions']['torch']}" for run in runs})
     loads = [run["load"] for run in runs if run["load"] is not None]
     if loads:
-        parts.append(f"load of the machine up to {max(loads):.1f}")
+        parts.append(f"load of the machine at most {max(loads):.1f}")
     shares = [run["share"] for run in runs if "share" in run]
     if shares:
         least_and_most = dict.fromkeys(f"{share:.0%}" for share in (min(shares), max(shares)))
-        parts.append(f"{len(shares)} of {len(runs)} runs had {' to '.join(least_and_most)} of their cores")
+        got = " to ".join(least_and_most)
+        parts.append(f"share of their cores that runs got: {got} (known of {len(shares)} of {len(runs)} runs)")
     return "; ".join(parts) + "."
 
 
