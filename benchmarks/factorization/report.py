@@ -19,7 +19,7 @@ each data set with their defaults: `NMF(rank, random_state=seed)`. For the Kullb
   benchmarks/factorization/report.py` writes this page.
 - **Versions:** scikit-learn {sklearn}, PyTorch {torch}, NumPy {numpy}. Results of earlier nmfnet code are marked.
 - **Machine** of the curves: an AMD EPYC (Zen 4, AVX-512) of two cores. Other programs ran on it, with a load of
-  5 to 12.
+  4 to 12.
 - **Number of fits,** as far as the machine's time allowed: {seeds}.
 
 ## How to read the curves
