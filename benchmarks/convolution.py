@@ -52,18 +52,21 @@ Record = Callable[[Callable[[Tensor], Tensor]], None]
 
 
 def arrays(task: str) -> list[np.ndarray]:
-    """Training inputs, channels first, and labels; then those of the test."""
+    """Training inputs and labels; then those of the test.  Images are as they are in the file."""
     if task == "mnist1d":
         X, y = _mnist1d.generate(5000)
         return [X[:4000, None], y[:4000], X[4000:, None], y[4000:]]
     data = np.load(Path(os.environ["NMFNET_DATA"]) / f"{task}.npz")
-
-    def images(X: np.ndarray) -> np.ndarray:
-        X = X.reshape(len(X), *(32, 32, 3) if task == "cifar10" else (28, 28, 1))
-        return np.ascontiguousarray(X.transpose(0, 3, 1, 2)) / np.float32(255)
-
     labels = [data[name].ravel().astype(int) for name in ("y_train", "y_test")]
-    return [images(data["X_train"]), labels[0], images(data["X_test"]), labels[1]]
+    return [data["X_train"], labels[0], data["X_test"], labels[1]]
+
+
+def made(task: str, X: np.ndarray) -> np.ndarray:
+    """Inputs, channels first; of the rows that are used alone, as they count as memory of the run."""
+    if task == "mnist1d":
+        return X
+    X = X.reshape(len(X), *(32, 32, 3) if task == "cifar10" else (28, 28, 1))
+    return np.ascontiguousarray(X.transpose(0, 3, 1, 2)) / np.float32(255)
 
 
 def load(task: str, rows: int, score: str) -> list[np.ndarray]:
@@ -74,7 +77,7 @@ def load(task: str, rows: int, score: str) -> list[np.ndarray]:
         T, t = X[rows : rows + held], y[rows : rows + held]
         if len(T) < held:
             raise ValueError(f"rows leave no {held} rows for validation.")
-    return [X[:rows], y[:rows], T, t]
+    return [made(task, X[:rows]), y[:rows], made(task, T), t]
 
 
 class Clock:
