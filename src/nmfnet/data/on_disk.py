@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nmfnet.data.source import Batch, InMemory, Samples, n_batches
+from nmfnet.data.source import Batch, InMemory, n_batches
 from nmfnet.data.windows import share_of, windows
 
 Array = NDArray[Any]
@@ -244,13 +244,9 @@ class OnDisk(InMemory):
         parts = torch.cat(numbers).tensor_split(n_batches(self.n_rows, batch_size))
         return self._read_batches(parts, blocks, orders, start, min_rows)
 
-    def blocks(self) -> Iterator[Samples]:
-        """All samples in their own order; the next block is read while one is used."""
-        rows, start = max(64, self.block_numbers // max(1, self.n_features)), 0
-        for X in read_ahead(self.X, rows):  # type: ignore[arg-type]
-            part = slice(start, start + len(X))
-            yield Samples(X, self.Y[part], None if self.weight is None else self.weight[part])
-            start += len(X)
+    def _input_blocks(self, rows: int) -> Iterator[Tensor]:
+        """The same; the next block is read while one is used."""
+        return read_ahead(self.X, rows)  # type: ignore[arg-type]
 
     def subset(self, rows: Tensor) -> InMemory:  # type: ignore[override]
         """Some of the samples, read into memory."""

@@ -227,9 +227,13 @@ class InMemory:
     def blocks(self) -> Iterator[Samples]:
         """All samples in their own order."""
         rows = max(64, self.block_numbers // max(1, self.n_features))
-        for start in range(0, len(self.Y), rows):
+        for start, X in zip(range(0, len(self.Y), rows), self._input_blocks(rows), strict=True):
             part = slice(start, start + rows)
-            yield Samples(self._inputs(part), self.Y[part], None if self.weight is None else self.weight[part])
+            yield Samples(X, self.Y[part], None if self.weight is None else self.weight[part])
+
+    def _input_blocks(self, rows: int) -> Iterator[Rows]:
+        """The inputs of all samples in their order, so many at a time."""
+        return (self._inputs(slice(start, start + rows)) for start in range(0, len(self.Y), rows))
 
     def subset(self, rows: Tensor) -> Subset:
         """Some of the samples, by their numbers (m,)."""

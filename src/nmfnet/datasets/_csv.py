@@ -106,7 +106,7 @@ def rows(path: Path, dialect: Dialect, errors: str = "strict") -> Iterator[tuple
 
     def lines(file: TextIO) -> Iterator[str]:
         nonlocal last
-        for last in file:  # noqa: UP028
+        for last in file:  # noqa: UP028  # "yield from" would not keep the last line
             yield last
 
     with dialect.open(path, errors) as file:

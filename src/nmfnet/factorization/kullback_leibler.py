@@ -166,12 +166,11 @@ class KullbackLeibler:
             else:
                 quotient = descend_(tile, F, totals, by, self.z_reach[rows])
             out[:, rows] = F
-            weighted = F if self.row_weights is None else F * self.row_weights[rows]
             if collected is not None:
-                collected += tile.collect(weighted, quotient)
+                collected += tile.collect(self._weighted(F, rows), quotient)
             total += self._loss(rows, tile, quotient)
             if p.l2_z:
-                total += p.l2_z / 2 * float((weighted * F).sum())
+                total += p.l2_z / 2 * float((self._weighted(F, rows) * F).sum())
         total += float((self._sums(out).double() * by.slopes.double()).sum())
         return total + p.l1_h * float(H.sum()) + p.l2_h / 2 * squared_norm(H)
 
@@ -185,8 +184,11 @@ class KullbackLeibler:
 
     def _sums(self, Z: Tensor) -> Tensor:
         """Sums of the samples' weighted coefficients, shape (k, 1)."""
-        weighted = Z if self.row_weights is None else Z * self.row_weights
-        return weighted.sum(1, keepdim=True, dtype=torch.float64).to(Z.dtype)
+        return self._weighted(Z, slice(None)).sum(1, keepdim=True, dtype=torch.float64).to(Z.dtype)
+
+    def _weighted(self, Z: Tensor, rows: slice) -> Tensor:
+        """Coefficients (k, c) of some samples, times the weights of these."""
+        return Z if self.row_weights is None else Z * self.row_weights[rows]
 
     def _regressors(self, Z: Tensor) -> Regressors:
         """Those of the features."""
