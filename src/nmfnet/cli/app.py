@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 # What computes is imported by the commands that do: help and version must be there at once.
 app = typer.Typer(
-    help="Train fully-connected and convolutional networks by alternating nonnegative matrix factorizations.",
+    help="Train neural networks without backpropagation, by alternating nonnegative matrix factorizations.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -82,7 +82,7 @@ def print_version(asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Version.")
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options before the command."""
@@ -108,7 +108,7 @@ def train(
     validation: Validation = 0.1,
     seed: Seed = 0,
     device: Device = "cpu",
-    task: Annotated[AskedTask, typer.Option(help="Whether targets are classes or amounts.")] = AskedTask.auto,
+    task: Annotated[AskedTask, typer.Option(help="Whether the target is a class or a number.")] = AskedTask.auto,
     out: Out = None,
     checkpoint_every: CheckpointEvery = None,
     resume: Resume = False,
@@ -128,7 +128,10 @@ def train(
     force: Force = False,
     debug: Debug = False,
 ) -> int:
-    """Train a network; write the model, its history, the settings and the curves to a folder."""
+    """Train a network.
+
+    Writes the model, its history, the settings, the learning curves and report.html to a folder.
+    """
     from nmfnet.cli import training
     from nmfnet.cli.request import Request
 
@@ -151,14 +154,17 @@ def plan(
     batch_size: BatchSize = "auto",
     validation: Validation = 0.1,
     device: Device = "cpu",
-    task: Annotated[AskedTask, typer.Option(help="Whether targets are classes or amounts.")] = AskedTask.auto,
+    task: Annotated[AskedTask, typer.Option(help="Whether the target is a class or a number.")] = AskedTask.auto,
     bandwidth: Bandwidth = 10.0,
     latency: Latency = 50.0,
     local_updates: LocalUpdates = None,
     threads: Threads = None,
     debug: Debug = False,
 ) -> int:
-    """Print what an epoch will take: operations, bytes, memory, and seconds by rates measured here."""
+    """Predict what an epoch takes, without training.
+
+    Prints operations, bytes between ranks, memory and seconds.  For the seconds it measures this machine.
+    """
     from nmfnet.cli import planning
     from nmfnet.planning import Wire
 
@@ -179,7 +185,10 @@ def evaluate(
     encoding: Encoding = None,
     debug: Debug = False,
 ) -> int:
-    """Print the error of a model on a test part, or on all rows of a file without one."""
+    """Print the error of a model.
+
+    It is measured on the test rows of DATA, or on all rows if DATA has no test rows.
+    """
     from nmfnet.cli import evaluation
     from nmfnet.cli.data import Written
 
@@ -200,7 +209,10 @@ def predict(
     encoding: Encoding = None,
     debug: Debug = False,
 ) -> int:
-    """Print what a model predicts for the rows of a file, or write it to one; both may be larger than memory."""
+    """Predict the rows of a file.
+
+    Prints the predictions or writes them to a file.  Both files may be larger than memory.
+    """
     from nmfnet.cli import evaluation
     from nmfnet.cli.data import Written
 
@@ -211,7 +223,10 @@ def predict(
 @app.command()
 @reporting
 def report(runs: Runs, out: ReportFile = Path("report.html"), debug: Debug = False) -> int:
-    """Write one page of one or several runs: curves, confusions, worst examples, settings."""
+    """Write a report of one or several runs.
+
+    It is one .html file with learning curves, confusion matrix, worst examples and settings.
+    """
     from nmfnet.cli import report as reports
 
     reports.report(runs, out, console())
@@ -221,7 +236,7 @@ def report(runs: Runs, out: ReportFile = Path("report.html"), debug: Debug = Fal
 @app.command("data")
 @reporting
 def list_data(debug: Debug = False) -> int:
-    """List the data sets that have a name, and the folder they are kept in."""
+    """List the named data sets and their folder."""
     from nmfnet import datasets
     from nmfnet.cli import tables
 

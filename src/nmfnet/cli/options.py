@@ -29,110 +29,141 @@ class AskedTask(StrEnum):
     regression = "regression"
 
 
-SOURCE = f"{', '.join(NAMES)}, a .csv, .parquet, .npz or .npy file, or a folder of such files."
+SOURCE = f"A data set ({', '.join(NAMES)}), a .csv, .parquet, .npz or .npy file, or a folder of such files."
 Data = Annotated[str, typer.Argument(metavar="DATA", help=SOURCE, show_default=False)]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, or the folder of a training.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, or the folder that train wrote.")]
 Target = Annotated[
     str | None,
     typer.Option(
         metavar="COLUMN",
-        help="Column of a table to learn; of a .npy its number, or a .npy of targets. A model knows its own.",
+        help="Column to predict. For a .npy file: the number of a column, or a .npy file of targets. "
+        "A trained model knows its target.",
         show_default=False,
     ),
 ]
 Drop = Annotated[
-    str | None, typer.Option(metavar="COLUMNS", help='Columns to leave out, with commas between; "a, b" is one.')
+    str | None,
+    typer.Option(metavar="COLUMNS", help='Columns to leave out, separated by commas. "a, b" in quotes is one column.'),
 ]
 Categorical = Annotated[
-    str | None, typer.Option(metavar="COLUMNS", help="Columns that are categories, even if they hold numbers.")
+    str | None,
+    typer.Option(metavar="COLUMNS", help="Columns to treat as categories although they hold numbers."),
 ]
 Id = Annotated[
-    str | None, typer.Option("--id", metavar="COLUMN", help="Column that names the rows; predictions carry it.")
+    str | None,
+    typer.Option("--id", metavar="COLUMN", help="Column that names the rows: not an input, copied to predictions."),
 ]
-Sep = Annotated[str | None, typer.Option(metavar="CHARACTER", help="Between columns of a .csv; found if left out.")]
-Decimal = Annotated[str | None, typer.Option(metavar="MARK", help="In numbers of a .csv: . or ,; found if left out.")]
+Sep = Annotated[
+    str | None, typer.Option(metavar="CHARACTER", help="Separator of the columns of a .csv; by default detected.")
+]
+Decimal = Annotated[
+    str | None, typer.Option(metavar="MARK", help="Decimal mark in a .csv, a point or a comma; by default detected.")
+]
 Encoding = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Of a .csv: utf-8, latin-1, ...; found if left out.")
+    str | None, typer.Option(metavar="NAME", help="Encoding of a .csv, as utf-8 or latin-1; by default detected.")
 ]
 Test = Annotated[
-    str | None, typer.Option(metavar="FILE|FRACTION", help="Rows to test on: a file, or a fraction held out.")
+    str | None, typer.Option(metavar="FILE|FRACTION", help="Test rows: a file, or the fraction of DATA to hold out.")
 ]
 MaxTime = Annotated[
-    float | None, typer.Option(min=0, metavar="SECONDS", help="Most seconds of training, resumed ones included.")
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="Largest number of seconds to train, those before --resume included."),
 ]
 Patience = Annotated[
-    int | None, typer.Option(min=1, metavar="EPOCHS", help="End after so many without progress; all if left out.")
+    int | None,
+    typer.Option(min=1, metavar="EPOCHS", help="End after this many epochs without progress; by default never."),
 ]
 Dropout = Annotated[
-    float | None, typer.Option(metavar="RATE", help="With relaxed: share of units left out at random.")
+    float | None,
+    typer.Option(metavar="RATE", help="Probability that a hidden unit is set to 0 in an update (relaxed)."),
 ]
-ClassWeight = Annotated[bool, typer.Option("--class-weight", help="Let all classes weigh the same.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads to compute with.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the model that is in the folder.")]
+ClassWeight = Annotated[
+    bool, typer.Option("--class-weight", help="Give each class the same total weight, also rare ones.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Number of CPU threads.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the model in the output folder.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Hidden = Annotated[
     str,
     typer.Option(
         metavar="LAYERS",
-        help="Hidden layers: widths, as in 1000-500, or none; of images conv32-pool-conv64-pool-128, where conv32k5s2 "
-        "has a kernel of 5 and a stride of 2. Also pool3, avgpool, globalpool.",
+        help="Hidden layers: widths, as in 1000-500, or none for a linear model. For images, as in "
+        "conv32-pool-conv64-pool-128; conv32k5s2 has a kernel of 5 and a stride of 2; there are also pool3, avgpool "
+        "and globalpool.",
     ),
 ]
 InputShape = Annotated[
     str | None,
     typer.Option(
         metavar="CxHxW",
-        help="Of images, as 3x32x32, or CxL of sequences, where a row of a file does not say.",
+        help="Shape of an image, as 3x32x32, or of a sequence, as 3x200, if DATA has them as rows of numbers.",
         show_default=False,
     ),
 ]
-ActivationName = Annotated[str, typer.Option(metavar="NAME", help=f"Of the hidden layers: {', '.join(ACTIVATIONS)}.")]
-SolverName = Annotated[str, typer.Option(metavar="NAME", help=f"The sweep over a batch: {', '.join(SOLVERS)}.")]
-Pretrain = Annotated[Pretraining, typer.Option(help="Start from an autoencoder of NMFs; needs data >= 0.")]
-Epochs = Annotated[int, typer.Option(min=1, help="Passes over the data.")]
+ActivationName = Annotated[str, typer.Option(metavar="NAME", help=f"One of {', '.join(ACTIVATIONS)}.")]
+SolverName = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help=f"How a batch updates the weights: {' or '.join(SOLVERS)} (the paper's method)."
+    ),
+]
+Pretrain = Annotated[Pretraining, typer.Option(help="nmf: initial weights from an NMF autoencoder; needs DATA >= 0.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Number of passes over the training rows.")]
 DeltaX = Annotated[
     float | None,
-    typer.Option("--delta-x", metavar="SHARE", help="With pinv: threshold of the singular values of the data."),
+    typer.Option("--delta-x", metavar="SHARE", help="Threshold for the singular values of the inputs (pinv)."),
 ]
 Delta = Annotated[
     float | None,
     typer.Option(
         "--delta",
         metavar="SHARE",
-        help="Threshold of the singular values of hidden layers (pinv), or relative step (relaxed).",
+        help="Relative step of the first update (relaxed). Threshold for the singular values of hidden layers (pinv).",
     ),
 ]
 BatchSize = Annotated[
-    str, typer.Option(metavar="ROWS", help="Most rows in a batch; auto: up to 1000, with pinv 5000.")
+    str, typer.Option(metavar="ROWS", help="Largest number of rows in a batch; auto: at most 1000 (pinv: 5000).")
 ]
 Alpha = Annotated[
-    float | None, typer.Option(min=0, help="Strength of the penalty on the weights; by default chosen by the data.")
+    float | None, typer.Option(min=0, help="Strength of the penalty on the weights; by default chosen from the data.")
 ]
-L1Ratio = Annotated[float, typer.Option(min=0, max=1, help="Share of L1 in the penalty.")]
+L1Ratio = Annotated[float, typer.Option(min=0, max=1, help="Share of L1 in the penalty; the rest is L2.")]
 Bias = Annotated[bool, typer.Option("--bias/--no-bias", help="Whether layers have biases.")]
-Validation = Annotated[float, typer.Option(help="Fraction held out to choose the best epoch; 0: train on all.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the weights, the order of rows and the split.")]
-Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, ..., or auto.")]
-Out = Annotated[str | None, typer.Option(metavar="DIR", help="Folder to write; a new nmfnet-NAME if left out.")]
+Validation = Annotated[float, typer.Option(help="Fraction of the rows held out to choose the best epoch; 0: none.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the weights, the order of rows and the split.")]
+Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, or auto (a GPU if there is one).")]
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="Folder to write; by default a new one, nmfnet-NAME.")]
 CheckpointEvery = Annotated[
     int | None,
-    typer.Option(min=1, metavar="BATCHES", help="Store the training so often, in the folder of the run."),
+    typer.Option(min=1, metavar="BATCHES", help="Write a checkpoint each time this number of batches is done."),
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on from the last checkpoint, or with more --epochs from the model.")
+    bool,
+    typer.Option(
+        "--resume", help="Continue from the last checkpoint. With more --epochs, train a finished model further."
+    ),
 ]
 Predictions = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help=".csv or .parquet; printed if left out.")
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="A .csv or .parquet file; by default the predictions are printed."),
 ]
-Rows = Annotated[str, typer.Argument(metavar="FILE", help="A .csv, .parquet, .npy or .npz (X_test or X).")]
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of trainings.")]
+Rows = Annotated[
+    str, typer.Argument(metavar="FILE", help="A .csv, .parquet or .npy file, or an .npz file with X_test or X.")
+]
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that train wrote.")]
 ReportFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="The .html file to write.")]
 LocalUpdates = Annotated[
     int | None,
-    typer.Option(min=0, metavar="UPDATES", help="With several ranks: those of each alone between means of weights."),
+    typer.Option(
+        min=0,
+        metavar="UPDATES",
+        help="With several ranks: updates that each makes by itself before the weights are averaged.",
+    ),
 ]
-Ranks = Annotated[int, typer.Option(min=1, help="Processes that train together.")]
+Ranks = Annotated[int, typer.Option(min=1, help="Number of processes that train together.")]
 Bandwidth = Annotated[
-    float, typer.Option(min=1e-6, metavar="GBIT/S", help="Of the network between ranks, each way, in Gbit/s.")
+    float, typer.Option(min=1e-6, metavar="GBIT/S", help="Bandwidth between ranks, each way, in Gbit/s.")
 ]
-Latency = Annotated[float, typer.Option(min=0, metavar="MICROSECONDS", help="Of a step of a message between ranks.")]
+Latency = Annotated[
+    float, typer.Option(min=0, metavar="MICROSECONDS", help="Latency of one step of a message between ranks.")
+]
