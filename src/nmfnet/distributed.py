@@ -168,7 +168,7 @@ def refuse_differences(**values: Any) -> None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Make fits in a ``with`` block those of this process alone, although there is a process group.
+    """Let fits in a ``with`` block be made by this process alone, although there is a process group.
 
     Examples
     --------
@@ -187,9 +187,9 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def together() -> Iterator[Holders]:
-    """Make a ``with`` block one that all ranks run together: if one raises an error, all raise the same one.
+    """Run a ``with`` block on all ranks together: if one of them raises an error, all raise the same one.
 
-    Without a process group the block is that of one process.
+    Without a process group the block runs in this process alone.
 
     Yields
     ------
@@ -227,8 +227,9 @@ def launched() -> bool:
 def join() -> None:
     """Form a process group with the other processes that torchrun, or another launcher, has started.
 
-    If the process was started alone, or already is in a group, nothing happens.  The group uses gloo.  After a restart
-    by torchrun it works with all versions of PyTorch, because each attempt has names of its own in torchrun's store.
+    Nothing happens if the process was started alone, or is in a group already.  The group uses gloo.  Unlike
+    ``torch.distributed.init_process_group``, it works with all versions of PyTorch after torchrun has restarted the
+    processes.
 
     Examples
     --------

@@ -10,19 +10,19 @@ class DataError(NMFNetError, ValueError):
 
 
 class ModelFileError(NMFNetError, ValueError):
-    """A model file is missing, corrupt or not a nmfnet model."""
+    """A model file is missing, corrupt, or not an nmfnet model."""
 
 
 class CheckpointError(NMFNetError, ValueError):
-    """A checkpoint is of another training than the one that is to go on."""
+    """A checkpoint belongs to another training than the one that should continue."""
 
 
 class DivergenceError(NMFNetError, ArithmeticError):
-    """Numbers left the range of their dtype: in a factorization, or in training before the first epoch's end."""
+    """Numbers have left the range of their dtype, in a factorization or before the end of the first epoch."""
 
 
 class RankError(NMFNetError, RuntimeError):
-    """One of the processes that train together has failed, ended, or cannot be reached; all raise the same error."""
+    """A process that trains with others failed, ended, or cannot be reached.  All of them raise the same error."""
 
 
 class DivergenceWarning(UserWarning):

@@ -57,46 +57,48 @@ def fit_module(
 ) -> list[EpochRecord]:
     """Train a PyTorch module in place, from the weights it has, without autograd.
 
-    Inputs and real targets are scaled inside, and the scaling is folded into the weights at the end.  A training that
-    fails leaves the module as it was.  Layers with ``requires_grad=False`` keep their weights, and the layers below
-    them are trained.  Parameters stay the same tensors.  Their `grad` and the flags `training` do not change.  Dropout
-    layers are used in evaluation mode, too.
+    You need not scale inputs or regression targets: this is done inside, and the scaling is folded into the weights at
+    the end.  A training that fails leaves the module as it was.  Layers with ``requires_grad=False`` keep their
+    weights, and the layers below them are trained.  Parameters stay the same tensors.  Their `grad` and the flags
+    `training` do not change.  Dropout layers are used in evaluation mode, too.
 
     Parameters
     ----------
     module : torch.nn.Sequential
-        Of Linear, Conv1d, Conv2d, activations (ReLU, LeakyReLU, Sigmoid, Tanh, Softplus, Identity, one between two
-        layers with weights), MaxPool, AvgPool and AdaptiveAvgPool(1) of 1 or 2 dimensions, Dropout and Flatten;
-        nested ones, too.  It gives logits of classes, or Softmax, LogSoftmax or Sigmoid of them.
-        Hooks, parametrizations, a `forward` of its own and weights that are shared are refused.
+        Made of Linear, Conv1d, Conv2d, activations (ReLU, LeakyReLU, Sigmoid, Tanh, Softplus, Identity, one between
+        two layers with weights), MaxPool, AvgPool and AdaptiveAvgPool(1) of 1 or 2 dimensions, Dropout and Flatten;
+        nested ones, too.  Its outputs are logits; Softmax, LogSoftmax or Sigmoid may follow.  A module with hooks,
+        parametrizations, a `forward` of its own or shared weights is refused.
     X : array-like or Tensor of shape (n_samples, ...), or DataLoader, or iterable of batches
-        What the module takes; converted to its dtype.  A loader, or another iterable of batches (inputs, targets), is
-        read once, without `y`; all samples are then in memory.
+        Inputs of the module; they are converted to its dtype.  A DataLoader, or another iterable of batches (inputs,
+        targets), takes the place of `X` and `y`.  It is read once, and all samples are then in memory.
     y : array-like or Tensor, optional
-        In the conventions of PyTorch's losses:
+        Targets, in the conventions of PyTorch's losses:
 
-        - whole numbers (n_samples,): classes 0, 1, ... by their output (CrossEntropyLoss);
-        - one-hot rows (n_samples, n_outputs), or behind a Softmax probabilities: classes, too;
-        - other rows of 0 and 1, or behind a Sigmoid probabilities: several labels (BCEWithLogitsLoss);
-        - whole numbers 0 and 1 where there is one output: its label (BCEWithLogitsLoss);
-        - other floating-point numbers, (n_samples,) or (n_samples, n_outputs): real targets (MSELoss).
+        - whole numbers (n_samples,): classes, by the number of their output (CrossEntropyLoss);
+        - one-hot rows (n_samples, n_outputs), or probabilities if the module ends in Softmax: classes, too;
+        - other rows of 0 and 1, or probabilities if it ends in Sigmoid: several labels a sample (BCEWithLogitsLoss);
+        - whole numbers 0 and 1 for a module with one output: two classes (BCEWithLogitsLoss);
+        - other floating-point numbers, (n_samples,) or (n_samples, n_outputs): regression (MSELoss).
     task : {"auto", "classification", "multilabel", "regression"}, default="auto"
-        The kind of `y`, if the values leave it open, as floating-point 0 and 1 for a single output do.
+        What `y` is.  Needed if the values leave it open, as floating-point 0 and 1 for a module with one output do.
     X_val, y_val : like X and y, optional
         A validation set, whose loss and error are recorded.
     early_stopping : bool, default=False
-        Whether the module ends with the weights of the epoch with the least validation loss.
+        Whether the module ends with the weights of the epoch with the lowest validation loss.
     solver : {"relaxed", "pinv"} or nmfnet.Relaxed or nmfnet.Pinv, default="relaxed"
-        "relaxed" takes its masking noise and its dropout from the module's Dropout layers: in front of the first
-        layer, and behind the hidden activations.  An instance has its own.
-    alpha, l1_ratio, batch_size, max_iter, max_time, tol, n_iter_no_change, random_state, verbose, callbacks
+        With "relaxed", the module's Dropout layers give the probabilities: the one in front of the first layer that of
+        masked inputs, those behind hidden activations that of dropout.  An instance has its own settings.
+    alpha : float, default=0
+        As in :class:`nmfnet.NMFNetClassifier`, but there is no "auto".
+    l1_ratio, batch_size, max_iter, max_time, tol, n_iter_no_change, random_state, verbose, callbacks
         As in :class:`nmfnet.NMFNetClassifier`.
 
     Returns
     -------
     list of dict
-        An entry for each epoch, as in `history_`: losses are those of the module's outputs, the cross-entropy of their
-        softmax or logistic function, or the mean squared error.
+        An entry for each epoch, as in `history_`.  Losses are those of the module's outputs: cross-entropy for
+        classification, mean squared error for regression.
 
     Raises
     ------

@@ -51,7 +51,7 @@ def read_blocks(
 def read_parts(
     path: str | os.PathLike[str], schema: Schema, numbers: int = 2**22
 ) -> Iterator[tuple[Any, NDArray[Any] | None]]:
-    """Read features as :func:`read_blocks` does, and what the rows are named by, or None.
+    """Read features as :func:`read_blocks` does, each block with the names of its rows (or None).
 
     Parameters
     ----------

@@ -54,8 +54,8 @@ def read_file(
         How a table's target is read: as these classes of a model, whatever type the file gives them (a target that
         is none of them stays as it is, and is warned of), or as numbers.  Left out, the whole column decides.
     schema : Schema, optional
-        All of this and more, as `Dataset.schema` has it: columns to drop, to take as categories or as the names of the
-        rows, the kinds of columns, and how a .csv is written.  In place of the arguments before.
+        How to read the table, in place of the three arguments above.  It also has the columns to drop, those that are
+        categories or name the rows, the kinds of columns, and how a .csv is written.  `Dataset.schema` is one.
 
     Returns
     -------
@@ -66,13 +66,16 @@ def read_file(
 
     Notes
     -----
-    A .csv has no types.  A column is of numbers if every value is a number, or true or false, or says that it is
-    missing (nothing, NA, ?, ...); of dates if all values are dates, year first or with years of four digits; and of
-    categories otherwise.  One that is mostly of numbers, and dates of which nothing tells day from month, are refused.
-    Rows without a target are left out, with a warning that counts them.  A target is of truth values, integers or
-    floats if all of its values are that, and text otherwise, left as it is.  So ``NA`` and ``inf`` are labels among
-    others, but missing and infinite among numbers, and an empty value is missing always.  Whole numbers with leading
-    zeros, as postal codes have them, are text.
+    A .csv has no types, so all values of a column together decide its kind (docs/models.md has the complete rules):
+
+    - numbers: every value is a number, true or false, or missing (empty, NA, ?, ...);
+    - dates: every value is a date, year first or with years of four digits;
+    - categories: everything else.
+
+    Columns that are mostly numbers, and dates of which nothing tells day from month, are refused.  Rows without a
+    target are left out, and a warning counts them.  A target is of truth values, integers or floats if all of its
+    values are, and otherwise text.  So ``NA`` and ``inf`` are labels among other text, but missing and infinite among
+    numbers.  An empty value is always missing.  Whole numbers with leading zeros, such as postal codes, are text.
 
     Raises
     ------

@@ -32,21 +32,20 @@ TEMPLATE = """{what}
         every layer, which is added to the loss summed over all samples.  With "pinv" the L2 part includes the biases.
         "auto" takes one of three values:
 
-        - The penalty of the lowest loss in a cross-validation: 0, 0.3, 3, 10 or 30 (for real targets 0, 0.09, 0.9, 3
-          or 9).  This is done for dense tables of 32 to 20,000 rows.  Narrow networks, of at most 64 units a layer,
-          are trained on at most 2000 of the rows, in four folds and with each penalty.  The result is `alpha_`, and
-          for classifiers also `temperature_`.
-        - 0.07 (for real targets 0.02) times the mean number of inputs of a unit, for other tables.
-        - 0 for images and counts, whose columns share a unit, for layers of images, for "pinv", for `pretrain` and in
-          `partial_fit`.
+        - Dense tables of 32 to 20,000 rows: a cross-validation chooses 0, 0.3, 3, 10 or 30 (for regression 0, 0.09,
+          0.9, 3 or 9).  On at most 2000 rows, in four folds, it trains a narrow network (at most 64 units a layer)
+          with each penalty.  The penalty with the lowest loss is `alpha_`.  For classifiers `temperature_` comes from
+          the same folds.
+        - Other tables: 0.07 (for regression 0.02) times the mean number of inputs of a unit.
+        - Images and counts, whose columns share a unit; layers of images; "pinv"; `pretrain`; `partial_fit`: 0.
     l1_ratio : float, default=0
         Share of L1 in the penalty, between 0 and 1.  L1 makes weights sparse; with "pinv" many become exactly 0.
     batch_size : int or "auto", default="auto"
         Largest number of samples in a batch; batches are of about equal size.  "auto" is a twentieth of the samples,
-        within [200, 1000].  It is half of that for 64 real targets or more, for images as well, but at most 125, and
-        5000 with "pinv".  A batch of fewer than 64 samples is filled up with the samples before it, and counts as a
-        fraction of an update; an epoch then takes longer.  With "pinv" a batch should hold several times as many
-        samples as a layer has units.
+        within [200, 1000].  For regression with 64 targets or more it is half of that, for images half of that and at
+        most 125.  With "pinv" it is 5000; there a batch should have several times as many samples as a layer has
+        units.  With "relaxed" a batch of fewer than 64 samples is filled up with the samples before it, and counts as
+        a fraction of an update; an epoch then takes longer.
     max_iter : int, default=20
         Number of epochs.  Step sizes are scheduled over that many, even if training ends earlier.
     max_time : float, optional
@@ -57,11 +56,10 @@ TEMPLATE = """{what}
     n_iter_no_change : int or np.inf, default=10
         Training ends after this number of epochs in a row without progress; np.inf: never for this reason.
     n_members : int or "auto", default=1
-        Number of networks whose mean outputs the model predicts.  One is trained on all rows.  The others are those of
-        the cross-validation of `alpha`, which have at most 64 units a layer, the ones with the best penalty first.
-        Together they are one network, whose hidden layers are theirs side by side.  "auto" is 5 for tables of
-        at most 2000 rows, unless there is a validation set, ``warm_start=True`` or ``max_iter`` above 40.
-        Otherwise it is 1.
+        Number of networks that the model averages.  The first is trained on all rows.  The others are narrow networks
+        of the cross-validation of `alpha`, those with the best penalty first.  Together they are one network, in which
+        their hidden layers stand side by side.  "auto" is 5 for tables of at most 2000 rows, unless there is a
+        validation set, ``warm_start=True`` or ``max_iter`` above 40.  Otherwise it is 1.
     early_stopping : bool, default=False
         Whether to end with the weights of the epoch with the lowest validation loss (among equal ones, the lowest
         validation error).  The validation set is the one passed to `fit`, or else a part of the samples.
@@ -78,10 +76,10 @@ TEMPLATE = """{what}
         Columns that are categories.  "from_dtype": columns of text, and those with a categorical dtype of pandas,
         polars or Arrow.  Names, positions or a mask add others, such as columns of numeric codes.
     numeric_encoding : {{"standard", "piecewise", "auto"}}, default="standard"
-        What the first layer is given for a number.  "standard": the number, standardized.  "piecewise": up to 8
-        numbers, one for each interval between the column's quantiles.  Each rises in its interval and is constant
-        elsewhere (piecewise linear).  Only for dense tables; in `partial_fit` the intervals stay those of the first
-        call.  "auto": if folds choose the penalty, they choose the encoding, too; otherwise "standard".{parameters}
+        How a number enters the first layer.  "standard": standardized.  "piecewise": as up to 8 numbers, one for each
+        interval between the column's quantiles.  Each rises in its interval and is constant elsewhere.  Only for dense
+        tables; in `partial_fit` the intervals stay those of the first call.  "auto": if a cross-validation chooses
+        `alpha`, it chooses the encoding, too; otherwise "standard".{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional
@@ -102,8 +100,8 @@ TEMPLATE = """{what}
     alpha_ : float or None
         The penalty that the cross-validation has chosen; None without one.
     coefs_ : list of ndarray
-        Weight matrices, the l-th of shape (n_{{l-1}}, n_l); of a convolution (channels times kernel, channels).  The
-        scaling of inputs is folded in, except for images.  With a piecewise-linear encoding
+        Weight matrices, the l-th of shape (n_{{l-1}}, n_l), for a convolution (input channels times kernel, output
+        channels).  The scaling of inputs is folded in, except for images.  With a piecewise-linear encoding
         (``history_[0]["numeric_encoding"]``) the first has a row for each piece.
     intercepts_ : list of ndarray
         Biases, the l-th of shape (n_l,); zeros with ``fit_intercept=False``.

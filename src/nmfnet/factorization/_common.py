@@ -22,7 +22,7 @@ class Factorization(NamedTuple):
     Z : Tensor of shape (m, r)
         Left factor.
     W : Tensor of shape (r, n), or (r + 1, n) with a bias row
-        Right factor.
+        Right factor; the H of :class:`nmfnet.NMF`.
     objective : float
         Half the squared residual, plus the penalties.
     n_iter : int

@@ -37,7 +37,7 @@ def curves(
 ) -> Figure:
     """Draw the error and the loss over epochs and over time.
 
-    Both are those of the weights that predict, after each epoch, as :class:`nmfnet.training.EpochRecord` says.  For a
+    Both are those of the weights that predict, after each epoch, as :class:`nmfnet.callbacks.EpochRecord` says.  For a
     regression, where the loss would be the square of the error, the objective is drawn, as it is in training.
 
     Parameters

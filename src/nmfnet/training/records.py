@@ -13,35 +13,37 @@ class EpochRecord(TypedDict, total=False):
     epoch : int
         Number of the epoch, from 1.
     objective : float
-        What is minimized: the mean loss of a training sample, plus the penalty over the number of samples.  For
-        ``solver="relaxed"`` and classes or labels the loss is the cross-entropy of smoothed targets.  Otherwise it is
-        half the squared error, of targets as the network scales them.  It is the mean over the batches of the epoch,
-        each measured just before its update, of the weights in training and under dropout.
+        What is minimized: the mean loss of a training sample, plus the penalty divided by the number of samples.  For
+        classification with ``solver="relaxed"`` the loss is the cross-entropy of smoothed targets.  Otherwise it is
+        half the squared error of the targets as the network scales them.  It is a mean over the batches of the epoch.
+        Each is measured just before its update, with the working weights and under dropout.
     train_loss : float
-        Loss on the training samples after the epoch, of the weights that predict.  The cross-entropy of the predicted
-        probabilities (of several labels the mean over the labels), or for real targets the mean squared error in the
-        unit of y.  Where a classifier's outputs are fits of 0/1 targets, as of ``solver="pinv"``, it is the mean
-        squared error of these.  Of more than 5000 samples a tenth counts, at least 2000 and at most 5000 of them,
-        always the same ones.
+        Loss on the training samples after the epoch, with the weights that predict.  For classification it is the
+        cross-entropy of the predicted probabilities (multi-label: its mean over the labels), for regression the mean
+        squared error in the unit of y.  With ``solver="pinv"`` a classifier's outputs are fits of 0/1 targets; there
+        it is the mean squared error of these.  With more than 5000 samples it is measured on a tenth of them, at least
+        2000 and at most 5000, and always the same ones.
     train_error : float
-        Fraction misclassified (classifier) or mean squared error in the unit of y (regressor), likewise.
+        Fraction misclassified (classifier) or mean squared error in the unit of y (regressor), on the same samples.
     val_loss, val_error : float
         The same on the validation set.  Missing without one.
     val_score : float
-        With `early_stopping`, what `score` says of the validation set.
+        With `early_stopping`, accuracy or R² on the validation set.
     n_samples : int
         Training samples seen in the epoch.
     alpha : float
-        The penalty that was chosen from the data.  Missing if none was.
+        The penalty that a cross-validation has chosen.  Missing without one.
     held_out_loss : float
-        Of networks with this penalty, on rows that they were not trained on.  Likewise.
+        Loss of the networks of the folds with this penalty, on rows that they were not trained on.  Missing without a
+        cross-validation.
     n_members : int
-        Networks that the model averages: this one, and those of the folds.  Likewise.
+        Number of networks that the model averages: this one, and those of the folds.  Missing without a
+        cross-validation.
     numeric_encoding : {"standard", "piecewise"}
-        Encoding of numbers that was chosen likewise.  Missing if there was no choice.
+        Encoding of numbers that the cross-validation has chosen.  Missing if it had no choice.
     retries : int
-        Factorizations that failed and were repeated with more damping, and updates that were rejected.  Missing if
-        there were none.
+        Number of matrix factorizations that failed and were repeated with more damping, and of rejected updates.
+        Missing if there were none.
     seconds : float
         Time since the fit began.  It includes pre-training, but not callbacks.
     """

@@ -42,11 +42,11 @@ SWEEPS = 50  # of coordinate descent on a decoder, whose products are at hand
 class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Autoencoder that is built of nonnegative matrix factorizations, layer by layer, and then fine-tuned.
 
-    The encoder is a network, ``Z = f(... f(X W[1]) ...)``.  Each of its layers comes from an NMF of its input, A ~ Z
-    H.  The layer learns by nonlinear least squares to compute Z; NMF and least squares alternate (Sakurai et al.,
-    2016, section 3.3).  H is refitted to the codes, and decodes them.  Fine-tuning trains encoder and decoder together
-    as one network with the data as its own target, by the package's solvers, without backpropagation.  A fine-tuning
-    that ends with a larger error than it started from is dropped.
+    The encoder is a network, ``Z = f(... f(X W[1]) ...)``.  For each layer, an NMF of the layer's input A finds Z and
+    H with A ~ Z H, and nonlinear least squares finds weights that compute Z from A.  The two alternate (Sakurai et
+    al., 2016, section 3.3).  Then H is fitted again to the codes, and becomes the decoder.  Fine-tuning trains encoder
+    and decoder as one network whose target is its own input, by the package's solvers, without backpropagation.  If it
+    ends with a larger error than it began with, its result is dropped.
 
     Parameters
     ----------
@@ -66,7 +66,9 @@ class NMFAutoencoder(PortableAutoencoder, ClassNamePrefixFeaturesOutMixin, Trans
     fit_intercept : bool, default=False
         Whether layers have biases.
     random_state : int, RandomState or None, default=None
+        Seed of the initial factors, the order of the samples and the fine-tuning.
     device : str or torch.device, default="cpu"
+        Where to compute.
 
     Attributes
     ----------

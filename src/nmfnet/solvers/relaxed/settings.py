@@ -48,66 +48,71 @@ IMAGE_BATCH = 125  # and of images have at most so many
 class Relaxed(BaseEstimator):
     """Settings of the relaxed solver, for ``NMFNetClassifier(solver=Relaxed(dropout=0.2))``.
 
-    The defaults are meant to be used as they are.  Steps are relative, and the solver scales inputs and real targets;
-    it does not scale inputs with `pretrain` or ``standardize=False``.  docs/relaxed.md describes the method.
+    The defaults are meant to be used as they are.  Inputs and regression targets are scaled inside.  Steps are
+    relative to the size of a layer's pre-activations, so there is no learning rate to tune.  docs/relaxed.md describes
+    the method and explains each setting.  Classification includes multi-label targets here.
 
     Parameters
     ----------
     delta : float or "auto", default="auto"
         Relative step of the first update: the fraction of their size by which the pre-activations of each layer move.
-        It falls linearly to 0 over the planned updates.  `partial_fit` has no plan, and its step is constant.  If
+        It falls linearly to 0 over the planned updates.  In `partial_fit` it is constant, as nothing is planned.  If
         `delta` is above 0.05, an update moves the weights by 0.05 at once; the rest follows through the average.
-        "auto" is 30 over the number of updates, within [0.05, 0.3], times ``1 - 2/3 momentum``.
+        "auto" is 30 divided by the number of updates, within [0.05, 0.3], times ``1 - 2/3 momentum``.
         In `partial_fit` it is 0.05 times the same factor.
     tau : float or "auto", default="auto"
         Distance of targets from outputs.  The target of the output layer is ``A + tau (Y - g(A))``, for its
         pre-activations A, the true targets Y and the function g of the outputs (softmax for classes).  "auto" is 0.1
-        for classes and labels, and 0.01 for real targets.  Distant targets can only raise inactive units, which end up
-        always active.
+        for classification and 0.01 for regression.  Distant targets can only raise inactive units, which end up always
+        active.
     damping : float or "auto", default="auto"
         Tikhonov term of the least-squares steps, divided by the mean of the diagonal of the Gram matrix.  "auto" is 1.
-        For sparse inputs and classes or labels it is the least of a quarter of the number of inputs, 500, and
-        1,500,000 over the number of samples: rare words have too few samples in a batch for a least-squares fit.
-        Without hidden layers it is at most 8.
+        For classification with sparse inputs it is the smallest of a quarter of the number of inputs, 500, and
+        1,500,000 divided by the number of samples: rare words have too few samples in a batch for a least-squares
+        fit.  It is at least 1, and without hidden layers at most 8.
     noise : float or "auto", default="auto"
         Probability that an input is masked during training.  A masked input is set to 0, or to the value nearest to 0
-        that its column has.  The others move away from that value by the factor ``1 / (1 - noise)``.  "auto" is
-        ``0.3 (1 - 2 r / n_0)`` where r principal components replace n_0 inputs, as in images;
-        ``0.5 (1 - 5 / w)`` for classes and labels of sparse samples of 1000 columns or more, as of documents, with w
-        stored values on average, if there are hidden layers; and otherwise 0.
+        that its column has.  The others move away from that value by the factor ``1 / (1 - noise)``.  "auto" depends
+        on the data:
+
+        - ``0.3 (1 - 2 r / n_0)`` if r principal components replace n_0 inputs, as in images;
+        - ``0.5 (1 - 5 / w)`` for classification with sparse inputs of 1000 columns or more, such as texts, and hidden
+          layers; w is the mean number of stored values of a sample;
+        - otherwise 0.
     dropout : float, sequence of float or "auto", default="auto"
         Probability that the activation of a hidden unit is set to 0 during training: one for all hidden layers, or one
         for each.  In front of a convolution whole channels are set to 0.  The others are multiplied by
         ``1 / (1 - dropout)``.  "auto" is ``0.3 / sqrt(L) w / (w + v)`` for w weights in L layers and v target values,
-        and half of that for real targets: 0.17 for two hidden layers and few data, nothing for an autoencoder.  In
-        `partial_fit` it is 0.1.  In front of convolutions there is none, and L counts the fully-connected hidden
-        layers alone.
+        and half of that for regression.  That is 0.17 for two hidden layers and few data, and 0 for an autoencoder.
+        In `partial_fit` it is 0.1.  In front of convolutions it is 0, and L is the number of fully-connected hidden
+        layers.
     adversarial : float or "auto", default="auto"
         Radius of adversarial inputs.  Before each update every sample is moved in a direction in which the network
         fits it worse.  The length of this move is the radius times the root mean square of the Euclidean lengths of
-        the samples.  An update then takes half as long again.  "auto" is 0.1 where columns share a unit, as pixels do,
-        and classes turn out to hardly overlap; otherwise, and in front of convolutions, it is 0.  Sparse inputs are
-        never moved.
+        the samples.  An update then takes half as long again.  "auto" is 0.1 if columns share a unit, as pixels do,
+        and classes turn out to hardly overlap during training.  Otherwise, and with convolutions, it is 0.  Sparse
+        inputs are never moved.
     momentum : float or "auto", default="auto"
-        Nesterov momentum of the right-hand sides of the least-squares steps.  "auto" is 0.9 for real targets, whose
-        residuals have less noise.  For classes and labels it is 0.7 if there are fewer than 600 updates, from
-        batches of 10,000 samples or more, and otherwise 0.  It is less if fewer than 100 updates are planned.
+        Nesterov momentum of the right-hand sides of the least-squares steps.  "auto" is 0.9 for regression, whose
+        residuals have less noise.  For classification it is 0.7 if there are fewer than 600 updates, from batches of
+        10,000 samples or more, and otherwise 0.  It is less if fewer than 100 updates are planned.
     averaging : float, default=8
         Predictions use an average of the weights over about the last ``1 / (averaging + 1)`` of the updates, so that
         training can end at any time.
     standardize : bool, default=True
-        Whether inputs are scaled; see :func:`nmfnet.data.scaling.input_scaling`.
+        Whether inputs are scaled.  With `pretrain` they never are.  Columns that share a unit, such as pixels, get one
+        common scale, others are standardized one by one.
     explained_variance : float, default=0.96
         Share of the variance that the principal components of the inputs keep; 1 keeps all inputs.  Inputs are
-        replaced by their principal components only if few of these are needed, and if targets are classes or labels.
+        replaced by their principal components only for classification, and only if few components are needed.
     label_smoothing : float, default=0.2
-        Smoothing of classes and labels.  It leaves a residual in nearly every sample.  Without it the steps would
-        follow the few samples that are still wrong.  `predict_proba` corrects for it.
+        Smoothing of the targets of a classification.  It leaves a residual in nearly every sample.  Without it the
+        steps would follow the few samples that are still wrong.  `predict_proba` corrects for it.
     local_updates : int, default=0
-        Of several ranks (docs/distributed.md): updates that each makes by its own samples, after which the average of
-        the weights is averaged over the ranks, and all go on from there; at the end of an epoch they are, too.  It
-        sends some hundred times less, and ends with other weights.  0: each update is one of all ranks, which is what
-        one process with all samples would do.
+        For several ranks, that is processes that train together (docs/distributed.md).  0: all ranks make each update
+        together, as one process with all samples would.  Above 0: each rank makes this number of updates from its own
+        samples.  Then, and at the end of an epoch, the ranks average their weights, and all continue from the mean.
+        With 20 they send less than a fortieth of the bytes, and the result is another one.
     """
 
     delta: float | Literal["auto"] = "auto"
