@@ -2,9 +2,9 @@
 What a clipped detector has hidden
 ==================================
 
-A detector shows nothing below zero.  What it measures is the sum of three causes, but the clipped data have full
-rank: a linear factorization with three components cannot describe them.  :class:`nmfnet.NonlinearSemiNMF` fits
-``relu(Z H)`` to the data and so finds the three causes, and also what was hidden below zero.
+A detector measures the sum of three causes, and shows nothing below zero.  The clipped data have full rank, so a
+linear factorization with three components cannot describe them.  :class:`nmfnet.NonlinearSemiNMF` fits ``relu(Z H)``
+to the data.  So it finds the three causes, and what was hidden below zero.
 """
 
 import matplotlib.pyplot as plt

@@ -2,10 +2,11 @@
 Decision boundaries, next to an MLP's
 =====================================
 
-Three small data sets of two columns, and the probabilities that :class:`nmfnet.NMFNetClassifier` and scikit-
-learn's ``MLPClassifier`` give all over the plane, both with two hidden layers of 100 units and with their defaults
-otherwise.  The numbers are accuracies on points that were not trained on.  On the third data set nmfnet's
-automatic penalty, ``alpha="auto"``, is too strong: without it (middle row) the network is better.
+Three small data sets have two columns each, so their points lie in a plane.  The pictures show the probabilities that
+:class:`nmfnet.NMFNetClassifier` and scikit-learn's ``MLPClassifier`` predict everywhere in this plane.  Both have two
+hidden layers of 100 units, and otherwise their defaults, but for the number of epochs.  The numbers are accuracies on
+points that were not trained on.  On the third data set nmfnet's automatic penalty, ``alpha="auto"``, is too strong:
+without it (middle row) the network is better.
 """
 
 import matplotlib.pyplot as plt

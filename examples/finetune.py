@@ -2,9 +2,9 @@
 Train here, fine-tune in PyTorch, come back
 ===========================================
 
-``to_torch`` makes a fitted network a ``torch.nn.Sequential``.  PyTorch trains on with any optimizer, and
-``from_torch`` makes an estimator of the result.  All but the last module, which makes probabilities, give the
-logits.
+``to_torch`` turns a fitted network into a ``torch.nn.Sequential``, which PyTorch can train further with any optimizer.
+``from_torch`` turns the result into an estimator again.  The last module computes probabilities; ``module[:-1]`` gives
+the logits.
 """
 
 import matplotlib.pyplot as plt
@@ -35,8 +35,8 @@ back = NMFNetClassifier.from_torch(module, classes=model.classes_)
 print(f"fine-tuned there: {back.score(digits.X_test, digits.y_test):.4f}")
 
 # %%
-# The weights that fine-tuning changed, layer by layer: five epochs of nmfnet leave little to do, most of it in the
-# last layers.
+# How fine-tuning changed the weights, layer by layer.  Points on the line are unchanged weights.  After five epochs of
+# nmfnet little is left to do, most of it in the last layers.
 
 figure, axes = plt.subplots(1, 4, figsize=(10, 3), layout="constrained", width_ratios=(1.3, 1, 1, 1))
 axes[0].plot(range(1, 11), losses, "o-", color="#0072B2", markersize=4)

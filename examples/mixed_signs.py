@@ -3,7 +3,7 @@ Wines of three cultivars, without labels
 ========================================
 
 :class:`nmfnet.SemiNMF` takes data of any sign and says how much of each pattern a sample has: a soft clustering.  The
-thirteen measurements of 178 wines are standardized, so that NMF could not take them.
+thirteen measurements of 178 wines are standardized, so half of them are negative, and NMF could not take them.
 """
 
 import matplotlib.pyplot as plt
