@@ -42,9 +42,9 @@ def nonlinear_least_squares(
 
     With the identity, ``n_iter=1`` and ``omega=1`` this is the exact (ridge) least-squares fit.
     For a monotone f with slope in [0, 1], omega <= 1 and the pseudo-inverse of `Z` itself, no step
-    increases the matching loss, the sum of F(a) - t a with F' = f, plus the penalty (with L2 only
-    where ``delta=0``: the penalty also acts in directions that a threshold keeps the fit from).  The
-    squared error itself carries no such guarantee unless f is the identity.
+    increases the matching loss, the sum of F(a) - t a with F' = f, plus the penalty.  With an L2
+    penalty this needs ``delta=0``, as the penalty also acts in directions that a threshold keeps the
+    fit from.  Nothing is guaranteed of the squared error, unless f is the identity.
 
     Parameters
     ----------

@@ -107,9 +107,9 @@ def nonlinear_semi_nmf(
     """Factorize through an activation function, T ~ f(Z W), with Z in the range of f.
 
     For ReLU, logistic and softplus the range is nonnegative and so is Z, exactly.  For tanh,
-    leaky ReLU and the identity Z may be negative.  Unlike NMF and
-    semi-NMF the alternation is a heuristic: the W steps never increase their matching loss, but
-    nothing is proved of ``||T - f(Z W)||^2``: it is the end of its fall that stops the iteration.
+    leaky ReLU and the identity Z may be negative.  Unlike in NMF and semi-NMF, nothing is proved
+    of the objective ``||T - f(Z W)||^2``: steps on W never increase their matching loss, but steps
+    on Z are a heuristic.  The iteration stops when the objective no longer falls.
 
     Parameters
     ----------

@@ -27,9 +27,9 @@ class Checkpoint(Callback):
 
     A checkpoint holds all that the training needs: weights, averages, Gram matrices, random states, the position in
     the epoch and the history.  On the same machine, with the same number of threads on the CPU, a training that
-    continues from one ends with the same weights, bit for bit, as one that was never interrupted.  Each is written
-    under another name, forced to the disk and renamed.  If one cannot be written, as on a full disk, there is a
-    warning, and the training continues.
+    continues from one ends with the same weights, bit for bit, as one that was never interrupted.  Each is first
+    written under another name, forced to the disk and then renamed.  If one cannot be written, as on a full disk, a
+    warning says so, and the training continues.
 
     Parameters
     ----------
