@@ -42,10 +42,10 @@ def choices(model: Any) -> list[Choice]:
             found += _of_relaxed(model, solver, n, size)
     if model.alpha == "auto":
         alpha = model.alpha_
-        why = "has the least loss on rows that the networks of four folds have not seen"
+        why = "has the lowest loss on held-out rows, in a cross-validation with four folds"
         if alpha is None:
             alpha = solver.default_alpha(model.network_)
-            why = "columns have units of their own, as in a table" if alpha else "inputs share a unit, as pixels do"
+            why = "columns have different units, as in a table" if alpha else "columns share a unit, as pixels do"
         found.append(("penalty on the weights, alpha", f"{alpha:.3g}", why))
     temperature = getattr(model, "temperature_", None)
     if temperature is not None:
@@ -53,11 +53,11 @@ def choices(model: Any) -> list[Choice]:
             (
                 "temperature of the probabilities",
                 f"{temperature:.3g}",
-                "fits best to rows that a part-network has not seen",
+                "is best for rows on which the networks that measure it were not trained",
             )
         )
     if model.best_epoch_:
-        found.append(("epoch whose weights were kept", f"{model.best_epoch_}", "has the least validation loss"))
+        found.append(("epoch whose weights were kept", f"{model.best_epoch_}", "has the lowest validation loss"))
     return found
 
 
@@ -68,7 +68,7 @@ def _of_inputs(inputs: Scaling | None) -> Iterator[Choice]:
         yield (
             "scaling of the inputs",
             f"piecewise linear, {inputs.n_out} numbers for {inputs.n_in} columns",
-            "has less loss on held-out rows than standardized columns, or was asked for",
+            "has a lower loss on held-out rows than standardized columns, or was asked for",
         )
     elif inputs.projects:
         r, n = inputs.n_out, len(inputs.factor)
@@ -89,22 +89,26 @@ def _of_relaxed(model: Any, solver: Relaxed, n: int, size: int) -> Iterator[Choi
     dropout = chosen.dropout if isinstance(chosen.dropout, tuple) else (chosen.dropout,)
     reasons = {
         "delta": ("first relative step, delta", f"{chosen.delta:.3g}", f"for {updates} planned updates"),
-        "tau": ("distance of targets, tau", f"{chosen.tau:.3g}", "for this kind of targets"),
+        "tau": ("distance of targets, tau", f"{chosen.tau:.3g}", "0.1 for classification, 0.01 for regression"),
         "noise": (
             "share of inputs masked",
             f"{chosen.noise:.3g}",
-            "masks only where few directions hold most variance",
+            "above 0 for texts, and for images that few principal components describe",
         ),
         "dropout": (
             "dropout",
             ", ".join(f"{each:.3g}" for each in dropout),
-            "more for more weights per target value, less for deep networks",
+            "higher with more weights for each target value, lower in deep networks",
         ),
-        "momentum": ("momentum", f"{chosen.momentum:.3g}", "for real targets, and few updates of large batches"),
+        "momentum": (
+            "momentum",
+            f"{chosen.momentum:.3g}",
+            "0.9 for regression; for classification above 0 only with few updates of large batches",
+        ),
         "adversarial": (
             "adversarial training",
             "decided while training",
-            "switched on where classes turn out to be easy to tell apart",
+            "turned on if the training error shows that classes hardly overlap",
         ),
     }
     for name, choice in reasons.items():
