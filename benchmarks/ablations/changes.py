@@ -108,17 +108,23 @@ def gram(**changes: float) -> Change:
 CHANGES: dict[str, tuple[Callable[[], Change], str]] = {
     "refresh=1": (
         partial(gram, refresh_samples=1),
-        "Gram matrices and inverses made anew at every batch, not every tenth",
+        "new Gram matrices and inverses at every batch, not at every tenth",
     ),
     "refresh=1, memory=0.99": (
         partial(gram, refresh_samples=1, memory=0.99),
-        "the same, averaged over as many samples as in the first row",
+        "the same, averaged over as many samples as usual",
     ),
-    "refresh=40": (partial(gram, refresh_samples=40_000, refresh_batches=40), "made anew at every 40th batch"),
-    "memory=0": (partial(gram, memory=0.0), "the Gram matrix of the batch at hand, without a running average"),
-    "target=derivative": (partial(sweep, Derivative), "f'(A) R in place of f(A + R) - f(A): backpropagated errors"),
-    "target=Z+R": (partial(sweep, Linear), "Z + R, whether nonnegative or not"),
-    "target=f(Z+R)": (partial(sweep, FromFactor), "f(Z + R), which asks units that are off only ever to rise"),
-    "target=least-squares": (partial(sweep, LeastSquares), "R by damped least squares, not E Vt"),
-    "target=after-update": (partial(sweep, AfterUpdate), "R by the weights above after their update, not before"),
+    "refresh=40": (partial(gram, refresh_samples=40_000, refresh_batches=40), "new ones at every 40th batch"),
+    "memory=0": (partial(gram, memory=0.0), "Gram matrices of one batch, without a running average"),
+    "target=derivative": (
+        partial(sweep, Derivative),
+        "backpropagated errors: f'(A) ∘ E Wᵀ in place of f(A + E Wᵀ) - f(A)",
+    ),
+    "target=Z+EW": (partial(sweep, Linear), "the target is Z + E Wᵀ, whether nonnegative or not"),
+    "target=f(Z+EW)": (
+        partial(sweep, FromFactor),
+        "the target is f(Z + E Wᵀ), which can only raise inactive units",
+    ),
+    "target=least-squares": (partial(sweep, LeastSquares), "a damped least-squares solution in place of E Wᵀ"),
+    "target=after-update": (partial(sweep, AfterUpdate), "E Wᵀ with the weights after their update, not before"),
 }

@@ -10,6 +10,7 @@ The last 10,000 training rows are held out; test rows are not read.  Several pro
 import contextlib
 import statistics
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,58 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "defaults, batch_size=20000": (AUTO, {"batch_size": 20000}),
     **dict.fromkeys(CHANGES, ({}, {})),
 }
+# (heading, what stands above the table, {variant: what it means})
+TABLES: list[tuple[str, str, dict[str, str]]] = [
+    (
+        "Settings",
+        "One setting differs from the first row. None of these trainings has adversarial inputs or momentum.",
+        {
+            "adversarial=0": "**to compare with**",
+            "label_smoothing=0": "labels not smoothed (default 0.2)",
+            "label_smoothing=0.4": "labels smoothed more",
+            "explained_variance=1": "all columns, no principal components (default 0.96 of the variance); `noise=0.17`, "
+            "about what it is with them",
+            "explained_variance=0.9": "fewer principal components",
+            "noise=0": "inputs not masked (default about 0.16)",
+            "noise=0.3": "inputs masked more",
+            "dropout=0": "no dropout (default about 0.1)",
+            "dropout=0.2": "more dropout",
+            "damping=0.1": "less damping (default 1)",
+            "damping=10": "more damping",
+            "tau=0.01": "nearer targets (default 0.1)",
+            "tau=1": "more distant targets",
+            "delta=0.02": "shorter steps (default 0.05)",
+            "delta=0.1": "longer steps",
+            "averaging=0": "the average is over all updates alike (default 8: over about the last ninth of them)",
+            "averaging=30": "the average is over fewer updates",
+            "batch_size=300": "smaller batches (default 1000)",
+            "batch_size=6000": "larger batches",
+            "batch_size=20000": "larger batches",
+            "hidden=2048-2048": "wider layers (otherwise 1000-500)",
+            "hidden=10 x 500": "ten layers of 500",
+        },
+    ),
+    (
+        "Adversarial inputs and large batches",
+        "*Defaults* are those of the package: adversarial inputs with a radius of 0.1, from the update on at which the "
+        "training error is below 5 %, and momentum with batches of 10,000 and more.",
+        {
+            "adversarial=0": "neither adversarial inputs nor momentum",
+            "adversarial=0.05": "adversarial inputs from the first update on",
+            "adversarial=0.2": "the same, with a larger radius",
+            "defaults": "all defaults",
+            "defaults, batch_size=6000": "the same, larger batches",
+            "defaults, batch_size=20000": "the same, larger batches, with momentum",
+        },
+    ),
+    (
+        "What is no setting",
+        "Here the code was changed. The first row is again the one to compare with. A are pre-activations of a hidden "
+        "layer, Z = f(A) its activations, E is the difference between target and output of the layer above, and W its "
+        "weights ([all symbols](../relaxed.md#words)).",
+        {"adversarial=0": "**to compare with**", **{name: meaning for name, (_, meaning) in CHANGES.items()}},
+    ),
+]
 
 
 class HeldOut(Callback):
@@ -96,32 +149,33 @@ def run(data: str, variant: str, seed: int) -> None:
 
 
 def report() -> None:
-    """Write the table."""
+    """Write the tables."""
     stored = RUNS.records()
     names = [name for name in HIDDEN if any(r["data"] == name for r in stored)]
     lines = [
         "# What each part of the relaxed sweep is worth",
         "",
-        f"Held-out error in % after {EPOCHS} epochs (the last 10,000 training rows; test rows were not read), mean",
-        "over the seeds in brackets, with one setting changed at a time against the first row. There, and where",
-        "nothing else is said, inputs are not moved, and there is no momentum; *defaults* have both. Seeds differ by",
-        "about 0.05 on MNIST. Made by",
-        "`python benchmarks/ablations/relaxed.py report` from",
-        "[benchmarks/results/ablations](../../benchmarks/results/ablations).",
+        "What happens if one part of [the relaxed sweep](../relaxed.md) is changed or left out? All trainings have "
+        f"{EPOCHS} epochs.",
         "",
-        f"| variant | {' | '.join(names)} |",
-        "| --- " + "| ---: " * len(names) + "|",
+        "- **Errors** are in %, after the last epoch, on the last 10,000 training rows. These were held out. Test rows",
+        "  were not read.",
+        "- **Means** are over seeds, whose number is in brackets. Seeds differ by about 0.05 on MNIST.",
+        "- **Networks** are 784-1000-500-10 on MNIST.",
+        "- **Made by** `python benchmarks/ablations/relaxed.py report` from",
+        "  [benchmarks/results/ablations](../../benchmarks/results/ablations).",
     ]
-    for variant in VARIANTS:
-        cells = []
-        for name in names:
-            errors = [r["errors"][-1] for r in stored if (r["data"], r["variant"]) == (name, variant)]
-            cells.append(f"{statistics.mean(errors):.2f} ({len(errors)})" if errors else "")
-        if any(cells):
-            lines.append(f"| {variant} | {' | '.join(cells)} |")
-    lines += ["", "The last rows change what is no setting:", ""]
-    lines += [f"- `{variant}`: {meaning}." for variant, (_, meaning) in CHANGES.items()]
-    (REPORTS / "ablations.md").write_text("\n".join(lines) + "\n")
+    for heading, above, variants in TABLES:
+        lines += ["", f"## {heading}", "", *textwrap.wrap(above, 120), ""]
+        lines += [f"| variant | what it means | {' | '.join(names)} |", "| --- | --- " + "| ---: " * len(names) + "|"]
+        for variant, meaning in variants.items():
+            cells = []
+            for name in names:
+                errors = [r["errors"][-1] for r in stored if (r["data"], r["variant"]) == (name, variant)]
+                cells.append(f"{statistics.mean(errors):.2f} ({len(errors)})" if errors else "")
+            if any(cells):
+                lines.append(f"| {variant} | {meaning} | {' | '.join(cells)} |")
+    (REPORTS / "ablations.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
