@@ -70,8 +70,8 @@ TABLES: list[tuple[str, str, dict[str, str]]] = [
             "adversarial=0": "**to compare with**",
             "label_smoothing=0": "labels not smoothed (default 0.2)",
             "label_smoothing=0.4": "labels smoothed more",
-            "explained_variance=1": "all columns, no principal components (default 0.96 of the variance); `noise=0.17`, "
-            "about what it is with them",
+            "explained_variance=1": "all columns, no principal components (default 0.96 of the variance); "
+            "`noise=0.17`, about what it is with them",
             "explained_variance=0.9": "fewer principal components",
             "noise=0": "inputs not masked (default about 0.16)",
             "noise=0.3": "inputs masked more",
@@ -94,8 +94,8 @@ TABLES: list[tuple[str, str, dict[str, str]]] = [
     ),
     (
         "Adversarial inputs and large batches",
-        "*Defaults* are those of the package: adversarial inputs with a radius of 0.1, from the update on at which the "
-        "training error is below 5 %, and momentum with batches of 10,000 and more.",
+        "*Defaults* are those of the package: adversarial inputs with a radius of 0.1, from the update on at which "
+        "the training error is below 5 %, and momentum with batches of 10,000 and more.",
         {
             "adversarial=0": "neither adversarial inputs nor momentum",
             "adversarial=0.05": "adversarial inputs from the first update on",
@@ -158,8 +158,8 @@ def report() -> None:
         "What happens if one part of [the relaxed sweep](../relaxed.md) is changed or left out? All trainings have "
         f"{EPOCHS} epochs.",
         "",
-        "- **Errors** are in %, after the last epoch, on the last 10,000 training rows. These were held out. Test rows",
-        "  were not read.",
+        "- **Errors** are in %, after the last epoch, on the last 10,000 training rows. These were held out.",
+        "  Test rows were not read.",
         "- **Means** are over seeds, whose number is in brackets. Seeds differ by about 0.05 on MNIST.",
         "- **Networks** are 784-1000-500-10 on MNIST.",
         "- **Made by** `python benchmarks/ablations/relaxed.py report` from",
