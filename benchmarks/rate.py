@@ -96,14 +96,18 @@ def measured(title: str, sweep: Any, X: torch.Tensor, Y: torch.Tensor, batch_siz
         alone, flops = alone + count * one, flops + count * 2 * m * k * n
         table.append((count * one, count, m, k, n, str(kind[0]).removeprefix("torch."), 2 * m * k * n / one / 1e9))
     now = statistics.median(seconds)
+    two_passes = getattr(sweep, "adversary", None) is not None and sweep.adversary.radius > 0
     lines = [
         f"## {title}",
         "",
-        f"- operations in matrix products: {flops / 1e12:.3g} x 10^12 an epoch",
-        f"- those products alone: {alone:.2f} s, {flops / alone / 1e9:.0f} GFLOP/s",
-        f"- the epoch: {now:.2f} s (median of 3: {', '.join(f'{s:.2f}' for s in seconds)}), "
-        f"{flops / now / 1e9:.0f} GFLOP/s",
-        f"- **share of the products' rate: {100 * alone / now:.0f} %**",
+        *(["With adversarial inputs, so that each batch takes two forward passes.", ""] if two_passes else []),
+        "| | seconds | GFLOP/s |",
+        "| --- | ---: | ---: |",
+        f"| the products of an epoch, alone | {alone:.2f} | {flops / alone / 1e9:.0f} |",
+        f"| the epoch: median of {', '.join(f'{s:.2f}' for s in seconds)} | {now:.2f} | {flops / now / 1e9:.0f} |",
+        f"| **share of the epoch** | **{100 * alone / now:.0f} %** | |",
+        "",
+        f"An epoch has {flops / 1e12:.3g} x 10^12 operations in matrix products. The ten kinds that take longest:",
         "",
         "| seconds an epoch | products | (m, k) x (k, n) | type | GFLOP/s alone |",
         "| ---: | ---: | --- | --- | ---: |",
@@ -127,9 +131,15 @@ def main() -> None:
     head = [
         "# An epoch against its matrix products",
         "",
-        f"MNIST, 784-1000-500-10, float32; {torch.get_num_threads()} threads of "
-        f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}.",
-        "Made by `python benchmarks/rate.py`, which says how it is measured.",
+        "How much of an epoch is spent in matrix products, and how fast are these?",
+        "",
+        f"- **Task.** MNIST, 784-1000-500-10, float32, {torch.get_num_threads()} threads of {os.cpu_count()} cores",
+        f"  ({platform.machine()}), torch {torch.__version__}. Made by `python benchmarks/rate.py`.",
+        "- **How.** Every matrix product of an epoch is recorded as it happens. Then each is timed alone, with",
+        "  operands of the same shape, layout and type. The sum of these times is divided by the time of the epoch.",
+        "- **The rest** of an epoch are decompositions, activation functions, masks and everything else.",
+        "",
+        "A shape stands in two rows if its operands lie in memory in different ways.",
         "",
     ]
     OUT.write_text("\n".join(head + lines))
