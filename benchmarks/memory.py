@@ -47,6 +47,21 @@ CASES = [
     (20_000, 784, (1000, 500, 250, 30, 250, 500, 1000), 784, "real"),
 ]
 
+WORKING = """# Memory that a fit adds
+
+How much memory does a fit take at its peak, beside the data? It is compared with what it cannot do without: its
+weights, the activations of a batch, and Gram matrices. The aim is at most 4 times these.
+
+- **Fits** have `solver="relaxed"` with its defaults, and one epoch of random float32 numbers. No principal components
+  can replace such numbers.
+- **Needed** are weights, a batch, and the Gram matrices of layers with at most 4096 inputs.
+- **Tensors** are all tensors that are alive at once, by PyTorch's profiler.
+- **Process** is what the process grows by: tensors, work space of the BLAS, and gaps of the C library. It is the median
+  of three fits.
+
+Made by `python -m benchmarks.memory working`.
+"""
+
 
 def status(name: str) -> float:
     """A number of this process, in MiB."""
@@ -134,15 +149,9 @@ def added(number: int, what: str) -> float:
 
 def working() -> None:
     lines = [
-        "# Memory that a fit adds",
-        "",
-        '`solver="relaxed"`, defaults, float32 random numbers (incompressible: nothing is projected).  Made by',
-        "`python -m benchmarks.memory working`, which says how it is measured.",
-        "",
-        "Weights + batch + Gram matrices are 1; target: at most 4.",
-        "",
-        "| samples | inputs | hidden layers | targets | weights + batch + Gram matrices, MiB | tensors, MiB "
-        "| process, MiB | tensors | process |",
+        WORKING,
+        "| samples | inputs | hidden layers | targets | needed, MiB | tensors, MiB | process, MiB | tensors / needed "
+        "| process / needed |",
         "| ---: | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for number, (n, n_features, hidden, k, targets) in enumerate(CASES):
