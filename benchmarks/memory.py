@@ -56,8 +56,8 @@ weights, the activations of a batch, and Gram matrices. The aim is at most 4 tim
   can replace such numbers.
 - **Needed** are weights, a batch, and the Gram matrices of layers with at most 4096 inputs.
 - **Tensors** are all tensors that are alive at once, by PyTorch's profiler.
-- **Process** is what the process grows by: tensors, work space of the BLAS, and gaps of the C library. It is the median
-  of three fits.
+- **Process** is what the process grows by: tensors, work space of the BLAS, and gaps of the C library. It is the
+  median of three fits.
 
 Made by `python -m benchmarks.memory working`.
 """

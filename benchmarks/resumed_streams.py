@@ -24,6 +24,19 @@ from nmfnet import NMFNetClassifier
 RUNS = Store(RESULTS / "resumed_streams", "case", "seed")
 CASES = {"calls of 50 rows": (50, 4000), "fit, then single rows": (1, 240)}  # rows
 
+INTRODUCTION = """# Streams that are stored and loaded
+
+A model learns from a stream with `partial_fit`. Half-way it is saved. Does the loaded model go on as the one that
+stayed in memory?
+
+- **Task.** Digits, in random order, in calls of 50 rows, or row by row after a fit of 600 rows.
+- **Models.** *Live* is the model that stayed in memory. *Loaded* comes from the file. *Weights alone* has the weights,
+  but nothing else of the stream, such as Gram matrices and its last rows. All three go on with the same rows.
+- **Numbers** are test errors in %: medians of the seeds, with the lowest and the highest in brackets.
+
+Made by `python -m benchmarks.resumed_streams`.
+"""
+
 
 def stored(model: Any) -> tuple[Any, Any]:
     """The model from its file, and one that has its weights alone."""
@@ -68,12 +81,10 @@ def main(seeds: int) -> None:
                 RUNS.add("digits", {"case": case, "seed": seed, **errors(size, n, seed, case.startswith("fit"))})
                 print(case, seed, flush=True)
     lines = [
-        "# Streams that are stored and loaded", "",
-        "Test errors in per cent on digits, medians of the seeds, least and most in brackets. Made by "
-        "`python -m benchmarks.resumed_streams`, which says what is measured.", "",
+        INTRODUCTION,
         "| case | rows | seeds | model | when stored | worst afterwards | in the end | same weights as the live one |",
         "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
-    ]  # fmt: skip
+    ]
     for case, (_, n) in CASES.items():
         runs = [run for run in RUNS.records("digits") if run["case"] == case]
         for name in ("live", "loaded", "weights alone") if runs else ():

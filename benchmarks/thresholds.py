@@ -18,6 +18,19 @@ from nmfnet import Callback, NMFNetClassifier, NMFPretraining, Pinv
 
 RUNS = Store(RESULTS / "thresholds", "delta", "delta_x")
 EPOCHS = 5
+INTRODUCTION = """# Thresholds of the pseudo-inverses
+
+How does [the paper's method](../method.md) depend on the threshold for the singular values of X? `delta_x` is this
+threshold, `delta` that of the hidden layers.
+
+- **Task.** 784-1000-500-10 without biases, batches of 5000, pre-training of 5 rounds, one seed.
+- **Numbers** are errors in % after each epoch. They are of the last sixth of the training rows, which was held out.
+  Test rows were not read.
+
+What follows from it: [Findings](../research/paper.md#the-threshold-for-x).
+
+Made by `python benchmarks/thresholds.py table`.
+"""
 
 
 class Validate(Callback):
@@ -64,22 +77,15 @@ def main() -> None:
 
 def write_table() -> None:
     """One row a run, with the error after every epoch."""
+    epochs = " | ".join(f"epoch {e + 1}" for e in range(EPOCHS))
     lines = [
-        "# Thresholds of the pseudo-inverses",
-        "",
-        "Error (%) on the last sixth of the training set after each epoch of `Pinv(delta_x, delta)`, one seed:",
-        "784-1000-500-10 without bias, pre-training of 5 rounds, batches of 5000.  No test set was looked at.",
-        "",
-        "| data | delta_x | delta | " + " | ".join(f"epoch {e + 1}" for e in range(EPOCHS)) + " | training, epoch 5 |",
-        "| --- | --- | --- |" + " --- |" * (EPOCHS + 1),
+        INTRODUCTION,
+        f"| data | delta_x | delta | {epochs} | training rows, epoch {EPOCHS} |",
+        "| --- | ---: | ---: |" + " ---: |" * (EPOCHS + 1),
     ]
     for r in RUNS.records():
         errors = " | ".join(f"{e:.2f}" for e in r["validation_error"])
         lines.append(f"| {r['data']} | {r['delta_x']:g} | {r['delta']:g} | {errors} | {r['train_error'][-1]:.2f} |")
-    lines += [
-        "",
-        "Made by `python benchmarks/thresholds.py`; what follows from it is in [Findings](../research/paper.md).",
-    ]
     (REPORTS / "thresholds.md").write_text("\n".join(lines) + "\n")
 
 
