@@ -25,18 +25,58 @@ COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 HEAD = """# Solvers compared
 
-Every solver got the same rows, the same network and at most the same number of epochs; those that it took are in the
-tables, fewer where a solver's own rule ended a run, and 1 where it has none.  One objective scored all, with the
-clock stopped ([benchmarks/bench](../../benchmarks/bench)).  Settings were chosen on validation rows alone, by
-successive halving; nmfnet's solvers always run with their defaults.  Each number is of the last epoch, on test
-rows that no choice has seen, with the 95 % confidence interval of the mean where there are three seeds or more.
-Made by `python -m benchmarks.bench report` from [benchmarks/results/bench](../../benchmarks/results/bench).
+nmfnet with its defaults, beside optimizers whose settings were tuned for each task, boosted trees and linear models.
+Every solver got the same rows, and every network the same layers.
 
-Seconds are of runs that had the machine to themselves; where there are none, the column is empty.  'To the
-baseline's' is the time until the error first was at most the mean last error of the best tuned optimizer, the
-median over the seeds.
-A name with `@default` ran with settings that were not tuned, `@common` with the best ones for all tasks, another word
-behind @ is a precision or a number of threads.
+- **Errors** are those of the last epoch, on test rows. No choice was made on them. With three seeds or more the 95 %
+  confidence interval of the mean stands behind it.
+- **Loss** is the mean log-loss for classes, and the mean squared error for real targets.
+- **Epochs** are those that a solver took. They may be fewer than the task allows, if a rule of the solver ended the
+  training. Solvers without epochs have 1.
+- **Seconds** are of training alone, without scoring: the median, with the smallest and the largest in brackets. They
+  are of runs that had the machine to themselves. If there are none, the column is empty.
+- **To the baseline's** are the seconds until the error first is as low as the baseline's. The baseline is the tuned
+  optimizer with the lowest error, and its error is the mean over its seeds. The number is the median over the seeds,
+  and *never* if half of them or more do not get there.
+- **Settings** were chosen on validation rows alone ([below](#tuning)).
+
+Made by `python -m benchmarks.bench report` from [benchmarks/results/bench](../../benchmarks/results/bench). The code
+is in [benchmarks/bench](../../benchmarks/bench).
+
+| solver | what it is |
+| --- | --- |
+| relaxed | nmfnet, `solver="relaxed"` |
+| relaxed-6000, relaxed-20000 | the same in batches of so many rows |
+| pinv | nmfnet, `solver="pinv"` |
+| adam, adamw, sgd, muon | PyTorch's optimizers |
+| adamw-adversarial, muon-adversarial | the same with adversarial inputs, as `relaxed` has them |
+| sklearn-mlp | `MLPClassifier` or `MLPRegressor` |
+| boosted-trees | `HistGradientBoostingClassifier` or `HistGradientBoostingRegressor` |
+| linear | `LogisticRegression` or `RidgeCV` |
+
+| behind @ | settings |
+| --- | --- |
+| nothing | tuned for the task; nmfnet, trees and linear models have nothing to tune |
+| default | the solver's own |
+| common | those that are best for all tasks together |
+| 2threads, bfloat16 | tuned; two threads, or matrix products in bfloat16 |
+"""
+
+TUNING = """## Tuning
+
+Settings were chosen by successive halving, with seed 0. A budget of "16 at 0.1, 6 at 0.3, 2 at 1" means: 16
+configurations were trained for a tenth of the epochs, the best 6 of them for 0.3, and the best 2 for all. If the grid
+is smaller, there are fewer trials. The grid and every trial are in
+[bench/tuning](../../benchmarks/results/bench/tuning).
+
+| setting | what it is |
+| --- | --- |
+| rate, learning_rate_init | the highest learning rate. *End of the grid*: a better one may lie beyond |
+| schedule | of the learning rate: one-cycle rises for 30 % of the steps, cosine for 2 %. Both fall to 0 |
+| decay, alpha | weight decay; penalty of scikit-learn's networks |
+| noise, dropout | share of the inputs, and of the hidden activations, that are masked |
+| smoothing | label smoothing |
+| reach | radius of adversarial inputs |
 """
 
 
@@ -58,7 +98,7 @@ def write(runs: Runs, logs: list[Record], folder: Path) -> None:
 
 def section(task: Task, solvers: dict[str, Runs]) -> list[str]:
     """Table of a task, the lowest error first."""
-    lines = [f"## {task.name}", "", f"Hidden layers {task.network}; at most {task.epochs} epochs.", ""]
+    lines = [f"## {task.name}", "", f"Hidden layers {task.network}, at most {task.epochs} epochs.", ""]
     lines += [
         f"| solver | seeds | epochs | {task.metric} | loss | seconds | to the baseline's |",
         "| --- " + "| ---: " * 6 + "|",
@@ -83,7 +123,8 @@ def milestones(task: Task, solvers: dict[str, Runs]) -> list[str]:
     """Table of the seconds and updates until the error is at most each of the task's goals."""
     if not task.goals:
         return []
-    lines = ["| solver " + "".join(f"| {goal:g} %: seconds | updates " for goal in task.goals) + "|"]
+    lines = ["Medians of the seconds and updates until the error is at most a goal:", ""]
+    lines += ["| solver " + "".join(f"| {goal:g} %: seconds | {goal:g} %: updates " for goal in task.goals) + "|"]
     lines.append("| --- " + "| ---: " * (2 * len(task.goals)) + "|")
     for name, runs in sorted(solvers.items(), key=lambda entry: order(entry[1])):
         cells = [f"{reached(alone(runs), goal)} | {reached(runs, goal, 'updates')}" for goal in task.goals]
@@ -132,7 +173,9 @@ def reached(runs: Runs, goal: float, what: str = "seconds") -> str:
         if run["epochs"] and what in run["epochs"][0]
     ]
     median = statistics.median(times) if times else float("inf")
-    return f"{median:.3g}" if median < float("inf") else "never" if times else ""
+    if median == float("inf"):
+        return "never" if times else ""
+    return f"{median:.0f}" if what == "updates" else f"{median:.3g}"
 
 
 def ranks(tasks: list[Task], by_task: dict[str, dict[str, Runs]]) -> list[str]:
@@ -150,8 +193,7 @@ def ranks(tasks: list[Task], by_task: dict[str, dict[str, Runs]]) -> list[str]:
 
 def tuning(logs: list[Record]) -> list[str]:
     """What was tuned, at what cost, and what came out."""
-    lines = ["## Tuning", "", "Budget: configurations at a share of the epochs, rung by rung; seed 0.  The grid and"]
-    lines += ["every trial are in [bench/tuning](../../benchmarks/results/bench/tuning).", ""]
+    lines = [TUNING]
     lines += ["| task | solver | budget | trials | minutes | best on validation rows | settings |"]
     lines += ["| --- | --- | --- | ---: | ---: | ---: | --- |"]
     for log in logs:
@@ -179,7 +221,8 @@ def where(by_task: dict[str, dict[str, Runs]]) -> list[str]:
             c = run["conditions"]
             versions = ", ".join(f"{k} {v}" for k, v in c["versions"].items())
             count[f"{c['processor']}; {c['threads']} of {c['cores']} cores; {c['precision']}; {versions}"] += 1
-    return ["## Where", "", *(f"- {runs} runs: {conditions}" for conditions, runs in sorted(count.items())), ""]
+    lines = [f"- {runs} runs: {conditions}" for conditions, runs in sorted(count.items())]
+    return ["## Where the runs were made", "", *lines, ""]
 
 
 def plot(tasks: list[Task], by_task: dict[str, dict[str, Runs]]) -> Figure:
