@@ -47,7 +47,7 @@ one hidden layer of 100 units, and otherwise their defaults. Made by `python ben
 | model | what it is |
 | --- | --- |
 | nmfnet | `NMFNetClassifier` |
-| nmfnet, no temperature | the same networks. Their probabilities are corrected for label smoothing, but not calibrated |
+| nmfnet, no temperature | the same networks: probabilities corrected for label smoothing, but not calibrated |
 | nmfnet, early stopping | `early_stopping=True`: the epoch with the least log-loss on held-out rows is kept |
 | nmfnet, earliest of the least errors | the error on held-out rows decides. Of equal epochs the first is kept |
 | MLPClassifier | scikit-learn's network, with standardized inputs |
