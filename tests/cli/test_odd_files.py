@@ -211,3 +211,10 @@ def test_later_files_that_do_not_fit(run, monkeypatch):
     assert (
         "there are 1 columns, but the model was trained on 3: level, count" in run("predict", "out", "c.npy").failed()
     )
+
+
+def test_folders_of_tables_have_numbers_alone(run):
+    os.mkdir("tables.csv")
+    Path("tables.csv/a.csv").write_text(table(city=["Linz"] * N, land=["x"] * N), "utf-8")
+    message = run("train", "tables.csv", "--target", "label", "--epochs", 1).failed()
+    assert "'city', 'land'. Leave these columns out, or pass one file alone" in message
