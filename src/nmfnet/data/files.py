@@ -134,7 +134,7 @@ def _tables(files: Sequence[Path], y: str | None) -> Iterator[Block]:
         text = [name for name in names if columns[name].dtype.kind not in "biuf"]
         if text:
             raise DataError(
-                f"X: not of numbers, which files larger than memory must have: {listed(text)}. Leave these columns out, "
+                f"X: not of numbers, which files larger than memory must have: {listed(text)}. Leave these out, "
                 "or pass one file alone."
             )
         if len(batch):
