@@ -165,6 +165,7 @@ def test_the_damping_of_words(columns, n, damping):
 
 def test_the_damping_of_a_stream_is_that_of_its_columns():
     assert auto_damping(network_of([8000, 5, 3]), True, Plan(n_samples=5)) == 500
+    assert auto_damping(network_of([8000, 3]), True, Plan(n_samples=5)) == 8
 
 
 @pytest.mark.parametrize(("words", "noise"), [(0, 0), (3, 0), (5, 0), (10, 0.25), (50, 0.45)])

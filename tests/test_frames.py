@@ -273,3 +273,20 @@ def test_other_text_is_not(values, recwarn):
     frame = pd.DataFrame({"a": np.arange(60) % 7, "new": values})
     NMFNetClassifier((2,), max_iter=1).fit(frame, np.arange(60) % 2)
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("X", "advice"),
+    [
+        (pl.DataFrame({"a": [1.0, 2.0]}).lazy(), r"X is a LazyFrame: pass X.collect\(\)"),
+        (pa.record_batch({"a": [1.0, 2.0], "b": ["x", "y"]}), r"pass pyarrow.Table.from_batches\(\[X\]\)"),
+        ([{"a": 1.0}, {"a": 2.0}], "X is a list: pass a data frame"),
+        ({"a": [1.0, 2.0]}, "X is a dict: pass a data frame"),
+        (np.array([(1.0, 2)], dtype=[("a", "f8"), ("b", "i8")]), "pass a data frame"),
+        ([[1.0, "x"], [2.0, "y"]], "X is an array or a list of text: pass a data frame"),
+        (pd.DataFrame([[1.0, 2.0]] * 2, columns=["a", "a"]), "more than one column 'a': give each a name of its own"),
+    ],
+)
+def test_what_is_nearly_a_data_frame_is_refused_with_what_to_pass(X, advice):
+    with pytest.raises((TypeError, ValueError), match=advice):
+        NMFNetClassifier().fit(X, [0, 1])

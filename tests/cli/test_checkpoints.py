@@ -116,7 +116,7 @@ def test_an_unfinished_training_is_not_overwritten_without_a_word(run, monkeypat
 def test_settings_that_differ_are_named_in_words(run):
     run("train", "digits", "--epochs", 1, "--out", "out")
     said = run("train", "digits", "--epochs", 3, "--resume", "--out", "out", "--hidden", 50, "--test", 0.2).failed()
-    assert "out has a model of another training: 100 --hidden then, 50 now; no --test then, 0.2 now" in said
+    assert "out has a model of another training: --hidden 100 then, 50 now; no --test then, 0.2 now" in said
     assert (
         "out has 1 epochs already: ask for more"
         in run("train", "digits", "--epochs", 1, "--resume", "--out", "out").failed()

@@ -76,7 +76,7 @@ def test_evaluate_counts_classes_that_the_model_does_not_know_as_errors(run, iri
         (". iris.csv --target species", "There is no model file"),
         ("nmfnet-iris iris.csv --target kind", "has no column 'kind'"),
         ("nmfnet-iris iris.csv --target a", "none of the targets is a class of the model"),
-        ("nmfnet-iris short.csv --target species", "lacks columns 'b', 'd'"),
+        ("nmfnet-iris short.csv --target species", "has no columns 'b', 'd'"),
         ("nmfnet-iris digits", "64 features"),
     ],
 )
@@ -121,7 +121,7 @@ def test_predict_arrays(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("short.csv", "short.csv: lacks columns 'b', 'd'"),
+        ("short.csv", "short.csv: has no columns 'b', 'd'"),
         ("iris.csv --out predictions.txt", "--out must end with .csv or .parquet"),
         ("iris.csv --out nowhere/predictions.csv", "nowhere"),
         ("digits", "is not a .csv, .tsv, .parquet, .npz or .npy file"),

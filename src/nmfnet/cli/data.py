@@ -77,6 +77,8 @@ def read(data: str, schema: Schema, task: str = "auto") -> Dataset:
         return _shards(Path(data), schema.target or "y")
     if name and schema.target is not None:
         raise DataError(f"--target {schema.target!r} names a column of a table; {name} has labels of its own")
+    if data == "-":
+        raise DataError("-: a pipe can be read only once: write it to a .csv file first")
     if name or not (Path(data).suffix or Path(data).exists()):
         return datasets.load(name or data)
     dataset = datasets.read_file(data, schema.target, schema=schema)
@@ -196,10 +198,10 @@ def task_of(y: Array, asked: str = "auto") -> Task:
             raise DataError("--task classification needs whole numbers or text as targets; these have fractions")
         return "classification"
     values = len(np.unique(y))
-    if not numeric and values > MOST_LABELS_SHARE * len(y):
+    if not numeric and values > max(MOST_CLASS_NUMBERS, MOST_LABELS_SHARE * len(y)):
         raise DataError(
             f"{values} different texts as targets in {len(y)} rows, as {str(y[0])[:30]!r}, are no classes: "
-            "--target names another column"
+            "--target names another column; amounts must be numbers, with one unit at most"
         )
     amounts = fractions or (numeric and values > max(MOST_CLASS_NUMBERS, 0.05 * len(y)))
     return "regression" if amounts else "classification"
@@ -215,7 +217,10 @@ def check_split(y: Array, fraction: float) -> None:
     classes, counts = np.unique(y, return_counts=True)
     n_validation = held_out(len(y), fraction)
     if counts.min() < 2:
-        raise DataError(f"class {classes[counts.argmin()]} has a single row, none to hold out: use --validation 0")
+        amounts = "; or --task regression, if these are amounts" if y.dtype.kind in "iuf" else ""
+        raise DataError(
+            f"class {classes[counts.argmin()]} has a single row, none to hold out: use --validation 0{amounts}"
+        )
     if min(n_validation, len(y) - n_validation) < len(classes):
         raise DataError(
             f"--validation {fraction:g} of {len(y)} rows holds out {n_validation}: both parts need a row "
@@ -234,6 +239,9 @@ def with_names(X: Any, names: Sequence[str] | None) -> Any:
         return X
     import pandas as pd
 
+    if X.shape[1] != len(names):
+        listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+        raise DataError(f"there are {X.shape[1]} columns, but the model was trained on {len(names)}: {listed}")
     return pd.DataFrame(X, columns=list(names))
 
 

@@ -98,9 +98,8 @@ class Request:
         for name in MAKING:
             now, then = getattr(self, name), asked.get(name)
             if now != then:
-                words = (
-                    f"{'no' if then in (None, False) else 'with' if then is True else then} --{name.replace('_', '-')}"
-                )
+                option = f"--{name.replace('_', '-')}"
+                words = f"no {option}" if then in (None, False) else option if then is True else f"{option} {then}"
                 said.append(f"{words} then, {'none' if now in (None, False) else now} now")
         return said
 

@@ -12,8 +12,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 from sklearn.utils import check_array
 
+from nmfnet.data.column_messages import listed
 from nmfnet.data.containers import Array, missing
 
 Kind: TypeAlias = Literal["numbers", "categories", "dates"]
@@ -69,12 +71,22 @@ class Table:
 
 def is_frame(X: Any) -> bool:
     """Whether X is a data frame: of pandas, polars, Arrow or another library that narwhals knows."""
-    return isinstance(nw.from_native(X, eager_only=True, pass_through=True), nw.DataFrame)
+    return isinstance(_wrapped(X), nw.DataFrame)
+
+
+def _wrapped(X: Any) -> Any:
+    """A frame as narwhals wraps it; anything else stays."""
+    try:
+        return nw.from_native(X, eager_only=True, pass_through=True)
+    except DuplicateError:
+        names = [str(name) for name in X.columns]
+        repeated = listed(sorted({name for name in names if names.count(name) > 1}))
+        raise ValueError(f"X has more than one column {repeated}: give each a name of its own.") from None
 
 
 def has_numbers_alone(X: Any) -> bool:
     """Whether an array, or every column of a frame, holds numbers or truth values only."""
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    frame = _wrapped(X)
     if isinstance(frame, nw.DataFrame):
         return all(_is_of_numbers(frame[:, i]) for i in range(frame.shape[1]))
     return not (isinstance(X, np.ndarray) and X.dtype == object and any(isinstance(v, str) for v in X.ravel()))

@@ -128,15 +128,17 @@ def validated(estimator: Any, X: Any, *y: Any, **settings: Any) -> Any:
                 "X is a list of texts: make numbers of their words, as with a pipeline of "
                 "sklearn.feature_extraction.text.TfidfVectorizer and the estimator."
             ) from None
+        if advice := _what_to_pass(X):
+            raise TypeError(f"X is a {type(X).__name__}: pass {advice}.") from None
         names = _columns_without_numbers(X)
         if not names:
             where = infinite_columns(X) if "contains infinity" in str(error) else ""
             if where:
                 raise ValueError(f"{error} {where}") from None
-            if not isinstance(X, torch.Tensor) and np.asarray(X).dtype.kind in "US":
+            if not isinstance(X, torch.Tensor) and _holds_text(X):
                 raise ValueError(
-                    "X is an array of text: pass a data frame, whose columns of numbers and of text are read for what "
-                    "they are, or numbers, as with astype."
+                    "X is an array or a list of text: pass a data frame, of which numbers and text are read for "
+                    "what they are, or numbers, as with astype."
                 ) from error
             raise
         raise ValueError(
@@ -148,6 +150,24 @@ def validated(estimator: Any, X: Any, *y: Any, **settings: Any) -> Any:
 def _is_text(X: Any) -> bool:
     """Whether X is one text after the other, and no table."""
     return np.ndim(X) == 1 and all(isinstance(text, str) for text in X)
+
+
+def _what_to_pass(X: Any) -> str | None:
+    """What to pass in place of containers that are close to a data frame and are none."""
+    if hasattr(X, "collect_schema") and hasattr(X, "collect"):  # polars' lazy ones
+        return "X.collect()"
+    if type(X).__name__ == "RecordBatch":
+        return "pyarrow.Table.from_batches([X])"
+    records = isinstance(X, (list, tuple)) and len(X) and isinstance(X[0], dict)
+    if records or isinstance(X, dict) or (isinstance(X, np.ndarray) and X.dtype.names):
+        return "a data frame, as pandas.DataFrame(X) makes of it"
+    return None
+
+
+def _holds_text(X: Any) -> bool:
+    """Whether there is text in an array, or in lists of rows."""
+    array = np.asarray(X)
+    return array.dtype.kind in "US" or (array.dtype == object and any(isinstance(v, str) for v in array.ravel()))
 
 
 def infinite_columns(X: Any) -> str:

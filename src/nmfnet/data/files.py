@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import torch
 
+from nmfnet.data.column_messages import listed
 from nmfnet.data.on_disk import Array, Part, RowsOnDisk
 from nmfnet.data.sparse_on_disk import SparseOnDisk, is_sparse_archive
 from nmfnet.errors import DataError
@@ -132,7 +133,10 @@ def _tables(files: Sequence[Path], y: str | None) -> Iterator[Block]:
         columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in table.schema.names}
         text = [name for name in names if columns[name].dtype.kind not in "biuf"]
         if text:
-            raise DataError(f"X: the column {text[0]!r} is not of numbers, which files larger than memory must have.")
+            raise DataError(
+                f"X: not of numbers, which files larger than memory must have: {listed(text)}. Leave these out, "
+                "or pass one file alone."
+            )
         if len(batch):
             yield Block(np.stack([columns[name] for name in names], 1), None if y is None else columns[y], names)
 
@@ -140,6 +144,15 @@ def _tables(files: Sequence[Path], y: str | None) -> Iterator[Block]:
 def _copied(blocks: Iterator[Block], what: str) -> Stored:
     """Write the inputs to a temporary file, which is gone with them."""
     folder = tempfile.TemporaryDirectory(prefix="nmfnet-")
+    try:
+        return _copied_to(folder, blocks, what)
+    except BaseException:
+        folder.cleanup()
+        raise
+
+
+def _copied_to(folder: tempfile.TemporaryDirectory[str], blocks: Iterator[Block], what: str) -> Stored:
+    """As :func:`_copied`, to a file in a folder."""
     path, targets, rows, names = Path(folder.name, "X"), list[Array](), 0, None
     dtype: np.dtype[Any] | None = None
     width = 0

@@ -83,6 +83,10 @@ def _read_column(column: pd.Series[Any], known: str | None, dialect: Dialect) ->
     if column.dtype.kind == "M" and known in (None, *DATES):
         column = column if getattr(column.dt, "tz", None) is None else column.dt.tz_localize(None)
         return YEAR_FIRST, column.to_numpy().astype("datetime64[us]")
+    if column.dtype.kind == "m" and known in (None, TIMES):
+        return TIMES, column.to_numpy() / np.timedelta64(1, "h")
+    if known is None and column.dtype == object and (nested := _nested(column)) is not None:
+        return CATEGORIES, nested
     if known in (None, NUMBERS) and len(units := units_of(texts_of(column), dialect.plain)) > 1:
         listed = ", ".join(sorted(unit or "none" for unit in units))
         return CATEGORIES, Unfit(f"has numbers of several units ({listed})", 0)
@@ -92,6 +96,16 @@ def _read_column(column: pd.Series[Any], known: str | None, dialect: Dialect) ->
     if isinstance(kind, Unfit):
         return CATEGORIES, kind
     return kind, as_kind(texts if kind == NUMBERS else texts_of(column), kind)
+
+
+def _nested(column: pd.Series[Any]) -> Unfit | None:
+    """Why a column of lists, structures or bytes, as .parquet files have them, is no feature."""
+    for row, value in enumerate(column):
+        if isinstance(value, (list, tuple, dict, set, np.ndarray)):
+            return Unfit("has lists or structures, whose parts need a column each", row)
+        if isinstance(value, bytes):
+            return Unfit("has bytes", row)
+    return None
 
 
 def _all_unfit(unfit: Mapping[str, Unfit], path: Path, schema: Schema, start: int) -> str:

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import csv
-import gzip
 import io
-import lzma
 import re
-import zipfile
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import Any, TextIO
 
+from nmfnet.datasets._containers import encoding_of, opened
 from nmfnet.datasets._units import without_unit
+from nmfnet.datasets._values import number, with_plain_marks
 from nmfnet.errors import DataError
 
 SEPARATORS = ",;\t|"
 SAMPLE_LINES = 200  # rows that are looked at
 MIN_SHARE_OF_ONE_WIDTH = 0.9  # share of them that a separator divides as it does the first
-CHUNK_BYTES = 2**20  # bytes
-MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 ENDINGS = (".gz", ".bz2", ".xz", ".zip")
+LONGEST_VALUE = 2**31 - 1  # characters; Python's own limit is 131,072
+_OTHER_SCRIPT = re.compile("[\u0080-\u009f\u00c0-\u00ff]{3}")  # letters that Western languages seldom have together
 # Numbers that tell which mark is which: 3,14 and 1.234,5 against 3.14 and 1,234.5; 1,234 tells nothing.
 COMMA = re.compile(
     r"[+-]?(?:\d{1,3}(?:[. '\u00a0\u202f]\d{3})+,\d+|\d+,(?:\d{1,2}|\d{4,}))(?:[eE][+-]?\d+)?", re.ASCII
 )
 POINT = re.compile(
-    r"[+-]?(?:\d{1,3}(?:[, '\u00a0\u202f]\d{3})+\.\d+|\d*\.(?:\d{1,2}|\d{4,}))(?:[eE][+-]?\d+)?", re.ASCII
+    r"[+-]?(?:\d{1,3}(?:[, '\u00a0\u202f]\d{3})+\.\d+|\d{1,2}(?:,\d{2})+,\d{3}\.\d+|\d*\.(?:\d{1,2}|\d{4,}))"
+    r"(?:[eE][+-]?\d+)?",
+    re.ASCII,
 )
 GROUPED = re.compile(r"[+-]?\d{1,3}(?:([., '\u00a0\u202f])\d{3})(?:\1\d{3})*(?:[.,]\d+)?", re.ASCII)
+LAKHS = re.compile(r"[+-]?\d{1,2}(?:(,)\d{2})+,\d{3}(?:\.\d+)?", re.ASCII)  # 12,34,567.50, as in India
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,18 @@ class Dialect:
         found = replace(self, encoding=self.encoding or encoding_of(path))
         with found.open(path) as file:
             sample = list(islice(_lines(file), SAMPLE_LINES))
-        if not sample:
-            raise DataError(f"{path}: cannot be read as a .csv file: it is empty")
-        if any("\0" in line for line in sample):
-            raise DataError(f"{path}: cannot be read as a .csv file: it is not text, or --encoding is another one")
-        sep = found.sep or separator_of(sample, path)
-        cells = [without_unit(cell)[0] for row in csv.reader(sample[1:], **divided_by(sep)) for cell in row]
+            if not sample:
+                raise DataError(f"{path}: cannot be read as a .csv file: it is empty")
+            _refuse_zeros(sample, path)
+            sep = found.sep or separator_of(sample, path)
+            rows = csv.reader(sample[1:], **divided_by(sep))
+            cells = [without_unit(with_plain_marks(cell))[0] for row in rows for cell in row]
+        guessed = self.encoding is None and found.encoding in ("cp1252", "latin-1")
+        if guessed and _OTHER_SCRIPT.search("".join(sample)):
+            warnings.warn(
+                f"{path}: is not UTF-8, and read as {found.encoding}: if text looks wrong, give another --encoding",
+                stacklevel=5,
+            )
         decimal = found.decimal or decimal_of(cells, sep)
         thousands = found.thousands if found.thousands is not None else thousands_of(cells, decimal)
         return replace(found, sep=sep, decimal=decimal, thousands=thousands)
@@ -85,81 +92,53 @@ class Dialect:
     @contextmanager
     def open(self, path: Path, errors: str = "strict") -> Iterator[TextIO]:
         """Open a file, compressed or not, as text with the line ends that it has."""
-        with opened(path) as file:
+        with opened(path) as file, long_values():
             encoding = "utf-8-sig" if codecs.lookup(self.encoding or "utf-8").name == "utf-8" else self.encoding
             yield io.TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
 
     def plain(self, text: str) -> str:
         """A number as it is written with a decimal point and without thousands; anything else stays."""
-        if self.decimal in (None, ".") and not self.thousands:
-            return text
-        number = text.strip()
-        if self.thousands and self.thousands in number:
-            grouped = GROUPED.fullmatch(number)
+        found = self._with_point(with_plain_marks(text.strip()))
+        return text if found is None or number(found) is None else found
+
+    def _with_point(self, text: str) -> str | None:
+        """A text without thousands and with a decimal point, None where it cannot be a number."""
+        if self.thousands and self.thousands in text:
+            grouped = GROUPED.fullmatch(text) or LAKHS.fullmatch(text)
             if grouped is None or grouped[1] != self.thousands:
-                return text
-            number = number.replace(self.thousands, "")
-        if self.decimal == ",":
-            return number.replace(",", ".") if "." not in number else text
-        return number
+                return None
+            text = text.replace(self.thousands, "")
+        if self.decimal != ",":
+            return text
+        return None if "." in text else text.replace(",", ".")
 
     def state(self) -> dict[str, str | None]:
         """As JSON holds it."""
         return asdict(self)
 
 
+@contextmanager
+def long_values() -> Iterator[None]:
+    """Let values of a .csv be as long as they are, for as long as a file is open."""
+    before = csv.field_size_limit(LONGEST_VALUE)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _refuse_zeros(sample: list[str], path: Path) -> None:
+    number = next((i for i, line in enumerate(sample, 1) if "\0" in line), None)
+    if number is not None:
+        raise DataError(
+            f"{path}: cannot be read as a .csv file: it is not text, or --encoding is another one: line {number} has "
+            "a zero byte"
+        )
+
+
 def divided_by(sep: str) -> dict[str, Any]:
     """Options of readers; blanks behind a separator do not count, so that quotation marks may follow them."""
     return {"delimiter": sep, "skipinitialspace": not sep.isspace()}
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file, whose first bytes say how it is compressed."""
-    with open(path, "rb") as file:
-        start = file.read(6)
-    for mark, opener in OPENERS.items():
-        if start.startswith(mark):
-            with opener(path, "rb") as file:
-                yield file
-            return
-    if start.startswith(b"PK\x03\x04"):
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if not name.endswith("/")]
-            if len(names) != 1:
-                raise DataError(f"{path}: holds {len(names)} files, not one: unpack it, and name the one to read")
-            with archive.open(names[0]) as member:
-                yield member
-            return
-    with open(path, "rb") as file:
-        yield file
-
-
-def encoding_of(path: Path) -> str:
-    """UTF-8 where all of the file is that, UTF-16 by its first bytes, or else Windows' Western code page."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with opened(path) as file:
-        start = file.read(CHUNK_BYTES)
-        for mark, name in MARKS.items():
-            if start.startswith(mark):
-                return name
-        try:
-            chunk = start
-            while chunk:
-                decoder.decode(chunk)
-                chunk = file.read(CHUNK_BYTES)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "cp1252" if _is_western(start) else "latin-1"
-    return "utf-8"
-
-
-def _is_western(start: bytes) -> bool:
-    try:
-        start.decode("cp1252")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _lines(file: TextIO) -> Iterator[str]:
@@ -190,7 +169,8 @@ def decimal_of(cells: list[str], sep: str) -> str:
 def thousands_of(cells: list[str], decimal: str) -> str:
     """The mark that groups digits most often, if any does; it is never the decimal mark."""
     found: Counter[str] = Counter()
-    for match in map(GROUPED.fullmatch, cells):
+    for cell in cells:
+        match = GROUPED.fullmatch(cell) or LAKHS.fullmatch(cell)
         if match is not None and match[1] != decimal:
             found[match[1]] += 1
     return max(found, key=found.__getitem__, default="")

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from nmfnet.datasets._formats import PARTS, load_npz, reading
 from nmfnet.datasets._schema import TABLES, Labels, Schema, ending
-from nmfnet.datasets._tables import read_table
+from nmfnet.datasets._tables import read_table, refuse_pipe
 from nmfnet.datasets._types import IMAGE_SETS, Dataset
 from nmfnet.errors import DataError
 
 ADVICE = (  # what to do with files of other kinds
-    ((".txt", ".dat", ".data", ".asc"), "if it is a table, name it .csv"),
+    ((".txt", ".dat", ".data", ".asc", ".tab", ".psv", ".ssv", ""), "if it is a table, name it .csv"),
+    ((".zst", ".lz4", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zip", ".z", ".br"),
+     "unpack it, or name it as a.csv.gz if it is one table alone and of gzip, bzip2, xz or zip"),
     ((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), "save the sheet as .csv"),
     ((".json", ".jsonl", ".feather", ".arrow", ".orc", ".dta", ".sav", ".sas7bdat", ".xml", ".pkl"),
      "make a .parquet of it, as with pandas"),
@@ -84,6 +86,7 @@ def read_file(
         the target is not there, or unfit.
     """
     path = Path(path)
+    refuse_pipe(path)
     if path.suffix.lower() == ".npy":
         return _read_array(path, target if schema is None else schema.target)
     if path.suffix.lower() == ".npz":
@@ -97,6 +100,8 @@ def read_file(
     named = path.name.lower().replace("_", "-") in ("digits", *IMAGE_SETS)
     hint = f" (for the data set of that name: load({path.name!r}))" if named else ""
     hint = hint or next((f": {advice}" for endings, advice in ADVICE if path.suffix.lower() in endings), "")
+    if path.is_dir():
+        hint = ": it is a folder, of which files can be named"
     raise DataError(f"{path}: is not a .csv, .tsv, .parquet, .npz or .npy file{hint}")
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nmfnet.datasets._date_forms import is_no_date, rewritten
 from nmfnet.datasets._months import NamedMonths
 from nmfnet.datasets._units import HALF_OF_DAY, hour_of_day, hours
 from nmfnet.datasets._values import UNKNOWN, floats, is_missing, number
@@ -18,7 +19,8 @@ NUMBERS, CATEGORIES, TIMES = "numbers", "categories", "times"
 YEAR_FIRST, DAY_FIRST, MONTH_FIRST = "dates, year first", "dates, day first", "dates, month first"
 FIRST_OF_1900S = 69  # years of two digits from here on are of the 1900s, as in POSIX
 DATES = (YEAR_FIRST, DAY_FIRST, MONTH_FIRST)
-_TIME = rf"(?:[T ]+(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})(?:[.,]\d+)?)?{HALF_OF_DAY})?(?:Z|[+-]\d{{2}}:?\d{{2}})?"
+_ZONE = r"(?:\s*(?:UTC|GMT|MSK|[A-Z]{1,3}T))?(?:\s*(?:Z|[+-]\d{2}(?::?\d{2})?))?(?:\[[\w/+-]+\])?"  # which is left out
+_TIME = rf"(?:[T ]+(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})(?:[.,]\d+)?)?{HALF_OF_DAY}{_ZONE}|Z|[+-]\d{{2}}:?\d{{2}})?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}", re.ASCII)
 _SHORT_YEAR = re.compile(rf"(\d{{1,2}})([/.])(\d{{1,2}})\2(\d{{2}}){_TIME}", re.ASCII)
 _MONTH = re.compile(r"(\d{4})[-/](\d{1,2})", re.ASCII)  # 2020-12
@@ -44,16 +46,18 @@ def kind_of(texts: Sequence[str]) -> str | Unfit:
     words = {text for text in different if number(text) is None}
     if all(text.strip() in UNKNOWN for text in words) and len(words) < len(different):
         return NUMBERS
-    if all(hours(text) is not None for text in different):
+    dated = {text for text in different if not _is_undated(text)}
+    if dated and all(hours(text) is not None for text in dated):
         return TIMES
-    dates = _dates_of(different)
+    dates = _dates_of({rewritten(text) for text in dated}) if dated else None
     if dates is not None and not dates.startswith(UNCLEAR):
         return dates
     if dates is not None:
-        first = next(row for row, text in enumerate(texts) if text in different)
+        first = next(row for row, text in enumerate(texts) if text in dated)
         why = dates.removeprefix(UNCLEAR)
         return Unfit(f"has dates such as {texts[first]!r}, {why}: write them as 2020-12-31", first)
-    numeric = sum(text in different and text not in words for text in texts)
+    numbers = {text for text in different - words if not isinstance(number(text), bool)}  # true, unknown: categories
+    numeric = sum(text in numbers for text in texts)
     if 2 * numeric > sum(text in different for text in texts):
         first = next(row for row, text in enumerate(texts) if text in words)
         return Unfit(f"is not numeric (e.g. {texts[first][:30]!r}), as most of its values are", first)
@@ -82,8 +86,13 @@ def _dates_of(different: set[str]) -> str | None:
     return None if not forms else forms[0] if len(forms) == 1 else f"{UNCLEAR}of which nothing tells day from month"
 
 
+def _is_undated(text: str) -> bool:
+    """Whether a text says that among dates or times one is missing."""
+    return is_missing(text) or text.strip() in UNKNOWN or is_no_date(text)
+
+
 def _date(text: str, form: str) -> datetime.datetime | None:
-    parts = _parts(text.strip(), form)
+    parts = _parts(rewritten(text), form)
     if parts is None:
         return None
     try:
@@ -126,7 +135,7 @@ def as_kind(texts: Sequence[str], kind: str) -> NDArray[Any] | Unfit:
         row = int(unreadable.argmax()) if unreadable.any() else -1
         return values if row < 0 else Unfit(f"is not numeric (e.g. {texts[row][:30]!r})", row)
     if kind == TIMES:
-        times = {text: np.nan if is_missing(text) else hours(text) for text in set(texts)}
+        times = {text: np.nan if _is_undated(text) else hours(text) for text in set(texts)}
         for row, text in enumerate(texts):
             if times[text] is None:
                 return Unfit(f"has no time of the day, as 13:45, in {text[:30]!r}", row)
@@ -136,8 +145,10 @@ def as_kind(texts: Sequence[str], kind: str) -> NDArray[Any] | Unfit:
         objects[:] = [None if is_missing(text) else text.strip() for text in texts]
         return objects
     # Whatever the form is, one with the year first can be read in one way only.
-    known = {text: None if is_missing(text) else _date(text, kind) or _date(text, YEAR_FIRST) for text in set(texts)}
+    known = {text: None if _is_undated(text) else _date(text, kind) or _date(text, YEAR_FIRST) for text in set(texts)}
     for row, text in enumerate(texts):
-        if known[text] is None and not is_missing(text):
-            return Unfit(f"has no date, {kind.removeprefix('dates, ')}, in {text[:30]!r}", row)
+        if known[text] is None and not _is_undated(text):
+            return Unfit(
+                f"has no date, {kind.removeprefix('dates, ')}, in {text[:30]!r} (2020-12-31 always is one)", row
+            )
     return np.array([known[text] for text in texts], dtype="datetime64[us]")

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from numpy.typing import NDArray
 
 from nmfnet.datasets import _csv
-from nmfnet.datasets._dialect import ENDINGS, SEPARATORS, Dialect
+from nmfnet.datasets._dialect import ENDINGS, Dialect
 from nmfnet.datasets._kinds import NUMBERS
 from nmfnet.errors import DataError
 
@@ -92,8 +92,7 @@ class Schema:
         there = set(names)
         missing = [name for name in self.columns if name not in there]
         if missing:
-            listed = ", ".join(map(repr, missing[:LISTED])) + (", ..." if len(missing) > LISTED else "")
-            raise DataError(f"{path}: lacks {'columns' if len(missing) > 1 else 'column'} {listed}")
+            raise DataError(_no_such_columns(missing, names, path))
         return list(self.columns)
 
 
@@ -105,11 +104,12 @@ def place(path: Path, row: int, schema: Schema) -> str:
 
 def _no_such_columns(absent: Sequence[str], names: Sequence[str], path: Path) -> str:
     by_lower = {name.lower(): name for name in names}
-    close = [found for name in absent for found in difflib.get_close_matches(name.lower(), by_lower, n=1)]
+    close = [found for name in absent[:LISTED] for found in difflib.get_close_matches(name.lower(), by_lower, n=1)]
     hint = f"did you mean {' and '.join(repr(by_lower[name]) for name in dict.fromkeys(close))}? " if close else ""
     listed = ", ".join(names[:LISTED])
     more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
-    what = f"column{'s' if len(absent) > 1 else ''} {', '.join(map(repr, absent))}"
-    undivided = len(names) == 1 and any(sep in names[0].strip() for sep in f"{SEPARATORS} ")
+    not_there = ", ".join(map(repr, absent[:LISTED])) + (", ..." if len(absent) > LISTED else "")
+    what = f"column{'s' if len(absent) > 1 else ''} {not_there}"
+    undivided = len(names) == 1 and re.search(r"\w\W+\w", names[0])
     advice = f"; {_csv.ADVICE}" if undivided else ""
     return f"{path}: has no {what}: {hint}its columns are {listed}{more}{advice}"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def read_table(path: Path, schema: Schema) -> Dataset:
     """Read a whole table; see :func:`nmfnet.datasets.read_file`."""
     check_pandas(path)
+    refuse_pipe(path)
     if ending(path) != ".parquet":
         schema, names = _csv_schema(path, schema)
         frame = _csv.read(path, names, schema.dialect, schema.text(names))
@@ -60,6 +61,7 @@ def read_table(path: Path, schema: Schema) -> Dataset:
 def table_blocks(path: Path, schema: Schema, numbers: int) -> Iterator[tuple[Any, NDArray[Any] | None]]:
     """Yield features and ids of a table, so many rows at a time that they are about so many numbers."""
     check_pandas(path)
+    refuse_pipe(path)
     parts, start = _parquet_parts, 0
     if ending(path) != ".parquet":
         schema, _ = _csv_schema(path, schema)
@@ -75,6 +77,7 @@ def column_names(path: str | os.PathLike[str], schema: Schema) -> list[str]:
     """Names of the columns of a table, without its rows."""
     path = Path(path)
     check_pandas(path)
+    refuse_pipe(path)
     if ending(path) != ".parquet":
         return _csv_schema(path, schema)[1]
     with reading(path, "a .parquet file"):
@@ -89,6 +92,12 @@ def check_pandas(path: Path) -> None:
         import pandas  # noqa: F401
     except ImportError as error:
         raise DataError(f"{path}: reading {path.suffix} files needs pip install 'nmfnet[tables]'") from error
+
+
+def refuse_pipe(path: Path) -> None:
+    """Tables are read more than once."""
+    if path.is_fifo() or path.is_char_device() or path.is_socket():
+        raise DataError(f"{path}: is a pipe, which can be read only once: write it to a .csv file first")
 
 
 def _csv_schema(path: Path, schema: Schema) -> tuple[Schema, list[str]]:
@@ -168,4 +177,5 @@ def _check_nameless(frame: pd.DataFrame, path: Path) -> None:
     """
     for i, name in enumerate(frame.columns):
         if i and is_nameless(name) and not all(map(is_missing, texts_of(frame.iloc[:, i]))):
-            raise DataError(f"{path}: column {i + 1} has no name: name it, or drop it")
+            above = "" if ending(path) == ".parquet" else "; if the names are in a later line, delete those above it"
+            raise DataError(f"{path}: column {i + 1} has no name: name it, or drop it{above}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from nmfnet.datasets._schema import SHOWN, Schema, ending, place
 from nmfnet.datasets._units import plain_numbers
 from nmfnet.datasets._values import UNKNOWN, decided, is_blank, is_missing, labels_as
 from nmfnet.errors import DataError
+
+MOST_COMPARED = 1000  # labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,9 +89,30 @@ def read_targets(column: pd.Series[Any], path: Path, schema: Schema) -> NDArray[
         row = int(np.isinf(y).argmax())
         raise DataError(
             f"{place(path, int(column.index[row]), schema)}: column {column.name!r} has infinite values (e.g. "
-            f"{str(column.iloc[row])[:SHOWN]!r})"
+            f"{str(column.iloc[row])[:SHOWN]!r}): correct them, or leave them empty, and the rows are left out"
         )
+    if labels is None and y.dtype.kind == "U":
+        _say_which_labels_are_alike(column.name, y, path)
     return y
+
+
+def _say_which_labels_are_alike(name: Any, y: NDArray[Any], path: Path) -> None:
+    """Warn of classes that differ by capitals, or by how Unicode writes their letters, alone."""
+    alike: dict[str, list[str]] = {}
+    for label in np.unique(y).tolist()[:MOST_COMPARED]:
+        alike.setdefault(unicodedata.normalize("NFKC", label).casefold(), []).append(label)
+    pairs = [" and ".join(map(_shown, labels)) for labels in alike.values() if len(labels) > 1]
+    if pairs:
+        warnings.warn(
+            f"{path}: classes in the target column {name!r} differ by capitals or the like alone ({pairs[0]}): if "
+            "they are the same, write them alike",
+            stacklevel=3,
+        )
+
+
+def _shown(label: str) -> str:
+    """A label in quotes, with escapes where its letters are put together of several characters."""
+    return repr(label) if unicodedata.is_normalized("NFC", label) else ascii(label)
 
 
 def _typed(column: pd.Series[Any], path: Path) -> NDArray[Any]:

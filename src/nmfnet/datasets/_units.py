@@ -5,22 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from nmfnet.datasets._values import UNKNOWN, is_missing, number
+from nmfnet.datasets._values import UNKNOWN, is_missing, number, with_plain_marks
 
 SYMBOLS = "[%‰€$£¥₹₽₩]"
 CURRENCIES = "USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|CAD|AUD|BRL|MXN|ZAR|KRW|TRY"
 _AMOUNT = re.compile(f"{SYMBOLS}|{CURRENCIES}")
 _FRONT = re.compile(rf"(?P<sign>[+-]?)\s*(?P<unit>{SYMBOLS}|(?:{CURRENCIES})(?=[\s\d.+-]))\s*(?P<number>.+)")
-_BEHIND = re.compile(rf"(?P<number>.*[\d.,)])\s*(?P<unit>{SYMBOLS}|{CURRENCIES})")
-_WORD = re.compile(r"(?P<number>.*\d[.,]?)\s*(?P<unit>[^\W\d_]{1,8}[²³]?(?:/[^\W\d_]{1,4}[²³]?)?\.?)")
+_BEHIND = re.compile(rf"(?P<number>.*[\d.,)-])\s*(?P<unit>{SYMBOLS}|{CURRENCIES})")
+_WORD = re.compile(r"(?P<number>.*\d[.,]?)\s*(?P<unit>°|°?[^\W\d_]{1,8}[²³]?(?:/[^\W\d_]{1,4}[²³]?)?\.?)")
+# Units of one quantity: where several of these stand in a column, its numbers cannot be compared.
+_MEASURE = re.compile("[kKMBGT]|[kKMGT]i?B|[mk]?g|t|lbs?|oz|[mck]?m|in|ft|mi|m?s|sec|min|hr?|d|°[CF]")
 _IN_BRACKETS = re.compile(r"\(([^()+-]*\d[^()+-]*)\)")
+_MINUS_BEHIND = re.compile(r"(\d[\d.,' \u00a0\u202f]*)-")
 HALF_OF_DAY = r"(?:\s*([AaPp])\.?[Mm]\.?)?"
 _CLOCK = re.compile(rf"(\d{{1,3}}):([0-5]\d)(?::([0-5]\d)(?:[.,]\d+)?)?{HALF_OF_DAY}", re.ASCII)
 
 
 def signed(text: str) -> str:
-    """A number with a minus, where accountants have brackets: (5) is -5."""
-    match = _IN_BRACKETS.fullmatch(text)
+    """A number with a minus in front, where accountants have brackets or a minus behind: (5) and 5- are -5."""
+    match = _IN_BRACKETS.fullmatch(text) or _MINUS_BEHIND.fullmatch(text)
     return text if match is None else f"-{match[1].strip()}"
 
 
@@ -29,11 +32,16 @@ def without_unit(text: str, words: bool = True) -> tuple[str, str]:
 
     Units are per cent and those of money; with `words` also a word behind the number, as in 3 kg.
     """
-    text = signed(text.strip())
+    text = signed(with_plain_marks(text.strip()))
     if match := _FRONT.fullmatch(text):
-        return match["sign"] + signed(match["number"]), match["unit"]
-    match = _BEHIND.fullmatch(text) or (_WORD.fullmatch(text) if words else None)
-    return (signed(match["number"].rstrip()), match["unit"]) if match else (text, "")
+        value, word = _divided(_WORD.fullmatch(match["number"]) if words else None, match["number"])
+        return match["sign"] + value, match["unit"] + word
+    return _divided(_BEHIND.fullmatch(text) or (_WORD.fullmatch(text) if words else None), text)
+
+
+def _divided(match: re.Match[str] | None, text: str) -> tuple[str, str]:
+    """The number and the unit of a match, or the number that a text is."""
+    return (signed(text), "") if match is None else (signed(match["number"].rstrip()), match["unit"])
 
 
 def units_of(texts: Sequence[str], plain: Callable[[str], str], words: bool = True) -> set[str]:
@@ -49,7 +57,7 @@ def units_of(texts: Sequence[str], plain: Callable[[str], str], words: bool = Tr
         if number(plain(value)) is None:
             return set()
         units.add(unit)
-    amounts = any(_AMOUNT.fullmatch(unit) for unit in units)
+    amounts = any(_AMOUNT.match(unit) for unit in units) or all(_MEASURE.fullmatch(unit) for unit in units - {""})
     return units if amounts or len(units) == 1 else set()
 
 

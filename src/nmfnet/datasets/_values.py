@@ -33,6 +33,17 @@ MOST_NUMBERED_CLASSES = 20  # different numbers in a target, beyond which ? is n
 UNKNOWN = {"?", "-", "--", ".", "n.a.", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?"}
 
 
+# Marks and digits that people and their programs write numbers with, as ASCII has them.
+_MARKS = {ord("−"): "-", ord("’"): "'", 0x2007: "\u202f", 0x2009: "\u202f"} | {
+    start + digit: str(digit) for start in (0x660, 0x6F0, 0xFF10) for digit in range(10)
+}
+
+
+def with_plain_marks(text: str) -> str:
+    """A text with other minuses, blanks between thousands, apostrophes and digits as numbers mostly have them."""
+    return text if text.isascii() else text.translate(_MARKS)
+
+
 def number(text: str) -> float | None:
     """Return the number or truth value that a text is, None if it is neither; whole numbers are exact."""
     text = text.strip()

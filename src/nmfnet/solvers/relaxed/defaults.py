@@ -73,7 +73,7 @@ def auto_damping(network: Network, sparse: bool, plan: Plan) -> float:
     if not (sparse and network.output.has_classes):
         return 1.0
     most = MAX_SPARSE_DAMPING
-    if plan.n_updates is not None and len(network.layers) == 1:
+    if len(network.layers) == 1:
         most = LINEAR_SPARSE_DAMPING
     elif plan.n_updates is not None:
         most *= min(1.0, FEW_DOCUMENTS / plan.n_samples)
