@@ -98,7 +98,8 @@ def rows_in_folds(network: Network, solver: Any, source: Source, settings: FitSe
 class Folded:
     """Training rows in memory, scaled, and divided into folds.
 
-    Rows and columns are ordered by what they hold and equal rows are one, so that neither order nor copies matter.
+    Rows and columns are ordered by what they hold, so that their order does not matter, nor whether all rows are given
+    twice.  Copies of a row may be in several folds, as new data may repeat it, too.
 
     Attributes
     ----------
@@ -130,7 +131,8 @@ class Folded:
         ]
         device, (X, Y, weight) = source.device, whole(source, scaled)
         drawn = drawn_by_contents(X.cpu(), Y.cpu(), rows, generator.initial_seed())
-        found = by_contents(X[drawn].cpu(), Y[drawn].cpu(), None if weight is None else weight[drawn].cpu())
+        weight = None if weight is None else weight[drawn].cpu()
+        found = by_contents(X[drawn].cpu(), Y[drawn].cpu(), weight).repeated(rows, generator)
         X, Y, weight = found.X, found.Y, None if found.weight is None else found.weight.to(device)
         if len(X) < FEWEST_ROWS:
             return None
