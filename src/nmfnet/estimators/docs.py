@@ -59,9 +59,10 @@ TEMPLATE = """{what}
     n_members : int or "auto", default=1
         Number of networks whose mean outputs the model predicts.  One is trained on all rows.  The others are those of
         the cross-validation of `alpha`, which have at most 64 units a layer, the ones with the best penalty first.
-        Together they are one network, whose hidden layers are theirs side by side.  "auto" is 5 for tables of
-        at most 2000 rows, unless there is a validation set, ``warm_start=True`` or ``max_iter`` above 40.
-        Otherwise it is 1.
+        "auto" is a weighted sum of up to four networks of all rows instead, with the penalties, encodings and weights
+        that have the least loss in the cross-validation.  It is for tables of at most 2000 rows, unless there is a
+        validation set, ``warm_start=True`` or ``max_iter`` above 40.  Otherwise it is 1.  In both cases the networks
+        are one network in the end, whose hidden layers are theirs side by side.
     early_stopping : bool, default=False
         Whether to end with the weights of the epoch with the lowest validation loss (among equal ones, the lowest
         validation error).  The validation set is the one passed to `fit`, or else a part of the samples.

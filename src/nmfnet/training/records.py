@@ -36,7 +36,7 @@ class EpochRecord(TypedDict, total=False):
     held_out_loss : float
         Of networks with this penalty, on rows that they were not trained on.  Likewise.
     n_members : int
-        Networks that the model averages: this one, and those of the folds.  Likewise.
+        Networks that the model adds up or averages, this one included.  Likewise.
     numeric_encoding : {"standard", "piecewise"}
         Encoding of numbers that was chosen likewise.  Missing if there was no choice.
     retries : int
