@@ -100,6 +100,16 @@ def steps(n=300, seed=0):
     return X, (2 * (np.floor(2 * X[:, 0]) % 2) + X[:, 1] > 1) ^ (rng.random(n) < 0.1)
 
 
+def test_where_held_out_rows_tell_nothing_there_is_one_network():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 3)), rng.standard_normal(60)
+    weights = stacking_weights(Output(), -torch.from_numpy(y)[None, :, None], torch.from_numpy(y)[:, None])
+    assert weights.tolist() == [0.0]
+    for seed in range(3):
+        model = NMFNetRegressor((5,), n_members="auto", max_iter=3, random_state=seed).fit(X, y)
+        assert np.isfinite(model.predict(X)).all() and model.alpha_ is not None
+
+
 @pytest.fixture(scope="module")
 def model():
     return NMFNetClassifier((80,), n_members="auto", numeric_encoding="auto", random_state=0).fit(*steps())

@@ -172,13 +172,15 @@ def _of_columns(inputs: PiecewiseLinear, network: Network) -> PiecewiseLinear:
 def _stacked(
     tried: list[Tried], network: Network, solver: Any, settings: FitSettings, generator: torch.Generator
 ) -> Choice:
-    """Narrow networks of all rows to add to the one that is asked for, each by its weight."""
+    """Narrow networks of all rows to add to the one that is asked for, each by its weight; none if none has one."""
     pairs = [(each, p) for each in tried for p in range(len(each.alphas)) if bool(each.outputs[p].isfinite().all())]
     if not pairs:
         return Choice()
-    data, output = tried[0].data, network.output
+    data = tried[0].data
     A = torch.stack([each.outputs[p] for each, p in pairs])
-    found = stacking_weights(output, A, data.Y, data.weight).tolist()
+    found = stacking_weights(network.output, A, data.Y, data.weight).tolist()
+    if not any(found):
+        return tried[0].choice.with_members(0)
     sizes = (A.square().mean((1, 2)).sqrt() * A.new_tensor(found)).tolist()
     last = max((i for i, share in enumerate(found) if share), key=lambda i: (pairs[i][0].inputs is not None, sizes[i]))
     main, p = pairs[last]
