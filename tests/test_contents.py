@@ -42,6 +42,40 @@ def test_equal_rows_become_one_with_their_weight(seed):
     assert float(one.weight.mean()) == pytest.approx(1)
 
 
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_repeated_rows_are_there_as_often_as_before(seed):
+    X, Y, rng = table(seed, 2)
+    found = by_contents(X, Y).repeated(30, rng)
+    of_table = torch.cat([X[:, found.columns], Y[:, found.outputs]], 1)
+    of_found = torch.cat([found.X, found.Y], 1)
+    rows, counts = torch.unique(of_table, dim=0, return_counts=True)
+    assert torch.equal(torch.unique(of_found, dim=0), rows)
+    assert torch.equal(torch.unique(of_found, dim=0, return_counts=True)[1], counts)
+    assert found.weight is None and bool((found.copies == 1).all())
+
+
+def test_repeated_rows_share_their_weight_and_are_as_few_as_asked_for():
+    X, Y, rng = table(0, 1000)
+    X, Y = torch.cat([X, X[:10]]), torch.cat([Y, Y[:10]])
+    weight = torch.rand(40, generator=rng) + 0.1
+    one = by_contents(X, Y, weight)
+    assert sorted(one.copies.tolist()) == [1] * 20 + [2] * 10
+    all_rows, some = one.repeated(40, rng), one.repeated(7, rng)
+    assert len(all_rows.X) == 40 and len(some.X) == len(some.Y) == len(some.weight) == 7
+    largest = all_rows.X[:, 0].max() == all_rows.X[:, 0]
+    assert float(all_rows.weight[largest].sum() / 40) == pytest.approx(
+        float(weight[X[:, all_rows.columns[0]] == all_rows.X[largest][0, 0]].sum() / weight.sum())
+    )
+
+
+def test_a_table_that_is_given_twice_is_the_same():
+    X, Y, rng = table(1, 1000)
+    one, two = by_contents(X, Y), by_contents(X.repeat(2, 1), Y.repeat(2, 1))
+    assert torch.equal(two.repeated(60, rng).X, one.repeated(60, rng).X)
+    assert bool((two.copies == 1).all()) and two.weight is None
+
+
 def test_every_value_is_where_it_was():
     X, Y, _ = table(0, 1000)
     found = by_contents(X, Y)

@@ -94,7 +94,7 @@ def fitted(model: Any, part: Split, classification: bool) -> Array:
 
 MODELS: dict[str, Callable[[Split, bool, int], Array]] = {
     "nmfnet": nmfnet,
-    "nmfnet-5": partial(nmfnet, n_members="auto"),
+    "nmfnet-stack": partial(nmfnet, n_members="auto", numeric_encoding="auto"),
     "nmfnet-auto": partial(nmfnet, numeric_encoding="auto"),
     "mlp": mlp,
     "linear": linear,

@@ -19,7 +19,8 @@ boosted trees? Nothing is tuned for a table: every model runs as it comes.
 | --- | --- |
 | `nmfnet` | `NMFNetClassifier` or `NMFNetRegressor`, with its defaults |
 | `nmfnet-auto` | the same with `numeric_encoding="auto"`: cross-validation also chooses how numbers are encoded |
-| `nmfnet-5` | `n_members="auto"`: the average of several networks. On the test half it is of an earlier version |
+| `nmfnet-stack` | `n_members="auto", numeric_encoding="auto"`: up to four networks, weighted by cross-validation |
+| `nmfnet-5` | an earlier version of `n_members="auto"`: the average with the networks of the cross-validation |
 | `nmfnet-rule` | an earlier version: a formula of the table's size chose the penalty, not cross-validation |
 | `mlp`, `linear`, `histogram-trees` | scikit-learn's |
 | `catboost`, `lightgbm`, `xgboost`, `realmlp` | of the packages of these names, `realmlp` of pytabkit |

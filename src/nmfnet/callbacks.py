@@ -275,5 +275,6 @@ class MLflowLogger(_Logger):
 
 
 def numbers(record: EpochRecord) -> dict[str, float]:
-    """What is shown of an epoch: all but its number."""
-    return {name: float(value) for name, value in record.items() if name != "epoch"}  # type: ignore[arg-type]
+    """What is shown of an epoch: all but its number, and what is none."""
+    shown = {name: value for name, value in record.items() if name != "epoch" and not isinstance(value, str)}
+    return {name: float(value) for name, value in shown.items()}  # type: ignore[arg-type]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,6 +23,8 @@ class Contents:
         Inputs and targets; rows and columns are in an order by contents.
     weight : Tensor of shape (m,) or None
         Sums over equal rows, divided by their mean; None where each row is there as often, without weights.
+    copies : Tensor of shape (m,)
+        How often each row is there, in the least whole numbers of these ratios: 1 if every row is given twice.
     columns, outputs : Tensor of shape (n,) and (k,)
         Numbers that the columns of X and Y had.
     """
@@ -29,8 +32,22 @@ class Contents:
     X: Tensor
     Y: Tensor
     weight: Tensor | None
+    copies: Tensor
     columns: Tensor
     outputs: Tensor
+
+    def repeated(self, most: int, generator: torch.Generator) -> Contents:
+        """Each row as often as it is there, copies side by side with equal shares of its weight.
+
+        Of more than `most` rows, some at random.
+        """
+        rows = torch.arange(len(self.X)).repeat_interleave(self.copies)
+        if len(rows) > most:
+            rows = rows[torch.randperm(len(rows), generator=generator)[:most].sort().values]
+        weight = None if self.weight is None else (self.weight / self.copies)[rows]
+        if weight is not None:
+            weight = None if torch.allclose(weight, weight[0]) else weight / weight.mean()
+        return replace(self, X=self.X[rows], Y=self.Y[rows], weight=weight, copies=torch.ones_like(rows))
 
 
 def by_contents(X: Tensor, Y: Tensor, weight: Tensor | None = None) -> Contents:
@@ -55,7 +72,7 @@ def by_contents(X: Tensor, Y: Tensor, weight: Tensor | None = None) -> Contents:
     total = torch.zeros(count, dtype=torch.float64)
     total.index_add_(0, group, torch.ones(len(X), dtype=torch.float64) if weight is None else weight.double())
     first, by_place = first.sort()
-    ranks, total = ranks[first], total[by_place]
+    ranks, total, copies = ranks[first], total[by_place], group.bincount(minlength=count)[by_place]
 
     of_columns, of_rows = kind, kind
     for _ in range(ROUNDS):
@@ -66,7 +83,12 @@ def by_contents(X: Tensor, Y: Tensor, weight: Tensor | None = None) -> Contents:
     first, total = first[rows], total[rows]
     same = weight is None and bool((total == total[0]).all())
     return Contents(
-        X[first][:, columns], Y[first][:, outputs], None if same else (total / total.mean()).to(X), columns, outputs
+        X[first][:, columns],
+        Y[first][:, outputs],
+        None if same else (total / total.mean()).to(X),
+        copies[rows] // math.gcd(*copies.tolist()),
+        columns,
+        outputs,
     )
 
 

@@ -82,6 +82,20 @@ class PiecewiseLinear(Scaling):
         total = W.new_zeros(self.n_in, W.shape[1])
         return total.index_add_(0, self.column, W * (self.high - self.low)[:, None])
 
+    def weights_of(self, W: Tensor, intercept: bool) -> Tensor:
+        """First-layer weights (k + 1, h) of the pieces that do what W (n + 1, h) does with the columns.
+
+        Beyond the least and the greatest value of a column, its effect stays as it is there.
+        """
+        step = torch.where(self.factor != 0, 1 / self.factor, 0.0).to(W)[:, None]  # of a column in a piece
+        kernel = W[: self.n_in][self.column.to(W.device)]
+        if not intercept:
+            return kernel * step
+        first = torch.tensor(self.pieces).cumsum(0) - torch.tensor(self.pieces)
+        low = self.low.to(W)[:, None] * step
+        start = (self.shift.to(W)[:, None] + low)[first]  # least value of each column
+        return torch.cat([kernel * step, W[-1:] + (start * W[: self.n_in]).sum(0) - (kernel * low).sum(0)])
+
     @property
     def fits(self) -> bool:
         """Whether the tensors are of these pieces, for those of a stranger's file."""

@@ -42,7 +42,7 @@ from nmfnet.network.outputs import Output
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.solvers.base import Solver
 from nmfnet.torch_modes import plain_tensors
-from nmfnet.training import Callback, EpochRecord, FitSettings, Fitted, PrintLog
+from nmfnet.training import FOLD_UNITS, Callback, EpochRecord, FitSettings, Fitted, PrintLog
 
 Array = NDArray[Any]
 
@@ -274,8 +274,8 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
 
     def _architecture(self, hidden: list[int | Spec], goes_on: bool) -> Architecture:
         """What the parameters ask for; a network that goes on is as wide as all its members."""
-        wider = self.n_members_ if goes_on else 1
-        hidden = [width if isinstance(width, Spec) else width * wider for width in hidden]
+        others = self.n_members_ - 1 if goes_on else 0
+        hidden = [w if isinstance(w, Spec) else w + others * min(w, FOLD_UNITS) for w in hidden]
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
         return Architecture(*asked, self.input_shape_, self.numeric_encoding == "piecewise")
 

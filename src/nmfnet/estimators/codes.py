@@ -28,7 +28,7 @@ class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        ndarray (Tensor if X is one) of shape ``(n_samples, n_members_ * hidden_layer_sizes[-1])``
+        ndarray (Tensor if X is one) of shape (n_samples, width of that layer in `coefs_`)
             Images are flattened, channel by channel.  `set_output` can ask for a data frame.
         """
         codes = self.layer_codes(X)
@@ -46,7 +46,7 @@ class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        ndarray (Tensor if X is one) of shape ``(n_samples, n_members_ * hidden_layer_sizes[layer])``
+        ndarray (Tensor if X is one) of shape (n_samples, width of the layer in `coefs_`)
             For images (n_samples, channels, height, width), taken after max-pooling if that follows the layer.
 
         Raises

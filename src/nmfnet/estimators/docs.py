@@ -56,10 +56,12 @@ TEMPLATE = """{what}
     n_iter_no_change : int or np.inf, default=10
         Training ends after this number of epochs in a row without progress; np.inf: never for this reason.
     n_members : int or "auto", default=1
-        Number of networks that the model averages.  The first is trained on all rows.  The others are narrow networks
-        of the cross-validation of `alpha`, those with the best penalty first.  Together they are one network, in which
-        their hidden layers stand side by side.  "auto" is 5 for tables of at most 2000 rows, unless there is a
-        validation set, ``warm_start=True`` or ``max_iter`` above 40.  Otherwise it is 1.
+        Number of networks whose mean outputs the model predicts.  The first is trained on all rows.  The others are
+        narrow networks of the cross-validation of `alpha`, those with the best penalty first.  "auto" is a weighted sum
+        of up to four networks of all rows instead.  Their penalties, encodings and weights are those with the least
+        loss in the cross-validation.  It is for tables of at most 2000 rows, unless there is a validation set,
+        ``warm_start=True`` or ``max_iter`` above 40.  Otherwise it is 1.  In both cases the networks become one
+        network, in which their hidden layers stand side by side.
     early_stopping : bool, default=False
         Whether to end with the weights of the epoch with the lowest validation loss (among equal ones, the lowest
         validation error).  The validation set is the one passed to `fit`, or else a part of the samples.

@@ -176,7 +176,7 @@ class Portable:
         path : path-like
         method : {"predict", "transform"}, default="predict"
             What the graph computes: predictions, or the activations of the last hidden layer, as `variable` of
-            shape ``(n_samples, n_members_ * hidden_layer_sizes[-1])``.
+            shape (n_samples, width of that layer in `coefs_`).
         encoded : bool, default=False
             As in :meth:`to_torch`.
         dtype : {"float32", "float64"}, or the dtype of NumPy or PyTorch, optional

@@ -33,6 +33,9 @@ class Choice(NamedTuple):
         That of numbers which has the least loss; None where there was one alone.
     inputs : PiecewiseLinear or None
         The encoding of the inputs where it is piecewise linear.
+    share : float or None
+        Weight of the outputs of the network that is trained on all rows, in a sum with those of the members; None for
+        the mean of both.
     """
 
     alpha: float | None = None
@@ -41,6 +44,7 @@ class Choice(NamedTuple):
     loss: float | None = None
     encoding: str | None = None
     inputs: PiecewiseLinear | None = None
+    share: float | None = None
 
     def with_members(self, count: int) -> Choice:
         """The same with so many of its members."""

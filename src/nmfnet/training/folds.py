@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmfnet.data.contents import by_contents, drawn_by_contents
 from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.source import Source, n_batches
 from nmfnet.layers import build_layers
@@ -20,16 +18,16 @@ from nmfnet.linalg.products import weighted_mean
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.solvers.base import Plan
-from nmfnet.training.calibration import SHARE, by_class, relative_temperature
+from nmfnet.training.calibration import SHARE, relative_temperature
 from nmfnet.training.choice import Choice
-from nmfnet.training.scoring import Predicted, whole
+from nmfnet.training.folded import FEWEST_ROWS, FOLDS, Folded
 from nmfnet.training.settings import FitSettings
+from nmfnet.training.stacking import stacking_weights
 
-FOLDS = 4
 PENALTIES = (0.0, 0.03, 0.3, 1.0, 3.0)  # in the solver's unit: the best one hardly depends on the width,
 FOLD_UNITS = 64  # so that networks of the folds need no more units than these in a hidden layer
 MOST_MEMBERS = 1 + FOLDS * len(PENALTIES)
-FEWEST_ROWS, MOST_ROWS = 32, 20_000  # of the tables that "auto" makes folds of,
+MOST_ROWS = 20_000  # of the tables that "auto" makes folds of,
 MOST_FOLDED, FEWEST_FOLDED = 2000, 500  # of which so many rows are in the folds
 MOST_NUMBERS = 250_000_000  # such rows times weights
 MOST_EPOCHS = 40  # of the networks of the folds
@@ -50,8 +48,8 @@ def choose(
     seed : int
         Of the folds and the weights.
     n_members : int or "auto", default=1
-        Networks to average, the one that the fit is of included.  "auto" averages the folds' networks of the best
-        penalty with it where the folds have all rows.
+        Networks to average, the one that the fit is of included.  "auto" adds networks of other penalties and
+        encodings, by weights that the folds choose, where these have all rows.
     averages : bool, default=True
         Whether "auto" averages.
     encodes : bool, default=False
@@ -64,8 +62,10 @@ def choose(
     """
     rows, auto, choice = rows_in_folds(network, solver, source, settings), n_members == "auto", None
     wanted = auto or n_members != 1 or settings.alpha == "auto"
+    stacks = auto and averages and rows == source.n_rows and settings.max_iter <= MOST_EPOCHS
     if rows and wanted and (n_members not in (1, "auto") or source.n_rows <= MOST_ROWS):
-        choice = _from_folds(network, solver, source, settings, seed, rows, encodes and n_members in (1, "auto"))
+        encodes = encodes and n_members in (1, "auto")
+        choice = _from_folds(network, solver, source, settings, seed, rows, encodes, stacks)
     if choice is None and n_members not in (1, "auto"):
         raise ValueError(
             f"n_members={n_members} needs solver='relaxed', fully-connected layers, dense inputs, {FEWEST_ROWS} "
@@ -74,8 +74,7 @@ def choose(
     if choice is None:
         return Choice(temperature=relative_temperature(network, solver, source, settings, seed))
     if auto:
-        whole = rows == source.n_rows and settings.max_iter <= MOST_EPOCHS
-        return choice.with_members(FOLDS if averages and whole else 0)
+        return choice if stacks else choice.with_members(0)
     others = int(n_members) - 1
     if choice.members and others > len(choice.members[0]):
         raise ValueError(f"n_members={n_members} must be at most {FOLDS + 1} unless alpha='auto'.")
@@ -94,78 +93,6 @@ def rows_in_folds(network: Network, solver: Any, source: Source, settings: FitSe
     return rows if rows >= min(source.n_rows, FEWEST_FOLDED) else 0
 
 
-@dataclass
-class Folded:
-    """Training rows in memory, scaled, and divided into folds.
-
-    Rows and columns are ordered by what they hold and equal rows are one, so that neither order nor copies matter.
-
-    Attributes
-    ----------
-    X, Y : Tensor of shape (n, n_0) and (n, k)
-        Scaled, in float32: members are alike in other units of columns, whose last digits differ.
-    weight : Tensor of shape (n,) or None
-    columns, outputs : Tensor of shape (n_0,) and (k,)
-        Numbers that the columns of X and Y have in the network.
-    held_out : list of Tensor
-        Row numbers of each fold.
-    trained : Tensor of shape (FOLDS, r)
-        Row numbers that the networks of each fold are trained on: as many for each.
-    """
-
-    X: Tensor
-    Y: Tensor
-    weight: Tensor | None
-    columns: Tensor
-    outputs: Tensor
-    held_out: list[Tensor]
-    trained: Tensor
-
-    @classmethod
-    def of(cls, network: Network, source: Source, rows: int, generator: torch.Generator) -> Folded | None:
-        """Random folds of at most so many rows, with about as many of each class in each; None of too few."""
-        scaled = [
-            Predicted(network.scaled_inputs(X).float(), network.scaled_targets(Y).float(), weight)
-            for X, Y, weight in source.blocks()
-        ]
-        device, (X, Y, weight) = source.device, whole(source, scaled)
-        drawn = drawn_by_contents(X.cpu(), Y.cpu(), rows, generator.initial_seed())
-        found = by_contents(X[drawn].cpu(), Y[drawn].cpu(), None if weight is None else weight[drawn].cpu())
-        X, Y, weight = found.X, found.Y, None if found.weight is None else found.weight.to(device)
-        if len(X) < FEWEST_ROWS:
-            return None
-        parts = _parts(Y, network.output.name == "softmax", generator)
-        rest = [torch.cat(parts[:fold] + parts[fold + 1 :]) for fold in range(FOLDS)]
-        fewest = min(map(len, rest))
-        trained = torch.stack([each[torch.randperm(len(each), generator=generator)[:fewest]] for each in rest])
-        held_out = [part.to(device) for part in parts]
-        return cls(X.to(device), Y.to(device), weight, found.columns, found.outputs, held_out, trained.to(device))
-
-    def in_place(self, weights: list[Tensor]) -> list[Tensor]:
-        """Weights (K, n_{l-1} + 1, n_l) of members, for inputs and outputs in the order of the network."""
-        weights = [W.clone() for W in weights]
-        first, last = weights[0], weights[-1]
-        first[:, self.columns] = first[:, : len(self.columns)].clone()
-        last[:, :, self.outputs] = last.clone()
-        return weights
-
-    def batches(self, count: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """A pass in random order: inputs (FOLDS, b, n_0), targets (FOLDS, b, k), weights (FOLDS, b) of mean 1."""
-        n = self.trained.shape[1]
-        order = torch.stack([torch.randperm(n, generator=generator) for _ in range(FOLDS)]).to(self.X.device)
-        for part in order.tensor_split(count, 1):
-            rows = self.trained.gather(1, part)
-            weight = None if self.weight is None else self.weight[rows]
-            yield self.X[rows], self.Y[rows], None if weight is None else weight / weight.mean(1, keepdim=True)
-
-
-def _parts(Y: Tensor, classes: bool, generator: torch.Generator) -> list[Tensor]:
-    """Row numbers of each fold, in ascending order."""
-    order = torch.randperm(len(Y), generator=generator)
-    order = by_class(order, Y.argmax(1)) if classes else order
-    return [order[fold::FOLDS].sort().values for fold in range(FOLDS)]
-
-
 def narrowed(network: Network, solver: Any, n_in: int, generator: torch.Generator) -> Network:
     """A network like another with at most FOLD_UNITS units in a hidden layer, of scaled inputs, in float32."""
     n_out, hidden = network.weights[-1].shape[1], _hidden(network)
@@ -180,11 +107,12 @@ def _hidden(network: Network) -> list[int]:
 
 
 def _from_folds(
-    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int, encodes: bool
-) -> Choice | None:
+    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, rows: int, encodes: bool,
+    stacks: bool,
+) -> Choice | None:  # fmt: skip
     """Train networks like the one asked for on three quarters of the rows, with several penalties and encodings.
 
-    An encoding makes more weights: it wants the penalty that is best without it, or the next stronger one.
+    An encoding makes more weights: alone it wants the penalty that is best without it, or the next stronger one.
     """
     generator = torch.Generator().manual_seed(seed)
     data = Folded.of(network, source, rows, generator)
@@ -192,19 +120,101 @@ def _from_folds(
         return None
     unit = solver.penalty_unit(network)
     alphas = [share * unit for share in PENALTIES] if settings.alpha == "auto" else [settings.alpha]
-    choice = _tried(network, solver, data, settings, generator, alphas)
-    found = _encoded(network, solver, data) if encodes and choice.alpha is not None else None
-    if found is None:
-        return choice
+    standard = _tried(network, solver, data, settings, generator, alphas)
+    choice = standard.choice
+    found = _encoded(network, data) if encodes and choice.alpha is not None else None
+    if found is None or choice.alpha is None:
+        return _stacked([standard], network, solver, settings, generator) if stacks else choice
     inputs, encoded = found
     best = alphas.index(choice.alpha)
-    other = _tried(network, solver, encoded, settings, generator, alphas[best : best + 2])
+    some = alphas if stacks else alphas[best : best + 2]
+    piecewise = _tried(network, solver, encoded, settings, generator, some, inputs)
+    if stacks:
+        return _stacked([standard, piecewise], network, solver, settings, generator)
+    other = piecewise.choice
     if other.loss is None or choice.loss is None or not other.loss < choice.loss:
         return choice._replace(encoding="standard")
-    return other._replace(encoding="piecewise", inputs=inputs)
+    return other._replace(encoding="piecewise", inputs=_of_columns(inputs, network))
 
 
-def _encoded(network: Network, solver: Any, data: Folded) -> tuple[PiecewiseLinear, Folded] | None:
+@dataclass
+class Tried:
+    """Networks of the folds, with several penalties.
+
+    Attributes
+    ----------
+    choice : Choice
+        The best of them.
+    outputs : Tensor of shape (P, n, k)
+        For the held-out rows by each penalty; of classes, in their root mean square in training.
+    network : Network
+        A narrow one, for scaled inputs.
+    data : Folded
+    alphas : list of float
+    inputs : PiecewiseLinear or None
+        The encoding of scaled inputs in these data.
+    """
+
+    choice: Choice
+    outputs: Tensor
+    network: Network
+    data: Folded
+    alphas: list[float]
+    inputs: PiecewiseLinear | None = None
+
+
+def _of_columns(inputs: PiecewiseLinear, network: Network) -> PiecewiseLinear:
+    """The encoding of inputs as they are, by that of scaled ones."""
+    assert network.inputs is not None
+    return inputs.after(network.inputs, network.dtype)
+
+
+def _stacked(
+    tried: list[Tried], network: Network, solver: Any, settings: FitSettings, generator: torch.Generator
+) -> Choice:
+    """Narrow networks of all rows to add to the one that is asked for, each by its weight; none if none has one."""
+    pairs = [(each, p) for each in tried for p in range(len(each.alphas)) if bool(each.outputs[p].isfinite().all())]
+    if not pairs:
+        return Choice()
+    data = tried[0].data
+    A = torch.stack([each.outputs[p] for each, p in pairs])
+    found = stacking_weights(network.output, A, data.Y, data.weight).tolist()
+    if not any(found):
+        return tried[0].choice.with_members(0)
+    sizes = (A.square().mean((1, 2)).sqrt() * A.new_tensor(found)).tolist()
+    last = max((i for i, share in enumerate(found) if share), key=lambda i: (pairs[i][0].inputs is not None, sizes[i]))
+    main, p = pairs[last]
+    members = []
+    for each in tried:
+        own = [i for i, share in enumerate(found) if share and i != last and pairs[i][0] is each]
+        if own:
+            alphas = [each.alphas[pairs[i][1]] for i in own]
+            members.append(_members(each, solver, settings, generator, alphas, [found[i] for i in own], main.inputs))
+    weights = [torch.cat(parts).to(network.dtype) for parts in zip(*members, strict=True)] if members else []
+    inputs = None if main.inputs is None else _of_columns(main.inputs, network)
+    encoding = None if len(tried) == 1 else "standard" if inputs is None else "piecewise"
+    temperature, loss = _temperature_and_loss(network, main.outputs[p], data)
+    return Choice(main.alphas[p], temperature, weights, loss, encoding, inputs, found[last])
+
+
+def _members(
+    tried: Tried, solver: Any, settings: FitSettings, generator: torch.Generator, alphas: list[float],
+    shares: list[float], inputs: PiecewiseLinear | None,
+) -> list[Tensor]:  # fmt: skip
+    """Networks of all rows with some penalties, whose outputs are multiplied by their shares; inputs as encoded."""
+    data = replace(tried.data, trained=torch.arange(len(tried.data.X), device=tried.data.X.device)[None])
+    weights = _trained(tried.network, solver, data, settings, generator, alphas)
+    for number, share in enumerate(shares):
+        A = tried.network.with_weights([W[number] for W in weights]).predict(data.X)
+        unit = output_rms(tried.network.output, A, data.weight) if tried.network.output.has_classes else 1.0
+        weights[-1][number] *= share / unit if unit > 0 else 0.0
+    weights = data.in_place(weights)
+    if inputs is not None and tried.inputs is None:
+        weights[0] = torch.stack([inputs.weights_of(W, tried.network.intercept) for W in weights[0]])
+    return weights
+
+
+def _encoded(network: Network, data: Folded) -> tuple[PiecewiseLinear, Folded] | None:
     """A piecewise-linear encoding of the inputs, and the folds with it; None where it is none, or would cost much."""
     if network.inputs is None or network.inputs.projects or network.input_shape is not None:
         return None
@@ -213,18 +223,29 @@ def _encoded(network: Network, solver: Any, data: Folded) -> tuple[PiecewiseLine
     if not X.shape[1] < inputs.n_out <= MOST_PIECES:
         return None
     order = inputs.numbers(data.columns).to(X.device)
-    encoded = inputs.after(network.inputs, network.dtype)
-    return encoded, replace(data, X=inputs(X)[:, order], columns=order)
+    return inputs, replace(data, X=inputs(X)[:, order], columns=order)
 
 
 def _tried(
-    network: Network, solver: Any, data: Folded, settings: FitSettings, generator: torch.Generator, alphas: list[float]
-) -> Choice:
-    """The best of some penalties."""
+    network: Network, solver: Any, data: Folded, settings: FitSettings, generator: torch.Generator,
+    alphas: list[float], inputs: PiecewiseLinear | None = None,
+) -> Tried:  # fmt: skip
+    """Networks of the folds with some penalties, and the best one."""
     small = narrowed(network, solver, data.X.shape[1], generator)
+    weights = _trained(small, solver, data, settings, generator, alphas)
+    choice, outputs = _best(small, weights, data, alphas)
+    choice = choice._replace(members=[W.to(network.dtype) for W in choice.members])
+    return Tried(choice, outputs, small, data, alphas, inputs)
+
+
+def _trained(
+    small: Network, solver: Any, data: Folded, settings: FitSettings, generator: torch.Generator, alphas: list[float]
+) -> list[Tensor]:
+    """Weights (G P, n_{l-1} + 1, n_l) of networks of each of the G groups of rows with each of the P penalties."""
     P, n, device = len(alphas), data.trained.shape[1], data.X.device
     count = n_batches(n, max(min(settings.batch_size, solver.default_batch_size(n)), solver.min_batch_samples))
-    starts = [solver.initial_weights(small.layers, generator, torch.float32) for _ in range(FOLDS * P)]
+    groups = len(data.trained)
+    starts = [solver.initial_weights(small.layers, generator, torch.float32) for _ in range(groups * P)]
     weights = [torch.stack(each).to(device) for each in zip(*starts, strict=True)]
     epochs = min(settings.max_iter, MOST_EPOCHS)
     plan = Plan(
@@ -235,18 +256,17 @@ def _tried(
         seed=generator.initial_seed(),
     )
     # As strong for a sample as in a fit to all rows of the folds.
-    strengths = torch.tensor(alphas, device=device).repeat(FOLDS) * n / len(data.X)
+    strengths = torch.tensor(alphas, device=device).repeat(groups) * n / len(data.X)
     sweep = solver.stack(small, weights, strengths, plan)
     deadline = math.inf if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
     for _ in range(epochs):
         for batch in data.batches(count, generator):
             if time.perf_counter() < deadline:
                 sweep(*(None if each is None else each.repeat_interleave(P, 0) for each in batch))
-    choice = _best(small, sweep.means(), data, alphas)
-    return choice._replace(members=[W.to(network.dtype) for W in choice.members])
+    return [W.clone() for W in sweep.means()]
 
 
-def _best(network: Network, weights: list[Tensor], data: Folded, alphas: list[float]) -> Choice:
+def _best(network: Network, weights: list[Tensor], data: Folded, alphas: list[float]) -> tuple[Choice, Tensor]:
     """The penalty of the least loss on held-out rows, its temperature, and all networks, the best penalty's first.
 
     Weights (FOLDS P, n_{l-1} + 1, n_l) are of each fold's networks with each of the P penalties in turn.
@@ -265,9 +285,10 @@ def _best(network: Network, weights: list[Tensor], data: Folded, alphas: list[fl
     order = sorted(range(P), key=lambda p: found[p][1])
     temperature, loss = found[order[0]]
     if not math.isfinite(loss):
-        return Choice()
+        return Choice(), A
     numbers = torch.tensor([fold * P + p for p in order for fold in range(FOLDS) if math.isfinite(found[p][1])])
-    return Choice(alphas[order[0]], temperature, data.in_place([W[numbers.to(W.device)] for W in weights]), loss)
+    members = data.in_place([W[numbers.to(W.device)] for W in weights])
+    return Choice(alphas[order[0]], temperature, members, loss), A
 
 
 def _temperature_and_loss(network: Network, A: Tensor, data: Folded) -> tuple[float | None, float]:

@@ -24,6 +24,7 @@ from nmfnet.training.choice import Choice, averaged
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.scoring import calibrated, error_unit, predicted, sampled, scores, summed_loss
 from nmfnet.training.settings import FitSettings
+from nmfnet.training.stacking import stacked
 from nmfnet.training.state import Best, Progress, Training
 
 Pretraining = Callable[[Network], None]
@@ -134,6 +135,9 @@ def fit_network(
     if training is None:
         return Fitted(network, progress.history)
     choice = training.choice
+    if choice.share is not None:
+        network = stacked(network, choice.members, choice.share, predicted(network, training.sample))
+        return Fitted(network, progress.history, training.best.epoch)
     network = averaged(network, choice.members)  # with the weights that callbacks may have put into the network
     if choice.temperature is not None:
         network = calibrated(network, choice.temperature, predicted(network, training.sample))

@@ -37,8 +37,7 @@ class EpochRecord(TypedDict, total=False):
         Loss of the networks of the folds with this penalty, on rows that they were not trained on.  Missing without a
         cross-validation.
     n_members : int
-        Number of networks that the model averages: this one, and those of the folds.  Missing without a
-        cross-validation.
+        Number of networks that the model averages or adds up, this one included.  Missing without a cross-validation.
     numeric_encoding : {"standard", "piecewise"}
         Encoding of numbers that the cross-validation has chosen.  Missing if it had no choice.
     retries : int

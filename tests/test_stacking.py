@@ -1,0 +1,145 @@
+"""Weights of networks by held-out rows, and their sum as one network."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from sklearn.metrics import log_loss
+
+import nmfnet
+from nmfnet import NMFNetClassifier, NMFNetRegressor, Relaxed
+from nmfnet.data.piecewise import PiecewiseLinear
+from nmfnet.data.source import InMemory
+from nmfnet.estimators.fitting import Architecture
+from nmfnet.network.calibration import fitted_temperature, output_rms
+from nmfnet.network.outputs import Output
+from nmfnet.training.folds import FOLD_UNITS
+from nmfnet.training.scoring import Predicted
+from nmfnet.training.stacking import MOST_STACKED, stacked, stacking_weights
+
+
+def outputs(count, classes=3, n=200):
+    """Targets, and outputs of networks of which the later ones know less."""
+    rng = torch.Generator().manual_seed(0)
+    Y = torch.eye(classes, dtype=torch.float64)[torch.arange(n) % classes]
+    noise = torch.randn(count, n, classes, generator=rng, dtype=Y.dtype)
+    return Y, Y + noise * torch.linspace(0.5, 3, count)[:, None, None], rng
+
+
+@pytest.mark.parametrize("name", ["softmax", "sigmoid"])
+def test_the_weight_of_one_network_is_its_temperature(name):
+    Y, A, rng = outputs(1)
+    weight = torch.rand(len(Y), generator=rng, dtype=Y.dtype) + 0.5
+    weight = weight / weight.mean()
+    (found,) = stacking_weights(Output(name), A, Y, weight).tolist()
+    assert 1 / found == pytest.approx(fitted_temperature(Output(name), A[0], Y, weight), rel=0.02)
+
+
+def test_real_targets_that_are_a_sum():
+    _, A, _ = outputs(3)
+    share = torch.tensor([0.7, 0.0, 0.2], dtype=A.dtype)
+    found = stacking_weights(Output("identity"), A, torch.einsum("c,cnk->nk", share, A))
+    torch.testing.assert_close(found, share, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["softmax", "sigmoid", "identity"])
+def test_few_networks_have_weights_and_these_are_no_worse_than_the_best(name):
+    Y, A, _ = outputs(9)
+    output = Output(name)
+    found = stacking_weights(output, A, Y)
+    assert 1 < int((found > 0).sum()) <= MOST_STACKED and bool((found >= 0).all())
+    output = replace(output, temperature=1.0) if output.has_classes else output
+    loss = output.prediction_loss(torch.einsum("c,cnk->nk", found, A), Y).mean()
+    factor = 1 / fitted_temperature(output, A[0], Y) if output.has_classes else 1.0
+    assert loss < output.prediction_loss(A[0] * factor, Y).mean()
+
+
+@pytest.mark.parametrize("kind", ["classes", "real"])
+def test_the_sum_is_that_of_the_outputs(kind):
+    rng = torch.Generator().manual_seed(0)
+    X, Y = (
+        torch.randn(30, 5, generator=rng, dtype=torch.float64),
+        torch.eye(3, dtype=torch.float64)[torch.arange(30) % 3],
+    )
+    architecture = Architecture([7, 6], "relu", True, kind)
+    one, *others = (architecture.new_network(Relaxed(), InMemory(X, Y), rng) for _ in range(3))
+    members = [torch.stack(each) for each in zip(*(network.weights for network in others), strict=True)]
+    A = one.predict(X)
+    found = stacked(one, members, 0.3, Predicted(A, Y, None))
+    unit = output_rms(one.output, A) if kind == "classes" else 1.0
+    origin = one.original_outputs(torch.zeros(1, 3, dtype=A.dtype))
+    parts = [(0.3 / unit, one), *((1.0, network) for network in others)]
+    expected = origin + sum(factor * (network.predict(X) - origin) for factor, network in parts)
+    torch.testing.assert_close(found.predict(X), expected)
+    assert found.hidden == [21, 18] and found.output.temperature == (1.0 if kind == "classes" else None)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+def test_weights_of_columns_as_those_of_pieces(intercept):
+    rng = torch.Generator().manual_seed(0)
+    X = torch.randn(50, 3, generator=rng, dtype=torch.float64)
+    X[:, 1] = 2.5  # constant
+    X[:, 2] = (X[:, 2] > 0).double()
+    W = torch.randn(3 + intercept, 4, generator=rng, dtype=X.dtype)
+    encoding = PiecewiseLinear.of(X)
+    V = encoding.weights_of(W, intercept)
+    ones = torch.ones(50, int(intercept), dtype=X.dtype)
+    A, B = torch.cat([X, ones], 1) @ W, torch.cat([encoding(X), ones], 1) @ V
+    difference = A - B
+    if not intercept:  # but for what needs one
+        difference = difference - difference.mean(0)
+    torch.testing.assert_close(difference, torch.zeros_like(A))
+
+
+def steps(n=300, seed=0):
+    """Classes by jumps along one column and another column, a tenth of them wrong."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 4))
+    return X, (2 * (np.floor(2 * X[:, 0]) % 2) + X[:, 1] > 1) ^ (rng.random(n) < 0.1)
+
+
+def test_where_held_out_rows_tell_nothing_there_is_one_network(monkeypatch):
+    Y, A, _ = outputs(2)
+    assert not stacking_weights(Output(), -A, Y).any()
+    monkeypatch.setattr("nmfnet.training.folds.stacking_weights", lambda output, A, Y, weight: torch.zeros(len(A)))
+    X, y = steps(60)
+    sums, one = (NMFNetClassifier((5,), n_members=n, max_iter=3, random_state=0).fit(X, y) for n in ("auto", 1))
+    assert sums.n_members_ == 1
+    np.testing.assert_array_equal(sums.predict_proba(X), one.predict_proba(X))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return NMFNetClassifier((80,), n_members="auto", numeric_encoding="auto", random_state=0).fit(*steps())
+
+
+def test_penalties_and_encodings_in_one_network(model, tmp_path):
+    members, (X, _) = model.n_members_, steps(50, seed=1)
+    assert 1 < members <= MOST_STACKED
+    assert model.network_.hidden == [80 + (members - 1) * FOLD_UNITS] and model.temperature_ == 1
+    expected = model.predict_proba(X)
+    np.testing.assert_allclose(model.to_torch()(torch.from_numpy(X)).detach(), expected, atol=1e-10)
+    model.save(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(nmfnet.load(tmp_path / "model.safetensors").predict_proba(X), expected)
+    model.to_onnx(tmp_path / "model.onnx", dtype="float64")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    found = session.run(["probabilities"], {session.get_inputs()[0].name: X})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_probabilities_are_no_worse_than_those_of_one_network(model):
+    one = NMFNetClassifier((80,), random_state=0).fit(*steps())
+    X, y = steps(2000, seed=1)
+    assert log_loss(y, model.predict_proba(X)) < log_loss(y, one.predict_proba(X))
+
+
+@pytest.mark.parametrize("Estimator", [NMFNetClassifier, NMFNetRegressor])
+def test_trainings_that_go_on_are_of_the_whole_network(Estimator):
+    X, y = steps(60)
+    model = Estimator((FOLD_UNITS + 9,), max_iter=2, n_members=3, random_state=0).fit(X, y)
+    assert model.network_.hidden == [3 * FOLD_UNITS + 9]
+    model.partial_fit(X, y)
+    model.set_params(warm_start=True, n_members="auto").fit(X, y)
+    assert model.network_.hidden == [3 * FOLD_UNITS + 9]
