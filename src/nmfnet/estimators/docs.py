@@ -57,9 +57,9 @@ TEMPLATE = """{what}
         Training ends after this number of epochs in a row without progress; np.inf: never for this reason.
     n_members : int or "auto", default=1
         Number of networks whose mean outputs the model predicts.  The first is trained on all rows.  The others are
-        narrow networks of the cross-validation of `alpha`, those with the best penalty first.  "auto" is a weighted sum
-        of up to four networks of all rows instead.  Their penalties, encodings and weights are those with the least
-        loss in the cross-validation.  It is for tables of at most 2000 rows, unless there is a validation set,
+        narrow networks of the cross-validation of `alpha`, those with the best penalty first.  "auto" is a weighted
+        sum of up to four networks of all rows instead.  Their penalties, encodings and weights are those with the
+        least loss in the cross-validation.  It is for tables of at most 2000 rows, unless there is a validation set,
         ``warm_start=True`` or ``max_iter`` above 40.  Otherwise it is 1.  In both cases the networks become one
         network, in which their hidden layers stand side by side.
     early_stopping : bool, default=False
