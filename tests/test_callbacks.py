@@ -142,7 +142,7 @@ def test_tensorboard(small, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     logger = TensorBoardLogger(tmp_path)
-    model = NMFNetRegressor((3,), max_iter=3, numeric_encoding="auto", callbacks=[logger]).fit(*small)
+    model = NMFNetRegressor((3,), max_iter=3, n_members=1, callbacks=[logger]).fit(*small)
     assert isinstance(model.history_[0]["numeric_encoding"], str)  # which is no number to draw
     events = EventAccumulator(str(tmp_path)).Reload()
     for name in ("objective", "train_loss", "train_error"):

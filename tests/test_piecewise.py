@@ -30,7 +30,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def chosen():
-    return NMFNetClassifier((16,), random_state=0, numeric_encoding="auto").fit(*steps())
+    return NMFNetClassifier((16,), random_state=0, n_members=1, numeric_encoding="auto").fit(*steps())
 
 
 def test_a_piece_rises_in_its_interval_alone():
@@ -83,7 +83,7 @@ def test_folds_choose_them_where_they_help(chosen):
 
 def test_folds_keep_what_they_cannot_help():
     X = np.random.default_rng(0).standard_normal((300, 5))
-    model = NMFNetRegressor((16,), random_state=0, numeric_encoding="auto").fit(X, X @ [1, 2, 3, -1, 1])
+    model = NMFNetRegressor((16,), random_state=0, n_members=1, numeric_encoding="auto").fit(X, X @ [1, 2, 3, -1, 1])
     assert type(model.network_.inputs) is Scaling and model.history_[0]["numeric_encoding"] == "standard"
 
 
@@ -136,11 +136,12 @@ def test_a_resumed_fit_has_the_encoding_of_its_folds(chosen, tmp_path, monkeypat
 
 def test_members_have_the_encoding_that_was_chosen():
     X, y = steps()
-    model = NMFNetClassifier((16,), n_members="auto", numeric_encoding="auto", random_state=0).fit(X[:, [2, 1, 0]], y)
-    W, n = model.network_.weights, model.network_.inputs.n_out
-    assert model.n_members_ > 1 and W[0].shape == (n + 1, 16 * model.n_members_)
-    for member in range(1, model.n_members_):  # each of which knows the pieces by their places in the network
-        part = slice(16 * member, 16 * member + 16)
+    model = NMFNetClassifier((100,), random_state=0).fit(X[:, [2, 1, 0]], y)
+    W, n, count = model.network_.weights, model.network_.inputs.n_out, model.n_members_
+    assert count > 1 and W[0].shape == (n + 1, 100)
+    for member in range(count):  # each of which knows the pieces by their places in the network
+        end = 100 - (count - 1 - member) * (100 // count)
+        part = slice(end - 100 // count if member else 0, end)
         Z = (model.network_.inputs(torch.from_numpy(X[:, [2, 1, 0]])) @ W[0][:-1, part] + W[0][-1, part]).relu()
         outputs = Z @ W[1][part]
         assert ((outputs - outputs.mean(0)).argmax(1).numpy() == y).mean() > 0.65

@@ -118,7 +118,7 @@ def model():
 def test_penalties_and_encodings_in_one_network(model, tmp_path):
     members, (X, _) = model.n_members_, steps(50, seed=1)
     assert 1 < members <= MOST_STACKED
-    assert model.network_.hidden == [80 + (members - 1) * FOLD_UNITS] and model.temperature_ == 1
+    assert model.network_.hidden == [80] and model.temperature_ == 1
     expected = model.predict_proba(X)
     np.testing.assert_allclose(model.to_torch()(torch.from_numpy(X)).detach(), expected, atol=1e-10)
     model.save(tmp_path / "model.safetensors")
@@ -130,7 +130,7 @@ def test_penalties_and_encodings_in_one_network(model, tmp_path):
 
 
 def test_probabilities_are_no_worse_than_those_of_one_network(model):
-    one = NMFNetClassifier((80,), random_state=0).fit(*steps())
+    one = NMFNetClassifier((80,), n_members=1, numeric_encoding="standard", random_state=0).fit(*steps())
     X, y = steps(2000, seed=1)
     assert log_loss(y, model.predict_proba(X)) < log_loss(y, one.predict_proba(X))
 

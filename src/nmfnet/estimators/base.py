@@ -55,8 +55,9 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
     input_shape_: tuple[int, ...] | None = None  # of a sample, where hidden layers are of images or sequences
     best_epoch_: int | None
     input_encoder_ = InputEncoder()  # of models of earlier versions, and of PyTorch modules
-    numeric_encoding: str = "standard"  # of estimators pickled by earlier versions
-    categorical_features: str | ArrayLike = "from_dtype"  # of estimators pickled by earlier versions
+    n_members: int | str = 1  # this and the next two are for estimators pickled by earlier versions
+    numeric_encoding: str = "standard"
+    categorical_features: str | ArrayLike = "from_dtype"
     file_reading_: dict[str, Any] | None = None  # how the command line read the file of the fit
     _stream_: Stream | None
     _sparse_targets: bool = False  # whether y was a SciPy sparse matrix in the fit
@@ -75,14 +76,14 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
         max_time: float | None = None,
         tol: float = 1e-4,
         n_iter_no_change: float = 10,
-        n_members: int | str = 1,
+        n_members: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         fit_intercept: bool = True,
         input_shape: Sequence[int] | None = None,
         augmentation: Augmentation | None = None,
         categorical_features: str | ArrayLike = "from_dtype",
-        numeric_encoding: str = "standard",
+        numeric_encoding: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device | None = None,
         warm_start: bool = False,
@@ -273,8 +274,8 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
         return source_of(data.source(device, sparse), data.keys)
 
     def _architecture(self, hidden: list[int | Spec], goes_on: bool) -> Architecture:
-        """What the parameters ask for; a network that goes on is as wide as all its members."""
-        others = self.n_members_ - 1 if goes_on else 0
+        """What the parameters ask for; a network that goes on may be a mean of networks side by side."""
+        others = self.n_members_ - 1 if goes_on and hidden != list(self.network_.hidden) else 0
         hidden = [w if isinstance(w, Spec) else w + others * min(w, FOLD_UNITS) for w in hidden]
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
         return Architecture(*asked, self.input_shape_, self.numeric_encoding == "piecewise")

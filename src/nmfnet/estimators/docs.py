@@ -55,13 +55,13 @@ TEMPLATE = """{what}
         most `tol`.
     n_iter_no_change : int or np.inf, default=10
         Training ends after this number of epochs in a row without progress; np.inf: never for this reason.
-    n_members : int or "auto", default=1
-        Number of networks whose mean outputs the model predicts.  The first is trained on all rows.  The others are
-        narrow networks of the cross-validation of `alpha`, those with the best penalty first.  "auto" is a weighted
-        sum of up to four networks of all rows instead.  Their penalties, encodings and weights are those with the
-        least loss in the cross-validation.  It is for tables of at most 2000 rows, unless there is a validation set,
-        ``warm_start=True`` or ``max_iter`` above 40.  Otherwise it is 1.  In both cases the networks become one
-        network, in which their hidden layers stand side by side.
+    n_members : int or "auto", default="auto"
+        Number of networks whose outputs the model adds up; they stand side by side in one network.  "auto": on dense
+        tables of 32 to 2000 rows, a weighted sum of up to four networks, which share the units of
+        `hidden_layer_sizes`.  Their penalties, encodings and weights are those with the least loss in the
+        cross-validation of `alpha`.  It is one network where that does not choose `alpha`, with a validation set,
+        ``warm_start=True``, ``max_iter`` above 40, or fewer than 32 units in a layer.  A number above 1: the mean of
+        the network that is asked for and, beside it, narrow networks of the cross-validation.
     early_stopping : bool, default=False
         Whether to end with the weights of the epoch with the lowest validation loss (among equal ones, the lowest
         validation error).  The validation set is the one passed to `fit`, or else a part of the samples.
@@ -77,11 +77,12 @@ TEMPLATE = """{what}
     categorical_features : "from_dtype" or array-like, default="from_dtype"
         Columns that are categories.  "from_dtype": columns of text, and those with a categorical dtype of pandas,
         polars or Arrow.  Names, positions or a mask add others, such as columns of numeric codes.
-    numeric_encoding : {{"standard", "piecewise", "auto"}}, default="standard"
+    numeric_encoding : {{"auto", "standard", "piecewise"}}, default="auto"
         How a number enters the first layer.  "standard": standardized.  "piecewise": as up to 8 numbers, one for each
         interval between the column's quantiles.  Each rises in its interval and is constant elsewhere.  Only for dense
-        tables; in `partial_fit` the intervals stay those of the first call.  "auto": if a cross-validation chooses
-        `alpha`, it chooses the encoding, too; otherwise "standard".{parameters}
+        tables; in `partial_fit` the intervals stay those of the first call.  "auto": where ``n_members="auto"`` adds
+        up several networks, some are of either encoding; with ``n_members=1`` the cross-validation of `alpha` chooses
+        one; otherwise "standard".{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional
@@ -97,8 +98,8 @@ TEMPLATE = """{what}
     Attributes
     ----------{fitted}
     n_members_ : int
-        Number of networks that are averaged.  The hidden layers of all of them stand side by side in one network,
-        which `coefs_`, `to_torch`, `to_onnx` and files contain.
+        Number of networks that are added up, side by side in the hidden layers: of `coefs_`, `to_torch`, `to_onnx`
+        and files.
     alpha_ : float or None
         The penalty that the cross-validation has chosen; None without one.
     coefs_ : list of ndarray

@@ -69,7 +69,7 @@ def _chosen(estimator: BaseNMFNet) -> str:
     if not hasattr(estimator, "network_") or estimator.alpha_ is None:
         return ""
     chosen = next(record for record in estimator.history_ if "held_out_loss" in record)
-    members = f"; average of {estimator.n_members_} networks" if estimator.n_members_ > 1 else ""
+    members = f"; {estimator.n_members_} networks" if estimator.n_members_ > 1 else ""
     encoding = ENCODINGS[chosen.get("numeric_encoding", "")]
     loss = f"with the least loss on held-out rows, {chosen['held_out_loss']:.3g}"
     return f"<p>alpha = {estimator.alpha_:.3g}{encoding}, {loss}{members}</p>"

@@ -40,6 +40,7 @@ SETTINGS = {cls.__name__: cls for cls in (*SOLVERS.values(), *PRETRAININGS.value
 RENAMED = {"NMFAutoencoder": "NMFPretraining"}  # settings, in files of earlier versions
 NOT_SAVED = ("callbacks",)
 NULL = {"n_iter_no_change": math.inf}  # what null stands for, where it is not None
+EARLIER: dict[str, Any] = {"n_members": 1, "numeric_encoding": "standard"}  # what models were whose files do not say
 SCALINGS, PARTS = ("inputs", "targets"), ("shift", "factor", "low", "high")
 STREAM = "stream."  # begins the names of the tensors that the next `partial_fit` needs
 KEY = "nmfnet"  # of the header, in the metadata of the safetensors file
@@ -200,7 +201,7 @@ def _rebuild(header: dict[str, Any], tensors: Mapping[str, torch.Tensor], size: 
     check_schema(header, f"model-{version}")
     _check_labels(header["state"], size)
     cls = ESTIMATORS[header["estimator"]]
-    parameters: dict[str, Any] = {
+    parameters: dict[str, Any] = EARLIER | {
         k: NULL.get(k) if v is None else _settings(v) for k, v in header["parameters"].items() if k not in NOT_SAVED
     }
     if "class_weight" in parameters:

@@ -171,10 +171,11 @@ class Network:
         """Outputs (m, n_L) on the scale of the targets."""
         return A if self.targets is None else self.targets.inverse(A)
 
-    def encode(self, inputs: PiecewiseLinear) -> None:
-        """Give a network of fully-connected layers other inputs of the first, for which it needs new weights."""
-        self.layers = build_layers(self.hidden, inputs.n_out, self.weights[-1].shape[1], self.intercept)
-        self.inputs = inputs
+    def reshape(self, inputs: Scaling | None, hidden: Sequence[int]) -> None:
+        """Give a network of fully-connected layers other inputs and widths, for which it needs new weights."""
+        n_in = self.sizes[0] if inputs is None else inputs.n_out
+        self.layers = build_layers(hidden, n_in, self.weights[-1].shape[1], self.intercept)
+        self.inputs, self.hidden = inputs, list(hidden)
 
     def with_weights(self, weights: Sequence[Tensor]) -> Network:
         """Return a network like this one with other weights."""

@@ -34,8 +34,8 @@ class Choice(NamedTuple):
     inputs : PiecewiseLinear or None
         The encoding of the inputs where it is piecewise linear.
     share : float or None
-        Weight of the outputs of the network that is trained on all rows, in a sum with those of the members; None for
-        the mean of both.
+        Weight of the outputs of the network that is trained on all rows, in a sum with those of the members, which
+        have some of its units; None for the mean of both.
     """
 
     alpha: float | None = None
@@ -54,6 +54,11 @@ class Choice(NamedTuple):
     def n_members(self) -> int:
         """Networks that are averaged in the end."""
         return 1 + (len(self.members[0]) if self.members else 0)
+
+    @property
+    def divided(self) -> list[int]:
+        """Units of each hidden layer that the members of a sum have of those that were asked for; empty for none."""
+        return [] if self.share is None else [len(W) * W.shape[2] for W in self.members[:-1]]
 
     def record(self) -> EpochRecord:
         """What ``history_`` says of it."""

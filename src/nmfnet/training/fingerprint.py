@@ -22,12 +22,15 @@ def fingerprint(training: Training) -> dict[str, Any]:
     settings, network, solver = training.settings, training.network, training.solver
     names_of = network.activation_names
     shape = "" if network.input_shape is None else f" on {' x '.join(map(str, network.input_shape))}"
+    hidden = network.hidden
+    if training.choice.divided:
+        hidden = [W.shape[1] + n for W, n in zip(network.weights[:-1], training.choice.divided, strict=True)]
     names = ("batch_size", "max_iter", "tol", "n_iter_no_change", "l1_ratio")
     parameters = solver.get_params() if hasattr(solver, "get_params") else {"settings": solver}
     return {
         "solver": type(solver).__name__,
         **{f"the solver's {name}": str(value) for name, value in parameters.items()},
-        "network": "-".join(map(repr, [network.sizes[0], *network.hidden, network.sizes[-1]])) + shape,
+        "network": "-".join(map(repr, [network.sizes[0], *hidden, network.sizes[-1]])) + shape,
         "activation": names_of if isinstance(names_of, str) else list(names_of),
         "output": network.output.name,
         "label smoothing": network.output.smoothing,

@@ -22,7 +22,7 @@ from nmfnet.training.calibration import SHARE, relative_temperature
 from nmfnet.training.choice import Choice
 from nmfnet.training.folded import FEWEST_ROWS, FOLDS, Folded
 from nmfnet.training.settings import FitSettings
-from nmfnet.training.stacking import stacking_weights
+from nmfnet.training.stacking import most_stacked, stacking_weights
 
 PENALTIES = (0.0, 0.03, 0.3, 1.0, 3.0)  # in the solver's unit: the best one hardly depends on the width,
 FOLD_UNITS = 64  # so that networks of the folds need no more units than these in a hidden layer
@@ -61,10 +61,11 @@ def choose(
         If more than one network is asked for where there can be but one.
     """
     rows, auto, choice = rows_in_folds(network, solver, source, settings), n_members == "auto", None
-    wanted = auto or n_members != 1 or settings.alpha == "auto"
+    wanted = n_members not in (1, "auto") or settings.alpha == "auto"
     stacks = auto and averages and rows == source.n_rows and settings.max_iter <= MOST_EPOCHS
+    stacks &= settings.alpha == "auto" and network.input_shape is None and most_stacked(_widths(network)) > 1
     if rows and wanted and (n_members not in (1, "auto") or source.n_rows <= MOST_ROWS):
-        encodes = encodes and n_members in (1, "auto")
+        encodes = encodes and (stacks if auto else n_members == 1)
         choice = _from_folds(network, solver, source, settings, seed, rows, encodes, stacks)
     if choice is None and n_members not in (1, "auto"):
         raise ValueError(
@@ -93,9 +94,9 @@ def rows_in_folds(network: Network, solver: Any, source: Source, settings: FitSe
     return rows if rows >= min(source.n_rows, FEWEST_FOLDED) else 0
 
 
-def narrowed(network: Network, solver: Any, n_in: int, generator: torch.Generator) -> Network:
-    """A network like another with at most FOLD_UNITS units in a hidden layer, of scaled inputs, in float32."""
-    n_out, hidden = network.weights[-1].shape[1], _hidden(network)
+def narrowed(network: Network, solver: Any, n_in: int, hidden: list[int], generator: torch.Generator) -> Network:
+    """A network like another with fewer units in the hidden layers, of scaled inputs, in float32."""
+    n_out = network.weights[-1].shape[1]
     layers = build_layers(hidden, n_in, n_out, network.intercept)
     weights = solver.initial_weights(layers, generator, torch.float32)
     return replace(network, weights=weights, hidden=hidden, layers=layers, inputs=None, targets=None)
@@ -103,7 +104,12 @@ def narrowed(network: Network, solver: Any, n_in: int, generator: torch.Generato
 
 def _hidden(network: Network) -> list[int]:
     """Units of the hidden layers of the networks of the folds."""
-    return [min(W.shape[1], FOLD_UNITS) for W in network.weights[:-1]]
+    return [min(width, FOLD_UNITS) for width in _widths(network)]
+
+
+def _widths(network: Network) -> list[int]:
+    """Units of the hidden layers."""
+    return [W.shape[1] for W in network.weights[:-1]]
 
 
 def _from_folds(
@@ -172,13 +178,15 @@ def _of_columns(inputs: PiecewiseLinear, network: Network) -> PiecewiseLinear:
 def _stacked(
     tried: list[Tried], network: Network, solver: Any, settings: FitSettings, generator: torch.Generator
 ) -> Choice:
-    """Narrow networks of all rows to add to the one that is asked for, each by its weight; none if none has one."""
+    """Networks of all rows to add up, each by its weight and with as many units; none if none has a weight."""
     pairs = [(each, p) for each in tried for p in range(len(each.alphas)) if bool(each.outputs[p].isfinite().all())]
     if not pairs:
         return Choice()
     data = tried[0].data
     A = torch.stack([each.outputs[p] for each, p in pairs])
-    found = stacking_weights(network.output, A, data.Y, data.weight).tolist()
+    widths = _widths(network)
+    found = stacking_weights(network.output, A, data.Y, data.weight, most_stacked(widths)).tolist()
+    units = [width // max(1, sum(share > 0 for share in found)) for width in widths]
     if not any(found):
         return tried[0].choice.with_members(0)
     sizes = (A.square().mean((1, 2)).sqrt() * A.new_tensor(found)).tolist()
@@ -189,6 +197,8 @@ def _stacked(
         own = [i for i, share in enumerate(found) if share and i != last and pairs[i][0] is each]
         if own:
             alphas = [each.alphas[pairs[i][1]] for i in own]
+            small = narrowed(each.network, solver, each.data.X.shape[1], units, generator)
+            each = replace(each, network=small)
             members.append(_members(each, solver, settings, generator, alphas, [found[i] for i in own], main.inputs))
     weights = [torch.cat(parts).to(network.dtype) for parts in zip(*members, strict=True)] if members else []
     inputs = None if main.inputs is None else _of_columns(main.inputs, network)
@@ -231,7 +241,7 @@ def _tried(
     alphas: list[float], inputs: PiecewiseLinear | None = None,
 ) -> Tried:  # fmt: skip
     """Networks of the folds with some penalties, and the best one."""
-    small = narrowed(network, solver, data.X.shape[1], generator)
+    small = narrowed(network, solver, data.X.shape[1], _hidden(network), generator)
     weights = _trained(small, solver, data, settings, generator, alphas)
     choice, outputs = _best(small, weights, data, alphas)
     choice = choice._replace(members=[W.to(network.dtype) for W in choice.members])

@@ -12,7 +12,6 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.source import Batch, Source, n_batches
 from nmfnet.errors import DivergenceError, DivergenceWarning
 from nmfnet.linalg.holders import Holders, local
@@ -114,13 +113,11 @@ def fit_network(
             choice = source.holders.shared(Choice() if choose is None or resumes else choose())
         if choice.alpha is not None:
             settings = replace(settings, alpha=choice.alpha)
-        if choice.inputs is not None:
-            _encode(network, choice.inputs, solver, source.device, generator.initial_seed())
+        if choice.inputs is not None or choice.divided:
+            _begin_anew(network, choice, solver, source.device, generator.initial_seed())
         training = None
         try:
-            training = _begun(network, solver, source, settings, generator, validation, progress, callbacks)
-            if not resumes:
-                training.choice = choice
+            training = _begun(network, solver, source, settings, generator, validation, progress, callbacks, choice)
             diverged = _run(training, callbacks, deadline)
         except KeyboardInterrupt:
             if source.holders is not local:  # the others go on
@@ -144,9 +141,11 @@ def fit_network(
     return Fitted(network, progress.history, training.best.epoch)
 
 
-def _encode(network: Network, inputs: PiecewiseLinear, solver: Any, device: torch.device, seed: int) -> None:
-    """Go on with other inputs of the first layer, and new weights."""
-    network.encode(inputs.on(device))
+def _begin_anew(network: Network, choice: Choice, solver: Any, device: torch.device, seed: int) -> None:
+    """Go on with other inputs of the first layer, and with the units that the members leave; with new weights."""
+    inputs = network.inputs if choice.inputs is None else choice.inputs.on(device)
+    others = choice.divided or [0] * (len(network.weights) - 1)
+    network.reshape(inputs, [W.shape[1] - n for W, n in zip(network.weights[:-1], others, strict=True)])
     weights = solver.initial_weights(network.layers, torch.Generator().manual_seed(seed), network.dtype)
     network.weights[:] = [W.to(device) for W in weights]
 
@@ -168,6 +167,7 @@ def _begun(
     validation: Source | None,
     progress: Progress,
     callbacks: Sequence[Callback],
+    choice: Choice,
 ) -> Training:
     """A training before its first epoch, or where a callback has restored it to."""
     min_rows = min(whole_update(solver, settings), source.n_rows)
@@ -185,7 +185,7 @@ def _begun(
         best = Best(settings.tol * (unit if network.targets is None else 1.0), "objective")
     training = Training(
         network, solver, source, validation, settings, progress, generator, sweep, best, start,
-        sampled(source, generator.initial_seed()), min_rows, prepared=prepared,
+        sampled(source, generator.initial_seed()), min_rows, prepared=prepared, choice=choice,
     )  # fmt: skip
     for callback in callbacks:  # one of them may restore a stored state
         callback.on_train_begin(training)

@@ -18,10 +18,18 @@ from nmfnet.network.outputs import Output
 from nmfnet.training.scoring import Predicted
 
 MOST_STACKED = 4  # networks with a weight; measured: three are a little worse, five no better
+FEWEST_UNITS = 16  # of a network in a hidden layer
 
 
-def stacking_weights(output: Output, A: Tensor, Y: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Nonnegative weights of the least loss, at most MOST_STACKED of them positive.
+def most_stacked(hidden: Sequence[int]) -> int:
+    """Networks that the units of the narrowest hidden layer are enough for."""
+    return max(1, min([MOST_STACKED, *(width // FEWEST_UNITS for width in hidden)]))
+
+
+def stacking_weights(
+    output: Output, A: Tensor, Y: Tensor, weight: Tensor | None = None, most: int = MOST_STACKED
+) -> Tensor:
+    """Nonnegative weights of the least loss, at most so many of them positive.
 
     As for a temperature, a row is added that nothing is known of.
 
@@ -34,6 +42,7 @@ def stacking_weights(output: Output, A: Tensor, Y: Tensor, weight: Tensor | None
         Targets.
     weight : Tensor of shape (n,), optional
         Of mean 1.
+    most : int, default=MOST_STACKED
 
     Returns
     -------
@@ -47,7 +56,7 @@ def stacking_weights(output: Output, A: Tensor, Y: Tensor, weight: Tensor | None
     w = A.new_ones(len(Y)) if weight is None else weight.double()
     found = _least_loss(output, A, Y, w)
     size = found * A.square().mean((1, 2)).sqrt()
-    best = size.topk(min(MOST_STACKED, len(A))).indices
+    best = size.topk(min(most, len(A))).indices
     found = torch.zeros_like(found)
     found[best] = _least_loss(output, A[best], Y, w)
     return found

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from nmfnet.data.piecewise import PiecewiseLinear, restored
+from nmfnet.data.piecewise import restored
+from nmfnet.data.scaling import Scaling
 from nmfnet.data.source import Source
 from nmfnet.linalg.holders import Holders, local
 from nmfnet.network import Network
@@ -186,11 +187,8 @@ class Training:
         device = self.network.weights[0].device
         for name, stored in state["scalings"].items():
             scaling = None if stored is None else restored(moved(stored, device))
-            if isinstance(scaling, PiecewiseLinear) and scaling.n_out != len(self.network.weights[0]):
-                self.network.encode(scaling)
-                self.network.weights[:] = moved(state["sweep"]["weights"], device)
-                assert self.prepared is not None
-                self.sweep = self.prepared()
+            if name == "inputs":
+                self._reshape(scaling, moved(state["weights"], device))
             setattr(self.network, name, scaling)
         self.sweep.restore(moved(state["sweep"], device))
         self.epochs, self.weights = state["epochs"], copied(moved(state["weights"], device))
@@ -203,6 +201,14 @@ class Training:
         self.choice = Choice.restored(moved(state["choice"], device))
         if self.choice.alpha is not None:
             self.settings = replace(self.settings, alpha=self.choice.alpha)
+
+    def _reshape(self, inputs: Scaling | None, weights: list[Tensor]) -> None:
+        """Prepare for weights of other shapes, where a stored choice had changed the inputs or the widths."""
+        if [W.shape for W in weights] != [W.shape for W in self.network.weights]:
+            self.network.reshape(inputs, [W.shape[1] for W in weights[:-1]])
+            self.network.weights[:] = copied(weights)
+            assert self.prepared is not None
+            self.sweep = self.prepared()
 
 
 def moved(value: Any, device: torch.device) -> Any:
