@@ -151,10 +151,7 @@ def test_what_was_chosen_is_told(model):
     assert 1 < members <= MOST_STACKED and model.network_.sizes == [12, 80, 70, 2]
     assert all(record["alpha"] == model.alpha_ and record["n_members"] == members for record in model.history_)
     assert 0 < model.history_[0]["held_out_loss"] < 1
-    assert (
-        f"alpha = {model.alpha_:.3g}" in model._repr_html_()
-        and f"; {members} networks" in model._repr_html_()
-    )
+    assert f"alpha = {model.alpha_:.3g}" in model._repr_html_() and f"; {members} networks" in model._repr_html_()
     single = clone(model).set_params(n_members=1).fit(*noisy())
     assert single.alpha_ is not None and single.network_.sizes == [12, 80, 70, 2]
     given = clone(model).set_params(n_members=1, alpha=0.5).fit(*noisy())

@@ -30,6 +30,7 @@ def test_files_of_earlier_formats_load(version, solver, output):
     model = nmfnet.load(Path(__file__).parent / "models" / f"format-{version}.safetensors")
     X, y = load_iris(return_X_y=True)
     assert model.solver == solver and model.network_.output.name == output
+    assert model.n_members == 1 and model.numeric_encoding == "standard"
     assert (model.network_.inputs is None) == (version == 1)
     assert (model.temperature_ is None) == (model._stream_ is None) == (version < 4)
     if version == 4:

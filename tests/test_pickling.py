@@ -69,3 +69,5 @@ def test_pickles_of_before_modules_were_moved():
     for model, outputs in zip(stored["models"], stored["outputs"], strict=True):
         again = model.predict(stored["X"]) if hasattr(model, "predict") else model.transform(stored["X"])
         np.testing.assert_allclose(again, outputs, rtol=1e-6)
+        if isinstance(model, nmfnet.NMFNetClassifier | nmfnet.NMFNetRegressor):
+            assert model.n_members == 1 and model.numeric_encoding == "standard"

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import log_loss
 
 import nmfnet
-from nmfnet import NMFNetClassifier, NMFNetRegressor, Relaxed
+from nmfnet import Checkpoint, NMFNetClassifier, NMFNetRegressor, Relaxed
 from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.source import InMemory
 from nmfnet.estimators.fitting import Architecture
@@ -17,7 +17,7 @@ from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.network.outputs import Output
 from nmfnet.training.folds import FOLD_UNITS
 from nmfnet.training.scoring import Predicted
-from nmfnet.training.stacking import MOST_STACKED, stacked, stacking_weights
+from nmfnet.training.stacking import FEWEST_UNITS, MOST_STACKED, most_stacked, stacked, stacking_weights
 
 
 def outputs(count, classes=3, n=200):
@@ -143,3 +143,70 @@ def test_trainings_that_go_on_are_of_the_whole_network(Estimator):
     model.partial_fit(X, y)
     model.set_params(warm_start=True, n_members="auto").fit(X, y)
     assert model.network_.hidden == [3 * FOLD_UNITS + 9]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "expected"), [((), 4), ((100,), 4), ((100, 50), 3), ((32, 256), 2), ((31,), 1), ((256, 8), 1)]
+)
+def test_networks_that_units_are_enough_for(hidden, expected):
+    assert most_stacked(hidden) == expected
+
+
+def test_no_more_weights_than_asked_for():
+    Y, A, _ = outputs(6)
+    assert [int((stacking_weights(Output(), A, Y, most=most) > 0).sum()) for most in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_networks_share_the_units_and_none_reads_another(model):
+    X = steps(50, seed=1)[0]
+    count, (first, last) = model.n_members_, model.network_.weights
+    assert first.shape[1] == 80 and model.transform(X).shape == (50, 80)
+    deep = NMFNetRegressor((70, 40), random_state=0).fit(*steps(150))
+    W, members = deep.network_.weights[1][:-1], deep.n_members_
+    assert W.shape == (70, 40) and members == 40 // FEWEST_UNITS == 2
+    assert not W[:35, 20:].any() and not W[35:, :20].any() and W[:35, :20].any() and W[35:, 20:].any()
+    assert count <= MOST_STACKED and len(last) == 81
+
+
+def test_narrow_layers_and_a_given_penalty_are_of_one_network_as_without_folds_of_encodings():
+    X, y = steps(150)
+    for parameters in ({"hidden_layer_sizes": (31,)}, {"alpha": 0.5}, {"max_iter": 41}, {"warm_start": True}):
+        auto = NMFNetClassifier(**{"max_iter": 3, "random_state": 0, **parameters}).fit(X, y)
+        one = NMFNetClassifier(
+            **{"max_iter": 3, "random_state": 0, **parameters}, n_members=1, numeric_encoding="standard"
+        ).fit(X, y)
+        assert auto.n_members_ == 1
+        np.testing.assert_array_equal(auto.predict_proba(X), one.predict_proba(X))
+
+
+@pytest.mark.parametrize("Estimator", [NMFNetClassifier, NMFNetRegressor])
+def test_a_sum_is_trained_further_as_one_network_of_the_units_asked_for(Estimator):
+    X, y = steps(150)
+    model = Estimator(max_iter=3, random_state=0).fit(X, y)
+    alpha, members, shapes = model.alpha_, model.n_members_, [W.shape for W in model.coefs_]
+    assert members > 1
+    model.partial_fit(X, y)
+    model.set_params(warm_start=True).fit(X, y)
+    assert model.n_iter_ == 7 and (model.alpha_, model.n_members_) == (alpha, members)
+    assert [W.shape for W in model.coefs_] == shapes and model.network_.hidden == [100]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("encoding", ["auto", "standard"])
+def test_a_resumed_fit_ends_with_the_same_sum(encoding, tmp_path, monkeypatch):
+    X, y = steps(150)
+
+    class Stop(nmfnet.Callback):
+        def on_epoch_begin(self, epoch):
+            if epoch == 3:
+                raise RuntimeError
+
+    model = NMFNetClassifier(max_iter=4, numeric_encoding=encoding, random_state=0).fit(X, y)
+    assert model.n_members_ > 1
+    stopped = NMFNetClassifier(**model.get_params()).set_params(callbacks=[Checkpoint(tmp_path, every=1), Stop()])
+    with pytest.raises(RuntimeError):
+        stopped.fit(X, y)
+    monkeypatch.setattr("nmfnet.training.folds._from_folds", None)
+    resumed = stopped.set_params(callbacks=[Checkpoint(tmp_path, every=1, resume=True)]).fit(X, y)
+    np.testing.assert_array_equal(resumed.predict_proba(X), model.predict_proba(X))
+    assert resumed.network_.hidden == [100] and resumed.n_members_ == model.n_members_

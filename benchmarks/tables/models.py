@@ -15,7 +15,7 @@ HIDDEN = (256, 256)
 
 
 def nmfnet(part: Split, classification: bool, seed: int, **parameters: Any) -> Array:
-    """Ours; nothing is set but the widths, and `n_members`."""
+    """Ours; nothing is set but the widths, and what `parameters` say."""
     import torch
 
     from nmfnet import NMFNetClassifier, NMFNetRegressor
@@ -94,8 +94,8 @@ def fitted(model: Any, part: Split, classification: bool) -> Array:
 
 MODELS: dict[str, Callable[[Split, bool, int], Array]] = {
     "nmfnet": nmfnet,
-    "nmfnet-stack": partial(nmfnet, n_members="auto", numeric_encoding="auto"),
-    "nmfnet-auto": partial(nmfnet, numeric_encoding="auto"),
+    "nmfnet-one": partial(nmfnet, n_members=1, numeric_encoding="standard"),
+    "nmfnet-auto": partial(nmfnet, n_members=1, numeric_encoding="auto"),
     "mlp": mlp,
     "linear": linear,
     "histogram-trees": histogram,
