@@ -17,7 +17,7 @@ from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.network.outputs import Output
 from nmfnet.training.folds import FOLD_UNITS
 from nmfnet.training.scoring import Predicted
-from nmfnet.training.stacking import FEWEST_UNITS, MOST_STACKED, most_stacked, stacked, stacking_weights
+from nmfnet.training.stacking import MOST_STACKED, most_stacked, stacked, stacking_weights
 
 
 def outputs(count, classes=3, n=200):
@@ -146,7 +146,8 @@ def test_trainings_that_go_on_are_of_the_whole_network(Estimator):
 
 
 @pytest.mark.parametrize(
-    ("hidden", "expected"), [((), 4), ((100,), 4), ((100, 50), 3), ((32, 256), 2), ((31,), 1), ((256, 8), 1)]
+    ("hidden", "expected"),
+    [((), 4), ((128,), 4), ((100,), 3), ((100, 50), 2), ((32, 256), 2), ((31,), 1), ((256, 8), 1)],
 )
 def test_networks_that_units_are_enough_for(hidden, expected):
     assert most_stacked(hidden) == expected
@@ -163,7 +164,7 @@ def test_networks_share_the_units_and_none_reads_another(model):
     assert first.shape[1] == 80 and model.transform(X).shape == (50, 80)
     deep = NMFNetRegressor((70, 40), random_state=0).fit(*steps(150))
     W, members = deep.network_.weights[1][:-1], deep.n_members_
-    assert W.shape == (70, 40) and members == 40 // FEWEST_UNITS == 2
+    assert W.shape == (70, 40) and members == 2
     assert not W[:35, 20:].any() and not W[35:, :20].any() and W[:35, :20].any() and W[35:, 20:].any()
     assert count <= MOST_STACKED and len(last) == 81
 

@@ -18,12 +18,13 @@ from nmfnet.network.outputs import Output
 from nmfnet.training.scoring import Predicted
 
 MOST_STACKED = 4  # networks with a weight; measured: three are a little worse, five no better
-FEWEST_UNITS = 16  # of a network in a hidden layer
+FEWEST_UNITS = 32  # of a hidden layer that is divided, and of each of more than two networks
 
 
 def most_stacked(hidden: Sequence[int]) -> int:
     """Networks that the units of the narrowest hidden layer are enough for."""
-    return max(1, min([MOST_STACKED, *(width // FEWEST_UNITS for width in hidden)]))
+    each = (max(2, width // FEWEST_UNITS) if width >= FEWEST_UNITS else 1 for width in hidden)
+    return min([MOST_STACKED, *each])
 
 
 def stacking_weights(
