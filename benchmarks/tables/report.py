@@ -17,7 +17,7 @@ boosted trees? Nothing is tuned for a table: every model runs as it comes.
 
 | model | what it is |
 | --- | --- |
-| `nmfnet` | `NMFNetClassifier` or `NMFNetRegressor`, with its defaults: up to four networks, weighted by cross-validation |
+| `nmfnet` | `NMFNetClassifier` or `NMFNetRegressor`, with its defaults: up to four networks together |
 | `nmfnet-one` | `n_members=1, numeric_encoding="standard"`: the default until 2026-11-30 |
 | `nmfnet-auto` | the same with `numeric_encoding="auto"`: cross-validation also chooses how numbers are encoded |
 | `nmfnet-stack` | an earlier version of the default: networks of up to 64 units beside one of 256-256 |
