@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nmfnet import NMFNetClassifier, NMFNetRegressor
+from nmfnet import Callback, NMFNetClassifier, NMFNetRegressor
 from nmfnet.layers import Conv2d
 from nmfnet.report import RunReport, choices, findings, report_page
 from nmfnet.report.findings import _written
@@ -141,6 +141,19 @@ def test_choices_are_those_that_the_user_left_open():
     model.set_params(batch_size=50, alpha=0.1, solver="pinv")
     left = {name for name, _, _ in choices(model)}
     assert "batch size" not in left and "dropout" not in left and "scaling of the inputs" in left
+
+
+def test_settings_of_several_networks_are_those_that_one_of_them_had():
+    class Noted(Callback):
+        def on_train_begin(self, training):
+            self.dropout = training.sweep.settings.dropout
+
+    rng, noted = np.random.default_rng(0), Noted()
+    X = rng.standard_normal((150, 3))
+    model = NMFNetClassifier((70, 40), max_iter=2, callbacks=[noted], random_state=0).fit(X, np.sin(4 * X[:, 0]) > 0)
+    chosen = {name: value for name, value, _ in choices(model)}
+    assert chosen["networks that share the hidden units"] == f"{model.n_members_}" == "2"
+    assert chosen["dropout"] == ", ".join(f"{each:.3g}" for each in np.atleast_1d(noted.dropout))
 
 
 def test_the_batch_size_is_that_of_images_and_of_many_real_targets():

@@ -128,7 +128,8 @@ TEMPLATE = """{what}
         Number of columns of X.
     input_encoder_ : object
         How categories, dates and missing values become numbers.  Its ``transform`` returns what the network gets, and
-        its ``get_feature_names_out`` the names of those columns, which are the rows of ``coefs_[0]``.
+        its ``get_feature_names_out`` the names of those columns, which are the rows of ``coefs_[0]`` unless numbers
+        are encoded piecewise linearly.
     input_shape_ : tuple of int or None
         Shape of a sample, if hidden layers are for images or sequences.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from nmfnet._parameters import resolve
 from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.scaling import Scaling
 from nmfnet.estimators.parameters import positions
+from nmfnet.network import Network
 from nmfnet.solvers import SOLVERS, Plan, Relaxed
 
 Choice = tuple[str, str, str]  # setting, value, reason
@@ -28,27 +30,29 @@ def choices(model: Any) -> list[Choice]:
     list of (str, str, str)
         The setting, its value and the reason.  Settings that the user gave are left out.
     """
-    solver = resolve(model.solver, SOLVERS)
-    found = list(_of_inputs(model.network_.inputs))
+    solver, network = resolve(model.solver, SOLVERS), _of_largest_weight(model)
+    found = list(_of_inputs(network.inputs))
     n = int(model.history_[0].get("n_samples", 0))
     if n:
-        network = model.network_
         real_values = network.weights[-1].shape[1] if network.output.name == "identity" else 0
         default = solver.default_batch_size(n, real_values, positions(network.input_shape))
         size = default if model.batch_size == "auto" else int(model.batch_size)
         if model.batch_size == "auto":
             found.append(("batch size", f"{size}", f"the solver's rule for {n} training rows"))
         if isinstance(solver, Relaxed):
-            found += _of_relaxed(model, solver, n, size)
+            found += _of_relaxed(network, solver, n, size, model.max_iter)
     if model.alpha == "auto":
         alpha = model.alpha_
         why = "has the lowest loss on held-out rows, in a cross-validation with four folds"
         if alpha is None:
-            alpha = solver.default_alpha(model.network_)
+            alpha = solver.default_alpha(network)
             why = "columns have different units, as in a table" if alpha else "columns share a unit, as pixels do"
         found.append(("penalty on the weights, alpha", f"{alpha:.3g}", why))
     temperature = getattr(model, "temperature_", None)
-    if temperature is not None:
+    if model.n_members == "auto" and model.n_members_ > 1:
+        why = "have the weights of the lowest loss on held-out rows; the others have other penalties or inputs"
+        found.append(("networks that share the hidden units", f"{model.n_members_}", why))
+    elif temperature is not None:
         found.append(
             (
                 "temperature of the probabilities",
@@ -59,6 +63,18 @@ def choices(model: Any) -> list[Choice]:
     if model.best_epoch_:
         found.append(("epoch whose weights were kept", f"{model.best_epoch_}", "has the lowest validation loss"))
     return found
+
+
+def _of_largest_weight(model: Any) -> Network:
+    """The network that `history_` is of: of several that share the units, the first."""
+    network, count = cast(Network, model.network_), model.n_members_
+    if model.n_members != "auto" or count == 1:
+        return network
+    widths = [W.shape[1] - (count - 1) * (W.shape[1] // count) for W in network.weights[:-1]]
+    rows = [len(network.weights[0]), *(width + network.intercept for width in widths)]
+    columns = [*widths, network.weights[-1].shape[1]]
+    weights = [W[:n, :k] for W, n, k in zip(network.weights, rows, columns, strict=True)]
+    return replace(network, weights=weights, hidden=widths, layers=())
 
 
 def _of_inputs(inputs: Scaling | None) -> Iterator[Choice]:
@@ -83,9 +99,9 @@ def _of_inputs(inputs: Scaling | None) -> Iterator[Choice]:
         yield "scaling of the inputs", "column by column", "the columns have different units"
 
 
-def _of_relaxed(model: Any, solver: Relaxed, n: int, size: int) -> Iterator[Choice]:
-    updates = model.max_iter * math.ceil(n / size)
-    chosen = solver.resolved(model.network_, Plan(n_updates=updates, batch_size=size, n_samples=n))
+def _of_relaxed(network: Network, solver: Relaxed, n: int, size: int, max_iter: int) -> Iterator[Choice]:
+    updates = max_iter * math.ceil(n / size)
+    chosen = solver.resolved(network, Plan(n_updates=updates, batch_size=size, n_samples=n))
     dropout = chosen.dropout if isinstance(chosen.dropout, tuple) else (chosen.dropout,)
     reasons = {
         "delta": ("first relative step, delta", f"{chosen.delta:.3g}", f"for {updates} planned updates"),
