@@ -127,9 +127,9 @@ Predictions = Annotated[
 Rows = Annotated[str, typer.Argument(metavar="FILE", help="A .csv, .parquet, .npy or .npz (X_test or X).")]
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of trainings.")]
 ReportFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="The .html file to write.")]
-LocalUpdates = Annotated[
+MessageBits = Annotated[
     int | None,
-    typer.Option(min=0, metavar="UPDATES", help="With several ranks: those of each alone between means of weights."),
+    typer.Option(metavar="BITS", help="With several ranks: send numbers of 1, 2, 4 or 8 bits; 0: whole ones."),
 ]
 Ranks = Annotated[int, typer.Option(min=1, help="Processes that train together.")]
 Bandwidth = Annotated[

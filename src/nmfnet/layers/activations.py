@@ -70,8 +70,8 @@ class Activation:
         difference of two values of f has lost most of them.
         """
         if self.rectifies:
-            moved = moved if mask is None else moved.mul_(mask)
-            return torch.maximum(moved, -Z, out=moved)
+            less = (moved if mask is None else moved.mul_(mask)).neg_()  # in place: -Z would be memory
+            return torch.minimum(less, Z, out=less).neg_()
         T = self.f_(moved)
         return T.sub_(Z) if mask is None else T.mul_(mask).sub_(Z)
 
