@@ -8,7 +8,7 @@ from nmfnet import NMFNetClassifier, Relaxed
 from nmfnet.data.source import InMemory
 from nmfnet.layers.activations import get_activation
 from nmfnet.linalg.holders import local
-from nmfnet.linalg.rounding import BLOCK, STEPS, RoundedSums, decoded, encoded
+from nmfnet.linalg.rounding import BLOCK, decoded, encoded
 from nmfnet.linalg.statistics import reduced_symmetric
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
@@ -55,10 +55,6 @@ def test_few_bits_send_less_and_lose_little(pool):
     # A part is of the outputs that losses are recorded of, and of what all send before the first epoch.
     assert two["bytes"] < eight["bytes"] < 0.7 * exact["bytes"]
     assert max(eight["error"], two["error"]) < exact["error"] + 0.03
-    moved = [
-        np.linalg.norm(W - V) / np.linalg.norm(V) for W, V in zip(eight["weights"], exact["weights"], strict=True)
-    ]
-    assert max(moved) < 0.05
 
 
 def test_an_update_that_is_not_finite_is_rolled_back_by_all(pool):
@@ -73,8 +69,8 @@ def test_a_small_network_that_diverges_on_one_rank_is_left_out_by_all(pool):
 def test_a_training_goes_on_from_a_checkpoint(pool, tmp_path):
     whole, resumed = zip(*pool.values("rounded_resumed", 2, folder=str(tmp_path)), strict=True)
     first, second = alike(whole), alike(resumed)
-    assert second["error"] < 0.1 and len(second["history"]) == 6
-    assert second["history"][:4] == first["history"][:4]  # 16 of 24 updates; the checkpoint is of the seventeenth
+    assert second["history"] == first["history"] and len(second["history"]) == 6
+    assert all(map(np.array_equal, first["weights"], second["weights"]))
 
 
 def test_one_process_rounds_nothing(pool):
@@ -83,14 +79,14 @@ def test_one_process_rounds_nothing(pool):
         np.testing.assert_array_equal(W, V)
 
 
-@pytest.mark.parametrize("value", [-1, 1.5, 3, 16, "auto", True])
+@pytest.mark.parametrize("value", [-1, 1, 2.5, 3, 16, "auto", True])
 def test_unfit_numbers_are_named(value):
-    with pytest.raises(ValueError, match="message_bits must be 0, 1, 2, 4 or 8"):
+    with pytest.raises(ValueError, match="message_bits must be 0, 2, 4 or 8"):
         NMFNetClassifier(solver=Relaxed(message_bits=value))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("bits", "most"), [(1, 0.4), (2, 0.14), (4, 0.02), (8, 1e-3)])
+@pytest.mark.parametrize(("bits", "most"), [(2, 0.14), (4, 0.02), (8, 1e-3)])
 def test_rounding_loses_a_known_share_of_numbers(bits, most, dtype):
     values = torch.randn(3, 4 * BLOCK, generator=torch.Generator().manual_seed(0), dtype=dtype)
     values[0] **= 3  # a few are large
@@ -111,34 +107,6 @@ def test_numbers_that_are_not_finite_stay_so():
     assert not rounded[0, :BLOCK].isfinite().all() and rounded[0, BLOCK:].isfinite().all()
 
 
-class Twins:
-    """As if a second rank had the same samples."""
-
-    rank, size = 0, 2
-
-    def swapped(self, rows):
-        self.row = rows[1]
-        return rows[:1].expand(2, -1)
-
-    def gathered(self, rows, counts):
-        assert counts == [1, 1]
-        return torch.cat([rows, self.row.new_zeros(rows.shape)])
-
-
-@pytest.mark.parametrize("bits", STEPS)
-def test_what_rounding_leaves_out_is_sent_later(bits):
-    """The mean of many sums of the same numbers comes close to them, which one sum need not."""
-    part = {"a": torch.randn(2, BLOCK, generator=torch.Generator().manual_seed(0), dtype=torch.float64)}
-    sums, total = RoundedSums(Twins(), bits), torch.zeros(BLOCK, dtype=torch.float64)
-    errors, wanted = [], 2 * part["a"][0]  # the first row is this rank's to add up
-    for count in range(1, 33):
-        total += sums(part)["a"][0]
-        errors.append(float((total / count - wanted).norm() / wanted.norm()))
-    assert errors[-1] < 0.25 * errors[0]
-    sums.forget()
-    assert float((sums(part)["a"][0] - wanted).norm() / wanted.norm()) == pytest.approx(errors[0])
-
-
 class One:
     """Holds all samples, but rounds their sums as one of several would."""
 
@@ -154,7 +122,7 @@ class One:
         return rows
 
 
-@pytest.mark.parametrize(("bits", "first", "later"), [(8, 0.02, 0.05), (4, 0.2, 0.2), (2, 0.7, 0.5)])
+@pytest.mark.parametrize(("bits", "first", "later"), [(8, 0.02, 0.05), (4, 0.2, 0.2), (2, 0.8, 0.7)])
 @pytest.mark.parametrize("intercept", [True, False])
 def test_steps_are_those_of_exact_sums_but_for_rounding(bits, first, later, intercept):
     """Also where inputs vary a thousand times as much in some directions as in others."""

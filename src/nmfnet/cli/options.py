@@ -129,7 +129,7 @@ Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of t
 ReportFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="The .html file to write.")]
 MessageBits = Annotated[
     int | None,
-    typer.Option(metavar="BITS", help="With several ranks: send numbers of 1, 2, 4 or 8 bits; 0: whole ones."),
+    typer.Option(metavar="BITS", help="With several ranks: send numbers of 2, 4 or 8 bits; 0: whole ones."),
 ]
 Ranks = Annotated[int, typer.Option(min=1, help="Processes that train together.")]
 Bandwidth = Annotated[

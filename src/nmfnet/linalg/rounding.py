@@ -16,8 +16,8 @@ K = TypeVar("K", bound=Hashable)
 
 BLOCK = 128  # numbers that have a step in common, of 16 bits
 # Distance between neighbouring numbers, in root mean squares of a block: the best ones of normally distributed numbers
-# (Max, 1960).  What is too large to be said is left out.
-STEPS = {1: 1.596, 2: 0.996, 4: 0.335, 8: 0.031}
+# (Max, 1960).  What is too large to be said becomes the largest number that there is.
+STEPS = {2: 0.996, 4: 0.335, 8: 0.031}
 
 
 @cache
@@ -59,53 +59,36 @@ def _shifts(bits: int, like: Tensor) -> Tensor:
     return torch.arange(0, 8, bits, dtype=torch.uint8, device=like.device)
 
 
-class RoundedSums:
-    """Sums over all who hold samples, sent in few bits.  What rounding leaves out is added to the next sums.
+def rounded_sums(parts: Mapping[K, Tensor], bits: int, holders: Holders) -> dict[K, Tensor]:
+    """Sums of tensors over all who hold samples, sent in so many bits of a number.
 
     Each holder adds up a part of all numbers: it is told this part by the others, and tells them its sums.  Both
-    messages are rounded, so that there are two errors to remember: of what one has said of one's own samples, and of
-    one's sums.  All have the same sums then, to the last bit.
+    messages are rounded.  All have the same sums then, to the last bit.
 
     Parameters
     ----------
+    parts : mapping of str or others to Tensor
+        All holders give the same names and shapes, in the same order.
+    bits : {2, 4, 8}
     holders : Holders
-    bits : {1, 2, 4, 8}
-        Of a number.
     """
+    rows = torch.cat([_in_rows(part, holders.size) for part in parts.values()], 1)
+    told = decoded(holders.swapped(encoded(rows, bits)), bits, rows.dtype)
+    sums = encoded(told.sum(0, keepdim=True), bits)
+    found = decoded(holders.gathered(sums, [1] * holders.size), bits, rows.dtype)
+    widths = [_width(part, holders.size) for part in parts.values()]
+    return {
+        name: row.flatten()[: part.numel()].view_as(part)
+        for (name, part), row in zip(parts.items(), found.split(widths, 1), strict=True)
+    }
 
-    def __init__(self, holders: Holders, bits: int) -> None:
-        self.holders, self.bits = holders, bits
-        self.forget()
 
-    def forget(self) -> None:
-        """Forget what was left out so far."""
-        self.own: dict[Hashable, Tensor] = {}
-        self.sums: dict[Hashable, Tensor] = {}
-
-    def __call__(self, parts: Mapping[K, Tensor]) -> dict[K, Tensor]:
-        """Sums of tensors that have names, of the same shapes each time; all holders give the same names."""
-        size = self.holders.size
-        rows = {name: _in_rows(part, size) for name, part in parts.items()}
-        told = self.holders.swapped(self._told(rows, self.own))
-        widths = [row.shape[1] for row in rows.values()]
-        dtype = next(iter(rows.values())).dtype
-        sums = decoded(told, self.bits, dtype).sum(0, keepdim=True).split(widths, 1)
-        found = self.holders.gathered(self._told(dict(zip(rows, sums, strict=True)), self.sums), [1] * size)
-        whole = decoded(found, self.bits, dtype).split(widths, 1)
-        return {
-            name: each.flatten()[: part.numel()].view_as(part)
-            for (name, part), each in zip(parts.items(), whole, strict=True)
-        }
-
-    def _told(self, rows: Mapping[K, Tensor], left: dict[Hashable, Tensor]) -> Tensor:
-        """Bytes for rows and what was `left` of earlier ones; sets what is left of these."""
-        wanted = torch.cat([row + left[name] if name in left else row for name, row in rows.items()], 1)
-        code = encoded(wanted, self.bits)
-        missing = wanted.sub_(decoded(code, self.bits, wanted.dtype))
-        left.update(zip(rows, missing.split([row.shape[1] for row in rows.values()], 1), strict=True))
-        return code
+def _width(part: Tensor, size: int) -> int:
+    """Numbers of a tensor that each holder adds up: whole blocks."""
+    return -(-part.numel() // (size * BLOCK)) * BLOCK
 
 
 def _in_rows(part: Tensor, size: int) -> Tensor:
-    """The numbers of a tensor and zeros behind, in a row of whole blocks for each holder."""
-    return pad(part.flatten(), (0, -part.numel() % (size * BLOCK))).view(size, -1)
+    """The numbers of a tensor and zeros behind, in a row for each holder."""
+    width = _width(part, size)
+    return pad(part.flatten(), (0, size * width - part.numel())).view(size, width)

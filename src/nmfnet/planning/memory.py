@@ -27,8 +27,8 @@ def memory(task: Task, ranks: int = 1) -> dict[str, float]:
     if ranks > 1:  # all right-hand sides, packed, too; a whole Gram matrix before its triangle
         message = task.weights + sum(map(triangle, primal))
         numbers["Statistics"] = 2 * message + sum(n * n for n in primal) + largest
-        if task.message_bits:  # what rounding left out of one's own sums, and of a part of all sums
-            numbers["Left out"] = message * (1 + 1 / ranks)
+        if task.message_bits:  # factors of Gram matrices; numbers to be rounded, and rounded ones
+            numbers["Statistics"] += 2 * message + sum(n * n for n in primal)
     else:
         numbers["Statistics"] = 2 * largest + max((n * n for n in primal), default=0)
     numbers["Rows of batches"] = sum(task.batch_rows * (layer.n_in + 2 * layer.n_out) for layer in rows)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nmfnet.linalg.cholesky import damped_cholesky, damping_term
 from nmfnet.linalg.holders import Holders
-from nmfnet.linalg.rounding import RoundedSums
+from nmfnet.linalg.rounding import rounded_sums
 from nmfnet.linalg.statistics import Moments, Question, symmetric, triangle
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
@@ -38,7 +38,7 @@ class RoundedSweep(RankedSweep):
     settings, network, plan, masking_value
         As of :class:`RelaxedSweep`.
     ranks : Holders
-    bits : {1, 2, 4, 8}
+    bits : {2, 4, 8}
         Of a number.
     """
 
@@ -46,18 +46,16 @@ class RoundedSweep(RankedSweep):
         self, settings: Resolved, network: Network, plan: Plan, masking_value: Tensor | None, ranks: Holders, bits: int
     ) -> None:
         super().__init__(settings, network, plan, masking_value, ranks)
-        self.rounded = RoundedSums(ranks, bits)
+        self.ranks, self.bits = ranks, bits
         self.factors: dict[int, Tensor] = {}  # L of layers
 
     def restore(self, state: State) -> None:
-        """Go on from a :meth:`state`, which does not have what rounding left out on each rank."""
+        """Go on from a :meth:`state`."""
         super().restore(state)
-        self.rounded.forget()
         self.factors.clear()
 
     def _roll_back(self) -> None:
         super()._roll_back()
-        self.rounded.forget()  # it may not be finite
         self.factors.clear()
 
     def _step(self, layer: int, statistics: Any, lengths: Lengths) -> None:
@@ -83,7 +81,7 @@ class RoundedSweep(RankedSweep):
             sent["right-hand side", layer] = torch.linalg.solve_triangular(L, parts.cross, upper=False)
             if parts.gram is not None:
                 sent["Gram matrix", layer] = parts.gram
-        sums = self.rounded(sent)
+        sums = rounded_sums(sent, self.bits, self.ranks)
         statistics = []
         for layer, parts in found:
             cross = self.factors[layer] @ sums["right-hand side", layer]

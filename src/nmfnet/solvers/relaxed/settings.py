@@ -103,10 +103,10 @@ class Relaxed(BaseEstimator):
     label_smoothing : float, default=0.2
         Smoothing of classes and labels.  It leaves a residual in nearly every sample.  Without it the steps would
         follow the few samples that are still wrong.  `predict_proba` corrects for it.
-    message_bits : {0, 1, 2, 4, 8}, default=0
+    message_bits : {0, 2, 4, 8}, default=0
         Of several ranks (docs/distributed.md): bits of a number in right-hand sides and Gram matrices that they send.
-        What rounding leaves out is sent with the next ones, so that errors hardly grow, but weights are other ones.
-        0: numbers are sent as they are, and the result is that of one process with all samples.
+        The weights become other ones, about as good.  0: numbers are sent as they are, and the result is that of one
+        process with all samples.
     """
 
     delta: float | Literal["auto"] = "auto"
@@ -145,7 +145,7 @@ class Relaxed(BaseEstimator):
             if self.dropout != "auto":
                 between("dropout", each, 0, 1, open_high=True)
         if self.message_bits not in (0, *STEPS) or isinstance(self.message_bits, bool):
-            raise ValueError(f"message_bits must be 0, 1, 2, 4 or 8; got {self.message_bits!r}.")
+            raise ValueError(f"message_bits must be 0, 2, 4 or 8; got {self.message_bits!r}.")
         boolean("standardize", self.standardize)
         between("explained_variance", self.explained_variance, 0, 1, open_low=True)
 
