@@ -5,10 +5,10 @@
 
 TASK is mnist, fashion-mnist, cifar10, cifar10-deep or mnist1d.  METHOD is nmfnet, or of backprop.py, with one-cycle
 schedules: adamw, sgd, muon, or local (AdamW on a loss of each layer's own).  Names: rows, epochs, seed (0), batch,
-score (validation or test), augment (1: random shifts, and mirror images of CIFAR-10); those of `nmfnet.Relaxed`, and
-gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing, dropout for the others.  Settings are chosen
-on the 5000 (MNIST-1D: 800) training rows behind those that are trained on; test rows are for the runs that are
-reported.  A run that is cut off keeps the epochs it has made.
+score (validation, validation-10000 or test), augment (1: random shifts, and mirror images of CIFAR-10); those of
+`nmfnet.Relaxed`, and gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing, dropout for the others.
+Settings are chosen on the 5000 (10,000; MNIST-1D: 800) training rows behind those that are trained on; test rows are
+for the runs that are reported.  A run that is cut off keeps the epochs it has made.
 Data: FOLDER/TASK.npz, where FOLDER is $NMFNET_DATA; MNIST-1D is generated.  One thread, and seconds are those of the
 processor, so that runs may share a machine.
 """
@@ -30,6 +30,7 @@ from backprop import train
 from bench.datasets import _mnist1d
 from store import REPORTS, RESULTS, Store
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from nmfnet import Augmentation, Callback, NMFNetClassifier, Relaxed
 from nmfnet.layers import Conv1d, Conv2d, GlobalAvgPool, MaxPool1d, MaxPool2d
@@ -49,6 +50,8 @@ UNITS = {"mnist": 128, "fashion-mnist": 128, "cifar10": 128, "cifar10-deep": 128
 ROWS = {"mnist": 10000, "fashion-mnist": 10000, "cifar10": 10000, "cifar10-deep": 50000, "mnist1d": 3200}
 EPOCHS = {"mnist": 5, "fashion-mnist": 5, "cifar10": 6, "cifar10-deep": 30, "mnist1d": 60}
 GLOBALLY_AVERAGED = {"cifar10-deep"}
+HELD_OUT = {"validation": 5000, "validation-10000": 10000}  # training rows to score on, behind those that are used
+TEMPERATURES = np.geomspace(0.1, 10, 81)
 FIELDS = ("method", "rows", "epochs", "seed", "batch", "score", "settings")
 BEGIN, END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
 STORE = Store(RESULTS / "convolution", *FIELDS)
@@ -76,8 +79,8 @@ def made(task: str, X: np.ndarray) -> np.ndarray:
 def load(task: str, rows: int, score: str) -> list[np.ndarray]:
     """Training inputs and labels, and those to score on."""
     X, y, T, t = arrays(task)
-    if score == "validation":
-        held = 800 if task == "mnist1d" else 5000
+    if score in HELD_OUT:
+        held = 800 if task == "mnist1d" else HELD_OUT[score]
         T, t = X[rows : rows + held], y[rows : rows + held]
         if len(T) < held:
             raise ValueError(f"rows leave no {held} rows for validation.")
@@ -85,21 +88,25 @@ def load(task: str, rows: int, score: str) -> list[np.ndarray]:
 
 
 class Clock:
-    """Seconds of training, and the error after each epoch, which `store` keeps at once."""
+    """Seconds of training, and errors and losses (best temperature) after each epoch, which `store` keeps at once."""
 
     def __init__(self, T: Tensor, t: Tensor, store: Callable[[Clock], None]) -> None:
         self.T, self.t, self.store = T, t, store
         self.errors: list[float] = []
+        self.losses: list[float] = []
         self.seconds: list[float] = []
         self.spent, self.since = 0.0, time.process_time()
 
     @torch.no_grad()
-    def record(self, predict: Callable[[Tensor], Tensor]) -> None:
+    def record(self, predict: Callable[[Tensor], Tensor], probabilities: bool = False) -> None:
         self.spent += time.process_time() - self.since
         outputs = torch.cat([predict(part) for part in self.T.split(1000)])
         self.errors.append(round(100 * float((outputs.argmax(1) != self.t).double().mean()), 3))
+        logarithms = outputs.clamp(min=1e-30).log() if probabilities else outputs
+        losses = [float(cross_entropy(logarithms / each, self.t)) for each in TEMPERATURES]
+        self.losses.append(round(min(losses), 4))
         self.seconds.append(round(self.spent, 2))
-        print(len(self.errors), self.seconds[-1], self.errors[-1], flush=True)
+        print(len(self.errors), self.seconds[-1], self.errors[-1], self.losses[-1], flush=True)
         self.store(self)
         self.since = time.process_time()
 
@@ -114,7 +121,7 @@ class Watch(Callback):
         return self
 
     def on_epoch_end(self, network: Any, record: Any) -> None:
-        self.clock.record(lambda part: network.predict(part.flatten(1)))
+        self.clock.record(lambda part: network.predict(part.flatten(1)), probabilities=True)
 
 
 def augmentation(task: str) -> Augmentation:
@@ -200,7 +207,7 @@ def run(task: str, method: str, given: dict[str, Any]) -> None:
 
     def store(clock: Clock) -> None:  # after every epoch, so that a run that is cut off is not lost
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # MB, data and libraries included
-        measured = {"errors": clock.errors, "seconds": clock.seconds, "peak": peak}
+        measured = {"errors": clock.errors, "losses": clock.losses, "seconds": clock.seconds, "peak": peak}
         STORE.add(task, {"task": task, **dict(zip(FIELDS, name, strict=True)), **measured})
 
     X, y, T, t = load(task, rows, score)
@@ -225,8 +232,8 @@ def report() -> None:
             lines += ["", f"## {task}, {rows:,} rows, {epochs} epochs, {score} rows", ""]
             every = max(1, epochs // 15)  # a line has no room for more
             after = "each epoch" if every == 1 else f"every {every} epochs"
-            lines += [f"| method | batch | settings | seeds | error after {after}, % | seconds an epoch |"]
-            lines += ["| --- | --- | --- | ---: | --- | ---: |"]
+            lines += [f"| method | batch | settings | seeds | error after {after}, % | loss | seconds an epoch |"]
+            lines += ["| --- | --- | --- | ---: | --- | ---: | ---: |"]
             for key, records in sorted(runs.items(), key=lambda each: np.mean([r["errors"][-1] for r in each[1]])):
                 if key[:3] != (score, rows, epochs):
                     continue
@@ -236,6 +243,8 @@ def report() -> None:
                 seconds = np.mean([record["seconds"][-1] for record in records]) / key[6]
                 shown = " ".join(f"{error:.2f}" for error in errors[every - 1 :: every]) + spread
                 shown += f" (cut off after {key[6]})" if key[6] < epochs else ""
+                losses = [record["losses"][-1] for record in records if "losses" in record]
+                shown += f" | {np.mean(losses):.4f}" if losses else " | "
                 lines += [f"| {key[3]} | {key[4]} | {key[5] or '-'} | {len(records)} | {shown} | {seconds:.1f} |"]
     path.write_text(f"{before}{BEGIN}\n{chr(10).join(lines).strip()}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
