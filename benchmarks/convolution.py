@@ -28,7 +28,8 @@ import numpy as np
 import torch
 from backprop import train
 from bench.datasets import _mnist1d
-from store import REPORTS, RESULTS, Store
+from convolution_report import report
+from store import RESULTS, Store
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -53,7 +54,6 @@ GLOBALLY_AVERAGED = {"cifar10-deep"}
 HELD_OUT = {"validation": 5000, "validation-10000": 10000}  # training rows to score on, behind those that are used
 TEMPERATURES = np.geomspace(0.1, 10, 81)
 FIELDS = ("method", "rows", "epochs", "seed", "batch", "score", "settings")
-BEGIN, END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
 STORE = Store(RESULTS / "convolution", *FIELDS)
 Record = Callable[[Callable[[Tensor], Tensor]], None]
 
@@ -218,40 +218,9 @@ def run(task: str, method: str, given: dict[str, Any]) -> None:
         backprop(task, X, y, clock, epochs, seed, batch, method, **given)
 
 
-def report() -> None:
-    """Rewrite the tables between the two marks of docs/results/convolution.md."""
-    path = REPORTS / "convolution.md"
-    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-    lines = []
-    for task in CONVOLUTIONS:
-        runs: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        for record in STORE.records(task):
-            key = (record["score"], record["rows"], record["epochs"], record["method"], record["batch"])
-            runs.setdefault((*key, record["settings"], len(record["errors"])), []).append(record)
-        for score, rows, epochs in sorted({key[:3] for key in runs}):
-            lines += ["", f"## {task}, {rows:,} rows, {epochs} epochs, {score} rows", ""]
-            every = max(1, epochs // 15)  # a line has no room for more
-            after = "each epoch" if every == 1 else f"every {every} epochs"
-            lines += [f"| method | batch | settings | seeds | error after {after}, % | loss | seconds an epoch |"]
-            lines += ["| --- | --- | --- | ---: | --- | ---: | ---: |"]
-            for key, records in sorted(runs.items(), key=lambda each: np.mean([r["errors"][-1] for r in each[1]])):
-                if key[:3] != (score, rows, epochs):
-                    continue
-                errors = np.mean([record["errors"] for record in records], 0)
-                last = [record["errors"][-1] for record in records]
-                spread = f" ± {np.std(last, ddof=1):.2f}" if len(last) > 1 else ""
-                seconds = np.mean([record["seconds"][-1] for record in records]) / key[6]
-                shown = " ".join(f"{error:.2f}" for error in errors[every - 1 :: every]) + spread
-                shown += f" (cut off after {key[6]})" if key[6] < epochs else ""
-                losses = [record["losses"][-1] for record in records if "losses" in record]
-                shown += f" | {np.mean(losses):.4f}" if losses else " | "
-                lines += [f"| {key[3]} | {key[4]} | {key[5] or '-'} | {len(records)} | {shown} | {seconds:.1f} |"]
-    path.write_text(f"{before}{BEGIN}\n{chr(10).join(lines).strip()}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-
-
 if __name__ == "__main__":
     if sys.argv[1:] == ["report"]:
-        report()
+        report(STORE, CONVOLUTIONS)
     else:
         task, method, *pairs = sys.argv[1:]
         run(task, method, {key: value(text) for key, text in (pair.split("=") for pair in pairs)})
