@@ -6,9 +6,9 @@
 TASK is mnist, fashion-mnist, cifar10, cifar10-deep or mnist1d.  METHOD is nmfnet, or of backprop.py, with one-cycle
 schedules: adamw, sgd, muon, or local (AdamW on a loss of each layer's own).  Names: rows, epochs, seed (0), batch,
 score (validation, validation-10000 or test), augment (1: random shifts, and mirror images of CIFAR-10); those of
-`nmfnet.Relaxed`, and gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing, dropout for the others.
-Settings are chosen on the 5000 (10,000; MNIST-1D: 800) training rows behind those that are trained on; test rows are
-for the runs that are reported.  A run that is cut off keeps the epochs it has made.
+`nmfnet.Relaxed`, alpha, and gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing, dropout for the
+others.  Settings are chosen on the 5000 (10,000; MNIST-1D: 800) training rows behind those that are trained on; test
+rows are for the runs that are reported.  A run that is cut off keeps the epochs it has made.
 Data: FOLDER/TASK.npz, where FOLDER is $NMFNET_DATA; MNIST-1D is generated.  One thread, and seconds are those of the
 processor, so that runs may share a machine.
 """
@@ -98,12 +98,11 @@ class Clock:
         self.spent, self.since = 0.0, time.process_time()
 
     @torch.no_grad()
-    def record(self, predict: Callable[[Tensor], Tensor], probabilities: bool = False) -> None:
+    def record(self, predict: Callable[[Tensor], Tensor]) -> None:
         self.spent += time.process_time() - self.since
         outputs = torch.cat([predict(part) for part in self.T.split(1000)])
         self.errors.append(round(100 * float((outputs.argmax(1) != self.t).double().mean()), 3))
-        logarithms = outputs.clamp(min=1e-30).log() if probabilities else outputs
-        losses = [float(cross_entropy(logarithms / each, self.t)) for each in TEMPERATURES]
+        losses = [float(cross_entropy(outputs / each, self.t)) for each in TEMPERATURES]
         self.losses.append(round(min(losses), 4))
         self.seconds.append(round(self.spent, 2))
         print(len(self.errors), self.seconds[-1], self.errors[-1], self.losses[-1], flush=True)
@@ -121,7 +120,7 @@ class Watch(Callback):
         return self
 
     def on_epoch_end(self, network: Any, record: Any) -> None:
-        self.clock.record(lambda part: network.predict(part.flatten(1)), probabilities=True)
+        self.clock.record(lambda part: network.predict(part.flatten(1)))
 
 
 def augmentation(task: str) -> Augmentation:
@@ -131,7 +130,7 @@ def augmentation(task: str) -> Augmentation:
 
 def nmfnet(
     task: str, X: np.ndarray, y: np.ndarray, clock: Clock, epochs: int, seed: int, batch: Any, augment: int = 0,
-    **settings: Any,
+    alpha: Any = "auto", **settings: Any,
 ) -> None:  # fmt: skip
     patches.GRAM_ROWS = settings.pop("gram_rows", patches.GRAM_ROWS)
     hidden: list[Any] = []
@@ -142,7 +141,7 @@ def nmfnet(
         hidden.append(GlobalAvgPool())
     model = NMFNetClassifier(
         (*hidden, UNITS[task]), solver=Relaxed(**settings), max_iter=epochs, random_state=seed, batch_size=batch,
-        n_iter_no_change=np.inf, callbacks=[Watch(clock)],
+        alpha=alpha, n_iter_no_change=np.inf, callbacks=[Watch(clock)],
         augmentation=augmentation(task) if augment else None,
     )  # fmt: skip
     model.fit(X, y)
