@@ -1,12 +1,14 @@
-"""Convolutional networks: the relaxed sweep beside one-cycle AdamW, on MNIST, Fashion-MNIST, CIFAR-10 or MNIST-1D.
+"""Convolutional networks: the relaxed sweep beside backpropagation, on MNIST, Fashion-MNIST, CIFAR-10 or MNIST-1D.
 
     python benchmarks/convolution.py TASK METHOD [NAME=VALUE ...]      one run, stored in results/convolution
     python benchmarks/convolution.py report                            docs/results/convolution.md
 
-TASK is mnist, fashion-mnist, cifar10 or mnist1d and METHOD nmfnet or adamw.  Names: rows, epochs, seed (0), batch,
-score (validation or test), augment (1: random shifts, and mirror images of CIFAR-10); those of `nmfnet.Relaxed`, and
-gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing, dropout for adamw.  Settings are chosen on
-the 5000 (MNIST-1D: 800) training rows behind those that are trained on; test rows are for the runs that are reported.
+TASK is mnist, fashion-mnist, cifar10, cifar10-deep or mnist1d.  METHOD is nmfnet, or of backprop.py, with one-cycle
+schedules: adamw, sgd, muon, or local (AdamW on a loss of each layer's own).  Names: rows, epochs, seed (0), batch,
+score (validation, validation-10000 or test), augment (1: random shifts, and mirror images of CIFAR-10); those of
+`nmfnet.Relaxed`, alpha, and gram_rows (patches in a Gram matrix), for nmfnet; rate, decay, smoothing, dropout for the
+others.  Settings are chosen on the 5000 (10,000; MNIST-1D: 800) training rows behind those that are trained on; test
+rows are for the runs that are reported.  A run that is cut off keeps the epochs it has made.
 Data: FOLDER/TASK.npz, where FOLDER is $NMFNET_DATA; MNIST-1D is generated.  One thread, and seconds are those of the
 processor, so that runs may share a machine.
 """
@@ -24,13 +26,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from backprop import train
 from bench.datasets import _mnist1d
-from store import REPORTS, RESULTS, Store
+from convolution_report import report
+from store import RESULTS, Store
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy
 
 from nmfnet import Augmentation, Callback, NMFNetClassifier, Relaxed
-from nmfnet.layers import Conv1d, Conv2d, MaxPool1d, MaxPool2d
+from nmfnet.layers import Conv1d, Conv2d, GlobalAvgPool, MaxPool1d, MaxPool2d
 from nmfnet.linalg import patches
 
 # Convolutions, as channels and kernel sizes; the first so many have pooling behind them.
@@ -39,14 +43,17 @@ CONVOLUTIONS = {
     "mnist": IMAGES[:2],
     "fashion-mnist": IMAGES[:2],
     "cifar10": IMAGES,
+    "cifar10-deep": (*IMAGES, (128, 3)),  # with global average pooling behind them
     "mnist1d": ((32, 5), (64, 3), (64, 3)),
 }
-POOLED = {"mnist": 2, "fashion-mnist": 2, "cifar10": 3, "mnist1d": 2}
-UNITS = {"mnist": 128, "fashion-mnist": 128, "cifar10": 128, "mnist1d": 64}
-ROWS = {"mnist": 10000, "fashion-mnist": 10000, "cifar10": 10000, "mnist1d": 3200}
-EPOCHS = {"mnist": 5, "fashion-mnist": 5, "cifar10": 6, "mnist1d": 60}
+POOLED = {"mnist": 2, "fashion-mnist": 2, "cifar10": 3, "cifar10-deep": 3, "mnist1d": 2}
+UNITS = {"mnist": 128, "fashion-mnist": 128, "cifar10": 128, "cifar10-deep": 128, "mnist1d": 64}
+ROWS = {"mnist": 10000, "fashion-mnist": 10000, "cifar10": 10000, "cifar10-deep": 50000, "mnist1d": 3200}
+EPOCHS = {"mnist": 5, "fashion-mnist": 5, "cifar10": 6, "cifar10-deep": 30, "mnist1d": 60}
+GLOBALLY_AVERAGED = {"cifar10-deep"}
+HELD_OUT = {"validation": 5000, "validation-10000": 10000}  # training rows to score on, behind those that are used
+TEMPERATURES = np.geomspace(0.1, 10, 81)
 FIELDS = ("method", "rows", "epochs", "seed", "batch", "score", "settings")
-BEGIN, END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
 STORE = Store(RESULTS / "convolution", *FIELDS)
 Record = Callable[[Callable[[Tensor], Tensor]], None]
 
@@ -56,7 +63,7 @@ def arrays(task: str) -> list[np.ndarray]:
     if task == "mnist1d":
         X, y = _mnist1d.generate(5000)
         return [X[:4000, None], y[:4000], X[4000:, None], y[4000:]]
-    data = np.load(Path(os.environ["NMFNET_DATA"]) / f"{task}.npz")
+    data = np.load(Path(os.environ["NMFNET_DATA"]) / f"{task.removesuffix('-deep')}.npz")
     labels = [data[name].ravel().astype(int) for name in ("y_train", "y_test")]
     return [data["X_train"], labels[0], data["X_test"], labels[1]]
 
@@ -65,15 +72,15 @@ def made(task: str, X: np.ndarray) -> np.ndarray:
     """Inputs, channels first; of the rows that are used alone, as they count as memory of the run."""
     if task == "mnist1d":
         return X
-    X = X.reshape(len(X), *(32, 32, 3) if task == "cifar10" else (28, 28, 1))
+    X = X.reshape(len(X), *(32, 32, 3) if task.startswith("cifar10") else (28, 28, 1))
     return np.ascontiguousarray(X.transpose(0, 3, 1, 2)) / np.float32(255)
 
 
 def load(task: str, rows: int, score: str) -> list[np.ndarray]:
     """Training inputs and labels, and those to score on."""
     X, y, T, t = arrays(task)
-    if score == "validation":
-        held = 800 if task == "mnist1d" else 5000
+    if score in HELD_OUT:
+        held = 800 if task == "mnist1d" else HELD_OUT[score]
         T, t = X[rows : rows + held], y[rows : rows + held]
         if len(T) < held:
             raise ValueError(f"rows leave no {held} rows for validation.")
@@ -81,11 +88,12 @@ def load(task: str, rows: int, score: str) -> list[np.ndarray]:
 
 
 class Clock:
-    """Seconds of training, and the error after each epoch."""
+    """Seconds of training, and errors and losses (best temperature) after each epoch, which `store` keeps at once."""
 
-    def __init__(self, T: Tensor, t: Tensor) -> None:
-        self.T, self.t = T, t
+    def __init__(self, T: Tensor, t: Tensor, store: Callable[[Clock], None]) -> None:
+        self.T, self.t, self.store = T, t, store
         self.errors: list[float] = []
+        self.losses: list[float] = []
         self.seconds: list[float] = []
         self.spent, self.since = 0.0, time.process_time()
 
@@ -94,8 +102,11 @@ class Clock:
         self.spent += time.process_time() - self.since
         outputs = torch.cat([predict(part) for part in self.T.split(1000)])
         self.errors.append(round(100 * float((outputs.argmax(1) != self.t).double().mean()), 3))
+        losses = [float(cross_entropy(outputs / each, self.t)) for each in TEMPERATURES]
+        self.losses.append(round(min(losses), 4))
         self.seconds.append(round(self.spent, 2))
-        print(len(self.errors), self.seconds[-1], self.errors[-1], flush=True)
+        print(len(self.errors), self.seconds[-1], self.errors[-1], self.losses[-1], flush=True)
+        self.store(self)
         self.since = time.process_time()
 
 
@@ -114,21 +125,23 @@ class Watch(Callback):
 
 def augmentation(task: str) -> Augmentation:
     """Shifts by up to 2 pixels; of CIFAR-10 by up to 4, and mirror images."""
-    return Augmentation(shift=4, flip=True) if task == "cifar10" else Augmentation(shift=2)
+    return Augmentation(shift=4, flip=True) if task.startswith("cifar10") else Augmentation(shift=2)
 
 
 def nmfnet(
     task: str, X: np.ndarray, y: np.ndarray, clock: Clock, epochs: int, seed: int, batch: Any, augment: int = 0,
-    **settings: Any,
+    alpha: Any = "auto", **settings: Any,
 ) -> None:  # fmt: skip
     patches.GRAM_ROWS = settings.pop("gram_rows", patches.GRAM_ROWS)
     hidden: list[Any] = []
     convolution, pooling = (Conv1d, MaxPool1d) if X.ndim == 3 else (Conv2d, MaxPool2d)
     for number, (width, kernel) in enumerate(CONVOLUTIONS[task]):
         hidden += [convolution(width, kernel, padding="same"), *([pooling(2)] if number < POOLED[task] else [])]
+    if task in GLOBALLY_AVERAGED:
+        hidden.append(GlobalAvgPool())
     model = NMFNetClassifier(
         (*hidden, UNITS[task]), solver=Relaxed(**settings), max_iter=epochs, random_state=seed, batch_size=batch,
-        n_iter_no_change=np.inf, callbacks=[Watch(clock)],
+        alpha=alpha, n_iter_no_change=np.inf, callbacks=[Watch(clock)],
         augmentation=augmentation(task) if augment else None,
     )  # fmt: skip
     model.fit(X, y)
@@ -147,40 +160,27 @@ def reference(task: str, shape: tuple[int, ...], dropout: float) -> nn.Sequentia
         layers += [nn.ReLU()]
         channels = width
     units = UNITS[task]
+    if task in GLOBALLY_AVERAGED:
+        layers += [nn.AdaptiveAvgPool2d(1)]
+        size = (1, 1)
     layers += [nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels * math.prod(size), units), nn.ReLU()]
     return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(units, 10))
 
 
-def adamw(
+def backprop(
     task: str, X: np.ndarray, y: np.ndarray, clock: Clock, epochs: int, seed: int, batch: Any,
-    rate: float = 3e-3, decay: float = 0.01, smoothing: float = 0.1, dropout: float = 0.0,
+    method: str = "adamw", rate: float = 3e-3, decay: float = 0.01, smoothing: float = 0.1, dropout: float = 0.0,
     augment: int = 0,
 ) -> None:  # fmt: skip
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
+    module, change = reference(task, X.shape, dropout), augmentation(task)
+
+    def augmented(inputs: Tensor, generator: torch.Generator) -> Tensor:
+        return change(inputs.flatten(1), X.shape[1:], generator).view(inputs.shape)
+
     size = 128 if batch == "auto" else batch
-    data, labels = torch.from_numpy(X), torch.from_numpy(y)
-    places = tuple(range(2, data.ndim))
-    mean, deviation = data.mean((0, *places), keepdim=True), data.std((0, *places), keepdim=True)
-    layout = torch.channels_last if data.ndim == 4 else torch.contiguous_format
-    module = reference(task, X.shape, dropout).to(memory_format=layout)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
-    updates = epochs * -(-len(data) // size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=updates)
-    scaled = ((data - mean) / deviation).contiguous(memory_format=layout)
-    for _ in range(epochs):
-        module.train()
-        for part in torch.randperm(len(data)).split(size):
-            optimizer.zero_grad()
-            inputs = scaled[part]
-            if augment:
-                inputs = augmentation(task)(inputs.flatten(1), X.shape[1:], generator).view(inputs.shape)
-                inputs = inputs.contiguous(memory_format=layout)
-            F.cross_entropy(module(inputs), labels[part], label_smoothing=smoothing).backward()
-            optimizer.step()
-            schedule.step()
-        module.eval()
-        clock.record(lambda part: module((part - mean) / deviation))
+    train(method, module, torch.from_numpy(X), torch.from_numpy(y), clock.record, epochs, seed, size, rate, decay,
+          smoothing, augmented if augment else None)  # fmt: skip
 
 
 def value(text: str) -> Any:
@@ -199,48 +199,27 @@ def run(task: str, method: str, given: dict[str, Any]) -> None:
     score = given.pop("score", "validation")
     settings = " ".join(f"{key}={each}" for key, each in sorted(given.items()))
     name = (method, rows, epochs, seed, str(batch), score, settings)
-    if STORE.find(task, *name) is not None:
+    found = STORE.find(task, *name)
+    if found is not None and len(found["errors"]) == epochs:
         return
     torch.set_num_threads(1)
+
+    def store(clock: Clock) -> None:  # after every epoch, so that a run that is cut off is not lost
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # MB, data and libraries included
+        measured = {"errors": clock.errors, "losses": clock.losses, "seconds": clock.seconds, "peak": peak}
+        STORE.add(task, {"task": task, **dict(zip(FIELDS, name, strict=True)), **measured})
+
     X, y, T, t = load(task, rows, score)
-    clock = Clock(torch.from_numpy(T), torch.from_numpy(t))
-    {"nmfnet": nmfnet, "adamw": adamw}[method](task, X, y, clock, epochs, seed, batch, **given)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # MB, data and libraries included
-    measured = {"errors": clock.errors, "seconds": clock.seconds, "peak": peak}
-    STORE.add(task, {"task": task, **dict(zip(FIELDS, name, strict=True)), **measured})
-
-
-def report() -> None:
-    """Rewrite the tables between the two marks of docs/results/convolution.md."""
-    path = REPORTS / "convolution.md"
-    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-    lines = []
-    for task in CONVOLUTIONS:
-        runs: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        for record in STORE.records(task):
-            key = (record["score"], record["rows"], record["epochs"], record["method"], record["batch"])
-            runs.setdefault((*key, record["settings"]), []).append(record)
-        for score, rows, epochs in sorted({key[:3] for key in runs}):
-            lines += ["", f"## {task}, {rows:,} rows, {epochs} epochs, {score} rows", ""]
-            every = max(1, epochs // 15)  # a line has no room for more
-            after = "each epoch" if every == 1 else f"every {every} epochs"
-            lines += [f"| method | batch | settings | seeds | error after {after}, % | seconds an epoch |"]
-            lines += ["| --- | --- | --- | ---: | --- | ---: |"]
-            for key, records in sorted(runs.items(), key=lambda each: np.mean([r["errors"][-1] for r in each[1]])):
-                if key[:3] != (score, rows, epochs):
-                    continue
-                errors = np.mean([record["errors"] for record in records], 0)
-                last = [record["errors"][-1] for record in records]
-                spread = f" ± {np.std(last, ddof=1):.2f}" if len(last) > 1 else ""
-                seconds = np.mean([record["seconds"][-1] for record in records]) / epochs
-                shown = " ".join(f"{error:.2f}" for error in errors[every - 1 :: every]) + spread
-                lines += [f"| {key[3]} | {key[4]} | {key[5] or '-'} | {len(records)} | {shown} | {seconds:.1f} |"]
-    path.write_text(f"{before}{BEGIN}\n{chr(10).join(lines).strip()}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    clock = Clock(torch.from_numpy(T), torch.from_numpy(t), store)
+    if method == "nmfnet":
+        nmfnet(task, X, y, clock, epochs, seed, batch, **given)
+    else:
+        backprop(task, X, y, clock, epochs, seed, batch, method, **given)
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["report"]:
-        report()
+        report(STORE, CONVOLUTIONS)
     else:
         task, method, *pairs = sys.argv[1:]
         run(task, method, {key: value(text) for key, text in (pair.split("=") for pair in pairs)})

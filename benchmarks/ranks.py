@@ -2,7 +2,7 @@
 
     python benchmarks/ranks.py adamw          # steps that AdamW needs, by batch size; one process
     torchrun --nproc-per-node=4 benchmarks/ranks.py exact       # batches by default, as many epochs as are needed
-    torchrun --nproc-per-node=4 benchmarks/ranks.py local 20    # Relaxed(local_updates=20)
+    torchrun --nproc-per-node=4 benchmarks/ranks.py bits 2      # Relaxed(message_bits=2)
     torchrun --nproc-per-node=4 benchmarks/ranks.py powersgd 1 1024 4e-3 8    # rank, global batch, rate, epochs
     torchrun --nproc-per-node=4 benchmarks/ranks.py localsgd 20 1024 4e-3 8   # steps between averages, ...
     python benchmarks/ranks.py report         # benchmarks/results/ranks.jsonl as a table
@@ -160,7 +160,7 @@ def fewer_bytes(solver, amount, batch=1024, lr=4e-3, epochs=8):
     dist.destroy_process_group()
 
 
-def exact(batch="auto", *epochs, every=0):
+def exact(batch="auto", *epochs, bits=0):
     """By all ranks that torchrun starts; by one process, whose error is the same, nothing is sent or stored."""
     from nmfnet import NMFNetClassifier, Relaxed
     from nmfnet.distributed import join, together
@@ -173,7 +173,7 @@ def exact(batch="auto", *epochs, every=0):
         size = batch if batch == "auto" else int(batch)
         for count in map(int, epochs or (1, 2, 3, 4, 6, 8)):
             before = getattr(ranks, "messages", 0), getattr(ranks, "bytes", 0)
-            solver = Relaxed(local_updates=every)
+            solver = Relaxed(message_bits=bits)
             model = NMFNetClassifier((1000, 500), solver=solver, max_iter=count, batch_size=size, random_state=0)
             model.fit(X[rows], y[rows])
             error = 1 - model.score(X_val, y_val)
@@ -181,7 +181,7 @@ def exact(batch="auto", *epochs, every=0):
                 print({"batch": size, "epochs": count, "error": error}, flush=True)
             elif ranks.rank == 0:
                 sent = {"messages": ranks.messages - before[0], "bytes": ranks.bytes - before[1]}
-                way = {"solver": "local", "every": every} if every else {"solver": "exact"}
+                way = {"solver": "bits", "bits": bits} if bits else {"solver": "exact"}
                 way |= {} if size == "auto" else {"batch": size}
                 seconds = model.history_[-1]["seconds"]
                 store(**way, ranks=ranks.size, epochs=count, error=error, seconds=seconds, **sent)
@@ -189,8 +189,8 @@ def exact(batch="auto", *epochs, every=0):
                 break
 
 
-def local(every, *arguments):
-    exact(*arguments, every=int(every))
+def few_bits(bits, *arguments):
+    exact(*arguments, bits=int(bits))
 
 
 def report():
@@ -202,14 +202,15 @@ def report():
             print(f"| {100 * goal:g} % | {solver} | not reached | | | |")
             continue
         line = min(there, key=lambda line: line["bytes"])
-        settings = ", ".join(f"{key} {line[key]}" for key in ("batch", "lr", "rank", "every", "epochs") if key in line)
+        names = ("bits", "batch", "lr", "rank", "every", "epochs")
+        settings = ", ".join(f"{key} {line[key]}" for key in names if key in line)
         print(f"| {100 * goal:g} % | {solver} | {settings} | {100 * line['error']:.2f} % | {line['messages']:,} | "
               f"{line['bytes'] / 1e6:,.1f} MB |")  # fmt: skip
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    ways = {"adamw": adamw, "exact": exact, "local": local, "report": report}
+    ways = {"adamw": adamw, "exact": exact, "bits": few_bits, "report": report}
     ways |= {name: partial(fewer_bytes, name) for name in ("powersgd", "localsgd")}
     arguments = sys.argv[1:]
     if "--rows" in arguments:

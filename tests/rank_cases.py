@@ -11,10 +11,13 @@ import numpy as np
 import scipy.sparse
 
 from nmfnet import Callback, Checkpoint, NMFNetClassifier, NMFNetRegressor, RankError, Relaxed, distributed
+from rounded_cases import not_finite, one_diverges, rounded, rounded_resumed  # noqa: F401
 from shards import bounds, digits, mine, weights_of
 
 
-def classifier(rank, size, dtype="float64", weighted=False, n=600, sorted_rows=False, solver=None, **options):
+def classifier(
+    rank, size, dtype="float64", weighted=False, n=600, sorted_rows=False, solver=None, hidden=(20, 15), **options
+):
     X, y = digits(n, dtype)
     if sorted_rows:
         order = np.argsort(y, kind="stable")
@@ -24,7 +27,7 @@ def classifier(rank, size, dtype="float64", weighted=False, n=600, sorted_rows=F
     options = {"max_iter": 3, "batch_size": 100, "random_state": 0, "solver": Relaxed(**(solver or {})), **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = NMFNetClassifier((20, 15), **options).fit(X, y, sample_weight=weight)
+        model = NMFNetClassifier(hidden, **options).fit(X, y, sample_weight=weight)
     return weights_of(model)
 
 
@@ -294,56 +297,13 @@ def counted(rank, size, hidden=(40, 30), n=600, **options):
 
     X, y = digits(n, "float32")
     a, b = n * rank // size, n * (rank + 1) // size
-    solver, counts = Relaxed(local_updates=options.pop("local_updates", 0)), Counts()
+    solver, counts = Relaxed(message_bits=options.pop("message_bits", 0)), Counts()
     given = {"max_iter": 3, "batch_size": 100, "random_state": 0, "n_iter_no_change": 3, **options}
     with distributed.alone():
         model = NMFNetClassifier(hidden, solver=solver, **given)
         network, source, _, plan, held_out = untrained(model, X, y)
         resolved = solver.resolved(network, plan, source)
-        task = Task.of(network, resolved, source, plan, given["max_iter"], held_out, solver.local_updates)
+        task = Task.of(network, resolved, source, plan, given["max_iter"], held_out, solver.message_bits)
     NMFNetClassifier(hidden, solver=solver, callbacks=[counts], **given).fit(X[a:b], y[a:b])
     planned = [tuple(each) for each in messages(task, size)]
     return {"epochs": np.diff(counts.found, axis=0).tolist(), "planned": planned}
-
-
-def local_updates(rank, size, every=3, shares=None, kind="dense", **options):
-    """Weights, error and bytes of a fit with local updates; `shares` are the last rows of each rank."""
-    import scipy.sparse
-
-    n = 600
-    X, y = digits(n, "float32")
-    a, b = bounds(n, size)[rank : rank + 2] if shares is None else (0, *shares)[rank : rank + 2]
-    rows = scipy.sparse.csr_array(X[a:b]) if kind == "sparse" else X[a:b]
-    solver = Relaxed(local_updates=every, **({"adversarial": "auto"} if kind == "sparse" else {}))
-    options = {"max_iter": 6, "batch_size": 150, "random_state": 0, **options}
-    with distributed.together() as ranks:
-        before = getattr(ranks, "bytes", 0)
-        model = NMFNetClassifier((60, 50), solver=solver, **options).fit(rows, y[a:b])
-        sent = getattr(ranks, "bytes", 0) - before
-    return {**weights_of(model), "error": 1 - model.score(*digits(1200, "float32")), "bytes": sent}
-
-
-def one_diverges(rank, size, call, every):
-    """A fit in which a decomposition of rank 0 fails once."""
-    from nmfnet import DivergenceError
-    from nmfnet.linalg.gram_solver import GramSolver
-
-    factorize, calls = GramSolver._factorize, []
-
-    def failing(self, *arguments):
-        calls.append(1)
-        if rank == 0 and len(calls) == call:
-            raise DivergenceError("A matrix to decompose is not finite")
-        return factorize(self, *arguments)
-
-    GramSolver._factorize = failing
-    try:
-        return local_updates(rank, size, every)
-    finally:
-        GramSolver._factorize = factorize
-
-
-def local_updates_resumed(rank, size, folder):
-    """A fit that goes on from a checkpoint between two means, of rank 0's weights."""
-    whole = local_updates(rank, size, callbacks=[Checkpoint(folder, every=17)])
-    return whole, local_updates(rank, size, callbacks=[Checkpoint(folder, resume=True)])

@@ -140,6 +140,20 @@ def test_activations_in_place_or_not(name):
     assert torch.equal(Z, f.f_(A))
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-5])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_changes_of_activations(name, size):
+    """ReLU's have all digits of a small change of A, where the difference of its values has few."""
+    f, generator = ACTIVATIONS[name], torch.Generator().manual_seed(0)
+    A, D = (torch.randn(500, generator=generator) * each for each in (1.0, size))
+    mask = torch.tensor([0.0, 1.25]).repeat(250)
+    for each in (None, mask):
+        scale = 1.0 if each is None else each
+        exact = scale * (f(A.double() + D.double()) - f(A.double()))
+        found = f.change_(f.base_(A.clone()).add_(D), f(A) * scale, each)
+        torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-6 * (size if name == "relu" else 1))
+
+
 def test_picked_rows():
     X, rows = torch.arange(12.0).view(4, 3), torch.tensor([2, 0, 2])
     assert torch.equal(picked(X, rows), X[rows])

@@ -132,7 +132,8 @@ def pool():
 
 
 @pytest.mark.parametrize(
-    ("size", "options"), [(2, {}), (3, {"early_stopping": True}), (2, {"hidden": [8]}), (2, {"local_updates": 4})]
+    ("size", "options"),
+    [(2, {}), (3, {"early_stopping": True}), (2, {"hidden": [8]}), (3, {"message_bits": 4, "hidden": [100, 60]})],
 )
 def test_messages_are_those_that_are_sent(pool, size, options):
     found = pool.values("counted", size, **options)[0]
@@ -162,10 +163,12 @@ def test_bytes_by_hand():
     assert messages(SMALL, 1) == []
 
 
-def test_bytes_of_local_updates_by_hand():
-    task = replace(SMALL, local_updates=4, layers=(LayerSizes(64, 100), LayerSizes(100, 10)))
-    sent = {each.part: each for each in messages(task, 2)}  # after 4 and 8 updates, and at the end of the epoch
-    assert sent["Weights"] == ("Weights", 3, 3 * 2 * (65 * 100 + 101 * 10))
+def test_bytes_of_few_bits_by_hand():
+    task = replace(SMALL, message_bits=4, layers=(LayerSizes(64, 100), LayerSizes(100, 10)))
+    sent = {each.part: each for each in messages(task, 2)}
+    blocks = 50 + 8  # of 128 numbers with a step of 16 bits, in equal parts for both ranks
+    assert sent["Right-hand sides"] == ("Right-hand sides", 20, 10 * blocks * (64 + 2))
+    assert sent["Means and lengths"] == ("Means and lengths", 10, 10 * 8 * (65 + 100 + 101 + 10 + 2 + 5))
 
 
 def test_backpropagation_by_hand():

@@ -35,6 +35,10 @@ def found(pool, tmp_path_factory):
 CASES = {
     "dense": ("classifier", {"max_iter": 1}),
     "float32": ("classifier", {"max_iter": 1, "dtype": "float32"}),
+    "float32, wider": (
+        "classifier",
+        {"hidden": (200, 100), "n": 1797, "batch_size": "auto", "max_iter": 1, "dtype": "float32"},
+    ),
     "weights, early stopping": ("classifier", {"weighted": True, "early_stopping": True, "max_iter": 2}),
     "a class on one rank": ("classifier", {"sorted_rows": True, "class_weight": "balanced", "max_iter": 1}),
     "all kinds of noise": (

@@ -82,6 +82,13 @@ class Ranks:
         self._said(dist.all_gather, found, padded)
         return torch.cat([part[:n] for part, n in zip(found, counts, strict=True)]).to(rows.device)
 
+    def swapped(self, rows: Tensor) -> Tensor:
+        """Of the `rows` (size, ...) of each rank the one with this one's number, that of rank 0 first."""
+        mine = rows.detach().to("cpu").contiguous()
+        found = torch.empty_like(mine)
+        self._said(dist.all_to_all_single, found, mine)
+        return found.to(rows.device)
+
     def any(self, flag: bool) -> bool:
         """Whether it is so for any of the ranks."""
         return bool(self.largest(torch.tensor([float(flag)])).item())
@@ -117,7 +124,9 @@ class Ranks:
     def _said(self, operation: Callable[..., Any], *arguments: Any) -> None:
         """One collective operation, which fails if a rank has failed."""
         self.messages += 1
-        sent = arguments[-1] if operation in (dist.all_gather,) else arguments[0]
+        sent = arguments[-1] if operation in (dist.all_gather, dist.all_to_all_single) else arguments[0]
+        if operation is dist.all_to_all_single:  # one's own row stays
+            sent = sent[1:]
         self.bytes += sent.numel() * sent.element_size() if isinstance(sent, Tensor) else 0
         try:
             operation(*arguments, group=self.group)

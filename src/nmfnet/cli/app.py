@@ -36,8 +36,8 @@ from nmfnet.cli.options import (
     InputShape,
     L1Ratio,
     Latency,
-    LocalUpdates,
     MaxTime,
+    MessageBits,
     Model,
     Out,
     Patience,
@@ -123,7 +123,7 @@ def train(
     patience: Patience = None,
     dropout: Dropout = None,
     class_weight: ClassWeight = False,
-    local_updates: LocalUpdates = None,
+    message_bits: MessageBits = None,
     threads: Threads = None,
     force: Force = False,
     debug: Debug = False,
@@ -138,7 +138,7 @@ def train(
     request = Request(
         data, target, hidden, activation, solver, pretrain.value, epochs, batch_size, alpha, l1_ratio, delta_x, delta,
         bias, validation, seed, device, task.value, out, checkpoint_every, resume, drop, categorical, id_column, sep,
-        decimal, encoding, test, max_time, patience, dropout, class_weight, threads, force, input_shape, local_updates,
+        decimal, encoding, test, max_time, patience, dropout, class_weight, threads, force, input_shape, message_bits,
     )  # fmt: skip
     return training.train(request, console())
 
@@ -157,7 +157,7 @@ def plan(
     task: Annotated[AskedTask, typer.Option(help="Whether the target is a class or a number.")] = AskedTask.auto,
     bandwidth: Bandwidth = 10.0,
     latency: Latency = 50.0,
-    local_updates: LocalUpdates = None,
+    message_bits: MessageBits = None,
     threads: Threads = None,
     debug: Debug = False,
 ) -> int:
@@ -169,7 +169,7 @@ def plan(
     from nmfnet.planning import Wire
 
     asked = planning.Asked(data, target, hidden, epochs, batch_size, validation, device, task.value, threads,
-                           local_updates or 0)  # fmt: skip
+                           message_bits or 0)  # fmt: skip
     planning.plan(asked, ranks, Wire(bandwidth * 1e9 / 8, latency * 1e-6), console())
     return 0
 

@@ -152,12 +152,11 @@ Rows = Annotated[
 ]
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that train wrote.")]
 ReportFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="The .html file to write.")]
-LocalUpdates = Annotated[
+MessageBits = Annotated[
     int | None,
     typer.Option(
-        min=0,
-        metavar="UPDATES",
-        help="With several ranks: updates that each makes by itself before the weights are averaged.",
+        metavar="BITS",
+        help="With several ranks: bits of a number in the messages between them, 2, 4 or 8; 0: as in memory.",
     ),
 ]
 Ranks = Annotated[int, typer.Option(min=1, help="Number of processes that train together.")]

@@ -36,7 +36,7 @@ class Asked(NamedTuple):
     device: str
     task: str
     threads: int | None
-    local_updates: int = 0
+    message_bits: int = 0
 
 
 def plan(asked: Asked, ranks: int, wire: Wire, console: Console) -> None:
@@ -77,14 +77,14 @@ def task_of(asked: Asked) -> Task:
         early_stopping=asked.validation > 0, validation_fraction=asked.validation or 0.1, random_state=0,
     )  # fmt: skip
     found = untrained(model, cli_data.features(dataset), y)
-    return described(found, asked.epochs, asked.local_updates)
+    return described(found, asked.epochs, asked.message_bits)
 
 
-def described(found: Untrained, epochs: int, local_updates: int = 0) -> Task:
+def described(found: Untrained, epochs: int, message_bits: int = 0) -> Task:
     """The task of a network and its samples."""
     resolved = found.solver.resolved(found.network, found.plan, found.source)
     network, source, _, plan, held_out = found
-    return Task.of(network, resolved, source, plan, epochs, held_out, local_updates)
+    return Task.of(network, resolved, source, plan, epochs, held_out, message_bits)
 
 
 def sizes(task: Task, asked: Asked) -> Iterable[tuple[str, str]]:

@@ -20,7 +20,7 @@ LONGEST_NAME = 255  # bytes, on most file systems
 # Options that a training cannot be gone on with if they differ.
 MAKING = (
     "data", "target", "hidden", "activation", "solver", "pretrain", "delta_x", "delta", "bias", "validation", "seed",
-    "task", "drop", "categorical", "id", "test", "dropout", "class_weight", "input_shape", "local_updates",
+    "task", "drop", "categorical", "id", "test", "dropout", "class_weight", "input_shape", "message_bits",
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ class Request:
     threads: int | None = None
     force: bool = False
     input_shape: str | None = None
-    local_updates: int | None = None
+    message_bits: int | None = None
 
     @cached_property
     def hidden_layer_sizes(self) -> tuple[int | Spec, ...]:

@@ -121,7 +121,7 @@ def estimator(request: Request, task: Task, dataset: Dataset | None = None) -> B
             delta_x=request.delta_x,
             delta=request.delta,
             dropout=request.dropout,
-            local_updates=request.local_updates,
+            message_bits=request.message_bits,
         ),
         pretrain=with_thresholds(request.pretrain, PRETRAININGS, delta_x=request.delta_x),
         alpha="auto" if request.alpha is None else request.alpha,

@@ -159,7 +159,8 @@ def _what_to_pass(X: Any) -> str | None:
     if type(X).__name__ == "RecordBatch":
         return "pyarrow.Table.from_batches([X])"
     records = isinstance(X, (list, tuple)) and len(X) and isinstance(X[0], dict)
-    if records or isinstance(X, dict) or (isinstance(X, np.ndarray) and X.dtype.names):
+    mapping = isinstance(X, dict) and not sparse.issparse(X)  # SciPy's dok arrays are dicts
+    if records or mapping or (isinstance(X, np.ndarray) and X.dtype.names):
         return "a data frame, as pandas.DataFrame(X) makes of it"
     return None
 

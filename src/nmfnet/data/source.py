@@ -131,8 +131,8 @@ class Source(Protocol):
     def subset(self, rows: Tensor) -> Source:
         """Some of the samples, by their numbers (m,)."""
 
-    def collected(self) -> Source:
-        """All samples at hand, whoever holds them: for few of them."""
+    def collected(self, rounded: bool = False) -> Source:
+        """All samples at hand, whoever holds them: for few of them.  Dense inputs may be `rounded`, to send less."""
 
     def normalized(self) -> tuple[Source, float]:
         """The same with weights of mean 1, and the mean that they had."""
@@ -244,7 +244,7 @@ class InMemory:
         """The same inputs with other targets (n, k)."""
         return replace(self, Y=Y)
 
-    def collected(self) -> InMemory:
+    def collected(self, rounded: bool = False) -> InMemory:
         """All are at hand."""
         return self
 

@@ -24,7 +24,8 @@ def leading_vectors(
 ) -> Factors:
     """Scaled left and right singular vectors, ``U diag(s)`` transposed (k, m) and Vt (k, n), by subspace iteration.
 
-    Halko, Martinsson and Tropp (2011); each round is one pass over the data, the last one half of it.
+    Halko, Martinsson and Tropp (2011); each round is one pass over the data, the last one half of it.  The random
+    vectors that it begins with are independent enough as they are.
     """
     (m, n), reduced = data.shape, data.rows.reduced
     wide = min(k + more, data.rows.total, n)
@@ -32,7 +33,7 @@ def leading_vectors(
     US = data.laid_out(data.like.new_empty(wide, m))
     tiles = Tiles(m, Workspace(wide, m, data.like))
     for left in reversed(range(rounds)):
-        H = data.laid_out(orthonormal(Q.T).T)
+        H = data.laid_out(Q if left == rounds - 1 > 0 else orthonormal(Q.T).T)
         Q = torch.zeros_like(H) if left else H
         for rows, kernel in tiles:
             data.project(rows, H, kernel.P)

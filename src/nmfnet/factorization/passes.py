@@ -20,7 +20,7 @@ from nmfnet.factorization.coordinate_descent import (
     project_gradient_,
     squared_norm,
 )
-from nmfnet.factorization.data import Data, DenseData
+from nmfnet.factorization.data import Data, DenseData, row_norms
 from nmfnet.factorization.least_squares import coordinate_descent
 from nmfnet.factorization.multiplicative import multiply_, multiply_root_, signs
 from nmfnet.factorization.steps import Pass, SweepThenStep, online_rows
@@ -228,8 +228,9 @@ class LeastSquares(SweepThenStep):
     def _residual_loss(self, data: DenseData, Z: Tensor, H: Tensor) -> float:
         total = 0.0
         for rows, _ in self.tiles:
-            R = torch.addmm(data.block(rows), Z[:, rows].T, H, alpha=-1)
-            squares = torch.linalg.vector_norm(R, dim=1, dtype=torch.float64).square()
+            parts = (A.split(max(1, TILE_ENTRIES // data.shape[1])) for A in (data.block(rows), Z[:, rows].T))
+            norms = [row_norms(torch.addmm(X, F, H, alpha=-1)) for X, F in zip(*parts, strict=True)]
+            squares = torch.cat(norms).square_()
             total += float((squares if self.row_weights is None else squares * self.row_weights[rows]).sum())
         return data.rows.summed(total)[0] / 2
 
@@ -308,9 +309,8 @@ def dot(A: Tensor, B: Tensor) -> float:
     if not A.is_contiguous():  # both lie by columns
         A, B = A.T, B.T
     rows = max(1, TILE_ENTRIES // A.shape[1])
-    if rows >= len(A):
-        return float((A * B).sum(dtype=torch.float64))
-    return float(sum((a * b).sum(dtype=torch.float64) for a, b in zip(A.split(rows), B.split(rows), strict=True)))
+    products = (a * b for a, b in zip(A.split(rows), B.split(rows), strict=True))
+    return float(sum(product.sum(1).sum(dtype=torch.float64) for product in products))
 
 
 def ratio(squares: float, size: float) -> float:

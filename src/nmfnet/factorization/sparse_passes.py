@@ -53,7 +53,7 @@ class SparseLeastSquares(LeastSquares):
         for columns, kernel in self.h_tiles:
             self.sparse.project_columns(columns, F, kernel.P)
             kernel.F.copy_(H[:, columns])
-            products += float(torch.mul(kernel.P, kernel.F, out=kernel.scratch).sum(dtype=torch.float64))
+            products += float(torch.mul(kernel.P, kernel.F, out=kernel.scratch).sum(1).sum(dtype=torch.float64))
             size += squared_norm(kernel.P) if measure_h else 0.0
             if l1:
                 kernel.P.sub_(l1)

@@ -38,6 +38,8 @@ class Activation:
         f', elementwise.
     f : callable, optional
         The same as `f_` into new memory, which takes one pass instead of a copy and another.
+    rectifies : bool, default=False
+        Whether f is ReLU, whose changes need not be computed as differences.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Activation:
     matching_loss: Callable[[Tensor, Tensor], Tensor] | None = None
     slope: Callable[[Tensor], Tensor] | None = None
     f: Callable[[Tensor], Tensor] | None = None
+    rectifies: bool = False
 
     def __call__(self, A: Tensor) -> Tensor:
         """Return f(A), in memory of its own."""
@@ -55,6 +58,22 @@ class Activation:
     def residual(self, T: Tensor, A: Tensor, out: Tensor) -> Tensor:
         """Return T - f(A), written into `out`: the inner loops of a sweep allocate nothing."""
         return torch.sub(T, self.f_(out.copy_(A)), out=out)
+
+    def base_(self, A: Tensor) -> Tensor:
+        """What a change D of A is added to, for :meth:`change_`; in the memory of A."""
+        return A.clamp_(max=0) if self.rectifies else A
+
+    def change_(self, moved: Tensor, Z: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return ``mask (f(A + D) - f(A))``, written over ``moved = base_(A) + D``; Z is ``mask f(A)``, and mask >= 0.
+
+        For ReLU it is ``mask max(min(A, 0) + D, -f(A))``.  Where D is small, this has all digits of D, while the
+        difference of two values of f has lost most of them.
+        """
+        if self.rectifies:
+            less = (moved if mask is None else moved.mul_(mask)).neg_()  # in place: -Z would be memory
+            return torch.minimum(less, Z, out=less).neg_()
+        T = self.f_(moved)
+        return T.sub_(Z) if mask is None else T.mul_(mask).sub_(Z)
 
     def __reduce__(self) -> Any:
         """Pickle ours by name, since functions do not pickle well."""
@@ -97,7 +116,13 @@ def _tanh_loss(X: Tensor, A: Tensor) -> Tensor:
 
 ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation(
-        "relu", torch.relu_, low=0.0, matching_loss=_relu_loss, slope=lambda A: (A > 0).to(A.dtype), f=torch.relu
+        "relu",
+        torch.relu_,
+        low=0.0,
+        matching_loss=_relu_loss,
+        slope=lambda A: (A > 0).to(A.dtype),
+        f=torch.relu,
+        rectifies=True,
     ),
     "leaky_relu": Activation(
         "leaky_relu",

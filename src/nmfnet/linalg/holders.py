@@ -32,6 +32,9 @@ class Holders(Protocol):
     def gathered(self, rows: Tensor, counts: list[int] | None = None) -> Tensor:
         """Rows (m, ...) of all, those of the first holder first; who knows how many each has says so."""
 
+    def swapped(self, rows: Tensor) -> Tensor:
+        """Of the `rows` (size, ...) of each holder the one with this one's number, those of the first holder first."""
+
     def any(self, flag: bool) -> bool:
         """Whether it is so for any of the holders."""
 
@@ -56,6 +59,10 @@ class Local:
         return values
 
     def gathered(self, rows: Tensor, counts: list[int] | None = None) -> Tensor:
+        """As they are."""
+        return rows
+
+    def swapped(self, rows: Tensor) -> Tensor:
         """As they are."""
         return rows
 

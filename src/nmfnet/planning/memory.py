@@ -19,7 +19,7 @@ def memory(task: Task, ranks: int = 1) -> dict[str, float]:
     rows = [layer for layer in task.layers if layer.form not in ("primal", "given")]
     largest = max((layer.n_in + 1) * layer.n_out // layer.parts for layer in task.layers)  # of what is solved at once
     numbers["Samples"] = task.rows / ranks * (task.n_features + n_out)
-    numbers["Weights"] = (SETS_OF_WEIGHTS + (task.local_updates > 0)) * task.weights  # those that all ranks had last
+    numbers["Weights"] = SETS_OF_WEIGHTS * task.weights
     numbers["Gram matrices"] = 2 * sum(n * n for n in primal)  # and their inverses
     numbers["Batch"] = m * (task.n_features + task.layers[0].n_in + 2 * hidden + 3 * n_out)
     numbers["Batch"] += 2 * m * max(layer.n_out for layer in task.layers)  # two differences of targets and values
@@ -27,6 +27,8 @@ def memory(task: Task, ranks: int = 1) -> dict[str, float]:
     if ranks > 1:  # all right-hand sides, packed, too; a whole Gram matrix before its triangle
         message = task.weights + sum(map(triangle, primal))
         numbers["Statistics"] = 2 * message + sum(n * n for n in primal) + largest
+        if task.message_bits:  # factors of Gram matrices; numbers to be rounded, and rounded ones
+            numbers["Statistics"] += 2 * message + sum(n * n for n in primal)
     else:
         numbers["Statistics"] = 2 * largest + max((n * n for n in primal), default=0)
     numbers["Rows of batches"] = sum(task.batch_rows * (layer.n_in + 2 * layer.n_out) for layer in rows)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from nmfnet.distributed import WIDE_NUMBERS
+from nmfnet.linalg.rounding import BLOCK
 from nmfnet.planning.task import Task
 
 RECORD = 300  # bytes of the record of an epoch, about
 SUMMED = "primal", "given"  # forms of layers whose steps are made of sums over samples alone
-WIDE, NARROW = 8, 2  # bytes of a number where there are few, and of changes of weights after local updates
+WIDE = 8  # bytes of a number where there are few
 
 
 class Message(NamedTuple):
@@ -51,10 +52,9 @@ def messages(task: Task, ranks: int) -> list[Message]:
     if ranks == 1:
         return []
     outputs = task.layers[-1].n_out
-    if task.local_updates:
-        return [*_means(task, outputs), *_records(task, ranks, outputs)]
     sums_alone = all(layer.form in SUMMED for layer in task.layers)
-    return [*(_one_a_batch(task) if sums_alone else _several_a_batch(task, ranks)), *_records(task, ranks, outputs)]
+    of_batches = _one_a_batch(task, ranks) if sums_alone else _several_a_batch(task, ranks)
+    return [*of_batches, *_records(task, ranks, outputs)]
 
 
 def _few(task: Task) -> dict[str, int]:
@@ -63,11 +63,12 @@ def _few(task: Task) -> dict[str, int]:
     return {**found, "Errors": 2 + task.layers[-1].n_out} if task.undecided else found
 
 
-def _one_a_batch(task: Task) -> list[Message]:
-    """All in one message, or the losses in another one with what inputs are moved by."""
+def _one_a_batch(task: Task, ranks: int) -> list[Message]:
+    """All in one message, or the losses in another one with what inputs are moved by; rounded sums in two more."""
     u, few = task.updates, _few(task)
     moving = [Message("Adversarial inputs", u, (4 + few.pop("Losses")) * WIDE * u)] if task.adversarial else []
-    return [*_sums(task, u, sum(few.values())), *moving]
+    sums = _rounded(task, ranks, u, sum(few.values())) if task.message_bits else _sums(task, u, sum(few.values()))
+    return [*sums, *moving]
 
 
 def _several_a_batch(task: Task, ranks: int) -> list[Message]:
@@ -105,15 +106,25 @@ def triangle(n: int) -> int:
     return half * half + half * (n - half) + n - half
 
 
-def _means(task: Task, outputs: int) -> list[Message]:
-    """Means of weights after local updates, and at the end of the epoch; how many samples they come from."""
-    means = math.ceil(task.updates / task.local_updates)
-    size = WIDE if task.weights <= WIDE_NUMBERS else NARROW
-    found = [
-        Message("Weights", means, task.weights * size * means),
-        Message("Numbers of samples", means, WIDE * means),
+def _rounded(task: Task, ranks: int, u: float, few: int) -> list[Message]:
+    """Means, the number of samples, and `few` numbers; then right-hand sides and Gram matrices, in few bits.
+
+    Each rank is told a part of all numbers by the others, and tells them its sums.
+    """
+
+    def sent(numbers: int) -> float:
+        blocks = ranks * math.ceil(numbers / (ranks * BLOCK))
+        return blocks * (BLOCK * task.message_bits // 8 + 2)
+
+    numbers = few + sum(layer.n_in + layer.n_out + 1 for layer in task.layers)
+    size = WIDE if numbers <= WIDE_NUMBERS else task.number_bytes
+    sides = sum(sent(layer.n_in * layer.n_out) for layer in task.layers)
+    grams = sum(sent(triangle(layer.n_in)) + layer.n_in * size for layer in task.layers if layer.form == "primal")
+    return [
+        Message("Means and lengths", u, numbers * size * u),
+        Message("Right-hand sides", 2 * u, sides * u),
+        Message("Gram matrices", 0, grams * task.refreshes("primal")),
     ]
-    return [*found, Message("Errors", means, (2 + outputs) * WIDE * means)] if task.undecided else found
 
 
 def _records(task: Task, ranks: int, outputs: int) -> list[Message]:

@@ -52,7 +52,7 @@ class Task:
         Whether right-hand sides have momentum, weights a penalty, and steps are more than are taken at once.
     number_bytes : int
         4 for float32, 8 for float64.
-    local_updates : int
+    message_bits : int
         Updates that ranks make by their own samples between means of weights; 0: none.
     """
 
@@ -71,12 +71,12 @@ class Task:
     penalty: bool = False
     anchored: bool = False
     number_bytes: int = 4
-    local_updates: int = 0
+    message_bits: int = 0
 
     @classmethod
     def of(
         cls, network: Network, resolved: Resolved, source: Source, plan: Plan, epochs: int, validation: int = 0,
-        local_updates: int = 0,
+        message_bits: int = 0,
     ) -> Task:  # fmt: skip
         """Of a network with its settings, its samples and its plan; `validation` samples are scored after each epoch.
 
@@ -104,7 +104,7 @@ class Task:
             dropout=len(layers) > 1 and any(dropout), adversarial=bool(adversary.radius),
             undecided=not adversary.settled, momentum=bool(resolved.momentum), penalty=bool(plan.alpha),
             anchored=resolved.delta > UNANCHORED_DELTA, number_bytes=source.dtype.itemsize,
-            local_updates=local_updates,
+            message_bits=message_bits,
         )  # fmt: skip
 
     def with_adversary(self) -> Task:

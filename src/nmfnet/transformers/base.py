@@ -131,6 +131,8 @@ class BaseFactorization(
         k = self._rank(data, H)
         problem = self._problem(data, k)
         Z, components = self._searched_start(data, k, problem) or self._start(data, k, W, H, self._generator())
+        if not problem.single_first:  # here, so that nobody holds the start beside what the passes make of it
+            Z, components = Z.to(data.data.like), components.to(data.data.like)
         if self.batch_size is None:
             result = self._alternate(data, problem, Z, components)
             Z, components, self.n_iter_, converged = result.Z, result.H, result.n_iter, result.converged
@@ -153,10 +155,14 @@ class BaseFactorization(
 
     def _alternate(self, data: Input, problem: Problem, Z: Tensor, H: Tensor) -> Alternation:
         """Passes over the data until the tolerance, in single precision where and while that pays."""
-        single, k = None, len(H)
-        if problem.single_first and data.in_memory and data.data.like.dtype == torch.float64:
-            single = self._problem(data.single, k) if data.single.data.like.dtype == torch.float32 else None
-        lowest = math.inf
+        pays, lowest = problem.single_first and data.in_memory and data.single is not data, math.inf
+        if not pays:
+            data.forget_single()
+
+        def in_single() -> Problem:
+            single = self._problem(data.single, len(H))
+            data.forget_single()  # nobody holds it when these passes end
+            return single
 
         def announce(n_iter: int, objective: float) -> None:
             nonlocal lowest
@@ -165,6 +171,7 @@ class BaseFactorization(
                 self._announce(n_iter, objective)
 
         def run(Z: Tensor, H: Tensor, done: int, most: int) -> Alternation:
+            single = in_single if pays else None
             return alternate_in_turn(problem, single, Z, H, most, float(self.tol), lambda n, o: announce(done + n, o))
 
         def revive(Z: Tensor, H: Tensor) -> tuple[Tensor, Tensor] | None:

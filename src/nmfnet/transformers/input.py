@@ -85,16 +85,27 @@ class Input:
         on_disk = part is not None or isinstance(self.X, (RowsOnDisk, SparseOnDisk))
         return not self.data.rows.holders.any(on_disk)
 
-    @cached_property
+    @property
     def single(self) -> Input:
-        """The same in single precision, unless its range is too small for it."""
+        """The same in single precision, unless its range is too small for it; held until it is forgotten."""
+        return self if self._single_dtype == self.X.dtype else self._converted
+
+    @cached_property
+    def _converted(self) -> Input:
         return self.rows(slice(None), single=True)
+
+    def forget_single(self) -> None:
+        """Hold the data in single precision no longer."""
+        vars(self).pop("_converted", None)
+
+    @property
+    def _single_dtype(self) -> np.dtype[Any]:
+        fits = 1 / SAFE_RANGE_FLOAT32 < max(-self.low, self.high) < SAFE_RANGE_FLOAT32
+        return np.dtype(np.float32) if fits else self.X.dtype
 
     def rows(self, rows: slice | NDArray[np.intp], single: bool = False) -> Input:
         """The same of some of the rows; `single`: in single precision, unless its range is too small for them."""
-        device, dtype = self.data.like.device, self.X.dtype
-        if single and 1 / SAFE_RANGE_FLOAT32 < max(-self.low, self.high) < SAFE_RANGE_FLOAT32:
-            dtype = np.dtype(np.float32)
+        device, dtype = self.data.like.device, self._single_dtype if single else self.X.dtype
         whole = isinstance(rows, slice) and rows == slice(None)
         X = in_dtype(self.X if whole else self.X[rows], dtype)
         holders = self.data.rows.holders if whole else local

@@ -15,14 +15,14 @@ MIN_FLOAT32_GRADIENT_TOL = 1e-5  # alike, of projected gradients
 
 def alternate_in_turn(
     problem: Problem,
-    single: Problem | None,
+    single: Callable[[], Problem] | None,
     Z: Tensor,
     H: Tensor,
     max_iter: int,
     tol: float,
     callback: Callable[[int, float], bool | None],
 ) -> Alternation:
-    """Alternate, first on the same problem in single precision where there is one; see :func:`alternate`.
+    """Alternate, first on the same problem in single precision where that is given; see :func:`alternate`.
 
     There are as many passes in double precision as the tolerance needs, and at least one; of projected gradients at
     least two, as each is measured in a pass of its own.
@@ -31,7 +31,7 @@ def alternate_in_turn(
     if single is None or max_iter == 1:
         return alternate(problem, Z.to(like), H.to(like), max_iter, tol, callback)
     smallest = MIN_FLOAT32_TOL if problem.by_objective else MIN_FLOAT32_GRADIENT_TOL
-    first = alternate(single, Z.float(), H.float(), max_iter - 1, max(tol, smallest), callback)
+    first = alternate(single(), Z.float(), H.float(), max_iter - 1, max(tol, smallest), callback)
     Z, H, done = first.Z.to(like), first.H.to(like), first.n_iter
     # What ten passes gain at the tolerance, against the rounding errors of the sum over X.
     m, n = problem.data.rows.total, problem.data.shape[1]

@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nmfnet.linalg.holders import Holders
 from nmfnet.linalg.statistics import Question, sum_of_squares, total_weight, weighted_sum
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
@@ -50,7 +49,7 @@ class Adversary(Stateful):
         open_question = network.output.name == "softmax" and plan.n_updates is not None and not plan.trained
         self.settled = radius != "auto" or not (dense and one_unit and open_question)
         self.radius = 0.0 if radius == "auto" else float(radius)
-        self.n_samples, self.n_classes = plan.n_samples, network.weights[-1].shape[1]
+        self.n_samples = plan.n_samples
         self.seen = 0.0
         self.error: Tensor | None = None  # running mean
         self.shares: Tensor | None = None  # of the classes, likewise
@@ -90,20 +89,6 @@ class Adversary(Stateful):
             self.radius = AUTO_RADIUS
         else:
             self.settled = self.seen > FRESH_EPOCHS * self.n_samples
-
-    def agree(self, share: float, holders: Holders) -> None:
-        """Decide as all others do: by the mean of their running errors, each by its share of the samples."""
-        if self.settled:
-            return
-        if self.error is None or self.shares is None:
-            known = torch.zeros(2 + self.n_classes, dtype=torch.float64)
-        else:
-            values = [self.error.new_tensor([self.seen]), self.error[None], self.shares]
-            known = torch.cat([value.double().cpu() for value in values])
-        (mean,) = holders([share * known])
-        like = mean if self.error is None else self.error
-        self.seen, self.error, self.shares = float(mean[0]), mean[1].to(like), mean[2:].to(like)
-        self.decide()
 
     def stop(self) -> None:
         """No adversarial inputs from now on."""

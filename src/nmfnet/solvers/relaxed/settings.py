@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import ClassVar, Literal
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from nmfnet._parameters import at_least, between, boolean, check_settings
+from nmfnet._parameters import between, boolean, check_settings
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
 from nmfnet.data.source import Source, stored_per_row
 from nmfnet.layers import Dense, Layer
+from nmfnet.linalg.rounding import STEPS
 from nmfnet.network import Network
 from nmfnet.network.drift import Rescaled
 from nmfnet.network.initialization import initial_weights
@@ -33,9 +33,9 @@ from nmfnet.solvers.relaxed.defaults import (
     auto_tau,
     is_text,
 )
-from nmfnet.solvers.relaxed.local_updates import LocalSweep
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.ranked import RankedSweep
+from nmfnet.solvers.relaxed.rounded import RoundedSweep
 from nmfnet.solvers.relaxed.stack import StackedSweep
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
@@ -108,11 +108,10 @@ class Relaxed(BaseEstimator):
     label_smoothing : float, default=0.2
         Smoothing of the targets of a classification.  It leaves a residual in nearly every sample.  Without it the
         steps would follow the few samples that are still wrong.  `predict_proba` corrects for it.
-    local_updates : int, default=0
-        For several ranks, that is processes that train together (docs/distributed.md).  0: all ranks make each update
-        together, as one process with all samples would.  Above 0: each rank makes this number of updates from its own
-        samples.  Then, and at the end of an epoch, the ranks average their weights, and all continue from the mean.
-        With 20 they send less than a fortieth of the bytes, and the result is another one.
+    message_bits : {0, 2, 4, 8}, default=0
+        For several ranks, that is processes that train together (docs/distributed.md): bits of a number in the
+        right-hand sides and Gram matrices that they send.  The weights become other ones, about as good.  0: numbers
+        are sent as they are, and the result is that of one process with all samples.
     """
 
     delta: float | Literal["auto"] = "auto"
@@ -126,7 +125,7 @@ class Relaxed(BaseEstimator):
     standardize: bool = True
     explained_variance: float = 0.96
     label_smoothing: float = 0.2
-    local_updates: int = 0
+    message_bits: int = 0
 
     # The length of a step does not depend on the residuals: over fewer samples their noise does not cancel.
     min_batch_samples: ClassVar[int] = 64
@@ -150,7 +149,8 @@ class Relaxed(BaseEstimator):
         for each in self.dropout if isinstance(self.dropout, (list, tuple)) else [self.dropout]:
             if self.dropout != "auto":
                 between("dropout", each, 0, 1, open_high=True)
-        at_least("local_updates", self.local_updates, 0, Integral)
+        if self.message_bits not in (0, *STEPS) or isinstance(self.message_bits, bool):
+            raise ValueError(f"message_bits must be 0, 2, 4 or 8; got {self.message_bits!r}.")
         boolean("standardize", self.standardize)
         between("explained_variance", self.explained_variance, 0, 1, open_low=True)
 
@@ -258,8 +258,8 @@ class Relaxed(BaseEstimator):
     def _sweep(self, resolved: Resolved, network: Network, plan: Plan, source: Source) -> RelaxedSweep:
         ranks = source.holders
         value = masking_value(source) if resolved.noise else None  # a pass over all samples
-        if self.local_updates and ranks.size > 1:
-            return LocalSweep(resolved, network, plan, value, ranks, self.local_updates)
+        if self.message_bits and ranks.size > 1:
+            return RoundedSweep(resolved, network, plan, value, ranks, self.message_bits)
         sweep = RelaxedSweep if ranks.size == 1 else RankedSweep
         return sweep(resolved, network, plan, value, ranks)
 

@@ -154,9 +154,9 @@ class StackedSweep:
 
     def _difference_below(self, layer: int, E: Tensor, forward: Pass) -> Tensor:
         """Target minus value of a layer's inputs, in the memory of A below."""
-        A, mask = forward.A[layer - 1].baddbmm_(E, self._kernel(layer).mT), forward.M[layer]
-        T = self.network.activations[layer - 1].f_(A)
-        return T.sub_(forward.Z[layer]) if mask is None else T.mul_(mask).sub_(forward.Z[layer])
+        f = self.network.activations[layer - 1]
+        below = f.base_(forward.A[layer - 1]).baddbmm_(E, self._kernel(layer).mT)
+        return f.change_(below, forward.Z[layer], forward.M[layer])
 
     def _kernel(self, layer: int) -> Tensor:
         """Weights without the biases."""

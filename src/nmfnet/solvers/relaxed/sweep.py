@@ -229,10 +229,7 @@ class RelaxedSweep:
         """Every few updates, of which one may begin, go on with the running loss, and let the adversary decide."""
         if begins is not None and begins % CHECK_INTERVAL == 0:
             self.safeguard.observe(loss)
-            self._decide()
-
-    def _decide(self) -> None:
-        self.adversary.decide()
+            self.adversary.decide()
 
     def _adversarial(
         self, X: Rows, Y: Tensor, forward: Pass, E: Tensor, sample_weight: Tensor | None
@@ -260,10 +257,9 @@ class RelaxedSweep:
         skipped = skips.pop(layer, None)
         if not layer:  # inputs have no pre-activations: their target is Z + E Wt
             return this.carry(E, W)
-        below = this.carry(E, W, onto=forward.A[layer - 1], skip=skipped)
-        T = self.network.activations[layer - 1].f_(below)  # f(A + E Wt)
-        mask = forward.M[layer]
-        return T.sub_(forward.Z[layer]) if mask is None else T.mul_(mask).sub_(forward.Z[layer])
+        f = self.network.activations[layer - 1]
+        below = this.carry(E, W, onto=f.base_(forward.A[layer - 1]), skip=skipped)
+        return f.change_(below, forward.Z[layer], forward.M[layer])  # f(A + E Wt) - f(A)
 
     def _statistics(
         self, forward: Pass, E: Tensor, rms: Sequence[float | None], sample_weight: Tensor | None
