@@ -332,8 +332,7 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
         self.input_encoder_ = InputEncoder.from_state(state.get("input_encoder_"), self.network_.dtype, n_inputs)
         self.n_features_in_ = self.input_encoder_.n_features(n_inputs)
         self.file_reading_ = state.get("file_reading_")
-        names = state["feature_names_in_"]
-        if names is not None:
+        if (names := state["feature_names_in_"]) is not None:
             if len(names) != self.n_features_in_ or not all(isinstance(name, str) for name in names):
                 raise ValueError(f"feature_names_in_ are not {self.n_features_in_} names.")
             self.feature_names_in_ = np.array(names, dtype=object)
