@@ -38,7 +38,7 @@ def test_widths_that_are_text():
 
 def test_inputs_that_are_text():
     for wrong in NMFNetClassifier(), NMF(1):
-        with pytest.raises(ValueError, match="X is an array of text: pass a data frame"):
+        with pytest.raises(ValueError, match="X is an array or a list of text: pass a data frame"):
             wrong.fit(np.array([["a"], ["b"]] * 15), Y)
 
 

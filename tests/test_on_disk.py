@@ -126,7 +126,7 @@ MISTAKES = {
         "numbers in rows, in C order",
     ),
     "rows": (lambda X, y, folder: (save(folder, X), y[:-1], {}), "inconsistent numbers of samples"),
-    "text": (lambda X, y, folder: (text(folder), "y", {}), "column 'a' is not of numbers"),
+    "text": (lambda X, y, folder: (text(folder), "y", {}), "X has columns that are not numbers: '?a"),
     "column": (lambda X, y, folder: (text(folder), "z", {}), "has no column 'z'; it has a, y"),
     "no name of targets": (
         lambda X, y, folder: (arrays(folder, X, y), y, {}),

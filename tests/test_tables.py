@@ -176,7 +176,7 @@ def test_features_do_not_depend_on_blocks(csv, numbers):
         ("odd", "column 'y' is not numeric (e.g. 'odd')"),
         ("1_000", "column 'y' is not numeric (e.g. '1_000')"),
         ("0x1F", "column 'y' is not numeric (e.g. '0x1F')"),
-        ("１", "column 'y' is not numeric (e.g. '１')"),
+        ("１.2.3", "column 'y' is not numeric (e.g. '１.2.3')"),
         ("inf", "column 'y' has infinite values"),
     ],
 )

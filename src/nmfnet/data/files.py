@@ -134,8 +134,8 @@ def _tables(files: Sequence[Path], y: str | None) -> Iterator[Block]:
         text = [name for name in names if columns[name].dtype.kind not in "biuf"]
         if text:
             raise DataError(
-                f"X: not of numbers, which files larger than memory must have: {listed(text)}. Leave these out, "
-                "or pass one file alone."
+                f"X has columns that are not numbers: {listed(text)}. A path to files larger than memory must have "
+                "numbers alone: leave these columns out, or read one file and pass it as a data frame."
             )
         if len(batch):
             yield Block(np.stack([columns[name] for name in names], 1), None if y is None else columns[y], names)
