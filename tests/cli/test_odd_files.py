@@ -217,4 +217,4 @@ def test_folders_of_tables_have_numbers_alone(run):
     os.mkdir("tables.csv")
     Path("tables.csv/a.csv").write_text(table(city=["Linz"] * N, land=["x"] * N), "utf-8")
     message = run("train", "tables.csv", "--target", "label", "--epochs", 1).failed()
-    assert "'city', 'land'. Leave these out, or pass one file alone" in message
+    assert "'city', 'land'. A path to files" in message and "or pass one file alone" in message

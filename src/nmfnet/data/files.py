@@ -135,7 +135,7 @@ def _tables(files: Sequence[Path], y: str | None) -> Iterator[Block]:
         if text:
             raise DataError(
                 f"X has columns that are not numbers: {listed(text)}. A path to files larger than memory must have "
-                "numbers alone: leave these columns out, or read one file and pass it as a data frame."
+                "numbers alone: leave these columns out, or pass one file alone, in Python as a data frame."
             )
         if len(batch):
             yield Block(np.stack([columns[name] for name in names], 1), None if y is None else columns[y], names)
