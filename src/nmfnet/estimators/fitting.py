@@ -156,9 +156,9 @@ def train(
     feature_names : sequence of str, optional
         For messages.
     n_members : int or "auto", default=1
-        Networks to average: the one of all rows, and networks of folds.
+        Networks to average: the one of all rows, and networks of folds.  "auto": a weighted sum of several.
     averages : bool, default=True
-        Whether "auto" averages.
+        Whether "auto" is more than one.
     encodes : bool, default=False
         Whether the folds may choose a piecewise-linear encoding of the inputs.
     """

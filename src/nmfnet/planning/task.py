@@ -53,7 +53,7 @@ class Task:
     number_bytes : int
         4 for float32, 8 for float64.
     message_bits : int
-        Updates that ranks make by their own samples between means of weights; 0: none.
+        Bits of a number in the right-hand sides and Gram matrices that ranks send; 0: all of them.
     """
 
     layers: tuple[LayerSizes, ...]

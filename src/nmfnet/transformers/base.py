@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -25,8 +25,8 @@ from nmfnet.factorization.restart import alternate_alive, revived
 from nmfnet.factorization.steps import Pass
 from nmfnet.linalg.threads import one_thread
 from nmfnet.transformers import input as given
+from nmfnet.transformers.epochs import Epochs
 from nmfnet.transformers.export_mixin import PortableFactorization
-from nmfnet.transformers.initialization import Starts
 from nmfnet.transformers.input import Input
 from nmfnet.transformers.minibatch import Online, Statistics
 from nmfnet.transformers.precision import alternate_in_turn
@@ -38,7 +38,7 @@ Array = NDArray[Any]
 
 
 class BaseFactorization(
-    Starts, PortableFactorization, SharedRouting, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    Epochs, PortableFactorization, SharedRouting, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
     """Base class of the transformers; use :class:`NMF`, :class:`SemiNMF` or :class:`NonlinearSemiNMF`."""
 
@@ -48,13 +48,10 @@ class BaseFactorization(
     _statistics: Statistics | None = None  # none, either, in what earlier versions have pickled
 
     n_components: int | str | None
-    tol: float
     alpha_W: float
     alpha_H: float | str
     l1_ratio: float
-    forget_factor: float
     device: str | torch.device
-    verbose: int
 
     def _check_data(self, data: Input) -> None:
         """Refuse data that this factorization cannot take."""
@@ -281,32 +278,6 @@ class BaseFactorization(
         self._keep(online.H, data.scale)
         self.n_iter_ += 1
         return self
-
-    def _fit_batches(self, data: Input, Z: Tensor, H: Tensor) -> tuple[Tensor, int, bool]:
-        """Epochs of online steps on blocks of rows in random order, until an epoch lowers the objective little.
-
-        Z (k, m) is where each batch starts, and is overwritten, where a step on it needs the data again.
-        """
-        m, k = data.shape[0], len(H)
-        size = min(m, int(self.batch_size or m))
-        starts, order = np.arange(0, m, size), check_random_state(self.random_state)
-        online, before, total = Online(H, float(self.forget_factor)), math.inf, math.inf
-        for epoch in range(1, int(self.max_iter) + 1):
-            before, total = total, 0.0
-            for start in order.permutation(starts):
-                rows = slice(int(start), min(int(start) + size, m))
-                batch = data.rows(rows)
-                share = batch.shape[0] / m * len(starts) ** 0.5
-                problem = self._problem(batch, k)
-                total += online.step(problem, self._zero_start(batch, k) if problem.settled else Z[:, rows], share)
-            if self.verbose:
-                self._announce(epoch, total)
-            if self.tol > 0 and before - total < self.tol * total:
-                return online.H, epoch, True
-        return online.H, epoch, False
-
-    def _announce(self, n_iter: int, objective: float) -> None:
-        print(f"pass {n_iter}, objective {objective:.6g}")
 
     # Parameters, conversions.
 

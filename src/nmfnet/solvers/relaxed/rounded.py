@@ -74,6 +74,7 @@ class RoundedSweep(RankedSweep):
 
     def _completed(self, m: int, told: Told, sample_weight: Tensor | None) -> list[tuple[int, Moments]]:
         """The statistics, with matrices of all samples."""
+        # What `_moments` of this class found, before it is summed.
         found: list[tuple[int, Parts]] = told.statistics  # type: ignore[assignment]
         sent = dict[tuple[str, int], Tensor]()
         for layer, parts in found:
