@@ -26,6 +26,7 @@ from nmfnet.linalg.statistics import Moments
 from nmfnet.network import Network
 from nmfnet.network.outputs import Output
 from nmfnet.solvers import Relaxed
+from nmfnet.solvers.base import Plan
 from solving import prepared
 
 WINDOWS = [
@@ -124,6 +125,25 @@ def test_a_kernel_as_large_as_the_image_makes_the_steps_of_a_dense_layer(image, 
         torch.testing.assert_close(A_image, A_dense)
         torch.testing.assert_close(of_image.D, of_dense.D)
         torch.testing.assert_close(of_image.square, of_dense.square)
+
+
+def test_a_penalty_weighs_as_much_where_many_positions_share_weights():
+    """Images that are alike at all positions, of which the mean is taken, train as rows do."""
+    X, classes, plan = normal(30, 4), torch.eye(3).double().repeat(10, 1), Plan(alpha=50.0, n_samples=30)
+    W = [normal(5, 6) / 2, normal(7, 3, seed=1)]
+    settings = Relaxed(tau=1e-6, dropout=0.0, noise=0.0)  # so near that curvature of the penalty is nothing
+    found = []
+    for hidden, shape in (((6,), None), ((Conv2d(6, 1), GlobalAvgPool()), (4, 2, 3))):
+        network = Network([w.clone() for w in W], get_activation("relu"), output=Output("softmax", 0.0),
+                          hidden=hidden, input_shape=shape)  # fmt: skip
+        inputs = X if shape is None else X.repeat_interleave(6, 1)
+        for plan_of in (plan, Plan(n_samples=30)):
+            each = network.with_weights([w.clone() for w in W])
+            prepared(settings, each, plan=plan_of)(inputs, classes)
+            found.append(each.weights[0] - W[0])
+    dense, free, image, _ = found
+    assert (dense - free).norm() > 0.3 * free.norm()
+    torch.testing.assert_close(image, dense, rtol=1e-4, atol=1e-8)
 
 
 MODULES = [

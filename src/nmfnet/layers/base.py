@@ -90,6 +90,10 @@ class Layer(Protocol):
     def shares_weights(self) -> bool:
         """Whether the same weights are used at many positions."""
 
+    @property
+    def positions(self) -> int:
+        """Rows that a sample has in the least-squares problem: the positions that share weights, else 1."""
+
     def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of a sample's dropout mask, for inputs of a shape: the same, or (1, 1, c) to mask whole channels."""
 

@@ -59,6 +59,11 @@ class Convolution:
         """True: by all positions."""
         return True
 
+    @property
+    def positions(self) -> int:
+        """Of the kernel on an image."""
+        return math.prod(self.out_shape[:2])
+
     def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Channels are masked as a whole: a number alone could be told from its neighbours."""
         return (1, 1, in_shape[-1])

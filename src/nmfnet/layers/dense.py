@@ -46,6 +46,11 @@ class Dense:
         """False: every input has weights of its own."""
         return False
 
+    @property
+    def positions(self) -> int:
+        """1: a sample is a row."""
+        return 1
+
     def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Every input has a value of its own."""
         return in_shape

@@ -67,6 +67,11 @@ class Stage:
         """Whether the layer does."""
         return self.layer.shares_weights
 
+    @property
+    def positions(self) -> int:
+        """Of the layer, before its pooling."""
+        return self.layer.positions
+
     def mask_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         """By number where the layer sees each number on its own, else by channel: means over a mask would undo it."""
         if len(in_shape) == 1 or (isinstance(self.layer, Dense) and len(self.before) == 1):

@@ -295,7 +295,7 @@ class RelaxedSweep:
         parts = solver.parts(this.n_in, this.n_out)
         # At most UNANCHORED_DELTA at once: the rest of delta comes through the average.
         delta = self.schedule.step * min(self.schedule.delta, UNANCHORED_DELTA)
-        steps = solver.steps(statistics, parts, self._penalty(kernel(W, this.bias)))
+        steps = solver.steps(statistics, parts, self._penalty(kernel(W, this.bias), this.positions))
         for part, length, step in zip(parts, lengths.outputs, steps, strict=True):
             if layer == len(self.network.layers) - 1:
                 length = length.clamp(min=MIN_OUTPUT_RMS * (part.stop - part.start) ** 0.5)
@@ -303,9 +303,9 @@ class RelaxedSweep:
             W[:, part].addcmul_(step.D, factor.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
         self.averaging.anchored(layer, W)
 
-    def _penalty(self, W: Tensor) -> Penalty | None:
-        """The penalty on weights W, without biases, as a step sees it."""
-        strength = self.plan.alpha / self.plan.n_samples * self.settings.tau
+    def _penalty(self, W: Tensor, positions: int) -> Penalty | None:
+        """The penalty on weights W, without biases, as a step sees it: beside means over the rows of all samples."""
+        strength = self.plan.alpha / (self.plan.n_samples * positions) * self.settings.tau
         if not strength:
             return None
         l1 = self.plan.l1_ratio
