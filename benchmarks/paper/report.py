@@ -31,8 +31,8 @@ training images. *Quick* runs have a few thousand images and smaller networks.
 - **Errors** are those of the test set in %, after the last epoch. They are means over the seeds. ± is the 95 %
   confidence interval of the mean, where there are three seeds or more. Nothing was chosen on the test set.
 - **Seconds** are by the wall clock. They are too large, because other programs used the machine at the same time. The
-  line under each figure says which share of their cores the runs got: their processor seconds, divided by their threads
-  and by the seconds of the wall clock. Compare seconds only where they differ much.
+  line under each figure says which share of their cores the runs got: their processor seconds, divided by their
+  threads and by the seconds of the wall clock. Compare seconds only where they differ much.
 - **CIFAR-10** is a copy whose images went through JPEG compression once.
 
 All settings are in [benchmarks/paper/configurations.py](../../benchmarks/paper/configurations.py). In the names of the
