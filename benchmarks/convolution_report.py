@@ -82,7 +82,8 @@ def table(group: Group) -> Iterator[str]:
     after = "each epoch" if every == 1 else f"every {every} epochs"
     yield from ["", f"## {group.name}, {ROWS[group.score]}", ""]
     with_losses = any("losses" in run for line in group.lines for run in line.runs)
-    yield f"| method | batch | settings | seeds | error after {after}, % | ± |{' loss |' * with_losses} seconds an epoch |"
+    columns = f"error after {after}, % | ± |{' loss |' * with_losses} seconds an epoch"
+    yield f"| method | batch | settings | seeds | {columns} |"
     yield f"| --- | --- | --- | ---: | --- | ---: |{' ---: |' * with_losses} ---: |"
     for line in group.lines:
         shown = " ".join(f"{error:.2f}" for error in line.mean("errors")[every - 1 :: every])
@@ -97,8 +98,8 @@ def table(group: Group) -> Iterator[str]:
 def ratios(every: Iterable[Group]) -> Iterator[str]:
     """Of each of nmfnet's lines to each of the others, on test rows."""
     yield from ["## nmfnet over the others, test rows", ""]
-    yield "Each number is nmfnet's, divided by the other method's. Below 1 nmfnet is better. The last column is how long"
-    yield "nmfnet takes to the error at which the other method ends, divided by the time of the other's whole training."
+    yield "Each number is nmfnet's, divided by the other method's. Below 1 nmfnet is better. The last column is the time in"
+    yield "which nmfnet gets to the error at which the other method ends, divided by the time of the other's training."
     yield ""
     yield (
         "| task | batch and settings of nmfnet | other method | error after 1 epoch | error at the end "
