@@ -99,7 +99,7 @@ def ratios(every: Iterable[Group]) -> Iterator[str]:
     """Of each of nmfnet's lines to each of the others, on test rows."""
     yield from ["## nmfnet over the others, test rows", ""]
     yield "Each number is nmfnet's, divided by the other method's. Below 1 nmfnet is better. The last column is the"
-    yield "time in which nmfnet gets to the error at which the other method ends, divided by the other's training time."
+    yield "time in which nmfnet gets to the error at which the other method ends, divided by the other's whole time."
     yield ""
     yield (
         "| task | batch and settings of nmfnet | other method | error after 1 epoch | error at the end "
