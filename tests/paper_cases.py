@@ -1,4 +1,4 @@
-"""More cases of rank_cases.py: the paper's solver and pre-training, networks that are trained further, stacked ones."""
+"""More cases of rank_cases.py: the paper's solver and pre-training, networks that are trained further or stacked."""
 
 import warnings
 
@@ -11,8 +11,9 @@ SHORT = NMFPretraining(n_ae=2, n_nmf=5, n_ls=5, batch_size=150)
 
 
 def paper(
-    rank, size, solver=None, dtype="float64", weighted=False, images=False, real=False, n=400, hidden=(20, 15), **options
-):
+    rank, size, solver=None, dtype="float64", weighted=False, images=False, real=False, n=400, hidden=(20, 15),
+    **options,
+):  # fmt: skip
     """`solver` has settings of the paper's; "relaxed" is the other one."""
     X, y = digits(n, dtype)
     weight = np.random.default_rng(0).random(n) + 0.1 if weighted else None

@@ -62,7 +62,7 @@ CASES = {
     "the paper's, float32": ("paper", {"dtype": "float32", "images": True}),
     "the paper's, by batches": ("paper", {"solver": {"first_layer": "batch"}, "l1_ratio": 0.5, "alpha": 0.1}),
     "the paper's, batches of few rows": ("paper", {"solver": {"delta": 1e-14}, "batch_size": 7, "n": 40}),
-    "pre-training": ("paper", {"pretrain": {"n_ae": 2}, "solver": "relaxed", "weighted": True, "early_stopping": True}),
+    "pre-training": ("paper", {"pretrain": {"n_ae": 2}, "solver": "relaxed", "weighted": True}),
     "pre-training, images": ("paper", {"pretrain": {"n_ae": 1}, "images": True}),
     "trained further": ("warm", {"moved": (1, 2, 3)}),
     "trained further, real": ("warm", {"moved": (1,), "real": True, "other_rows": True}),

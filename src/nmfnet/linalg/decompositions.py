@@ -101,9 +101,7 @@ def _by_basis(Z: Tensor, s: Tensor, V: Tensor) -> TruncatedSVD:
 
 
 @naming_overflow()
-def singular_basis(
-    blocks: Sequence[Tensor], delta: float = 0.0, holders: Holders = local
-) -> tuple[Tensor, Tensor]:
+def singular_basis(blocks: Sequence[Tensor], delta: float = 0.0, holders: Holders = local) -> tuple[Tensor, Tensor]:
     """Singular values (r,) and right singular vectors (n, r) of a matrix (m, n), truncated at `delta`.
 
     In float64, whatever the dtype of the matrix.  For a tall float32 matrix it needs no memory of the size

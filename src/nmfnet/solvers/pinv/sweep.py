@@ -268,7 +268,8 @@ class PinvSweep:
         """Outputs from before the update, and the weights after it."""
         network, settings = self.network, self.settings
         W, F, intercept = list(network.weights), network.activations, network.intercept
-        share = self.plan.alpha * total(X, sample_weight, self.holders) / self.plan.n_samples if self.plan.alpha else 0.0
+        alpha = self.plan.alpha
+        share = alpha * total(X, sample_weight, self.holders) / self.plan.n_samples if alpha else 0.0
         penalty: dict[str, Any] = {"alpha": share, "l1_ratio": self.plan.l1_ratio, "intercept": intercept}
         Z, A, at = network.linearize(X)
         outputs, T = A[-1], Y
