@@ -268,6 +268,9 @@ def joined(rank, size, port):
     distributed.join()  # does nothing
     with distributed.together() as ranks:
         found = ranks.objects(rank), (ranks.messages, ranks.size), distributed.now() is ranks
+        assert ranks.objects("a" * 3000 * rank) == ["", "a" * 3000]  # too long for one message
+        assert ranks.shared("b" * 3000 if rank == 0 else None) == "b" * 3000
+        assert ranks.messages == 5
         with distributed.alone():
             assert distributed.now().size == 1
     dist.barrier()

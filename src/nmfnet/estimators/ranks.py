@@ -46,8 +46,8 @@ def refuse_in_ranks(solver: Any, network: Network | None = None, **same: Any) ->
     """
     if now() is local:
         return
-    refuse_differences(**{name: repr(value) for name, value in {"solver": solver, **same}.items() if name not in OWN})
-    refuse_differences(**{"network of an earlier fit": None if network is None else _digest(network)})
+    compared = {name: repr(value) for name, value in {"solver": solver, **same}.items() if name not in OWN}
+    refuse_differences(**compared, **{"network of an earlier fit": None if network is None else _digest(network)})
     if not getattr(resolve(solver, SOLVERS), "takes_ranks", False):
         raise ValueError(
             f"solver={solver!r} needs all samples in one process: several ranks take a solver with takes_ranks=True."
