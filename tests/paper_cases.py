@@ -67,7 +67,9 @@ def stacked(rank, size, n=240, **options):
     y = np.where(np.sin(2 * X[:, 0]) + X[:, 1] / 10 + 0.3 * rng.normal(size=n) > 0, "yes", "no")
     X, y = mine(rank, size, X, y)
     model = NMFNetClassifier((64,), max_iter=4, random_state=0, **options).fit(X, y)
-    return {**weights_of(model), "classes": [*model.classes_, model.n_members_]}
+    found = weights_of(model)
+    encodings = [record.pop("numeric_encoding", None) for record in found["history"]]
+    return {**found, "classes": [*model.classes_, model.n_members_, *encodings]}
 
 
 def of_other_fits(rank, size):

@@ -129,7 +129,7 @@ FAILURES = {
     "columns": "must have the same columns of X; rank 0 has 64, rank 1 has 63",
     "callback": "rank 1 of 3: KeyError: 'spilled coffee'",
     "parameters": "Ranks must have the same max_iter; rank 0 has 2, rank 1 has 3",
-    "solver": "solver=Alone() needs all samples in one process: several ranks take a solver with takes_ranks=True",
+    "solver": "needs all samples in one process: several ranks take a solver with takes_ranks=True",
 }
 
 
