@@ -122,11 +122,18 @@ class KullbackLeibler:
 
         Q is the numerator of the multiplicative step on H, ``H o Zt (X / A)``, which is what later passes remember.
         """
+        if until:
+            self._forget_features()
         Z, H, laid_out = (self.data.laid_out(F) for F in (Z, H, out))
         Q = torch.zeros_like(H)
         objective = self._z_step(Z, H, laid_out, until, multiplications, Q)
         out.copy_(laid_out)
         return Pass(Q.mul_(H), self._sums(laid_out), objective, 0.0)
+
+    def _forget_features(self) -> None:
+        """Leave the columns, a copy of sparse data: where Z is solved for, H has had its last step."""
+        vars(self).pop("features", None)
+        vars(self.data).pop("columns", None)
 
     def tolerance(self, H: Tensor) -> float:
         """Residual to solve to, of which a gradient is a share of the sums of H (k, n)."""

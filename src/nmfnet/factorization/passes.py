@@ -6,6 +6,7 @@ The factor Z is held transposed, (k, m), so that a component's entries lie side 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -71,6 +72,7 @@ class LeastSquares(SweepThenStep):
     kept = 0.0
     unique = True
     settled = True
+    tile_columns = 2**62  # of a factor in a tile at most; the workspace has its own limit
 
     def __init__(
         self,
@@ -88,9 +90,7 @@ class LeastSquares(SweepThenStep):
         self.signed, self.multiplicative, self.row_weights = signed, multiplicative, row_weights
         self.by_objective = multiplicative
         self.intercept, self.delta = intercept, delta
-        m, n = data.shape
-        workspace = Workspace(k, max(m, n), data.like)
-        self.tiles, self.h_tiles = (Tiles(side, workspace) for side in (m, n))
+        n = data.shape[1]
         self.size = data.squares(row_weights) if self.settled else 0.0
         self.exact = False
         # Sweeps on products that are at hand are cheap as long as they cost less than the products.
@@ -104,6 +104,21 @@ class LeastSquares(SweepThenStep):
     def step_rows(self) -> float:
         """Rows of a whole online step, unless a batch size is given."""
         return online_rows(self.data, self.k, MIN_STEP_ROWS)
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """Memory of both factors' tiles, taken when a step first needs it, and not while a start is searched for."""
+        return Workspace(self.k, min(self.tile_columns, max(self.data.shape)), self.data.like)
+
+    @cached_property
+    def tiles(self) -> Tiles:
+        """Those of Z."""
+        return Tiles(self.data.shape[0], self.workspace)
+
+    @cached_property
+    def h_tiles(self) -> Tiles:
+        """Those of H."""
+        return Tiles(self.data.shape[1], self.workspace)
 
     def sweep(
         self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False, value: bool = True

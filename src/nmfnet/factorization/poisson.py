@@ -179,7 +179,7 @@ def move_(
         f, d = F[:, long] - direction[:, long], direction[:, long]
         step, shorter = shorten(tile.some(long), f, d, start[long], slope[long], noise[long], by)
         F[:, long] = (f + step * d).clamp_(min=0)
-        end.quotient[tile.places(long)] = shorter
+        tile.put(shorter, long, end.quotient)
         reach[long] = (reach[long] / REACH_GROWTH * step).clamp_(min=MIN_REACH)
     return end.quotient
 
@@ -223,7 +223,8 @@ def solve_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, until: floa
         turned = ((start - end) * (end - f)).sum(0) > 0
         last, f, t = f, end, torch.where(turned, 1.0, t + 1)
         if int(left.sum()) < len(left) // 2:
-            part, todo, totals, reach, t = part.some(left), todo[left], totals[left], reach[left], t[left]
+            part, todo, totals = part.some(left, instead=True), todo[left], totals[left]
+            reach, t = reach[left], t[left]
             f, last = f[:, left], last[:, left]
 
 
