@@ -52,7 +52,7 @@ def regressions(sparse=False, l1=0.3, l2=0.2, m=30, n=20, k=4, seed=0):
     side = Side(data)
     ((_, tile),) = list(side)
     G_laid_out, F = data.laid_out(torch.tensor(G)), data.laid_out(torch.tensor(F))
-    by = Regressors(G_laid_out, G_laid_out.square(), torch.tensor(G.sum(1, keepdims=True) + l1), l2, 1e-14)
+    by = Regressors(G_laid_out, torch.tensor(G.sum(1, keepdims=True) + l1), l2, 1e-14)
     return X, G, F, tile, side.totals, by
 
 

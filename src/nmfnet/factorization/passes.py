@@ -31,6 +31,7 @@ MIN_STEP_ROWS = 64  # of an online step
 ONLINE_TOLERANCE = 0.01  # relative projected gradient to which the Z of a mini-batch is found
 MAX_SOLVE_ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 ROUNDS_BEFORE_PIVOTING = 20  # rounds before pivoting takes over
+NARROW, NARROW_SWEEPS = 64, 5  # columns of a tile that take no longer than one, and sweeps of it between two checks
 EXTRA_PRECISION = 10  # by which columns are solved better than asked for while others are not yet
 MAX_SOLVE_TOLERANCE = 1e-4  # relative projected gradient to which new data are solved for at least
 MIN_FLOAT32_OPERATIONS = 2**19  # of a product, from which on float32 gains more than the two switches take
@@ -202,8 +203,10 @@ class LeastSquares(SweepThenStep):
                 return
             if done == ROUNDS_BEFORE_PIVOTING and self.k <= MAX_PIVOTING_COMPONENTS and not self.intercept:
                 return kernel.pivot(coordinates, unsolved)
-            # Most columns are soon solved, and a few take many rounds.
-            kernel.sweep_some(coordinates, inexact, 10)
+            if kernel.F.shape[1] <= NARROW:
+                kernel.sweep(coordinates, NARROW_SWEEPS)
+            else:  # most columns are soon solved, and a few take many rounds
+                kernel.sweep_some(coordinates, inexact, 10)
 
     def _pull(self, rows: slice, kernel: CoordinateDescent, H: Tensor) -> None:
         """Fill the linear term of the step on Z: H Xt - l1, shape (k, c)."""
