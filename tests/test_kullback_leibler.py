@@ -69,6 +69,29 @@ def test_the_gradient_is_that_of_the_objective(sparse):
         np.testing.assert_allclose(found[:, i], expected, atol=1e-4)
 
 
+def test_the_transpose_is_left_before_the_last_solution():
+    X = counts(60, 20)
+    problem = KullbackLeibler(as_data(X, True), 5, Penalties())
+    Z, H = (problem.data.laid_out(torch.rand(5, side, dtype=torch.float64)) for side in X.shape)
+    problem.step(Z, H, Z)
+    assert "features" in vars(problem) and "columns" in vars(problem.data)
+    problem.sweep(Z, H, Z, until=1e-3)
+    assert "features" not in vars(problem) and "columns" not in vars(problem.data)
+
+
+@both
+def test_some_rows_in_the_same_memory_or_in_their_own(sparse):
+    X, _, _, tile, *_ = regressions(sparse)
+    mask = torch.arange(len(X)) % 3 == 0
+    own, same = tile.some(mask), tile.some(mask, instead=True)
+    memory = tile.memory.data_ptr()
+    assert same.memory.data_ptr() == memory != own.memory.data_ptr()
+    torch.testing.assert_close(own.sums(own.values), torch.from_numpy(X.sum(1))[mask])
+    changed = tile.values.clone()
+    tile.put(-own.values, mask, changed)
+    torch.testing.assert_close(tile.sums(changed), torch.from_numpy(np.where(mask, -1, 1) * X.sum(1)))
+
+
 @both
 def test_the_step_is_newtons_with_the_diagonal(sparse):
     X, G, F, tile, _, by = regressions(sparse)
