@@ -84,8 +84,8 @@ def test_some_rows_in_the_same_memory_or_in_their_own(sparse):
     X, _, _, tile, *_ = regressions(sparse)
     mask = torch.arange(len(X)) % 3 == 0
     own, same = tile.some(mask), tile.some(mask, instead=True)
-    memory = tile.memory.data_ptr()
-    assert same.memory.data_ptr() == memory != own.memory.data_ptr()
+    assert same.scratch.data_ptr() == tile.scratch.data_ptr() != own.scratch.data_ptr()
+    assert own.memory[0].data_ptr() == tile.memory[0].data_ptr()
     torch.testing.assert_close(own.sums(own.values), torch.from_numpy(X.sum(1))[mask])
     changed = tile.values.clone()
     tile.put(-own.values, mask, changed)

@@ -43,7 +43,7 @@ def nimfa(X, case):
     """Its factors Z and H, and the iterations."""
     import nimfa as package
 
-    np.random.seed(case["seed"])  # noqa: NPY002: what nimfa draws from
+    np.random.seed(case["seed"])  # what nimfa draws from
     update, objective = ("euclidean", "fro") if case["loss"] == "frobenius" else ("divergence", "div")
     done = package.Nmf(X, rank=case["rank"], update=update, objective=objective)()
     return np.asarray(done.basis()), np.asarray(done.coef()), done.n_iter

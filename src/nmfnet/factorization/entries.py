@@ -16,6 +16,8 @@ from nmfnet.linalg.sparse import csr, some_rows
 TILE_BYTES = 2**20  # bytes of entries that are worked on at a time, so that they stay in the cache
 MIN_TILE_COLUMNS = 16  # columns of dense data in a tile: fewer would use little of what is read
 
+Memory = Tensor | tuple[Tensor, Tensor]
+
 
 class Entries(Protocol):
     """Rows of X, or of its transpose, shape (c, n); other numbers at the same entries are tensors like `values`."""
@@ -36,7 +38,10 @@ class Entries(Protocol):
         """Sum of each row, shape (c,)."""
 
     def some(self, mask: Tensor, instead: bool = False) -> Entries:
-        """Those of some of the rows, by a mask of shape (c,); `instead`: in the same memory, as these are done with."""
+        """Those of some of the rows, by a mask of shape (c,).
+
+        They are worked on in the same memory, but for `scratch`, whose numbers stay; `instead`: that, too.
+        """
 
     def put(self, part: Tensor, mask: Tensor, V: Tensor) -> None:
         """Write numbers at the entries of some of the rows into those V at all entries."""
@@ -49,12 +54,11 @@ class DenseEntries:
     ----------
     values : Tensor of shape (c, n)
         In any order in memory.
-    memory : Tensor of shape (2, at least c * n), optional
+    memory : Tensor of shape (2, at least c * n), or two tensors
         What is worked in.  New memory for each result would cost more than the result.
     """
 
-    def __init__(self, values: Tensor, memory: Tensor | None = None) -> None:
-        memory = values.new_empty(2, values.numel()) if memory is None else memory
+    def __init__(self, values: Tensor, memory: Memory) -> None:
         self.values, self.by_rows, self.memory = values, values.is_contiguous(), memory
         self.A, self.scratch = (like(values, part) for part in memory)
 
@@ -78,7 +82,8 @@ class DenseEntries:
 
     def some(self, mask: Tensor, instead: bool = False) -> DenseEntries:
         """Those of some of the rows."""
-        return DenseEntries(self.values[mask], self.memory if instead else None)
+        values = self.values[mask]
+        return DenseEntries(values, self.memory if instead else (self.memory[0], values.new_empty(values.numel())))
 
     def put(self, part: Tensor, mask: Tensor, V: Tensor) -> None:
         """Write numbers of some of the rows into those of all."""
@@ -92,14 +97,14 @@ class SparseEntries:
     ----------
     X : Tensor of shape (c, n)
         By rows.
-    memory : Tensor of shape (2, at least the number of entries), optional
-        What is worked in.
+    memory : Tensor of shape (2, at least the number of entries), or two tensors
+        What is worked in; finite.
     """
 
-    def __init__(self, X: Tensor, memory: Tensor | None = None) -> None:
-        self.X, self.values = X, X.values()
-        self.memory = memory = self.values.new_zeros(2, len(self.values)) if memory is None else memory
-        self.A, self.scratch = self._matrix(memory[0, : len(self.values)]), memory[1, : len(self.values)]
+    def __init__(self, X: Tensor, memory: Memory) -> None:
+        self.X, self.values, self.memory = X, X.values(), memory
+        of_product, self.scratch = (part[: len(self.values)] for part in memory)
+        self.A = self._matrix(of_product)
         self.crow = X.crow_indices().long()
         self.counts = self.crow.diff()
 
@@ -130,8 +135,9 @@ class SparseEntries:
         """Those of some of the rows."""
         kept = self._within(mask)
         crow = torch.cat([self.crow[:1], self.counts[mask].cumsum(0)]).to(self.X.col_indices().dtype)
-        part = csr(crow, self.X.col_indices().masked_select(kept), self.values.masked_select(kept), self.X.shape[1])
-        return SparseEntries(part, self.memory if instead else None)
+        values = self.values.masked_select(kept)
+        part = csr(crow, self.X.col_indices().masked_select(kept), values, self.X.shape[1])
+        return SparseEntries(part, self.memory if instead else (self.memory[0], values.new_zeros(len(values))))
 
     def put(self, part: Tensor, mask: Tensor, V: Tensor) -> None:
         """Write numbers at the entries of some of the rows into those at all."""
