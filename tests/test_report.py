@@ -113,6 +113,21 @@ def test_unit_of_time(seconds, last, unit):
     assert panel.lines[0].get_xdata()[-1] == last
 
 
+def test_the_ring_around_the_last_point_is_whole():
+    """Epochs of a late start are close to each other, so that margins by their range would cut it."""
+    history = [
+        {"epoch": i, "objective": 1.0, "train_error": 0.2, "val_error": 0.5 - 0.1 * i, "train_loss": 0.2,
+         "val_loss": 0.5 - 0.1 * i, "seconds": 10 + 0.01 * i}
+        for i in (1, 2, 3)
+    ]  # fmt: skip
+    figure = curves(history)
+    figure.canvas.draw()
+    for panel in figure.axes:
+        ring = next(line for line in panel.lines if line.get_label() == "least validation loss")
+        x = panel.transData.transform(ring.get_xydata())[0, 0]
+        assert panel.bbox.x1 - x > ring.get_markersize() / 2 * figure.dpi / 72
+
+
 @pytest.mark.parametrize("epochs", [1, 5])
 def test_saves(tmp_path, epochs):
     history = records([0.5] * epochs, [0.4] * epochs)

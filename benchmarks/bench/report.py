@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from nmfnet.plotting import whole_numbers
+from nmfnet.plotting.axes import whole_numbers
 
 from ..interval import interval
 from ..store import Record
