@@ -91,6 +91,10 @@ def test_ticks_of_many_decades_are_powers_of_ten():
     np.testing.assert_allclose(panel.get_yticks(), [0.01, 0.1, 1, 10, 100, 1e3, 1e4])
 
 
+def test_ticks_of_very_many_decades_have_room():
+    assert len(curves(records([1e-18, 1e18])).axes[0].get_yticks()) <= 10
+
+
 def test_values_that_are_not_finite_do_not_spoil_the_scale():
     panel = curves(records([0.5] * 3, objectives=[math.inf, 1.0, 0.1])).axes[2]
     assert panel.get_yscale() == "log"

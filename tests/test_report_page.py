@@ -199,7 +199,9 @@ def test_runs_of_other_units_are_seen_together(units, scale, monkeypatch):
     monkeypatch.setattr(charts, "svg", lambda figure, name: drawn.append(figure) or "")
     histories = {str(unit): [{"epoch": i, "train_error": unit * (3 - i)} for i in (1, 2)] for unit in units}
     charts.comparison_chart(histories, 1)
-    assert drawn[0].axes[0].get_yscale() == scale
+    panel = drawn[0].axes[0]
+    assert panel.get_yscale() == scale and panel.get_ylim()[0] <= units[0]
+    assert scale == "linear" or panel.get_ylim()[0] > 0.1 * units[0]
 
 
 def test_single_epochs_of_more_runs_than_colours_differ(monkeypatch):

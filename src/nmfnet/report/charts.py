@@ -97,8 +97,10 @@ def comparison_chart(histories: Mapping[str, Sequence[EpochRecord]], unit: float
         line.set_marker(MARKERS[number // 6 % len(MARKERS)] if len(history) == 1 else "")
         line.set_label(f"{printable(name, LONGEST_RUN)}, {rows} rows")
     whole_numbers(panel.xaxis)
-    panel.set(xlabel="epoch", ylabel="error (%)" if unit == 100 else "root mean squared error", ylim=(0, None))
+    panel.set(xlabel="epoch", ylabel="error (%)" if unit == 100 else "root mean squared error")
     suit_scale(panel)
+    if panel.get_yscale() == "linear":
+        panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
     legend = figure.legend(frameon=False, loc="outside lower center")
     for text in legend.get_texts():
         text.set(**VERBATIM)

@@ -24,6 +24,7 @@ TRAINING, VALIDATION, TEST = "#0072B2", "#D55E00", "#009E73"
 GREY = "#666666"
 MOST_MARKERS = 40  # more epochs than these are lines without markers
 LONGEST_TITLE = 80  # characters
+MOST_DECADES = 10  # that have ticks
 WORTH_A_LOG_SCALE = 3  # largest over smallest value
 
 
@@ -172,7 +173,8 @@ def suit_scale(panel: Axes) -> None:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten within the range, or the powers alone where it is wide."""
+    """1, 2 and 5 times powers of ten within the range, or the powers alone where it is wide, or some of them."""
     decades = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(decades) <= 4 else (1,)
+    decades = decades[:: math.ceil(len(decades) / MOST_DECADES)]
     return [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]

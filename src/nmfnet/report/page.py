@@ -244,7 +244,7 @@ def _compared(runs: Sequence[RunReport]) -> Iterator[str]:
          run.settings["result"]["epochs"], _seconds(run),
          *("–" if each.get(key) is None else each[key] for key in differ)]
         for run, each in zip(runs, asked, strict=True)
-    ]))  # fmt: skip
+    ], "runs"))  # fmt: skip
     kinds = {run.classifies for run in runs}
     if len(kinds) == 1:
         histories = {f"{number}. {run.name}": run.history for number, run in enumerate(runs, start=1)}
