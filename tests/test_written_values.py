@@ -160,7 +160,16 @@ def test_other_scripts_are_noticed(encoding, tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["été à Nîmes", "«¿Qué? ¡Sí!»", "10 m²·K/W: ± ½ °C", "“Ah…” – ‘so’", "———— •••• ……", "ÜBERGRÖSSE", "5 € · 3 £"],
+    [
+        "été à Nîmes",
+        "«¿Qué? ¡Sí!»",
+        "10 m²·K/W: ± ½ °C",
+        "“Ah…” – ‘so’",
+        "———— •••• ……",
+        "ÜBERGRÖSSE",
+        "5 € · 3 £",
+        "§§ 12 ··· 5",
+    ],
 )
 def test_western_text_is_no_other_script(text, tmp_path):
     path = tmp_path / "a.csv"

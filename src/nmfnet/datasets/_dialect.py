@@ -26,9 +26,9 @@ MIN_SHARE_OF_ONE_WIDTH = 0.9  # share of them that a separator divides as it doe
 ENDINGS = (".gz", ".bz2", ".xz", ".zip")
 LONGEST_VALUE = 2**31 - 1  # characters; Python's own limit is 131,072
 # What Western languages seldom have: many letters or signs of the upper half together, two signs that begin a word.
-_SIGNS = "\u0080-\u009f¢-ª¬-º¼-¾‚ƒ…†‡ˆ‰•"
+_SIGNS = "\u0080-\u009f¢-¦¨-ª¬-¶¸-º¼-¾‚ƒ†‡ˆ‰"
 _OTHER_SCRIPT = re.compile(
-    f"[\u0080-\u009fÀ-ÿ]{{3}}|[^\0-\x7f\xa0—–…•·¯]{{4}}|(?<![A-Za-z0-9\u0080-ÿ])(?:[À-ÿ»¿]*[{_SIGNS}]){{2}}"
+    f"[\u0080-\u009fÀ-ÿ]{{3}}|[^\0-\x7f\xa0—–…•·¯]{{4}}|(?<![A-Za-z0-9\u0080-ÿ])(?:[À-ÿ»¿·]*[{_SIGNS}]){{2}}"
 )
 # Numbers that tell which mark is which: 3,14 and 1.234,5 against 3.14 and 1,234.5; 1,234 tells nothing.
 COMMA = re.compile(
