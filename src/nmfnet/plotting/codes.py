@@ -89,7 +89,7 @@ class LayerCodesDisplay:
         if self.y is not None:
             self.ax_.set_yticks(rows, names, **VERBATIM)
             self.ax_.set_ylabel("Label" if of_labels else "Target of the row, in ascending order")
-        if of_labels:
+        if of_labels and self.y is not None:
             for line in np.unique(np.sort(self.y), return_index=True)[1][1:]:
                 self.ax_.axhline(line - 0.5, color="white", linewidth=0.5)
         self.figure_.colorbar(self.image_, ax=self.ax_, label=self.meaning)
