@@ -258,7 +258,7 @@ def test_the_largest_of_many_columns_can_be_seen():
     (image,) = WeightsDisplay(parts).plot().ax_.images
     shown = image.get_array()
     assert shown.shape[1] <= 300 and (shown[0].min(), shown[1, -1]) == (-5, 3)
-    assert image.get_extent() == (-0.5, 4000.5, 1.5, -0.5)
+    assert tuple(image.get_extent()) == (-0.5, 4000.5, 1.5, -0.5)
     column = np.argmin(shown[0]) / shown.shape[1] * 4001
     assert abs(column - 1234) < 4001 / shown.shape[1]
 
