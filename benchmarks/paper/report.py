@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from matplotlib.figure import Figure
 
-from nmfnet.plotting import whole_numbers
+from nmfnet.plotting.axes import whole_numbers
 
 from ..interval import interval
 from ..store import REPORTS, Record, Store
