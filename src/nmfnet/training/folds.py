@@ -272,7 +272,7 @@ def _trained(
     for _ in range(epochs):
         for batch in data.batches(count, generator):
             if time.perf_counter() < deadline:
-                sweep(*(None if each is None else each.repeat_interleave(P, 0) for each in batch))
+                sweep(*batch)
     return [W.clone() for W in sweep.means()]
 
 

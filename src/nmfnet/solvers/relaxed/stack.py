@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nmfnet.linalg.batched_inverse import positive_inverse
 from nmfnet.linalg.gram_solver import GramSolver
 from nmfnet.linalg.momentum import Momentum
 from nmfnet.network import Network
@@ -31,15 +32,23 @@ class Pass(NamedTuple):
     M: list[Tensor | None]
 
 
+class Move(NamedTuple):
+    """How far members go in one update, each of (K,)."""
+
+    delta: Tensor  # relative length of the step
+    pull: Tensor | None  # share of the way to the average, and beyond if negative; None if all are 0
+    newest: Tensor  # weight of the weights to come in the average
+
+
 @dataclass
 class Memory:
     """What a layer of all members remembers of earlier batches."""
 
     momentum: Momentum
-    gram: Tensor | None = None  # (K, n, n)
+    gram: Tensor | None = None  # (G, n, n), of G groups of members that have the same inputs
     inverse: Tensor = field(default_factory=lambda: torch.empty(0))  # (K, n, n)
     ridge: Tensor = field(default_factory=lambda: torch.empty(0))  # (K,)
-    input_rms: Tensor = field(default_factory=lambda: torch.empty(0))  # (K,), at the last factorization
+    input_rms: Tensor = field(default_factory=lambda: torch.empty(0))  # (G,), at the last factorization
 
 
 class StackedSweep:
@@ -72,6 +81,7 @@ class StackedSweep:
         self.mean = [W.clone() for W in weights]
         self.pending = torch.zeros_like(self.strength)
         self.first, self.running, self.lowest = (torch.full_like(self.strength, torch.nan) for _ in range(3))
+        self.begins = True  # whether a member's losses begin with this batch
         self.memory = [Memory(Momentum(settings.momentum)) for _ in weights]
         self.masks = Masks(plan.seed)
         of_all = settings.dropout
@@ -79,20 +89,29 @@ class StackedSweep:
 
     @torch.no_grad()
     def __call__(self, X: Tensor, Y: Tensor, sample_weight: Tensor | None = None) -> None:
-        """Update all members from scaled batches (K, b, n_0), targets (K, b, n_L) and weights (K, b) of mean 1."""
-        drawn = self.masks.state()
-        forward = self._forward(X, self.weights)
-        good = self._accepted(X, Y, forward.A[-1], sample_weight, drawn)
-        self.pending *= good
+        """Update all members from scaled batches (G, b, n_0), targets (G, b, n_L) and weights (G, b) of mean 1.
+
+        Of G groups of as many members, one after the other, each has its batch.
+        """
+        drawn, members = self.masks.state(), len(self.strength) // len(X)
+        Y = self.network.output.smoothed(Y.flatten(0, 1)).view_as(Y).repeat_interleave(members, 0)
+        batch = X.repeat_interleave(members, 0)
+        weight = None if sample_weight is None else sample_weight.repeat_interleave(members, 0)
+        forward = self._forward(batch, self.weights)
+        loss, E = self._loss_and_residual(forward.A[-1], Y, weight)
+        good = self._accepted(loss, batch, Y, weight, drawn)
         self._update_average()
-        E = self.settings.tau * self.network.output.residual(Y.flatten(0, 1), forward.A[-1].flatten(0, 1)).view_as(Y)
-        v = None if sample_weight is None else sample_weight[..., None]
-        lengths = [self._length(A, v, last=A is forward.A[-1]) * good for A in forward.A]
+        E.mul_(self.settings.tau)
+        v = None if weight is None else weight[..., None]
+        move = self._move()
+        self._refresh([X, *forward.Z[1:]], sample_weight)
+        lengths = [self._length(A, v, last=A is forward.A[-1]) for A in forward.A]
         for layer in reversed(range(len(self.weights))):  # which writes into A below
             below = self._difference_below(layer, E, forward) if layer else E
-            self._step(layer, forward.Z[layer], E, lengths[layer], v)
+            length = lengths[layer] if good is None else lengths[layer] * good
+            self._step(layer, forward.Z[layer], E, length, v, move)
             E = below
-        self._finish(good)
+        self._finish(good, move)
 
     def means(self) -> list[Tensor]:
         """The averages of the members' weights so far."""
@@ -112,28 +131,30 @@ class StackedSweep:
                 dropout = self.dropout[number - 1]
                 M.append(self.masks(Z[-1].flatten(0, 1), dropout).view_as(Z[-1]) if dropout else None)
                 Z[-1] = Z[-1] if M[-1] is None else Z[-1].mul_(M[-1])
-            A.append(torch.baddbmm(W[:, -1:], Z[-1], W[:, :-1]) if self.bias else torch.bmm(Z[-1], W))
+            A.append(torch.bmm(Z[-1], W[:, :-1]).add_(W[:, -1:]) if self.bias else torch.bmm(Z[-1], W))
         return Pass(Z, A, M)
 
-    def _loss(self, outputs: Tensor, Y: Tensor, weight: Tensor | None) -> Tensor:
-        """Mean loss of each member's batch."""
-        each = self.network.output.loss(outputs.flatten(0, 1), Y.flatten(0, 1)).view(Y.shape[:2])
-        return each.mean(1) if weight is None else (each * weight).mean(1)
+    def _loss_and_residual(self, outputs: Tensor, Y: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean loss of each member's batch (K,), and residuals; of targets that are smoothed."""
+        each, residual = self.network.output.loss_and_residual(outputs.flatten(0, 1), Y.flatten(0, 1))
+        each = each.view(Y.shape[:2])
+        return each.mean(1) if weight is None else (each * weight).mean(1), residual.reshape(Y.shape)
 
-    def _accepted(self, X: Tensor, Y: Tensor, outputs: Tensor, weight: Tensor | None, drawn: State) -> Tensor:
+    def _accepted(self, loss: Tensor, X: Tensor, Y: Tensor, weight: Tensor | None, drawn: State) -> Tensor | None:
         """Whether members go on from their weights (K,), with the masks that were `drawn`; others are set back.
 
-        As :class:`Safeguard` has it, but for averages that have diverged as well: such a member is given up.
+        As :class:`Safeguard` has it, but for averages that have diverged as well: such a member is given up.  None
+        where all go on.
         """
-        loss = self._loss(outputs, Y, weight)
-        for each in (self.first, self.running, self.lowest):
-            each.copy_(torch.where(each.isnan(), loss, each))
-        unusual = ~(loss <= self._limit(self.lowest))
-        good = ~unusual
-        if bool(unusual.any()):
+        if self.begins:
+            for each in (self.first, self.running, self.lowest):
+                each.copy_(torch.where(each.isnan(), loss, each))
+        good, unusual = None, ~(loss <= self._limit(self.lowest))
+        self.begins = bool(unusual.any())
+        if self.begins:
             self.masks.restore(drawn)
-            of_average = self._loss(self._forward(X, self.mean).A[-1], Y, weight)
-            good = good | (loss <= self._limit(of_average))
+            of_average, _ = self._loss_and_residual(self._forward(X, self.mean).A[-1], Y, weight)
+            good = ~unusual | (loss <= self._limit(of_average))
             self._roll_back(~good)
             for each in (self.first, self.running, self.lowest):
                 each[unusual] = torch.nan
@@ -164,10 +185,18 @@ class StackedSweep:
 
     def _length(self, A: Tensor, v: Tensor | None, last: bool) -> Tensor:
         """Root mean squares (K,) of the lengths of pre-activations (K, b, n)."""
-        length = ((squares(A) if v is None else inner_products(A, A * v)) / A.shape[1]).sqrt()
+        length = size(A, v) / A.shape[1] ** 0.5
         return length.clamp(min=MIN_OUTPUT_RMS * A.shape[2] ** 0.5) if last else length
 
-    def _step(self, layer: int, Z: Tensor, E: Tensor, length: Tensor, v: Tensor | None) -> None:
+    def _move(self) -> Move:
+        a = (1 - UNANCHORED_DELTA / self.delta).clamp(min=0)
+        weight = self.settings.averaging + 1
+        c = weight / (self.schedule.updates + weight)
+        pull = a * c / (1 - a)
+        delta = self.schedule.step * self.delta.clamp(max=UNANCHORED_DELTA)
+        return Move(delta, pull if bool(pull.any()) else None, c / (1 - a + a * c))
+
+    def _step(self, layer: int, Z: Tensor, E: Tensor, length: Tensor, v: Tensor | None, move: Move) -> None:
         """Move weights by a damped least-squares step on E, a share delta of a length (K,)."""
         W, memory, b = self.weights[layer], self.memory[layer], Z.shape[1]
         kernel, weighted = self._kernel(layer), E if v is None else E * v
@@ -176,81 +205,85 @@ class StackedSweep:
         e = weighted.mean(1, keepdim=True) if self.bias else None
         if z is not None and e is not None:
             C.baddbmm_(z.mT, e, alpha=-1)
-        self._refresh(memory, Z, z, v)
         C.addcmul_(self._penalty_gradient(kernel), self.strength[:, None, None], value=-1)
         C = memory.momentum("right-hand side", C)
         D = torch.bmm(memory.inverse, C)
-        square = inner_products(C, D) - memory.ridge * squares(D)
+        square = inner_products(C, D) - memory.ridge * size(D).square()
         if e is not None:
             e = memory.momentum("bias", e)
-            square = square + squares(e)
-        delta = self.schedule.step * self.delta.clamp(max=UNANCHORED_DELTA)
-        factor = (delta * length / square.clamp(min=0).sqrt()).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            square = square + size(e).square()
+        factor = (move.delta * length / square.clamp(min=0).sqrt()).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
         kernel.addcmul_(D, factor[:, None, None])
         if z is not None and e is not None:
             W[:, -1:].addcmul_(e.baddbmm(z, D, alpha=-1), factor[:, None, None])
-        a, c = self._anchor(), self._newest_weight()
-        pull = a * c / (1 - a) * (length > 0)
-        if bool(pull.any()):
-            W.lerp_(self.mean[layer], -pull[:, None, None])
+        if move.pull is not None:
+            W.lerp_(self.mean[layer], (-move.pull * (length > 0))[:, None, None])
 
     def _penalty_gradient(self, W: Tensor) -> Tensor:
         l1 = self.plan.l1_ratio
         return (1 - l1) * W + l1 * W.sign() if l1 else W
 
-    def _anchor(self) -> Tensor:
-        return (1 - UNANCHORED_DELTA / self.delta).clamp(min=0)
+    def _refresh(self, inputs: list[Tensor], weight: Tensor | None) -> None:
+        """Let batches into the running Gram matrices of all layers, where that is due, and factorize these.
 
-    def _newest_weight(self) -> float:
-        weight = self.settings.averaging + 1
-        return weight / (self.schedule.updates + weight)
+        Inputs (G, b, n) are those of the first layer, once for all members that share them, and (K, b, n) of others.
+        """
+        b, updates = inputs[0].shape[1], int(self.schedule.updates)
+        of_layers = [
+            None if weight is None else weight.repeat_interleave(len(Z) // len(weight), 0)[..., None] for Z in inputs
+        ]
+        each = [size(Z, v) / (b * Z.shape[2]) ** 0.5 for Z, v in zip(inputs, of_layers, strict=True)]
+        regular = (
+            updates < GramSolver.early_updates and updates % 2 == 0 or not updates % GramSolver.refresh_interval(b)
+        )
+        begins = self.memory[0].gram is None
+        before = [torch.zeros_like(rms) if begins else m.input_rms for rms, m in zip(each, self.memory, strict=True)]
+        grown = torch.cat(each) > GramSolver.growth * torch.cat(before)
+        if not (regular or bool(grown.any())):
+            return
+        for layer, anew in enumerate(grown.split([len(rms) for rms in each])):
+            if regular or bool(anew.any()):
+                due = torch.ones_like(anew) if regular else anew
+                self._take_up(self.memory[layer], inputs[layer], of_layers[layer], each[layer], due, anew)
 
-    def _refresh(self, memory: Memory, Z: Tensor, z: Tensor | None, v: Tensor | None) -> None:
-        """Let batches into the running Gram matrices, where that is due, and factorize these."""
-        b, updates = Z.shape[1], int(self.schedule.updates)
+    def _take_up(self, memory: Memory, Z: Tensor, v: Tensor | None, rms: Tensor, due: Tensor, anew: Tensor) -> None:
+        """Let a batch into the Gram matrices that are due, or begin these anew, and factorize them."""
         weighted = Z if v is None else Z * v
-        rms = ((squares(Z) if v is None else inner_products(Z, weighted)) / (b * Z.shape[2])).sqrt()
-        due = torch.ones_like(rms, dtype=torch.bool)
-        anew = due if memory.gram is None else rms > GramSolver.growth * memory.input_rms
-        early = updates < GramSolver.early_updates and updates % 2 == 0
-        if memory.gram is not None and not early and updates % GramSolver.refresh_interval(b):
-            if not bool(anew.any()):
-                return
-            due = anew
-        G = torch.bmm(Z.mT, weighted).div_(b)
-        size = G.diagonal(dim1=1, dim2=2).mean(1)
-        if z is not None:
+        G = torch.bmm(Z.mT, weighted).div_(Z.shape[1])
+        mean_square = G.diagonal(dim1=1, dim2=2).mean(1)
+        if self.bias:
+            z = weighted.mean(1, keepdim=True)
             G.baddbmm_(z.mT, z, alpha=-1)
         if memory.gram is not None:
             share = torch.ones_like(rms).masked_fill(due, GramSolver.memory).masked_fill(anew, 0.0)
             G.lerp_(memory.gram, share[:, None, None])
             rms = torch.where(due, rms, memory.input_rms)
         memory.gram, memory.input_rms = G, rms
-        memory.inverse, memory.ridge = self._inverse(G, size)
+        memory.inverse, memory.ridge = self._inverse(G, mean_square)
 
-    def _inverse(self, G: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Inverses of damped Gram matrices, and their ridges (K,), which grow tenfold until there is one."""
-        limits = torch.finfo(G.dtype)
+    def _inverse(self, G: Tensor, mean_square: Tensor) -> tuple[Tensor, Tensor]:
+        """Inverses of all members' damped matrices, and their ridges (K,), which grow tenfold until there is one."""
+        limits, members = torch.finfo(G.dtype), len(self.strength) // len(G)
         diagonal = G.diagonal(dim1=1, dim2=2).mean(1).clamp(min=0)
-        ridge = self.settings.damping * diagonal + limits.eps * size + limits.tiny**0.5
-        ridge = (ridge + self.strength * (1 - self.plan.l1_ratio)).nan_to_num(nan=1.0, posinf=1.0)
+        ridge = self.settings.damping * diagonal + limits.eps * mean_square + limits.tiny**0.5
+        ridge = ridge.repeat_interleave(members) + self.strength * (1 - self.plan.l1_ratio)
+        ridge = ridge.nan_to_num(nan=1.0, posinf=1.0)
         if not bool(diagonal.isfinite().all()):  # of a member that is given up
             G = G.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
         while True:
-            damped = G.clone()
+            damped = G.repeat_interleave(members, 0)
             damped.diagonal(dim1=1, dim2=2).add_(ridge[:, None])
-            L, failed = torch.linalg.cholesky_ex(damped)
+            inverse, failed = positive_inverse(damped)
             if not bool(failed.any()):
-                return torch.cholesky_inverse(L), ridge
-            ridge = torch.where(failed > 0, 10 * ridge, ridge)
+                return inverse, ridge
+            ridge = torch.where(failed, 10 * ridge, ridge)
 
-    def _finish(self, good: Tensor) -> None:
+    def _finish(self, good: Tensor | None, move: Move) -> None:
         """Accept the update of the members whose weights are finite, and roll back the others."""
-        finite = torch.stack([squares(W) for W in self.weights]).isfinite().all(0)
+        finite = torch.stack([size(W) for W in self.weights]).isfinite().all(0)
         if not bool(finite.all()):
             self._roll_back(~finite)
-        a, c = self._anchor(), self._newest_weight()
-        self.pending = c / (1 - a + a * c) * (good & finite)
+        self.pending = move.newest * (finite if good is None else good & finite)
         self.schedule.accept()
 
 
@@ -259,6 +292,6 @@ def inner_products(A: Tensor, B: Tensor) -> Tensor:
     return (A * B).sum((1, 2))
 
 
-def squares(A: Tensor) -> Tensor:
-    """Sums of squares of each member's matrix (K, m, n): (K,), in one pass."""
-    return torch.linalg.vector_norm(A.flatten(1), dim=1).square()
+def size(A: Tensor, v: Tensor | None = None) -> Tensor:
+    """Root of the sum of squares of each member's matrix (K, m, n), of weighted rows: (K,)."""
+    return torch.linalg.vector_norm(A.flatten(1), dim=1) if v is None else inner_products(A, A * v).sqrt()
