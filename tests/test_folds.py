@@ -20,7 +20,7 @@ from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 from nmfnet.stateful import copied
 from nmfnet.training.folded import FOLDS, Folded
-from nmfnet.training.folds import EARLIER_FOLD_UNITS, FOLD_UNITS, MOST_FOLDED, MOST_MEMBERS, PENALTIES, _best
+from nmfnet.training.folds import FOLD_UNITS, MOST_FOLDED, MOST_MEMBERS, PENALTIES, _best
 from nmfnet.training.stacking import MOST_STACKED
 
 
@@ -234,15 +234,6 @@ def test_networks_of_folds_are_narrow_and_alike_for_all_widths():
     assert wide.network_.sizes[1] == 3 * FOLD_UNITS + 9
     assert wide.alpha_ == narrow.alpha_
     np.testing.assert_array_equal(wide.coefs_[0][:, -FOLD_UNITS:], narrow.coefs_[0][:, -FOLD_UNITS:])
-
-
-def test_trainings_of_models_with_wider_members_go_on(monkeypatch):
-    """Earlier versions stored such models."""
-    X, y = noisy(60)
-    with monkeypatch.context() as patch:
-        patch.setattr("nmfnet.training.folds.FOLD_UNITS", EARLIER_FOLD_UNITS)
-        model = NMFNetRegressor((70,), max_iter=2, n_members=2, random_state=0).fit(X, y)
-    assert model.partial_fit(X, y).network_.hidden == [70 + EARLIER_FOLD_UNITS]
 
 
 @pytest.mark.parametrize("n_members", [0, MOST_MEMBERS + 1, 2.5, "all"])

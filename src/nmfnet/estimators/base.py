@@ -42,15 +42,7 @@ from nmfnet.network.outputs import Output
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.solvers.base import Solver
 from nmfnet.torch_modes import plain_tensors
-from nmfnet.training import (
-    EARLIER_FOLD_UNITS,
-    FOLD_UNITS,
-    Callback,
-    EpochRecord,
-    FitSettings,
-    Fitted,
-    PrintLog,
-)
+from nmfnet.training import FOLD_UNITS, Callback, EpochRecord, FitSettings, Fitted, PrintLog
 
 Array = NDArray[Any]
 
@@ -283,16 +275,10 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
 
     def _architecture(self, hidden: list[int | Spec], goes_on: bool) -> Architecture:
         """What the parameters ask for; a network that goes on may be a mean of networks side by side."""
-        if goes_on and hidden != list(self.network_.hidden):
-            widths = [self._with_members(hidden, units) for units in (EARLIER_FOLD_UNITS, FOLD_UNITS)]
-            hidden = widths[0] if widths[0] == self.network_.hidden else widths[1]
+        others = self.n_members_ - 1 if goes_on and hidden != list(self.network_.hidden) else 0
+        hidden = [w if isinstance(w, Spec) else w + others * min(w, FOLD_UNITS) for w in hidden]
         asked = hidden, self.activation, bool(self.fit_intercept), self._kind(), self.pretrain is None
         return Architecture(*asked, self.input_shape_, self.numeric_encoding == "piecewise")
-
-    def _with_members(self, hidden: list[int | Spec], units: int) -> list[int | Spec]:
-        """Layers of the network that is asked for with networks of so many units beside it."""
-        others = self.n_members_ - 1
-        return [w if isinstance(w, Spec) else w + others * min(w, units) for w in hidden]
 
     def _settings(self, solver: Solver, source: Source, goes_on: bool, mean_weight: float = 1.0) -> FitSettings:
         """What a fit needs to know; a penalty is against the sum of the weights as they were before `normalized`."""

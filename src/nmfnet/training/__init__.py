@@ -2,7 +2,7 @@
 
 from nmfnet.training.callbacks import Callback, PrintLog, announced
 from nmfnet.training.fingerprint import differences, fingerprint
-from nmfnet.training.folds import EARLIER_FOLD_UNITS, FOLD_UNITS, choose
+from nmfnet.training.folds import FOLD_UNITS, choose
 from nmfnet.training.loop import Fitted, fit_network
 from nmfnet.training.records import EpochRecord
 from nmfnet.training.settings import FitSettings
@@ -10,7 +10,6 @@ from nmfnet.training.state import Progress, Training
 from nmfnet.training.updating import Updated, undone_on_failure, update_network
 
 __all__ = [
-    "EARLIER_FOLD_UNITS",
     "FOLD_UNITS",
     "Callback",
     "EpochRecord",

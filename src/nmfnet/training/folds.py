@@ -25,8 +25,7 @@ from nmfnet.training.settings import FitSettings
 from nmfnet.training.stacking import most_stacked, stacking_weights
 
 PENALTIES = (0.0, 0.03, 0.3, 1.0, 3.0)  # in the solver's unit: the best one hardly depends on the width,
-FOLD_UNITS = 32  # so that networks of the folds need no more units than these in a hidden layer,
-EARLIER_FOLD_UNITS = 64  # and those of models that were stored before had these
+FOLD_UNITS = 32  # so that networks of the folds need no more units than these in a hidden layer
 MOST_MEMBERS = 1 + FOLDS * len(PENALTIES)
 MOST_ROWS = 20_000  # of the tables that "auto" makes folds of,
 MOST_FOLDED, FEWEST_FOLDED = 2000, 500  # of which so many rows are in the folds
