@@ -33,7 +33,7 @@ TEMPLATE = """{what}
         "auto" takes one of three values:
 
         - Dense tables of 32 to 20,000 rows: a cross-validation chooses 0, 0.3, 3, 10 or 30 (for regression 0, 0.09,
-          0.9, 3 or 9).  On at most 2000 rows, in four folds, it trains a narrow network (at most 32 units a layer)
+          0.9, 3 or 9).  On at most 2000 rows, in four folds, it trains a narrow network (at most 64 units a layer)
           with each penalty.  The penalty with the lowest loss is `alpha_`.  For classifiers `temperature_` comes from
           the same folds.
         - Other tables: 0.07 (for regression 0.02) times the mean number of inputs of a unit.
