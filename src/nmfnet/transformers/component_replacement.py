@@ -99,7 +99,8 @@ def residual_parts(data: Data, Z: Tensor, H: Tensor, count: int) -> tuple[Tensor
         V /= sizes.clamp(min=tiny)
     same = ((U.T @ U) * (V.T @ V) > SAME_PART_COSINE).tolist()
     chosen: list[int] = []
-    for i in sizes.argsort(descending=True)[: sizes.count_nonzero()].tolist():
+    order = sizes.argsort(descending=True)
+    for i in order[sizes[order] > 0].tolist():
         if not any(same[i][j] for j in chosen):
             chosen.append(i)
     chosen = chosen[:count]
