@@ -327,6 +327,8 @@ def dot(A: Tensor, B: Tensor) -> float:
     if not A.is_contiguous():  # both lie by columns
         A, B = A.T, B.T
     rows = max(1, TILE_ENTRIES // A.shape[1])
+    if rows >= len(A):
+        return float((A * B).sum(1).sum(dtype=torch.float64))
     products = (a * b for a, b in zip(A.split(rows), B.split(rows), strict=True))
     return float(sum(product.sum(1).sum(dtype=torch.float64) for product in products))
 
