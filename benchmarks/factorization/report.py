@@ -20,8 +20,9 @@ each data set with their defaults: `NMF(rank, random_state=seed)`. For the Kullb
 - **Versions:** scikit-learn {sklearn}, PyTorch {torch}, NumPy {numpy}. Results of earlier nmfnet code are marked.
 - **Machines** of the curves: an Intel Xeon (AVX-512); tfidf and words at rank 40 under the divergence are of an AMD
   EPYC (Zen 4, AVX-512) and the code before. Both have two cores. Other programs ran on them, with a load of 4 to 23.
-  Seed 1 lacks five fits of tfidf and seed 2 most fits, and the divergence most of seed 1, as time was up. Mini-batches,
-  fits beside a busy process, and memory but for faces, tfidf and words are of the AMD machine and the code before, too.
+  Seed 1 lacks five fits of tfidf and seed 2 most fits, and the divergence most of seed 1, as time was up.
+- **Of the AMD machine and the code before** are also mini-batches, fits beside a busy process, and memory but for faces,
+  tfidf and words.
 - **Number of fits,** as far as the machine's time allowed: {seeds}.
 
 ## How to read the curves
