@@ -56,7 +56,8 @@ A *curve* is the objective against the time of one fit. The objective is ‖X �
 - *Time to 0.1 %*, in the tables *s to 0.1 %*, are the processor seconds of one thread until the objective is at most
   1.001 times the best. nmfnet searches for a start first. The factors found in the search count from the moment it has
   them.
-- *To arrive* is to come that near. *Never* means: not within twice the time of the slower default fit, or half a second.
+- *To arrive* is to come that near. *Never* means: not within twice the time of the slower default fit, or half a
+  second.
 - *Ratio* is nmfnet's time divided by scikit-learn's. If only nmfnet arrived, the end of scikit-learn's fit counts as
   its time, so the ratio is too large. If only scikit-learn arrived, the ratio is infinite, written *never*. If neither
   did, the fit is left out. So *7 of 70* are 7 of the 70 fits in which one of the two arrived.
@@ -136,10 +137,11 @@ def speed():
         memory = " / ".join(f"{result['memory'][k]:.0f}" for k in ("theirs", "ours")) if "memory" in result else "-"
         made = "" if result["version"] == version(CASES[result["case"]]) else ", earlier code"
         shape = " × ".join(map(str, result["shape"]))
+        threads = f"{result['threads']} thread{'s' * (result['threads'] > 1)}"
         yield (
             f"| {result['case']} | {shape} | {result['rank']} | {result.get('tol', 1e-4):g} | "
             f"{theirs[clock]:.1f} ({theirs['passes']}) | {ours[clock]:.1f} ({ours['passes']}) | {share} | {near} | "
-            f"{memory} | {'idle' if result['idle'] else 'shared'}, {result['threads']} thread{'s' * (result['threads'] > 1)}{made} |"
+            f"{memory} | {'idle' if result['idle'] else 'shared'}, {threads}{made} |"
         )
 
 
