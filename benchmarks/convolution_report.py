@@ -11,6 +11,13 @@ from store import REPORTS, Record, Store
 
 BEGIN, END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
 MOST_SHOWN = 15  # errors in a line
+NAMES = {
+    "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "mnist1d": "MNIST-1D",
+    "cifar10-deep": "CIFAR-10, deep network",
+}  # fmt: skip
+ROWS = {"test": "test rows", "validation": "validation rows", "validation-10000": "10,000 validation rows"}
+METHODS = {"adamw": "AdamW", "sgd": "SGD", "muon": "Muon"}
+BACKPROPAGATION_BATCH = "128"  # where none was given
 
 
 @dataclass
@@ -51,7 +58,7 @@ class Group:
     @property
     def name(self) -> str:
         """For headings."""
-        return f"{self.task}, {self.rows:,} rows, {self.epochs} epochs"
+        return f"{NAMES[self.task]}, {self.rows:,} rows, {self.epochs} epochs"
 
 
 def groups(store: Store, tasks: Iterable[str]) -> Iterator[Group]:
@@ -59,7 +66,10 @@ def groups(store: Store, tasks: Iterable[str]) -> Iterator[Group]:
     for task in tasks:
         found: dict[tuple[Any, ...], dict[tuple[Any, ...], Line]] = {}
         for run in store.records(task):
-            name = (run["method"], run["batch"], run["settings"], len(run["errors"]))
+            batch = run["batch"]
+            if batch == "auto" and run["method"] != "nmfnet":
+                batch = BACKPROPAGATION_BATCH
+            name = (METHODS.get(run["method"], run["method"]), batch, run["settings"], len(run["errors"]))
             lines = found.setdefault((run["score"], run["rows"], run["epochs"]), {})
             lines.setdefault(name, Line(*name)).runs.append(run)
         for key in sorted(found):
@@ -70,26 +80,30 @@ def table(group: Group) -> Iterator[str]:
     """All runs of a group."""
     every = max(1, group.epochs // MOST_SHOWN)
     after = "each epoch" if every == 1 else f"every {every} epochs"
-    yield from ["", f"## {group.name}, {group.score} rows", ""]
+    yield from ["", f"## {group.name}, {ROWS[group.score]}", ""]
     with_losses = any("losses" in run for line in group.lines for run in line.runs)
-    yield f"| method | batch | settings | seeds | error after {after}, % |{' loss |' * with_losses} seconds an epoch |"
-    yield f"| --- | --- | --- | ---: | --- |{' ---: |' * with_losses} ---: |"
+    columns = f"error after {after}, % | ± |{' loss |' * with_losses} seconds an epoch"
+    yield f"| method | batch | settings | seeds | {columns} |"
+    yield f"| --- | --- | --- | ---: | --- | ---: |{' ---: |' * with_losses} ---: |"
     for line in group.lines:
         shown = " ".join(f"{error:.2f}" for error in line.mean("errors")[every - 1 :: every])
-        shown += f" ± {np.std(line.last, ddof=1):.2f}" if len(line.runs) > 1 else ""
         shown += f" (cut off after {line.made})" if line.made < group.epochs else ""
+        shown += f" | {np.std(line.last, ddof=1):.2f}" if len(line.runs) > 1 else " |"
         losses = [run["losses"][-1] for run in line.runs if "losses" in run]
-        shown += (f" | {np.mean(losses):.4f}" if losses else " | -") * with_losses
-        first = f"| {line.method} | {line.batch} | {line.settings or '-'} | {len(line.runs)}"
+        shown += (f" | {np.mean(losses):.4f}" if losses else " |") * with_losses
+        first = f"| {line.method} | {line.batch} | {line.settings or 'defaults'} | {len(line.runs)}"
         yield f"{first} | {shown} | {line.seconds:.1f} |"
 
 
 def ratios(every: Iterable[Group]) -> Iterator[str]:
     """Of each of nmfnet's lines to each of the others, on test rows."""
     yield from ["## nmfnet over the others, test rows", ""]
+    yield "Each number is nmfnet's, divided by the other method's. Below 1 nmfnet is better. The last column is the"
+    yield "time in which nmfnet gets to the error at which the other method ends, divided by the other's whole time."
+    yield ""
     yield (
-        "| task | nmfnet | other | error after 1 epoch | error at the end | seconds an epoch "
-        "| seconds to the other's last error |"
+        "| task | batch and settings of nmfnet | other method | error after 1 epoch | error at the end "
+        "| seconds an epoch | seconds to the other's last error |"
     )
     yield "| --- | --- | --- | ---: | ---: | ---: | ---: |"
     for group in every:

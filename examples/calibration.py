@@ -43,7 +43,7 @@ for (above, below), (name, model) in zip(axes.T, models.items(), strict=True):
     above.plot([0.3, 1], [0.3, 1], color="#999999", linestyle="--", label="perfect")
     above.plot(said, true, "o-", color="#0072B2", label="test rows")
     above.fill_between(said, said, true, color="#D55E00", alpha=0.25, label="error")
-    above.set(title=f"{name}: calibration error {error:.3f}", ylabel="share that is right", ylim=(0.2, 1.02))
+    above.set(title=f"{name}: calibration error {error:.3f}", ylabel="share that is right", ylim=(0.1, 1.02))
     below.bar((np.array(found) + 0.5) / 10, 100 * shares, width=0.09, color="#999999")
     below.set(xlabel="probability of the predicted class", ylabel="rows (%)", xlim=(0.3, 1))
 axes[0, 0].legend(frameon=False)

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse
 
 from nmfnet import Callback, Checkpoint, NMFNetClassifier, NMFNetRegressor, RankError, Relaxed, distributed
+from paper_cases import of_other_fits, other_components, paper, stacked, warm  # noqa: F401
 from rounded_cases import not_finite, one_diverges, rounded, rounded_resumed  # noqa: F401
 from shards import bounds, digits, mine, weights_of
 
@@ -178,6 +179,10 @@ class At(Callback):
             self.act()
 
 
+class Alone(Relaxed):
+    takes_ranks = False
+
+
 def fails():
     raise KeyError("spilled coffee")
 
@@ -196,7 +201,7 @@ def failing(rank, size, where):
     if where == "parameters":
         model.set_params(max_iter=2 + rank % 2)
     if where == "solver":
-        model.set_params(solver="pinv")
+        model.set_params(solver=Alone())
     start = time.perf_counter()
     try:
         model.fit(X, y)
@@ -263,6 +268,9 @@ def joined(rank, size, port):
     distributed.join()  # does nothing
     with distributed.together() as ranks:
         found = ranks.objects(rank), (ranks.messages, ranks.size), distributed.now() is ranks
+        assert ranks.objects("a" * 3000 * rank) == ["", "a" * 3000]  # too long for one message
+        assert ranks.shared("b" * 3000 if rank == 0 else None) == "b" * 3000
+        assert ranks.messages == 5
         with distributed.alone():
             assert distributed.now().size == 1
     dist.barrier()

@@ -144,3 +144,20 @@ def test_unfit_data_is_named():
         custom.fit_transform(X, W=np.zeros((20, 2)), H=np.ones((2, 6)))
     with pytest.warns(RuntimeWarning, match="W and H are ignored"):
         NMF(2).fit_transform(X, W=np.ones((20, 2)), H=np.ones((2, 6)))
+
+
+def test_later_arrays_are_refused_as_the_first_one_is():
+    """Arrays like those of the fit skip scikit-learn's checks: what these refuse must not pass."""
+    X = planted(20, 6, 2)
+    model = NMF(2, random_state=0).fit(X)
+    for call in (model.partial_fit, model.transform):
+        with pytest.raises(ValueError, match="contains infinity"):
+            call(np.where(X > 1, np.inf, X))
+        with pytest.raises(ValueError, match="expecting 6 features"):
+            call(X[:, :5])
+        with pytest.raises(ValueError, match="0 sample"):
+            call(X[:0])
+        with pytest.raises(ValueError, match="Negative values in data passed to NMF"):
+            call(-X)
+    hidden = np.where(np.arange(6) == 3, np.nan, X)
+    np.testing.assert_allclose(model.transform(hidden), model.transform(hidden.tolist()))

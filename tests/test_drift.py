@@ -136,6 +136,17 @@ def test_what_principal_components_leave_out():
     assert model.score(X_other, label) > 0.9
 
 
+def test_a_fit_goes_on_where_rows_lie_outside_the_principal_components():
+    rng = np.random.default_rng(0)
+    model, X, _ = components(rng)
+    shuffled = np.stack([rng.permutation(column) for column in X.T], 1)
+    label = (shuffled[:, 30] > shuffled[:, 90]).astype(int)
+    model.set_params(warm_start=True).fit(shuffled, label)
+    assert not model.network_.inputs.projects
+    assert model.network_.layers[0].n_in == 144
+    assert model.score(shuffled, label) > 0.8
+
+
 def test_rows_that_lie_outside_the_principal_components_end_them():
     rng = np.random.default_rng(0)
     model, X, y = components(rng)

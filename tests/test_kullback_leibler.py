@@ -52,7 +52,7 @@ def regressions(sparse=False, l1=0.3, l2=0.2, m=30, n=20, k=4, seed=0):
     side = Side(data)
     ((_, tile),) = list(side)
     G_laid_out, F = data.laid_out(torch.tensor(G)), data.laid_out(torch.tensor(F))
-    by = Regressors(G_laid_out, G_laid_out.square(), torch.tensor(G.sum(1, keepdims=True) + l1), l2, 1e-14)
+    by = Regressors(G_laid_out, torch.tensor(G.sum(1, keepdims=True) + l1), l2, 1e-14)
     return X, G, F, tile, side.totals, by
 
 
@@ -67,6 +67,29 @@ def test_the_gradient_is_that_of_the_objective(sparse):
         f = F[:, i].numpy().copy()
         expected = scipy.optimize.approx_fprime(f, loss_of_row, 1e-7, x, G, 0.3, 0.2)
         np.testing.assert_allclose(found[:, i], expected, atol=1e-4)
+
+
+def test_the_transpose_is_left_before_the_last_solution():
+    X = counts(60, 20)
+    problem = KullbackLeibler(as_data(X, True), 5, Penalties())
+    Z, H = (problem.data.laid_out(torch.rand(5, side, dtype=torch.float64)) for side in X.shape)
+    problem.step(Z, H, Z)
+    assert "features" in vars(problem) and "columns" in vars(problem.data)
+    problem.sweep(Z, H, Z, until=1e-3)
+    assert "features" not in vars(problem) and "columns" not in vars(problem.data)
+
+
+@both
+def test_some_rows_in_the_same_memory_or_in_their_own(sparse):
+    X, _, _, tile, *_ = regressions(sparse)
+    mask = torch.arange(len(X)) % 3 == 0
+    own, same = tile.some(mask), tile.some(mask, instead=True)
+    assert same.scratch.data_ptr() == tile.scratch.data_ptr() != own.scratch.data_ptr()
+    assert own.memory[0].data_ptr() == tile.memory[0].data_ptr()
+    torch.testing.assert_close(own.sums(own.values), torch.from_numpy(X.sum(1))[mask])
+    changed = tile.values.clone()
+    tile.put(-own.values, mask, changed)
+    torch.testing.assert_close(tile.sums(changed), torch.from_numpy(np.where(mask, -1, 1) * X.sum(1)))
 
 
 @both

@@ -17,6 +17,7 @@ from nmfnet.linalg import (
     with_ones,
 )
 from nmfnet.linalg.arrays import as_tensor
+from nmfnet.linalg.batched_inverse import positive_inverse
 from nmfnet.linalg.holders import local, summed
 from nmfnet.linalg.sparse import picked
 
@@ -201,3 +202,22 @@ def test_a_read_only_array_shares_its_memory_without_a_warning(recwarn):
 def test_numbers_are_summed_over_all_who_hold_samples():
     assert summed(local, 1.5, 2.0) == [1.5, 2.0]
     assert summed(lambda sums: [3 * each for each in sums], 1.5, 2.0) == [4.5, 6.0]
+
+
+@given(n=st.integers(1, 80), seed=st.integers(0, 5), dtype=st.sampled_from([torch.float32, torch.float64]))
+def test_inverses_by_blocks(n, seed, dtype):
+    Z = torch.stack([matrix(n, n, n, seed + i) for i in range(3)]) / n
+    S = Z.mT @ Z + torch.eye(n, dtype=Z.dtype)
+    inverse, failed = positive_inverse(S.to(dtype))
+    assert not failed.any()
+    torch.testing.assert_close(inverse.double(), torch.linalg.inv(S), rtol=0, atol=50 * n * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("n", [3, 40, 70])
+@pytest.mark.parametrize("place", [0, -1])
+def test_matrices_that_are_not_positive_definite_have_no_inverse_by_blocks(n, place):
+    S = torch.eye(n).repeat(3, 1, 1)
+    S[1, place, place] = -1
+    inverse, failed = positive_inverse(S)
+    assert failed.tolist() == [False, True, False]
+    torch.testing.assert_close(inverse[::2], S[::2])

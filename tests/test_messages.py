@@ -8,7 +8,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from nmfnet import NMF, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, NMFPretraining, Pinv, Relaxed
-from nmfnet.plotting import pyplot
+from nmfnet.plotting.axes import pyplot
 
 X = np.random.default_rng(0).random((30, 4))
 Y = np.arange(30) % 2

@@ -139,3 +139,13 @@ def test_out_activation_is_named_as_in_scikit_learn(small):
     assert NMFNetClassifier((3,), max_iter=1).fit(X, y).out_activation_ == "softmax"
     assert NMFNetClassifier((3,), max_iter=1).fit(X, np.eye(3, dtype=int)[y]).out_activation_ == "logistic"
     assert NMFNetClassifier((3,), max_iter=1, solver="pinv").fit(X, y).out_activation_ == "identity"
+
+
+@all_outputs
+@pytest.mark.parametrize("k", [2, 20])
+def test_loss_and_residual_at_once(name, k):
+    A, Y = example(name, k=k)
+    output = Output(name, 0.2)
+    loss, residual = output.loss_and_residual(A, output.smoothed(Y))
+    torch.testing.assert_close(loss, output.loss(A, Y))
+    torch.testing.assert_close(residual, output.residual(Y, A))

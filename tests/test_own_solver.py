@@ -40,7 +40,7 @@ class GradientSweep:
 @dataclass
 class GradientDescent:
     rate: float = 0.1
-    min_batch_samples, takes_sparse, penalizes_bias = 1, False, False
+    min_batch_samples, takes_sparse, penalizes_bias, message_bits = 1, False, False, 0
 
     def default_batch_size(self, n, real_values=0, positions=1):
         return min(n, 50)

@@ -68,8 +68,8 @@ def test_times_of_epochs_and_of_pretraining():
     found = verdicts(
         runs("pinv-nmf", [5.0] * 3, before=2.0, epoch=1.1), runs("adam-sae", [5.0] * 3, before=1.9, epoch=1.0)
     )
-    assert found["an epoch takes a similar time"] == ("confirmed", "`pinv-nmf` 1.10 s, `adam-sae` 1.00")
-    assert found["pre-training takes less time"] == ("not confirmed", "`pinv-nmf` 2.00 s, `adam-sae` 1.90")
+    assert found["an epoch takes a similar time"] == ("confirmed", "`pinv-nmf` 1.10 s, `adam-sae` 1.00 s")
+    assert found["pre-training takes less time"] == ("not confirmed", "`pinv-nmf` 2.00 s, `adam-sae` 1.90 s")
 
 
 @pytest.mark.parametrize(
@@ -113,4 +113,18 @@ def test_where_runs_were_made():
     found[1]["date"] = "2026-01-03"
     made = report._made(found)
     assert made.startswith("2026-01-01 to 2026-01-03; m; torch 2; load of the machine at most 1.0; ")
-    assert made.endswith("; share of their cores that runs got: 50% to 60% (known of 2 of 2 runs).")
+    assert made.endswith("; share of their cores that runs got: 50 to 60 %.")
+
+
+def test_a_section_says_how_many_seeds_it_has_and_whose_seconds_it_leaves_out():
+    found = [*runs("pinv", [5.0, 6.0]), *runs("adam", [4.0], "200")]
+    for run in found[:2]:
+        run["load"] = None
+    assert report._seeds(found) == "means of 1 to 2 seeds"
+    assert report._seeds(found[:1], "medians") == "medians of 1 seed"
+    assert report._untimed(found, some=True).endswith("machine did: `pinv`. Do not compare their seconds.")
+
+
+def test_a_scale_without_verdicts_says_so():
+    lines = list(claims.claims({"full": {"mnist": runs("pinv-nmf", [5.0])}}))
+    assert "- The full runs have too few seeds, and too few known times, for any verdict so far." in lines

@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from torch.nn.functional import conv2d, max_pool2d, unfold
 
 from nmfnet import NMFNetClassifier, NMFPretraining, Pinv
+from nmfnet.data.source import InMemory
 from nmfnet.factorization.nmf import starting_factors
 from nmfnet.layers import AvgPool2d, Conv1d, Conv2d, GlobalAvgPool, MaxPool2d, build_layers
 from nmfnet.layers.activations import get_activation
@@ -108,7 +109,7 @@ def test_pretraining_makes_parts_of_patches():
     )  # fmt: skip
     rows, Y = torch.tensor(X.reshape(400, -1)), torch.eye(10, dtype=torch.float64)[y[:400]]
     seen = []
-    settings(network, rows, Y, torch.Generator().manual_seed(0), seen.append)
+    settings(network, InMemory(rows, Y), torch.Generator().manual_seed(0), seen.append)
     assert seen == [1, 2]
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(400, generator=generator)

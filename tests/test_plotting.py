@@ -12,7 +12,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from nmfnet import NMF, NMFAutoencoder, NMFNetClassifier, NMFNetRegressor, NonlinearSemiNMF, SemiNMF
-from nmfnet.layers import Conv2d
+from nmfnet.layers import Conv1d, Conv2d
 from nmfnet.plotting import (
     HistoryDisplay,
     LayerCodesDisplay,
@@ -215,7 +215,70 @@ def test_codes_of_a_convolution_are_rows(digits):
     np.testing.assert_allclose(display.image_.get_array(), model.layer_codes(X[:9], 0).reshape(9, -1))
 
 
-def test_errors_of_zero_have_none_below(small):
+def test_a_curve_at_zero_does_not_hide_in_the_axis(small):
+    """It is a little above the axis, which has no ticks below 0."""
     X, _ = small
     display = plot_history(NMFNetClassifier((3,), max_iter=2).fit(X, np.zeros(len(X))), curve="error")
-    assert display.ax_.get_ylim()[0] == 0
+    low, high = display.ax_.get_ylim()
+    assert -0.05 * high < low < 0 and not any(low <= tick < 0 for tick in display.ax_.get_yticks())
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "error"),
+    [
+        (NMFNetClassifier((3,), max_iter=1), "Cross-entropy", "Share misclassified"),
+        (
+            NMFNetClassifier((3,), max_iter=1, solver="pinv"),
+            "Mean squared error of 0/1 targets",
+            "Share misclassified",
+        ),
+        (NMFNetRegressor((3,), max_iter=1), "Mean squared error", "Mean squared error"),
+    ],
+)
+def test_axes_say_what_the_numbers_are(model, loss, error, small):
+    model.fit(*small)
+    for curve, what in (("loss", loss), ("error", error)):
+        assert plot_history(model, curve=curve).ax_.get_ylabel() == f"{what}, after the epoch"
+    assert HistoryDisplay(model.history_).plot().ax_.get_ylabel() == "Loss, after the epoch"
+
+
+def test_factorizations_have_components_and_coefficients(digits):
+    X, *_ = digits
+    model = NMF(3, random_state=0).fit(X[:50])
+    weights, codes = plot_weights(model), plot_layer_codes(model, X[:50])
+    bars = [display.figure_.axes[1].get_ylabel() for display in (weights, codes)]
+    assert bars == ["Weight in the component", "Coefficient"]
+    assert (weights.ax_.get_ylabel(), codes.ax_.get_xlabel()) == ("Component", "Component")
+
+
+def test_the_largest_of_many_columns_can_be_seen():
+    """A screen has fewer columns, and would show means."""
+    parts = np.full((2, 4001), 0.1)
+    parts[0, 1234], parts[1, 4000] = -5, 3
+    (image,) = WeightsDisplay(parts).plot().ax_.images
+    shown = image.get_array()
+    assert shown.shape[1] <= 300 and (shown[0].min(), shown[1, -1]) == (-5, 3)
+    assert tuple(image.get_extent()) == (-0.5, 4000.5, 1.5, -0.5)
+    column = np.argmin(shown[0]) / shown.shape[1] * 4001
+    assert abs(column - 1234) < 4001 / shown.shape[1]
+
+
+def test_places_of_filters_of_sequences():
+    X = np.random.default_rng(0).normal(size=(30, 2, 9))
+    model = NMFNetClassifier((Conv1d(4, 3), 4), max_iter=1, random_state=0).fit(X, np.arange(30) % 2)
+    labels = [text.get_text() for text in plot_weights(model).ax_.get_xticklabels()]
+    assert labels == [f"channel {c}, place {i}" for c in range(2) for i in range(3)]
+
+
+@pytest.mark.parametrize(("names", "rotation"), [("abcde", 0), ([f"a long name {i}" for i in range(5)], 90)])
+def test_short_names_are_level(names, rotation, small):
+    display = WeightsDisplay(np.eye(5), feature_names=list(names)).plot()
+    assert {text.get_rotation() for text in display.ax_.get_xticklabels()} == {rotation}
+
+
+def test_long_labels_leave_the_codes_their_place():
+    display = LayerCodesDisplay(
+        np.zeros((2, 3)), ["a label of thirty-five characters.." + each for each in "ab"]
+    ).plot()
+    display.figure_.canvas.draw()
+    assert display.ax_.get_position().width * display.figure_.get_figwidth() > 3.5  # inches

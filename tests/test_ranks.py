@@ -58,6 +58,16 @@ CASES = {
     "a module": ("module", {"early_stopping": True}),
     "a module, real": ("module", {"real": True}),
     "a table": ("table", {}),
+    "the paper's solver": ("paper", {"weighted": True, "alpha": 0.1, "early_stopping": True, "max_iter": 2}),
+    "the paper's, float32": ("paper", {"dtype": "float32", "images": True}),
+    "the paper's, by batches": ("paper", {"solver": {"first_layer": "batch"}, "l1_ratio": 0.5, "alpha": 0.1}),
+    "the paper's, batches of few rows": ("paper", {"solver": {"delta": 1e-14}, "batch_size": 7, "n": 40}),
+    "pre-training": ("paper", {"pretrain": {"n_ae": 2}, "solver": "relaxed", "weighted": True}),
+    "pre-training, images": ("paper", {"pretrain": {"n_ae": 1}, "images": True}),
+    "trained further": ("warm", {"moved": (1, 2, 3)}),
+    "trained further, real": ("warm", {"moved": (1,), "real": True, "other_rows": True}),
+    "other principal components": ("other_components", {}),
+    "a weighted sum of networks": ("stacked", {}),
     "very many categories": ("many_categories", {"early_stopping": True}),
 }  # fmt: skip
 
@@ -119,7 +129,7 @@ FAILURES = {
     "columns": "must have the same columns of X; rank 0 has 64, rank 1 has 63",
     "callback": "rank 1 of 3: KeyError: 'spilled coffee'",
     "parameters": "Ranks must have the same max_iter; rank 0 has 2, rank 1 has 3",
-    "solver": "solver='pinv' needs all samples in one process: several ranks take solver='relaxed'",
+    "solver": "needs all samples in one process: several ranks take a solver with takes_ranks=True",
 }
 
 
@@ -131,6 +141,11 @@ def test_an_error_on_one_rank_is_raised_by_all_and_they_can_go_on(pool, where):
         assert each["seconds"] < 30
         assert np.array_equal(each["after"], found[0]["after"])
     assert not np.array_equal(found[0]["own"], found[1]["own"])  # of a fit alone
+
+
+def test_ranks_go_on_with_one_network_only(pool):
+    for said in pool.values("of_other_fits", 2):
+        assert "Ranks must have the same network of an earlier fit" in said
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nmfnet import NMFPretraining, Pinv, nmf, nonlinear_least_squares, nonlinear_semi_nmf, semi_nmf
+from nmfnet.data.source import InMemory
 from nmfnet.factorization import nmf_update, nonlinear_z_step, semi_nmf_z_step
 from nmfnet.layers.activations import get_activation
 from nmfnet.network import Network
@@ -75,7 +76,7 @@ def test_whole_pretraining(bias):
     X, Y = rng.random((70, 8)), rng.random((70, 3))
     network = Network(tensors(*random_network(rng, (8, 6, 5, 3), bias)), get_activation("relu"), bias)
     pretraining = NMFPretraining(n_ae=2, n_nmf=3, n_ls=4, delta_x=0.15, delta=0.25, batch_size=40)
-    pretraining(network, *tensors(X, Y), torch.Generator().manual_seed(0))
+    pretraining(network, InMemory(*tensors(X, Y)), torch.Generator().manual_seed(0))
 
     generator = torch.Generator().manual_seed(0)  # the same draws, in the same order
     rows = torch.randperm(70, generator=generator)[:40].numpy()

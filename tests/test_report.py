@@ -91,6 +91,10 @@ def test_ticks_of_many_decades_are_powers_of_ten():
     np.testing.assert_allclose(panel.get_yticks(), [0.01, 0.1, 1, 10, 100, 1e3, 1e4])
 
 
+def test_ticks_of_very_many_decades_have_room():
+    assert len(curves(records([1e-18, 1e18])).axes[0].get_yticks()) <= 10
+
+
 def test_values_that_are_not_finite_do_not_spoil_the_scale():
     panel = curves(records([0.5] * 3, objectives=[math.inf, 1.0, 0.1])).axes[2]
     assert panel.get_yscale() == "log"
@@ -111,6 +115,21 @@ def test_unit_of_time(seconds, last, unit):
     panel = curves(records([0.5], seconds=seconds)).axes[3]
     assert panel.get_xlabel() == f"Training time ({unit})"
     assert panel.lines[0].get_xdata()[-1] == last
+
+
+def test_the_ring_around_the_last_point_is_whole():
+    """Epochs of a late start are close to each other, so that margins by their range would cut it."""
+    history = [
+        {"epoch": i, "objective": 1.0, "train_error": 0.2, "val_error": 0.5 - 0.1 * i, "train_loss": 0.2,
+         "val_loss": 0.5 - 0.1 * i, "seconds": 10 + 0.01 * i}
+        for i in (1, 2, 3)
+    ]  # fmt: skip
+    figure = curves(history)
+    figure.canvas.draw()
+    for panel in figure.axes:
+        ring = next(line for line in panel.lines if line.get_label() == "least validation loss")
+        x = panel.transData.transform(ring.get_xydata())[0, 0]
+        assert panel.bbox.x1 - x > ring.get_markersize() / 2 * figure.dpi / 72
 
 
 @pytest.mark.parametrize("epochs", [1, 5])

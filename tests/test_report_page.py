@@ -11,7 +11,7 @@ import pytest
 
 from nmfnet import Callback, NMFNetClassifier, NMFNetRegressor
 from nmfnet.layers import Conv2d
-from nmfnet.report import RunReport, choices, findings, report_page
+from nmfnet.report import RunReport, charts, choices, findings, report_page
 from nmfnet.report.findings import _written
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(1)>&amp;$x^{y}$"
@@ -176,3 +176,37 @@ def test_the_batch_size_is_that_of_images_and_of_many_real_targets():
 )
 def test_values_of_the_worst_rows_are_short(value, text):
     assert _written(value) == text
+
+
+def test_classes_that_are_left_out_are_counted():
+    model, X, y = classifier([f"class {i}" for i in range(33)])
+    text = " ".join(Page(report_page([run_of(model, findings(model, X, y))])).check().texts)
+    assert "Errors by class, the 30 with the most of 33" in text
+
+
+def test_settings_that_differ_are_no_results():
+    model, X, y = classifier()
+    runs = [run_of(model, findings(model, X, y), name) for name in ("r", "s")]
+    for share, run in enumerate(runs):
+        run.settings["asked"]["test"] = share
+    page = report_page(runs)
+    assert page.count("<th>--test</th>") == page.count("<th>test</th>") == 1
+
+
+@pytest.mark.parametrize(("units", "scale"), [((1.0, 1.0), "linear"), ((1.0, 1e9), "log")])
+def test_runs_of_other_units_are_seen_together(units, scale, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(charts, "svg", lambda figure, name: drawn.append(figure) or "")
+    histories = {str(unit): [{"epoch": i, "train_error": unit * (3 - i)} for i in (1, 2)] for unit in units}
+    charts.comparison_chart(histories, 1)
+    panel = drawn[0].axes[0]
+    assert panel.get_yscale() == scale and panel.get_ylim()[0] <= units[0]
+    assert scale == "linear" or panel.get_ylim()[0] > 0.1 * units[0]
+
+
+def test_single_epochs_of_more_runs_than_colours_differ(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(charts, "svg", lambda figure, name: drawn.append(figure) or "")
+    charts.comparison_chart({str(i): [{"epoch": 1, "train_error": 0.1}] for i in range(8)}, 100)
+    looks = {(line.get_color(), line.get_marker()) for line in drawn[0].axes[0].lines}
+    assert len(looks) == 8

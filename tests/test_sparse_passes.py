@@ -15,7 +15,7 @@ from nmfnet import NMF
 from nmfnet.factorization.data import SparseData
 from nmfnet.factorization.initialization import orthonormal
 from nmfnet.factorization.passes import LeastSquares, Penalties
-from nmfnet.factorization.sparse_passes import SparseLeastSquares
+from nmfnet.factorization.sparse_passes import SPARSE_TILE_COLUMNS, SparseLeastSquares
 
 CPU = torch.device("cpu")
 
@@ -32,6 +32,17 @@ def test_tile_by_tile_is_the_same(penalties, weighted):
         problem, out, H_new = kind(data, 7, penalties, row_weights=weights), torch.zeros_like(Z), H.clone()
         found.append((out, H_new, *problem.step(Z, H_new, out, measure_z=True, measure_h=True)))
     torch.testing.assert_close(found[0], found[1])
+
+
+def test_tiles_take_memory_when_a_step_needs_them_and_little():
+    """While a start is searched for, the problem of the passes after it is there already."""
+    rng = np.random.default_rng(0)
+    data = SparseData(scipy.sparse.random(300, 5000, 0.01, format="csr", rng=rng), CPU)
+    problem = SparseLeastSquares(data, 7, Penalties())
+    assert "workspace" not in vars(problem)
+    Z, H = (data.laid_out(torch.from_numpy(rng.random((7, side)))) for side in data.shape)
+    problem.step(Z, H, Z)
+    assert problem.workspace.memory.numel() == 3 * 7 * SPARSE_TILE_COLUMNS
 
 
 MEMORY = """

@@ -211,3 +211,11 @@ def test_a_resumed_fit_ends_with_the_same_sum(encoding, tmp_path, monkeypatch):
     resumed = stopped.set_params(callbacks=[Checkpoint(tmp_path, every=1, resume=True)]).fit(X, y)
     np.testing.assert_array_equal(resumed.predict_proba(X), model.predict_proba(X))
     assert resumed.network_.hidden == [100] and resumed.n_members_ == model.n_members_
+
+
+@pytest.mark.parametrize(("hidden", "n_members", "expected"), [(100, "auto", 32), (40, 1, 40), (100, 1, 64)])
+def test_networks_of_folds_that_choose_weights_are_narrower(hidden, n_members, expected, monkeypatch):
+    widths, stack = [], Relaxed.stack
+    monkeypatch.setattr(Relaxed, "stack", lambda self, *args: (widths.append(args[0].hidden), stack(self, *args))[1])
+    NMFNetClassifier((hidden,), max_iter=2, n_members=n_members, random_state=0).fit(*steps(60))
+    assert widths[0] == [expected]

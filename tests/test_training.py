@@ -256,7 +256,7 @@ def test_pretraining_reconstructs_and_starts_closer(name, intercept):
         Y = X[:, :2].contiguous()
         network = Network(he_weights([30, 8, 6, 2], intercept, generator, X.dtype), f, intercept)
         before = (network.predict(X) - Y).square().sum()
-        pretraining(network, X, Y, generator, layers.append)
+        pretraining(network, InMemory(X, Y), generator, layers.append)
         assert layers == [1, 2]
         left.append(float((network.predict(X) - Y).square().sum() / before))
     # Without biases no code of these two is near 0, and one start in two leaves more.

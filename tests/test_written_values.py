@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
+import warnings
 
 import numpy as np
 import pytest
 
-from nmfnet.datasets import read_file
+from nmfnet.datasets import Schema, read_file, read_parts
 from nmfnet.datasets._dialect import Dialect
 from nmfnet.datasets._kinds import CATEGORIES, Unfit, as_kind, kind_of
 from nmfnet.datasets._units import plain_numbers, without_unit
 from nmfnet.datasets._values import labels_as
+from nmfnet.errors import DataError
 
 DATES = {
     "German": (["31. Dezember 2020", "3. März 2021", "2 Jän. 2020"], ["2020-12-31", "2021-03-03", "2020-01-02"]),
@@ -24,6 +26,7 @@ DATES = {
     "English": (["31st of December 2020", "March 2nd, 2019"], ["2020-12-31", "2019-03-02"]),
     "years of two digits": (["31-DEC-20", "01-JAN-99"], ["2020-12-31", "1999-01-01"]),
     "nothing between": (["31DEC2020", "01JAN2021"], ["2020-12-31", "2021-01-01"]),
+    "Chinese, Japanese, Korean": (["2020年12月31日", "2020년 3월 1일 13:45"], ["2020-12-31", "2020-03-01T13:45"]),
     "no day": (["Dec 2020", "janvier 2021"], ["2020-12-01", "2021-01-01"]),
     "accents as marks": ([unicodedata.normalize("NFD", "3. März 2021")], ["2021-03-03"]),
 }
@@ -40,6 +43,7 @@ def test_months_by_name(case):
     [
         (["Dec-20", "Jan-21"], "nothing tells a day from a year of two digits"),
         (["1 Dec 2020", "15 ožujka 2020"], "month 'ožujka' is of no language that is known here"),
+        (["grudnia 1, 2020", "lutego 15, 2020"], "month 'grudnia' is of no language that is known here"),
         (["12 jui 2020", "3 mai 2020"], "month 'jui' is of no language that is known here"),  # juin or juillet
     ],
 )
@@ -96,3 +100,80 @@ def test_labels_of_models_whose_classes_have_blanks():
     assert y.tolist() == [" yes", " yes", " no", "maybe"] and known.tolist() == [True, True, True, False]
     y, known = labels_as(["a", " b"], np.array(["a ", " a", "b"]))  # which of the two is it?
     assert known.tolist() == [False, True] and y[1] == "b"
+
+
+def test_targets_with_a_word_behind_are_numbers_where_they_are_amounts(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("x,w\n" + "".join(f"{i},{i}.5 kg\n" for i in range(30)))
+    with pytest.warns(UserWarning, match="column 'w', is read as numbers of kg"):
+        data = read_file(path, target="w")
+    assert data.y_train.tolist() == [i + 0.5 for i in range(30)]
+    assert read_file(path, target="w", labels="numbers").y_train.tolist() == data.y_train.tolist()  # as a model does
+    path.write_text("x,w\n" + "".join(f"{i},{i % 3} kg\n" for i in range(30)))
+    assert set(read_file(path, target="w").y_train) == {"0 kg", "1 kg", "2 kg"}
+    path.write_text("x,w\n" + "".join(f"{i},{i} {'kg' if i % 2 else 'g'}\n" for i in range(30)))
+    assert read_file(path, target="w").y_train.dtype.kind == "U"  # which the estimators refuse
+
+
+def test_text_that_excel_was_made_to_keep(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('n,city,y\n="12",="Rome","=""01"""\n="7",Rome,="02"\n')
+    data = read_file(path, target="y")
+    assert data.X_train["n"].tolist() == [12, 7] and data.X_train["city"].tolist() == ["Rome", "Rome"]
+    assert data.y_train.tolist() == ["01", "02"]
+
+
+def test_columns_between_blanks(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("   size   weight y\n    1.5     2.25 a\n   12.5    14.25 b\n")
+    with pytest.raises(DataError, match=r"if blanks divide them: --sep ' ', or pandas\.read_fwf"):
+        read_file(path, target="y")
+    data = read_file(path, schema=Schema("y", dialect=Dialect(" ")))
+    assert data.X_train.tolist() == [[1.5, 2.25], [12.5, 14.25]] and data.y_train.tolist() == ["a", "b"]
+
+
+def test_text_named_parquet(tmp_path):
+    path = tmp_path / "a.parquet"
+    path.write_text("x,y\n1,a\n2,b\n")
+    schema = Schema("y", ["x"], kinds={"x": "numbers"})
+    for read in (lambda: read_file(path, target="y"), lambda: list(read_parts(path, schema))):
+        with pytest.raises(DataError, match=r"is not a \.parquet file: if it is text, name it \.csv"):
+            read()
+
+
+SCRIPTS = {
+    "cp932": ("東京", "大阪"), "shift_jis": ("ﾄｳｷｮｳ", "ｵｵｻｶ"), "gb18030": ("北京", "上海"), "euc-kr": ("서울", "부산"),
+    "cp1251": ("Москва", "Казань"), "cp1253": ("Αθήνα", "Πάτρα"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", SCRIPTS)
+def test_other_scripts_are_noticed(encoding, tmp_path):
+    """Wherever in the file they are."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        "\n".join(["city,y", *["-,a"] * 400, *(f"{city},b" for city in SCRIPTS[encoding])]).encode(encoding)
+    )
+    with pytest.warns(UserWarning, match="if text looks wrong, give another --encoding, as cp932"):
+        read_file(path, target="y")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "été à Nîmes",
+        "«¿Qué? ¡Sí!»",
+        "10 m²·K/W: ± ½ °C",
+        "“Ah…” – ‘so’",
+        "———— •••• ……",
+        "ÜBERGRÖSSE",
+        "5 € · 3 £",
+        "§§ 12 ··· 5",
+    ],
+)
+def test_western_text_is_no_other_script(text, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"text,y\n{text},a\nb,b\n".encode("cp1252"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_file(path, target="y").X_train["text"][0] == text

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from nmfnet.plotting import whole_numbers
+from nmfnet.plotting.axes import whole_numbers
 
 from ..interval import interval
 from ..store import Record
@@ -21,7 +21,11 @@ from .problem import Task
 Runs = list[Record]
 BASELINES = ("adam", "adamw", "sgd", "muon", "adamw-adversarial", "muon-adversarial")
 STYLES = ["-", "--", ":", "-."]
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
+COLOURS = defaultdict(  # of a solver, by the beginning of its name, in all panels
+    lambda: "#999999",
+    adam="#E69F00", adamw="#D55E00", muon="#009E73", relaxed="#0072B2", pinv="#CC79A7", sgd="#56B4E9",
+    sklearn="#000000",
+)  # fmt: skip
 
 HEAD = """# Solvers compared
 
@@ -238,8 +242,11 @@ def plot(tasks: list[Task], by_task: dict[str, dict[str, Runs]]) -> Figure:
     places = figure.subplots(rows, 2, squeeze=False).ravel()
     for ax, (task, key) in zip(places, panels, strict=False):
         solvers = sorted(by_task[task.name].items())
-        for i, (name, runs) in enumerate(solvers):
-            style = (COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS)])
+        variants = Counter[str]()
+        for name, runs in solvers:
+            family = name.split("@")[0].split("-")[0]
+            style = (COLOURS[family], STYLES[variants[family] % len(STYLES)])
+            variants[family] += 1
             curve(ax, runs if key == "epoch" else alone(runs), key, style, name)
         ax.set(xlabel=key, ylabel=task.metric, title=task.name)
         whole_numbers(ax.xaxis)

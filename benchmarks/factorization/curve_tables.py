@@ -6,6 +6,7 @@ from statistics import median
 
 from cases import RUNS
 
+PEERS = ("torchnmf", "nimfa")
 SHARES = (0.01, 0.001, 0.0001)  # above the best objective known
 
 
@@ -29,7 +30,7 @@ def best_known():
             seen = [record[which]["final"], *(value for _, value in record[which]["curve"])]
             best[problem(record)] = min(best[problem(record)], *seen)
     for record in RUNS.records("peers"):
-        best[problem(record)] = min(best[problem(record)], record["torchnmf"]["final"])
+        best[problem(record)] = min(best[problem(record)], record["fit"]["final"])
     return best
 
 
@@ -106,7 +107,7 @@ def cases(loss, best):
             groups[record["data"], record["rank"], record["dtype"]].append(record)
     peers = defaultdict(list)
     for record in RUNS.records("peers"):
-        peers[record["loss"], record["data"], record["rank"]].append(record["torchnmf"])
+        peers[record["package"], record["loss"], record["data"], record["rank"]].append(record["fit"]["final"])
     rows = []
     for (data, rank, dtype), records in sorted(groups.items()):
         lowest, row = (
@@ -114,13 +115,14 @@ def cases(loss, best):
             [f"{data} {' × '.join(map(str, records[0]['shape']))}, {rank}, {dtype}"],
         )
         row.append(" / ".join(above(records, which, lowest) for which in ("ours", "theirs")))
-        of_peer = peers[loss, data, rank] if dtype == "float32" else []
-        row.append(f"{100 * (median(each['final'] for each in of_peer) / lowest - 1):.2f}" if of_peer else "")
+        for package in PEERS:
+            finals = peers[package, loss, data, rank]
+            row.append(f"{100 * (median(finals) / lowest - 1):.1f}" if finals else "")
         for share in SHARES:
             times = [[reached(r, which, lowest * (1 + share)) for r in records] for which in ("ours", "theirs")]
             row.append(" / ".join(middle(each, ".3f") for each in times))
         rows.append(row)
-    columns = ["data, rank, dtype", "final, % above best: nmfnet / scikit-learn", "torchnmf"]
+    columns = ["data, rank, dtype", "final, % above best: nmfnet / scikit-learn", *PEERS]
     yield from table([*columns, *(f"s to {100 * share:g} %" for share in SHARES)], rows)
 
 

@@ -18,10 +18,11 @@ each data set with their defaults: `NMF(rank, random_state=seed)`. For the Kullb
   [benchmarks/results/factorization](../../benchmarks/results/factorization). `python
   benchmarks/factorization/report.py` writes this page.
 - **Versions:** scikit-learn {sklearn}, PyTorch {torch}, NumPy {numpy}. Results of earlier nmfnet code are marked.
-- **Machines** of the curves: an Intel Xeon (AVX-512) for the Frobenius norm, an AMD EPYC (Zen 4, AVX-512) and the code
-  before for the divergence, two cores each. Other programs ran on them, with a load of 4 to 12. Seed 1 lacks five
-  fits of tfidf and seed 2 most fits, as time was up. Mini-batches, fits beside a busy process, and memory but for
-  faces, tfidf and words are of the AMD machine and the code before, too.
+- **Machines** of the curves: an Intel Xeon (AVX-512); tfidf and words at rank 40 under the divergence are of an AMD
+  EPYC (Zen 4, AVX-512) and the code before. Both have two cores. Other programs ran on them, with a load of 4 to 23.
+  Seed 1 lacks five fits of tfidf and seed 2 most fits, and the divergence most of seed 1, as time was up.
+- **Of the AMD machine and the code before** are also mini-batches, fits beside a busy process, and memory but for faces,
+  tfidf and words.
 - **Number of fits,** as far as the machine's time allowed: {seeds}.
 
 ## How to read the curves
@@ -38,10 +39,12 @@ A *curve* is the objective against the time of one fit. The objective is â€–X âˆ
   did, the fit is left out.
 - *Final* is the objective with default `tol` and `max_iter`, in percent above the best: the median of the seeds, in
   brackets the worst. nmfnet and scikit-learn stop by different criteria.
-- *torchnmf* is version 0.3.5 with its defaults: multiplicative steps from a random start, one seed.
+- *torchnmf* (version 0.3.5, in float32) and *nimfa* (version 1.4.0, in float64) have their defaults: multiplicative
+  steps from a random start, at most 200 of torchnmf and 30 of nimfa, one seed. Their final objectives are in percent
+  above the best, too. An empty field was not run.
 
 The first fit of a process takes a quarter of a second more. With the Frobenius norm that is digits at rank 5. nimfa
-1.4.0 does not run with NumPy 2, so it is not in the tables.
+runs with NumPy 1.26 only.
 """
 
 EARLIER = """

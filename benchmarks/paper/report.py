@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
 
 from matplotlib.figure import Figure
 
-from nmfnet.plotting import whole_numbers
+from nmfnet.plotting.axes import whole_numbers
 
 from ..interval import interval
 from ..store import REPORTS, Record, Store
 from ..ticks import plain_numbers
-from .claims import claims
-from .configurations import METHODS, SCALES, Scale, methods, network_name
+from .claims import claims, per_epoch
+from .configurations import METHODS, NAMES, SCALES, Scale, methods, network_name
 
 COLOURS = {
     "pinv-nmf": "#D55E00", "pinv": "#E69F00", "adam-sae": "#0072B2", "adam": "#56B4E9", "adamw": "#009E73",
@@ -24,24 +24,27 @@ COLOURS = {
 INTRODUCTION = """# The paper's evaluation
 
 [The paper](../method.md) (Sakurai et al., 2016) compares its method with backpropagation on MNIST and CIFAR-10. This
-page repeats the comparison with this package. It has more networks, and also backpropagation as one would do it now.
+page repeats the comparison with this package, and adds backpropagation as one would do it now. *Full* runs have all
+training images. *Quick* runs have a few thousand images and smaller networks.
 
-- **Errors** are those of the test set in %, at the end of training. ± is the 95 % confidence interval of the mean,
-  where there are three seeds or more. Nothing was chosen on the test set.
-- **Seconds** are too large, because other programs used the machine at the same time. The line under each figure says
-  which share of their processor cores the runs got. Compare seconds only where they differ much.
+- **Networks** are named by their hidden layers: 1000-500 has layers of 1000 and 500 units, 9 x 100 has nine of 100.
+- **Errors** are those of the test set in %, after the last epoch. They are means over the seeds. ± is the 95 %
+  confidence interval of the mean, where there are three seeds or more. Nothing was chosen on the test set.
+- **Seconds** are by the wall clock. They are too large, because other programs used the machine at the same time. The
+  line under each figure says which share of their cores the runs got: their processor seconds, divided by their
+  threads and by the seconds of the wall clock. Compare seconds only where they differ much.
 - **CIFAR-10** is a copy whose images went through JPEG compression once.
 
-`pinv` stands for `solver="pinv"`, the paper's method. Settings are in
-[benchmarks/paper/configurations.py](../../benchmarks/paper/configurations.py):
+All settings are in [benchmarks/paper/configurations.py](../../benchmarks/paper/configurations.py). In the names of the
+methods `pinv` stands for `solver="pinv"`, the paper's method:
 
 | method | what it is |
 | --- | --- |
 """
 SIZES = {
     "full": "All training images, with 20 epochs for MNIST and 10 for CIFAR-10.",
-    "quick": "These have the first 5000 training images of MNIST for 5 epochs, or the first 3000 of CIFAR-10 for 3 "
-    "epochs.\nThe networks are smaller. The paper's method has batches of 1250 and a tenth of the pre-training.",
+    "quick": "The first 5000 training images of MNIST for 5 epochs, or the first 3000 of CIFAR-10 for 3 epochs. The\n"
+    "paper's method has batches of 1250 images in place of 5000, and a tenth of the pre-training.",
 }  # fmt: skip
 
 
@@ -53,9 +56,18 @@ def write(stores: Mapping[str, Store]) -> None:
     for scale, found in runs.items():
         if any(found.values()):
             command = "make paper" + (" QUICK=1" if scale == "quick" else "")
-            lines += [f"## {scale.capitalize()} runs", "", f"{SIZES[scale]} Made by `{command}`.", ""]
+            lines += [f"## {scale.capitalize()} runs", "", SIZES[scale], ""]
+            made, wanted = sum(map(len, found.values())), _planned(SCALES[scale])
+            so_far = f"All of its {made} runs" if made >= wanted else f"So far {made} of its {wanted} runs"
+            lines += [f"Made by `{command}`. {so_far} have been made.", ""]
             lines += [line for data in found for line in section(scale, data, found[data])]
     (REPORTS / "paper.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def _planned(scale: Scale) -> int:
+    return scale.seeds * sum(
+        len(methods(scale, data, hidden)) for data, networks in scale.networks.items() for hidden in networks
+    )
 
 
 def stored(store: Store) -> dict[str, list[Record]]:
@@ -69,22 +81,37 @@ def section(scale: str, data: str, runs: list[Record]) -> Iterator[str]:
         return
     chosen = SCALES[scale]
     everywhere = [name for name, method in METHODS.items() if method.everywhere]
-    yield from (f"### {data}", "", "Test error in %:", "")
+    yield from (f"### {NAMES[data]}, {scale} runs", "", f"Test error in %, {_seeds(runs)}:", "")
     yield from table(chosen, data, runs, everywhere, lambda run: run["epochs"][-1]["test"], ".2f")
     yield from _diverged(runs, chosen.epochs[data])
     timed = [run for run in runs if run["load"] is not None]  # of others nobody knows what else the machine did
     if timed:
-        yield from ("", "Seconds an epoch, medians:", "")
+        yield from ("", f"Seconds an epoch, {_seeds(timed, 'medians')}:", "")
         yield from table(chosen, data, timed, everywhere, per_epoch, ".2f", median=True)
         yield from ("", "Seconds before the first epoch, for pre-training and decompositions, medians:", "")
         yield from table(chosen, data, timed, everywhere, lambda run: run["before"], ".2f", median=True)
+    if len(timed) < len(runs):
+        yield from ("", _untimed(runs, some=bool(timed)))
     main = network_name(chosen.main[data])
     of_main = [run for run in runs if run["network"] == main]
-    yield from ("", f"Variants, network {main}:", "")
+    yield from ("", f"All methods with the network {main}, errors in %:", "")
     yield from _variants(of_main, methods(chosen, data, chosen.main[data]))
     figure = f"paper-{scale}-{data}.png"
-    curves(of_main, f"{data}, {main}").savefig(REPORTS / figure, dpi=110)
-    yield from ("", f"![Test error of {data} against epochs and seconds]({figure})", "", _made(runs), "")
+    curves(of_main, f"{NAMES[data]}, {main}").savefig(REPORTS / figure, dpi=110)
+    yield from ("", "Test error after each epoch, against epochs and against seconds, as medians over the seeds:", "")
+    yield from (f"![Test error of {NAMES[data]} against epochs and seconds]({figure})", "", _made(runs), "")
+
+
+def _seeds(runs: list[Record], of: str = "means") -> str:
+    counts = Counter((run["network"], run["method"]) for run in runs).values()
+    least, most = min(counts), max(counts)
+    return f"{of} of {least} seed{'s' * (most > 1)}" if least == most else f"{of} of {least} to {most} seeds"
+
+
+def _untimed(runs: list[Record], some: bool) -> str:
+    names = ", ".join(f"`{name}`" for name in METHODS if any(r["method"] == name and r["load"] is None for r in runs))
+    what = "These tables leave out" if some else "There is no table of seconds because of"
+    return f"{what} runs of which it is not known what else the machine did: {names}. Do not compare their seconds."
 
 
 def _diverged(runs: list[Record], epochs: int) -> Iterator[str]:
@@ -95,7 +122,7 @@ def _diverged(runs: list[Record], epochs: int) -> Iterator[str]:
 
 
 def _variants(runs: list[Record], names: list[str]) -> Iterator[str]:
-    yield "| method | seeds | epochs | test error | after epoch 1 | training error | nmfnet |"
+    yield "| method | seeds | epochs | test | test, after epoch 1 | training | version of nmfnet |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for name in names:
         of = [run for run in runs if run["method"] == name]
@@ -110,23 +137,18 @@ def _variants(runs: list[Record], names: list[str]) -> Iterator[str]:
 def _made(runs: list[Record]) -> str:
     """When and where runs were made."""
     dates = sorted({run["date"] for run in runs})
-    parts = [" to ".join(dict.fromkeys((dates[0], dates[-1]))), *sorted({run["machine"] for run in runs})]
+    machines = {re.sub(r"\b1 threads", "1 thread", run["machine"]) for run in runs}
+    parts = [" to ".join(dict.fromkeys((dates[0], dates[-1]))), *sorted(machines)]
     parts += sorted({f"torch {run['versions']['torch']}" for run in runs})
     loads = [run["load"] for run in runs if run["load"] is not None]
     if loads:
         parts.append(f"load of the machine at most {max(loads):.1f}")
     shares = [run["share"] for run in runs if "share" in run]
     if shares:
-        least_and_most = dict.fromkeys(f"{share:.0%}" for share in (min(shares), max(shares)))
-        got = " to ".join(least_and_most)
-        parts.append(f"share of their cores that runs got: {got} (known of {len(shares)} of {len(runs)} runs)")
+        got = " to ".join(dict.fromkeys(f"{100 * share:.0f}" for share in (min(shares), max(shares))))
+        of = f" (known of {len(shares)} of {len(runs)} runs)" if len(shares) < len(runs) else ""
+        parts.append(f"share of their cores that runs got: {got} %{of}")
     return "; ".join(parts) + "."
-
-
-def per_epoch(run: Record) -> float:
-    """Median seconds of an epoch after the first; of the first where there is no other."""
-    seconds = [run["before"], *(epoch["seconds"] for epoch in run["epochs"])]
-    return statistics.median(b - a for a, b in pairwise(seconds[1:] if len(seconds) > 2 else seconds))
 
 
 def table(

@@ -27,6 +27,7 @@ T = TypeVar("T")
 TIMEOUT = "NMFNET_RANK_TIMEOUT"  # environment variable: most seconds that a process waits for the others
 DEFAULT_TIMEOUT = 600.0
 GRACE = timedelta(seconds=2)  # for the words of a rank that failed to come
+SHORT, LENGTH = 1024, 8  # bytes of an object that one message has room for, and of the number of its bytes
 WIDE_NUMBERS = 2**12  # sums of fewer numbers are taken in float64
 
 _NOW: ContextVar[Holders] = ContextVar("nmfnet_ranks", default=local)
@@ -95,17 +96,20 @@ class Ranks:
 
     def objects(self, value: T) -> list[T]:
         """What each rank says, rank 0 first."""
-        found: list[Any] = [None] * self.size
-        self.bytes += len(pickle.dumps(value))
-        self._said(dist.all_gather_object, found, value)
-        return found
+        first, rest = _packed(value)
+        beginnings = self.gathered(first[None], [1] * self.size)
+        counts = [_bytes_left(each) for each in beginnings]
+        ends = self.gathered(rest, counts).split(counts) if any(counts) else [rest] * self.size
+        return [_unpacked(*each) for each in zip(beginnings, ends, strict=True)]
 
     def shared(self, value: T) -> T:
         """What rank 0 says."""
-        found = [value]
-        self.bytes += 0 if self.rank else len(pickle.dumps(value))
-        self._said(dist.broadcast_object_list, found, 0)
-        return found[0]
+        first, rest = _packed(None if self.rank else value)
+        self._said(dist.broadcast, first, 0)
+        if left := _bytes_left(first):
+            rest = rest.new_empty(left) if self.rank else rest
+            self._said(dist.broadcast, rest, 0)
+        return _unpacked(first, rest) if self.rank else value
 
     def failed(self, error: BaseException) -> BaseException:
         """The error that all ranks raise where one has met this one; ends the group."""
@@ -127,7 +131,8 @@ class Ranks:
         sent = arguments[-1] if operation in (dist.all_gather, dist.all_to_all_single) else arguments[0]
         if operation is dist.all_to_all_single:  # one's own row stays
             sent = sent[1:]
-        self.bytes += sent.numel() * sent.element_size() if isinstance(sent, Tensor) else 0
+        listens = operation is dist.broadcast and self.rank > 0
+        self.bytes += 0 if listens else sent.numel() * sent.element_size()
         try:
             operation(*arguments, group=self.group)
         except (RuntimeError, ValueError) as error:  # a connection that was closed, or a group that has ended
@@ -144,6 +149,26 @@ class Ranks:
             return store.get(key).decode()
         except RuntimeError:  # the process that kept the store has ended
             return None
+
+
+def _packed(value: Any) -> tuple[Tensor, Tensor]:
+    """An object in bytes: how many there are and the first of them, (LENGTH + SHORT,), and the others."""
+    said = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+    first = torch.zeros(LENGTH + SHORT, dtype=torch.uint8)
+    first[:LENGTH].view(torch.int64)[0] = len(said)
+    first[LENGTH : LENGTH + len(said)] = said[:SHORT]
+    return first, said[SHORT:]
+
+
+def _bytes_left(first: Tensor) -> int:
+    """How many bytes of an object there are beside the first."""
+    return max(0, int(first[:LENGTH].view(torch.int64)) - SHORT)
+
+
+def _unpacked(first: Tensor, rest: Tensor) -> Any:
+    """Inverse of :func:`_packed`."""
+    n = int(first[:LENGTH].view(torch.int64))
+    return pickle.loads(torch.cat([first[LENGTH:], rest])[:n].numpy().tobytes())
 
 
 _RANKS: list[Ranks] = []  # the group of this process, which outlives a fit

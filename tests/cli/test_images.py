@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 import nmfnet
 from nmfnet.cli.images import hidden_layer_sizes, input_shape, rows
+from nmfnet.cli.report import read_run
 from nmfnet.layers import AvgPool2d, Conv1d, Conv2d, GlobalAvgPool, MaxPool1d, MaxPool2d
 from samples import settings
 
@@ -66,6 +69,15 @@ def test_train_evaluate_and_predict_images(run):
     assert run("evaluate", "out", "images.npz").out.startswith(f"Error on all of images: {100 * wrong / 90:.2f}%")
     for file in ("images.npz", "images.npy"):
         assert run("predict", "out", file).out.split()[1:] == [str(each) for each in predicted]
+
+
+def test_filters_are_pictures_in_the_report(run):
+    X, y = colours()
+    np.savez("images.npz", X=X, y=y)
+    run("train", "images.npz", "--hidden", HIDDEN, "--epochs", 1, "--out", "out")
+    report = read_run(Path("out"))
+    assert report.image_shape == (3, 3, 3) and report.parts.shape == (4, 27)
+    assert "Grey is 0, bright positive, dark negative." in Path("out/report.html").read_text(encoding="utf-8")
 
 
 def test_named_images_say_their_shape(run):

@@ -155,6 +155,16 @@ REFUSED = {
 }  # fmt: skip
 
 
+def test_weights_in_kg_are_predicted(run, monkeypatch):
+    monkeypatch.setattr("nmfnet.cli.results.draw", lambda run, path: False)
+    Path("a.csv").write_text(table(label=[f"{2 * v + 1:.1f} kg" for v in LEVEL]), "utf-8")
+    trained = run("train", "a.csv", "--target", "label", "--epochs", 9, "--out", "out")
+    assert trained.status == 0 and "read as numbers of kg" in trained.err
+    assert "R²" in run("evaluate", "out", "a.csv").out
+    rows = list(csv.DictReader(io.StringIO(run("predict", "out", "a.csv").out)))
+    assert np.corrcoef([float(row["prediction"]) for row in rows], LEVEL)[0, 1] > 0.9
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_they_are_refused_with_what_to_do(run, case):
     name, content, advice = REFUSED[case]

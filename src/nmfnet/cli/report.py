@@ -86,7 +86,8 @@ def _parts(model: Any, image_shape: tuple[int, ...] | None) -> tuple[Any, tuple[
     """The largest weights of the first layer, the shape of each as a picture, and the names of their columns."""
     from nmfnet.plotting import WeightsDisplay
 
-    parts, shape, names = WeightsDisplay.parts_of(model, 24, image_shape)
+    parts, shape, names = WeightsDisplay.parts_of(model, 24)
+    shape = shape or image_shape  # filters have one of their own
     if shape is not None and math.prod(shape) != parts.shape[1]:
         shape = None
     written = [printable(name, 40) for name in names] if names is not None and len(names) <= 30 else []

@@ -133,7 +133,12 @@ def texts_of(column: pd.Series[Any]) -> list[str]:
     values = column.tolist()
     if column.dtype.kind == "f":  # whole numbers are written without a point
         values = [int(value) if float(value).is_integer() else value for value in np.where(missing, np.nan, values)]
-    return ["" if gone else str(value) for value, gone in zip(values, missing, strict=True)]
+    return ["" if gone else _unforced(str(value)) for value, gone in zip(values, missing, strict=True)]
+
+
+def _unforced(text: str) -> str:
+    """What Excel shows of ="0123", by which programs keep it from taking text for a number."""
+    return text[2:-1] if text.startswith('="') and text.endswith('"') and len(text) > 2 else text
 
 
 def _refuse_infinite(X: NDArray[Any], frame: pd.DataFrame, path: Path, schema: Schema, start: int) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ADVICE = "is the separator another one? --sep, and --decimal for numbers such as 3,14"
+BLANKS = (
+    "if blanks divide them: --sep ' ', or pandas.read_fwf and to_csv if places are empty; else --sep names what does"
+)
 
 
 def header(path: Path, dialect: Dialect) -> list[str]:

@@ -11,6 +11,7 @@ _WEEK = re.compile(r"(\d{4})-?W(\d{2})(?:-?([1-7]))?", re.ASCII)
 _QUARTER = re.compile(r"(?:(\d{4})[-/ ]?Q([1-4])|Q([1-4])[-/ ]?(\d{4}))", re.ASCII)
 _BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)[T ](\d\d)(\d\d)(\d\d(?:[.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _CTIME = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d:\d\d:\d\d)(?: [A-Z]{3,4})? (\d{4})", re.ASCII)
+_EASTERN = re.compile(r"(\d{4})[年년]\s*(\d{1,2})[月월]\s*(\d{1,2})[日일]")
 _NO_DATE = re.compile(r"0000-00-00(?:[T ]00:00(?::00(?:\.0+)?)?)?", re.ASCII)  # of MySQL
 
 
@@ -21,7 +22,7 @@ def is_no_date(text: str) -> bool:
 
 def rewritten(text: str) -> str:
     """A date of a week, a quarter or a machine with the year first; without the weekday in front; else the text."""
-    text = _WEEKDAY.sub("", text.strip(), count=1)
+    text = _EASTERN.sub(r"\1-\2-\3", _WEEKDAY.sub("", text.strip(), count=1), count=1)
     if match := _WEEK.fullmatch(text):
         try:
             return datetime.date.fromisocalendar(int(match[1]), int(match[2]), int(match[3] or 1)).isoformat()

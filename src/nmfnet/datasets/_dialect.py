@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,7 +25,11 @@ SAMPLE_LINES = 200  # rows that are looked at
 MIN_SHARE_OF_ONE_WIDTH = 0.9  # share of them that a separator divides as it does the first
 ENDINGS = (".gz", ".bz2", ".xz", ".zip")
 LONGEST_VALUE = 2**31 - 1  # characters; Python's own limit is 131,072
-_OTHER_SCRIPT = re.compile("[\u0080-\u009f\u00c0-\u00ff]{3}")  # letters that Western languages seldom have together
+# What Western languages seldom have: many letters or signs of the upper half together, two signs that begin a word.
+_SIGNS = "\u0080-\u009f¢-¦¨-ª¬-¶¸-º¼-¾‚ƒ†‡ˆ‰"
+_OTHER_SCRIPT = re.compile(
+    f"[\u0080-\u009fÀ-ÿ]{{3}}|[^\0-\x7f\xa0—–…•·¯]{{4}}|(?<![A-Za-z0-9\u0080-ÿ])(?:[À-ÿ»¿·]*[{_SIGNS}]){{2}}"
+)
 # Numbers that tell which mark is which: 3,14 and 1.234,5 against 3.14 and 1,234.5; 1,234 tells nothing.
 COMMA = re.compile(
     r"[+-]?(?:\d{1,3}(?:[. '\u00a0\u202f]\d{3})+,\d+|\d+,(?:\d{1,2}|\d{4,}))(?:[eE][+-]?\d+)?", re.ASCII
@@ -79,12 +83,13 @@ class Dialect:
             sep = found.sep or separator_of(sample, path)
             rows = csv.reader(sample[1:], **divided_by(sep))
             cells = [without_unit(with_plain_marks(cell))[0] for row in rows for cell in row]
-        guessed = self.encoding is None and found.encoding in ("cp1252", "latin-1")
-        if guessed and _OTHER_SCRIPT.search("".join(sample)):
-            warnings.warn(
-                f"{path}: is not UTF-8, and read as {found.encoding}: if text looks wrong, give another --encoding",
-                stacklevel=5,
-            )
+            guessed = self.encoding is None and found.encoding in ("cp1252", "latin-1")
+            if guessed and any(map(_OTHER_SCRIPT.search, chain(sample, file))):
+                warnings.warn(
+                    f"{path}: is not UTF-8, and read as {found.encoding}: if text looks wrong, give another "
+                    "--encoding, as cp932 of Japan, gb18030 of China, euc-kr of Korea or cp1251 of Russia",
+                    stacklevel=5,
+                )
         decimal = found.decimal or decimal_of(cells, sep)
         thousands = found.thousands if found.thousands is not None else thousands_of(cells, decimal)
         return replace(found, sep=sep, decimal=decimal, thousands=thousands)
@@ -137,8 +142,11 @@ def _refuse_zeros(sample: list[str], path: Path) -> None:
 
 
 def divided_by(sep: str) -> dict[str, Any]:
-    """Options of readers; blanks behind a separator do not count, so that quotation marks may follow them."""
-    return {"delimiter": sep, "skipinitialspace": not sep.isspace()}
+    """Options of readers; blanks behind a separator do not count, so that quotation marks may follow them.
+
+    Of several blanks that separate columns one counts.
+    """
+    return {"delimiter": sep, "skipinitialspace": sep != "\t"}
 
 
 def _lines(file: TextIO) -> Iterator[str]:

@@ -69,7 +69,7 @@ class NamedMonths:
         day_first, month_first, no_day = (
             re.compile(pattern + time, re.IGNORECASE) for pattern in (_DAY_FIRST, _MONTH_FIRST, _NO_DAY)
         )
-        self.day_first = day_first
+        self.day_first, self.month_first = day_first, month_first
         self.forms = ((day_first, (3, 2, 1)), (month_first, (3, 1, 2)), (no_day, (2, 1, None)))
 
     def parts(self, text: str) -> list[Any] | None:
@@ -87,8 +87,12 @@ class NamedMonths:
         short = [match for text in texts if (match := _SHORT.fullmatch(text))]
         if len(short) == len(texts) and all(_number(match[1]) for match in short):
             return "of which nothing tells a day from a year of two digits"
-        names = {match[2] for text in texts if (match := self.day_first.fullmatch(text)) and int(match[1]) <= 31}
+        found = [match for text in texts if (match := self.day_first.fullmatch(text)) and int(match[1]) <= 31]
+        names = {match[2] for match in found}
+        if not found and all("," in text for text in texts):  # without a comma Golf 5 2010 would be one
+            found = [match for text in texts if (match := self.month_first.fullmatch(text)) and int(match[2]) <= 31]
+            names = {match[1] for match in found}
         unknown = {name for name in names if _number(name) is None}
-        if unknown and len(names) <= MOST_NAMES and all(self.day_first.fullmatch(text) for text in texts):
+        if unknown and len(names) <= MOST_NAMES and len(found) == len(texts):
             return f"whose month {min(unknown)!r} is of no language that is known here"
         return None

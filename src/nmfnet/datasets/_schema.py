@@ -111,5 +111,5 @@ def _no_such_columns(absent: Sequence[str], names: Sequence[str], path: Path) ->
     not_there = ", ".join(map(repr, absent[:LISTED])) + (", ..." if len(absent) > LISTED else "")
     what = f"column{'s' if len(absent) > 1 else ''} {not_there}"
     undivided = len(names) == 1 and re.search(r"\w\W+\w", names[0])
-    advice = f"; {_csv.ADVICE}" if undivided else ""
+    advice = f"; {_csv.BLANKS if re.search(r'[^ ] +[^ ]', names[0]) else _csv.ADVICE}" if undivided else ""
     return f"{path}: has no {what}: {hint}its columns are {listed}{more}{advice}"

@@ -83,6 +83,7 @@ def column_names(path: str | os.PathLike[str], schema: Schema) -> list[str]:
     with reading(path, "a .parquet file"):
         from pyarrow.parquet import read_schema
 
+        _check_parquet(path)
         return [str(name) for name in read_schema(path).names]
 
 
@@ -121,12 +122,20 @@ def _csv_parts(path: Path, schema: Schema, numbers: int) -> Generator[pd.DataFra
     yield from _csv.parts(path, names, max(1, numbers // len(names)), schema.dialect, schema.text(names))
 
 
+def _check_parquet(path: Path) -> None:
+    """Say it in plain words where a file is none."""
+    with open(path, "rb") as file:
+        if file.read(4) not in (b"PAR1", b"PARE"):
+            raise DataError(f"{path}: is not a .parquet file: if it is text, name it .csv; else fetch it again")
+
+
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     with reading(path, "a .parquet file"):
         if path.is_dir():  # in parts
             return pd.read_parquet(path)
+        _check_parquet(path)
         with open(path, "rb") as file:  # Arrow opens no names that are not UTF-8
             return pd.read_parquet(file)
 
@@ -136,6 +145,7 @@ def _parquet_parts(path: Path, schema: Schema, numbers: int) -> Generator[pd.Dat
         with reading(path, "a .parquet file"):
             from pyarrow.parquet import ParquetFile
 
+            _check_parquet(path)
             source = opened.enter_context(open(path, "rb"))
             # What is read ahead would be kept until the end: all of the file.
             file = opened.enter_context(ParquetFile(source, pre_buffer=False, buffer_size=2**20))

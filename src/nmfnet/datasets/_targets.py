@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from nmfnet.datasets._columns import is_numeric, texts_of
 from nmfnet.datasets._kinds import NUMBERS, Unfit, as_kind
 from nmfnet.datasets._schema import SHOWN, Schema, ending, place
-from nmfnet.datasets._units import plain_numbers
-from nmfnet.datasets._values import UNKNOWN, decided, is_blank, is_missing, labels_as
+from nmfnet.datasets._units import plain_numbers, units_of
+from nmfnet.datasets._values import MOST_NUMBERED_CLASSES, UNKNOWN, decided, is_blank, is_missing, labels_as
 from nmfnet.errors import DataError
 
 MOST_COMPARED = 1000  # labels
@@ -39,7 +39,7 @@ def targets_there(column: pd.Series[Any], path: Path, schema: Schema) -> NDArray
     elif labels is not None and labels.dtype.kind in "biuf":
         absent = {text for text in set(texts) if is_missing(text)}
     elif labels is None and ending(path) != ".parquet":
-        plain = plain_numbers(texts, schema.dialect.plain, words=False)
+        plain = _plain(texts, schema)
         nothing = decided(plain)[1]
         absent = {text for text, value in zip(texts, plain, strict=True) if value in nothing}
     else:
@@ -72,7 +72,8 @@ def _say_which_words_are_labels(name: Any, texts: list[str], absent: set[str], p
 def read_targets(column: pd.Series[Any], path: Path, schema: Schema) -> NDArray[Any]:
     """Return targets as numbers, or as a NumPy string array, which needs no pickle to save."""
     labels = schema.labels
-    texts = plain_numbers(texts_of(column), schema.dialect.plain, words=False)
+    written = texts_of(column)
+    texts = _plain(written, schema)
     if isinstance(labels, str):
         values = column.to_numpy(np.float64) if is_numeric(column.dtype) else as_kind(texts, NUMBERS)
         if isinstance(values, Unfit):
@@ -93,7 +94,24 @@ def read_targets(column: pd.Series[Any], path: Path, schema: Schema) -> NDArray[
         )
     if labels is None and y.dtype.kind == "U":
         _say_which_labels_are_alike(column.name, y, path)
+    elif labels is None and (unit := _word_of(written, schema)):
+        warnings.warn(f"{path}: the target, column {column.name!r}, is read as numbers of {unit}", stacklevel=2)
     return y
+
+
+def _plain(texts: list[str], schema: Schema) -> list[str]:
+    """Targets as numbers are written plainly; words behind numbers are units where these are amounts."""
+    words = isinstance(schema.labels, str) or bool(_word_of(texts, schema))
+    return plain_numbers(texts, schema.dialect.plain, words=words)
+
+
+def _word_of(texts: list[str], schema: Schema) -> str:
+    """The word behind all numbers of a target, as kg in 4 kg; none where these are few enough for labels."""
+    if schema.labels is not None or len(set(texts)) <= MOST_NUMBERED_CLASSES:
+        return ""
+    plain = schema.dialect.plain
+    units = units_of(texts, plain)
+    return next(iter(units)) if len(units) == 1 and not units_of(texts, plain, words=False) else ""
 
 
 def _say_which_labels_are_alike(name: Any, y: NDArray[Any], path: Path) -> None:

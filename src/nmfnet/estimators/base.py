@@ -192,9 +192,9 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
         tasks = FitTasks(self, X, y, sample_weight)
         with unchanged_on_failure(self), together():
             hidden = self._check_parameters()
-            goes_on = self.warm_start and hasattr(self, "network_")
-            refuse_in_ranks(goes_on=goes_on, X_val=X_val is not None, **self.get_params(deep=False))
-            in_memory = partial(checked_data, dtype=self.network_.dtype if goes_on else None)
+            start = getattr(self, "network_", None) if self.warm_start else None
+            refuse_in_ranks(network=start, X_val=X_val is not None, **self.get_params(deep=False))
+            in_memory = partial(checked_data, dtype=None if start is None else start.dtype)
             data, validation = (stored_data if in_files(X) else in_memory)(self, X, y, sample_weight), None
             if X_val is not None:
                 try:

@@ -164,7 +164,6 @@ def train(
     """
     progress = Progress.after(history)
     if start is not None:
-        assert isinstance(data, InMemory)
         architecture.check(start, solver, data, "warm_start=True")
         network = start.with_weights(copied(start.weights)).on(data.X.device)
         rescaled = followed(network, data, whole=True)  # columns and targets may have another unit now
@@ -179,8 +178,8 @@ def train(
             for callback in callbacks:
                 callback.on_pretrain_layer(layer, len(network.weights) - 1)
 
-        Y = network.scaled_targets(data.Y)
-        pretraining(network, data.X, Y, generator, announce, data.weight, feature_names)
+        scaled = data.with_targets(network.scaled_targets(data.Y))
+        pretraining(network, scaled, generator, announce, feature_names)
 
     seed, given = generator.initial_seed(), settings.trained or pretraining is not None
     of_folds = replace(settings, trained=given)  # they start anew

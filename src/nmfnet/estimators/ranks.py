@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+from torch import Tensor
 
 from nmfnet._parameters import resolve
 from nmfnet.data.columns import Table
@@ -15,6 +17,7 @@ from nmfnet.data.sharded import Sharded
 from nmfnet.data.source import InMemory
 from nmfnet.distributed import now, refuse_differences
 from nmfnet.linalg.holders import local
+from nmfnet.network import Network
 from nmfnet.solvers import SOLVERS
 
 OWN = ("callbacks", "verbose", "device", "random_state")  # parameters of which ranks may have their own
@@ -30,28 +33,41 @@ def refuse_other_inputs(X: Any) -> None:
     refuse_differences(**{"kind of X": kind, "dtype of X": dtype, "columns of X": columns})
 
 
-def refuse_in_ranks(solver: Any, pretrain: Any = None, goes_on: bool = False, **same: Any) -> None:
-    """Refuse what needs all samples in one process, where there are several, and parameters that differ among them.
+def refuse_in_ranks(solver: Any, network: Network | None = None, **same: Any) -> None:
+    """Refuse solvers that need all samples in one process, where there are several, and what differs among them.
 
     Parameters
     ----------
     solver : Solver or str
-    pretrain : NMFPretraining, str or None
-    goes_on : bool
-        Whether a network of an earlier fit is trained further.
+    network : Network, optional
+        That of an earlier fit, which is trained further.
     **same
         Parameters that must be the same on all ranks; those that each rank may have of its own are left out.
     """
     if now() is local:
         return
-    compared = {"solver": solver, "pretrain": pretrain, **same}
-    refuse_differences(**{name: repr(value) for name, value in compared.items() if name not in OWN})
-    if goes_on:
-        raise ValueError("warm_start=True cannot go on with a network by several ranks: use a Checkpoint to resume.")
-    if pretrain is not None:
-        raise ValueError("pretrain needs all samples in one process: several ranks take pretrain=None.")
+    compared = {name: repr(value) for name, value in {"solver": solver, **same}.items() if name not in OWN}
+    refuse_differences(**compared, **{"network of an earlier fit": None if network is None else _digest(network)})
     if not getattr(resolve(solver, SOLVERS), "takes_ranks", False):
-        raise ValueError(f"solver={solver!r} needs all samples in one process: several ranks take solver='relaxed'.")
+        raise ValueError(
+            f"solver={solver!r} needs all samples in one process: several ranks take a solver with takes_ranks=True."
+        )
+
+
+def _digest(network: Network) -> str:
+    """A short name of a network's numbers: of two networks that differ the names do, too."""
+    found = sha256(repr(network.hidden).encode())
+
+    def add(tensor: Tensor) -> Tensor:
+        found.update(tensor.cpu().numpy().tobytes())
+        return tensor
+
+    for tensor in network.weights:
+        add(tensor)
+    for scaling in (network.inputs, network.targets):
+        if scaling is not None:
+            scaling.changed(add)
+    return found.hexdigest()[:12]
 
 
 def source_of(here: InMemory, keys: Array | None = None) -> InMemory | Sharded:

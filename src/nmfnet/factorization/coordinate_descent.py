@@ -42,19 +42,20 @@ class Coordinates:
         starts = range(0, k, BLOCK_COMPONENTS)
         blocks = (self._scaled[start : start + BLOCK_COMPONENTS, start:] for start in starts)
         self.earlier = [[g[:i] for i, g in enumerate(block)] for block in blocks]
+        self._inverse, self._negative = self.scale[:, 0], like.new_empty(k, 1)
+        self._diagonal = self.G.diagonal()
+        self._tiny = torch.finfo(like.dtype).tiny  # below which the inverse is no number
 
     def fill(self, G: Tensor, l2: float = 0.0, last_stays: bool = False) -> Self:
         """Take the matrix G + l2 I; `last_stays`: whether the last row of F is not to move."""
         self.G.copy_(G)
         if l2:
-            self.G.diagonal().add_(l2)
-        tiny = torch.finfo(G.dtype).tiny  # below which the inverse is no number
-        diagonal = self.G.diagonal()
-        self.flat = {j for j, g in enumerate(diagonal.tolist()) if g < tiny}
-        torch.reciprocal(diagonal, out=self.scale[:, 0])
+            self._diagonal.add_(l2)
+        self.flat = {j for j, g in enumerate(self._diagonal.tolist()) if g < self._tiny}
+        torch.reciprocal(self._diagonal, out=self._inverse)
         for j in self.flat:
             self.scale[j] = 1
-        torch.mul(self.G, -self.scale, out=self._scaled)
+        torch.mul(self.G, torch.neg(self.scale, out=self._negative), out=self._scaled)
         torch.mul(self._scaled, self._mask, out=self._later)
         self.free = len(G) - last_stays
         self.held = self.flat | set(range(self.free, len(G)))
@@ -89,7 +90,7 @@ class CoordinateDescent:
         self.F, self.P, self.scratch = memory[:, : k * columns].view(3, k, columns)
         self.R = memory.new_empty(min(k, BLOCK_COMPONENTS), columns)
         # Views cost as much as small products: they are made once.
-        self.rows = [(r, self.R[:i].T) for i, r in enumerate(self.R)]
+        self.rows = [(r, self.R[i - 1] if i else None, self.R[:i].T) for i, r in enumerate(self.R)]
         of_block = (A.split(BLOCK_COMPONENTS) for A in (self.scratch, self.F))
         self.blocks = [(P, F, self.R[: len(P)]) for P, F in zip(*of_block, strict=True)]
 
@@ -101,15 +102,14 @@ class CoordinateDescent:
             j = 0
             for (P, F, R), later, earlier in blocks:
                 torch.addmm(P, later, self.F, out=R)
-                for (r, updated), g in zip(self.rows, earlier, strict=False):
+                for (r, before, updated), g in zip(self.rows, earlier, strict=False):
+                    if before is not None:
+                        before.relu_()
+                        r.addmv_(updated, g)
                     if j in coordinates.held:
                         r.copy_(held(F[j % BLOCK_COMPONENTS], r, j in coordinates.flat))
-                    elif j % BLOCK_COMPONENTS:
-                        r.addmv_(updated, g).relu_()
-                    else:
-                        r.relu_()
                     j += 1
-                F.copy_(R)
+                torch.clamp_min(R, 0, out=F)  # which completes the last row, too
 
     def sweep_some(self, coordinates: Coordinates, columns: Tensor, sweeps: int) -> None:
         """Update these columns of F, given by their indices; all where copies of most would gain nothing."""

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Protocol
 
+import scipy.sparse
 import torch
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from nmfnet.linalg.sparse import csr, some_rows
 
 TILE_BYTES = 2**20  # bytes of entries that are worked on at a time, so that they stay in the cache
 MIN_TILE_COLUMNS = 16  # columns of dense data in a tile: fewer would use little of what is read
+
+Memory = Tensor | tuple[Tensor, Tensor]
 
 
 class Entries(Protocol):
@@ -34,14 +37,14 @@ class Entries(Protocol):
     def sums(self, V: Tensor) -> Tensor:
         """Sum of each row, shape (c,)."""
 
-    def spread(self, t: Tensor) -> Tensor:
-        """A number for each row, shape (c,), as factors of values."""
+    def some(self, mask: Tensor, instead: bool = False) -> Entries:
+        """Those of some of the rows, by a mask of shape (c,).
 
-    def some(self, mask: Tensor) -> Entries:
-        """Those of some of the rows, by a mask of shape (c,)."""
+        They are worked on in the same memory, but for `scratch`, whose numbers stay; `instead`: that, too.
+        """
 
-    def places(self, mask: Tensor) -> Tensor:
-        """The indices of their values."""
+    def put(self, part: Tensor, mask: Tensor, V: Tensor) -> None:
+        """Write numbers at the entries of some of the rows into those V at all entries."""
 
 
 class DenseEntries:
@@ -51,13 +54,12 @@ class DenseEntries:
     ----------
     values : Tensor of shape (c, n)
         In any order in memory.
-    memory : Tensor of shape (2, at least c * n), optional
+    memory : Tensor of shape (2, at least c * n), or two tensors
         What is worked in.  New memory for each result would cost more than the result.
     """
 
-    def __init__(self, values: Tensor, memory: Tensor | None = None) -> None:
-        memory = values.new_empty(2, values.numel()) if memory is None else memory
-        self.values, self.by_rows = values, values.is_contiguous()
+    def __init__(self, values: Tensor, memory: Memory) -> None:
+        self.values, self.by_rows, self.memory = values, values.is_contiguous(), memory
         self.A, self.scratch = (like(values, part) for part in memory)
 
     def product(self, F: Tensor, G: Tensor) -> Tensor:
@@ -78,17 +80,14 @@ class DenseEntries:
         """Sum of each row."""
         return V.sum(1)
 
-    def spread(self, t: Tensor) -> Tensor:
-        """One column, to be broadcast."""
-        return t[:, None]
-
-    def some(self, mask: Tensor) -> DenseEntries:
+    def some(self, mask: Tensor, instead: bool = False) -> DenseEntries:
         """Those of some of the rows."""
-        return DenseEntries(self.values[mask])
+        values = self.values[mask]
+        return DenseEntries(values, self.memory if instead else (self.memory[0], values.new_empty(values.numel())))
 
-    def places(self, mask: Tensor) -> Tensor:
-        """The indices of these rows."""
-        return mask.nonzero()[:, 0]
+    def put(self, part: Tensor, mask: Tensor, V: Tensor) -> None:
+        """Write numbers of some of the rows into those of all."""
+        V[mask] = part
 
 
 class SparseEntries:
@@ -98,14 +97,14 @@ class SparseEntries:
     ----------
     X : Tensor of shape (c, n)
         By rows.
-    memory : Tensor of shape (2, at least the number of entries), optional
-        What is worked in.
+    memory : Tensor of shape (2, at least the number of entries), or two tensors
+        What is worked in; finite.
     """
 
-    def __init__(self, X: Tensor, memory: Tensor | None = None) -> None:
-        self.X, self.values = X, X.values()
-        memory = self.values.new_zeros(2, len(self.values)) if memory is None else memory
-        self.A, self.scratch = self._matrix(memory[0, : len(self.values)]), memory[1, : len(self.values)]
+    def __init__(self, X: Tensor, memory: Memory) -> None:
+        self.X, self.values, self.memory = X, X.values(), memory
+        of_product, self.scratch = (part[: len(self.values)] for part in memory)
+        self.A = self._matrix(of_product)
         self.crow = X.crow_indices().long()
         self.counts = self.crow.diff()
 
@@ -121,26 +120,34 @@ class SparseEntries:
         return (self._matrix(V) @ G.T).T
 
     def collect(self, F: Tensor, V: Tensor) -> Tensor:
-        """``F V``."""
-        return F @ self._matrix(V)
+        """``F V``; PyTorch would sort the entries by columns first, with several copies of them."""
+        if V.device.type != "cpu":
+            return F @ self._matrix(V)
+        parts = V.numpy(), self.X.col_indices().numpy(), self.X.crow_indices().numpy()
+        transpose = scipy.sparse.csc_array(parts, shape=self.X.shape[::-1])
+        return torch.from_numpy(transpose @ F.T.numpy()).T
 
     def sums(self, V: Tensor) -> Tensor:
         """Sum of each row."""
         return torch.segment_reduce(V, "sum", offsets=self.crow, initial=0)
 
-    def spread(self, t: Tensor) -> Tensor:
-        """Repeated for each entry of the row."""
-        return t.repeat_interleave(self.counts, output_size=len(self.values))
-
-    def some(self, mask: Tensor) -> SparseEntries:
+    def some(self, mask: Tensor, instead: bool = False) -> SparseEntries:
         """Those of some of the rows."""
-        kept = self.places(mask)
+        kept = self._within(mask)
         crow = torch.cat([self.crow[:1], self.counts[mask].cumsum(0)]).to(self.X.col_indices().dtype)
-        return SparseEntries(csr(crow, self.X.col_indices()[kept], self.values[kept], self.X.shape[1]))
+        values = self.values.masked_select(kept)
+        part = csr(crow, self.X.col_indices().masked_select(kept), values, self.X.shape[1])
+        return SparseEntries(part, self.memory if instead else (self.memory[0], values.new_zeros(len(values))))
 
-    def places(self, mask: Tensor) -> Tensor:
-        """The indices of their entries."""
-        return self.spread(mask).nonzero()[:, 0]
+    def put(self, part: Tensor, mask: Tensor, V: Tensor) -> None:
+        """Write numbers at the entries of some of the rows into those at all."""
+        V.masked_scatter_(self._within(mask), part)
+
+    def _within(self, mask: Tensor) -> Tensor:
+        """Whether each entry is in one of the rows of a mask; no index, which would be as large as the values."""
+        if mask.device.type != "cpu":
+            return mask.repeat_interleave(self.counts, output_size=len(self.values))
+        return torch.from_numpy(mask.numpy().repeat(self.counts.numpy()))
 
 
 class Side:

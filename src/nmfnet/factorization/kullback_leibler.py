@@ -54,10 +54,17 @@ class KullbackLeibler:
     def __init__(self, data: Data, k: int, penalties: Penalties, *, row_weights: Tensor | None = None) -> None:
         self.data, self.k, self.penalties, self.row_weights = data, k, penalties, row_weights
         self.floor = torch.finfo(data.like.dtype).eps * max(data.mean(), torch.finfo(data.like.dtype).tiny ** 0.5)
-        m, n = data.shape
         self.single_first = k * data.entries >= MIN_FLOAT32_OPERATIONS
-        # How long a step was not too long for each, in the passes before.
-        self.z_reach, self.h_reach = (data.like.new_ones(side) for side in (m, n))
+
+    @cached_property
+    def z_reach(self) -> Tensor:
+        """How long a step was not too long for each row of X, in the passes before."""
+        return self.data.like.new_ones(self.data.shape[0])
+
+    @cached_property
+    def h_reach(self) -> Tensor:
+        """The same for its columns."""
+        return self.data.like.new_ones(self.data.shape[1])
 
     @cached_property
     def samples(self) -> Side:
@@ -99,8 +106,8 @@ class KullbackLeibler:
         """Multiplicative steps on Z (k, b) of a mini-batch, in place, and on H with earlier products, too, in turn."""
         for left in reversed(range(ONLINE_ROUNDS)):
             # Earlier rows may not have had a feature: H has next to nothing in place of zeros, which would stay.
-            H = H + LEAST_SHARE * H.mean(1, keepdim=True)
-            batch = self.sweep(Z, H, Z, multiplications=ONLINE_Z_STEPS)
+            H = torch.add(H, H.mean(1, keepdim=True), alpha=LEAST_SHARE)
+            batch = self.sweep(Z, H, Z, multiplications=ONLINE_Z_STEPS, value=not left)
             best = self.h_step(H, with_earlier(batch))
             if left:
                 # The scale of a component is free, as its Z has the inverse: only the bound may change it.
@@ -117,16 +124,28 @@ class KullbackLeibler:
         until: float = 0.0,
         measure: bool = False,
         multiplications: int = 0,
+        value: bool = True,
     ) -> Pass:
         """One pass over the data with a step on Z (k, m), written to `out`, or with its solution to `until`.
 
+        Without `value` the objective is not found, and 0.
+
         Q is the numerator of the multiplicative step on H, ``H o Zt (X / A)``, which is what later passes remember.
         """
+        if until:
+            self._forget_features()
         Z, H, laid_out = (self.data.laid_out(F) for F in (Z, H, out))
-        Q = torch.zeros_like(H)
-        objective = self._z_step(Z, H, laid_out, until, multiplications, Q)
-        out.copy_(laid_out)
+        products: list[Tensor] = []
+        objective = self._z_step(Z, H, laid_out, until, multiplications, products, value)
+        if laid_out is not out:
+            out.copy_(laid_out)
+        Q = products[0]
         return Pass(Q.mul_(H), self._sums(laid_out), objective, 0.0)
+
+    def _forget_features(self) -> None:
+        """Leave the columns, a copy of sparse data: where Z is solved for, H has had its last step."""
+        vars(self).pop("features", None)
+        vars(self.data).pop("columns", None)
 
     def tolerance(self, H: Tensor) -> float:
         """Residual to solve to, of which a gradient is a share of the sums of H (k, n)."""
@@ -138,7 +157,9 @@ class KullbackLeibler:
         A component that no row has used is not in it, and stays.
         """
         linear, l2 = done.S + self.penalties.l1_h, self.penalties.l2_h
-        return torch.where((done.Q > 0) | (linear + l2 > 0), bound_minimum(done.Q, linear, l2), H)
+        best = bound_minimum(done.Q, linear, l2)
+        used = linear + l2 > 0
+        return best if bool(used.all()) else torch.where((done.Q > 0) | used, best, H)
 
     def _z_step(
         self,
@@ -147,14 +168,15 @@ class KullbackLeibler:
         out: Tensor,
         until: float = 0.0,
         multiplications: int = 0,
-        collected: Tensor | None = None,
+        collected: list[Tensor] | None = None,
+        value: bool = True,
     ) -> float:
         """Improve Z for H, solve for it until a residual, or by so many multiplicative steps; return the objective.
 
-        The products Zt (X / A) are added to those that are collected.
+        The products Zt (X / A) become the one item of what is collected.
         """
         p = self.penalties
-        by = Regressors(H, H.square(), H.sum(1, keepdim=True) + p.l1_z, p.l2_z, self.floor)
+        by = Regressors(H, H.sum(1, keepdim=True) + p.l1_z, p.l2_z, self.floor)
         total = 0.0
         for rows, tile in self.samples:
             F, totals = Z[:, rows].clone(), self.samples.totals[rows]
@@ -167,10 +189,15 @@ class KullbackLeibler:
                 quotient = descend_(tile, F, totals, by, self.z_reach[rows])
             out[:, rows] = F
             if collected is not None:
-                collected += tile.collect(self._weighted(F, rows), quotient)
+                part = tile.collect(self._weighted(F, rows), quotient)
+                collected[:] = [collected[0].add_(part)] if collected else [part]
+            if not value:
+                continue
             total += self._loss(rows, tile, quotient)
             if p.l2_z:
                 total += p.l2_z / 2 * float((self._weighted(F, rows) * F).sum())
+        if not value:
+            return 0.0
         total += float((self._sums(out).double() * by.slopes.double()).sum())
         return total + p.l1_h * float(H.sum()) + p.l2_h / 2 * squared_norm(H)
 
@@ -193,4 +220,4 @@ class KullbackLeibler:
     def _regressors(self, Z: Tensor) -> Regressors:
         """Those of the features."""
         p = self.penalties
-        return Regressors(Z, Z.square(), self._sums(Z) + p.l1_h, p.l2_h, self.floor)
+        return Regressors(Z, self._sums(Z) + p.l1_h, p.l2_h, self.floor)

@@ -10,6 +10,7 @@ from torch import Tensor
 from nmfnet._parameters import check_settings
 from nmfnet.layers.activations import Activation, get_activation
 from nmfnet.linalg import TruncatedSVD, affine, truncated_svd, weighted, with_ones
+from nmfnet.linalg.holders import Holders, local
 from nmfnet.linalg.penalties import penalties
 
 
@@ -37,6 +38,7 @@ def nonlinear_least_squares(
     fraction: float = 1.0,
     A: Tensor | None = None,
     sample_weight: Tensor | None = None,
+    holders: Holders = local,
 ) -> Fit:
     """Repeat ``W <- W + omega Z+ (T - f(Z W))``, the paper's step for T ~ f(Z W) (section 3.2).
 
@@ -79,6 +81,8 @@ def nonlinear_least_squares(
         [Z, 1] W, where the caller has it already.
     sample_weight : Tensor of shape (m,), optional
         Positive weights of the samples in the sum; a weight of 2 is the row twice.
+    holders : Holders, default=local
+        Those who hold samples, each some of them: T, Z, A and the rows of `basis` are those at hand.
 
     Returns
     -------
@@ -88,22 +92,23 @@ def nonlinear_least_squares(
     check_settings(omega=omega, delta=delta, alpha=alpha, l1_ratio=l1_ratio)
     f = get_activation(activation)
     if basis is None:
-        basis = truncated_svd(weighted(with_ones(Z, intercept), sample_weight, 0.5), delta)
+        basis = truncated_svd(weighted(with_ones(Z, intercept), sample_weight, 0.5), delta, holders)
     A = affine(Z, W, intercept) if A is None else A.clone()
     l1, l2 = penalties(alpha, l1_ratio)
     if l1 > 0:
         majorizer = _gram_majorizer(basis, delta) / omega
         l1, l2 = fraction * l1, fraction * l2
-        return _sparse_steps(T, Z, W, A, f, majorizer, n_iter, l1, l2, intercept, sample_weight)
+        return _sparse_steps(T, Z, W, A, f, majorizer, n_iter, l1, l2, intercept, sample_weight, holders)
     left = weighted(basis.U, sample_weight, 0.5)  # so that left.T R is Ut times the weighted residual
     if l2 > 0:
-        return _ridge_steps(T, Z, W, A, f, basis, left, n_iter, omega, l2, fraction, _cut(basis, delta), intercept)
-    return _steps(T, W, A, f, basis, left, weighted(basis.U, sample_weight, -0.5), n_iter, omega)
+        cut = _cut(basis, delta)
+        return _ridge_steps(T, Z, W, A, f, basis, left, n_iter, omega, l2, fraction, cut, intercept, holders)
+    return _steps(T, W, A, f, basis, left, weighted(basis.U, sample_weight, -0.5), n_iter, omega, holders)
 
 
 def _steps(
     T: Tensor, W: Tensor, A: Tensor, f: Activation, basis: TruncatedSVD, left: Tensor, U: Tensor,
-    n_iter: int, omega: float,
+    n_iter: int, omega: float, holders: Holders,
 ) -> Fit:  # fmt: skip
     """The steps without a penalty.
 
@@ -113,7 +118,7 @@ def _steps(
     R = torch.empty_like(A)
     move = W.new_zeros(len(s), W.shape[1])
     for _ in range(n_iter):
-        step = omega * (left.T @ f.residual(T, A, out=R))
+        step = omega * holders([left.T @ f.residual(T, A, out=R)])[0]
         move += step
         A.addmm_(U, step)
     return Fit(torch.addmm(W, V, move / s[:, None]), A)
@@ -121,7 +126,7 @@ def _steps(
 
 def _ridge_steps(
     T: Tensor, Z: Tensor, W: Tensor, A: Tensor, f: Activation, basis: TruncatedSVD, left: Tensor,
-    n_iter: int, omega: float, alpha: float, fraction: float, cut: float, intercept: bool,
+    n_iter: int, omega: float, alpha: float, fraction: float, cut: float, intercept: bool, holders: Holders,
 ) -> Fit:  # fmt: skip
     """The steps with Tikhonov's term, whose fixed point for linear f is the ridge solution."""
     _, s, V = basis
@@ -135,19 +140,20 @@ def _ridge_steps(
         kept = V @ (s * gain * inside)
         if cut > 0:
             kept += cut / (cut + alpha) * (W - V @ inside)
-        W = W + omega * (V @ (gain * (left.T @ f.residual(T, A, out=R))) - fraction * (W - kept))
+        (projected,) = holders([left.T @ f.residual(T, A, out=R)])
+        W = W + omega * (V @ (gain * projected) - fraction * (W - kept))
         A = affine(Z, W, intercept)
     return Fit(W, A)
 
 
 def _sparse_steps(
     T: Tensor, Z: Tensor, W: Tensor, A: Tensor, f: Activation, majorizer: Tensor,
-    n_iter: int, l1: float, l2: float, intercept: bool, sample_weight: Tensor | None,
+    n_iter: int, l1: float, l2: float, intercept: bool, sample_weight: Tensor | None, holders: Holders,
 ) -> Fit:  # fmt: skip
     """The steps with an L1 term: the same quadratic model, lowered by one pass of coordinate descent."""
     R = torch.empty_like(A)
     for _ in range(n_iter):
-        slope = with_ones(Z, intercept).T @ weighted(f.residual(T, A, out=R), sample_weight)
+        (slope,) = holders([with_ones(Z, intercept).T @ weighted(f.residual(T, A, out=R), sample_weight)])
         W = coordinate_descent(W, slope, majorizer, l1, l2, intercept)
         A = affine(Z, W, intercept)
     return Fit(W, A)

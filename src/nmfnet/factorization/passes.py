@@ -6,6 +6,7 @@ The factor Z is held transposed, (k, m), so that a component's entries lie side 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -30,6 +31,7 @@ MIN_STEP_ROWS = 64  # of an online step
 ONLINE_TOLERANCE = 0.01  # relative projected gradient to which the Z of a mini-batch is found
 MAX_SOLVE_ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 ROUNDS_BEFORE_PIVOTING = 20  # rounds before pivoting takes over
+NARROW, NARROW_SWEEPS = 64, 4  # columns of a tile that take no longer than one, and sweeps of it between two checks
 EXTRA_PRECISION = 10  # by which columns are solved better than asked for while others are not yet
 MAX_SOLVE_TOLERANCE = 1e-4  # relative projected gradient to which new data are solved for at least
 MIN_FLOAT32_OPERATIONS = 2**19  # of a product, from which on float32 gains more than the two switches take
@@ -71,6 +73,7 @@ class LeastSquares(SweepThenStep):
     kept = 0.0
     unique = True
     settled = True
+    tile_columns = 2**62  # of a factor in a tile at most; the workspace has its own limit
 
     def __init__(
         self,
@@ -88,9 +91,7 @@ class LeastSquares(SweepThenStep):
         self.signed, self.multiplicative, self.row_weights = signed, multiplicative, row_weights
         self.by_objective = multiplicative
         self.intercept, self.delta = intercept, delta
-        m, n = data.shape
-        workspace = Workspace(k, max(m, n), data.like)
-        self.tiles, self.h_tiles = (Tiles(side, workspace) for side in (m, n))
+        n = data.shape[1]
         self.size = data.squares(row_weights) if self.settled else 0.0
         self.exact = False
         # Sweeps on products that are at hand are cheap as long as they cost less than the products.
@@ -104,6 +105,21 @@ class LeastSquares(SweepThenStep):
     def step_rows(self) -> float:
         """Rows of a whole online step, unless a batch size is given."""
         return online_rows(self.data, self.k, MIN_STEP_ROWS)
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """Memory of both factors' tiles, taken when a step first needs it, and not while a start is searched for."""
+        return Workspace(self.k, min(self.tile_columns, max(self.data.shape)), self.data.like)
+
+    @cached_property
+    def tiles(self) -> Tiles:
+        """Those of Z."""
+        return Tiles(self.data.shape[0], self.workspace)
+
+    @cached_property
+    def h_tiles(self) -> Tiles:
+        """Those of H."""
+        return Tiles(self.data.shape[1], self.workspace)
 
     def sweep(
         self, Z: Tensor, H: Tensor, out: Tensor, until: float = 0.0, measure: bool = False, value: bool = True
@@ -187,8 +203,10 @@ class LeastSquares(SweepThenStep):
                 return
             if done == ROUNDS_BEFORE_PIVOTING and self.k <= MAX_PIVOTING_COMPONENTS and not self.intercept:
                 return kernel.pivot(coordinates, unsolved)
-            # Most columns are soon solved, and a few take many rounds.
-            kernel.sweep_some(coordinates, inexact, 10)
+            if kernel.F.shape[1] <= NARROW:
+                kernel.sweep(coordinates, NARROW_SWEEPS)
+            else:  # most columns are soon solved, and a few take many rounds
+                kernel.sweep_some(coordinates, inexact, 10)
 
     def _pull(self, rows: slice, kernel: CoordinateDescent, H: Tensor) -> None:
         """Fill the linear term of the step on Z: H Xt - l1, shape (k, c)."""
@@ -309,6 +327,8 @@ def dot(A: Tensor, B: Tensor) -> float:
     if not A.is_contiguous():  # both lie by columns
         A, B = A.T, B.T
     rows = max(1, TILE_ENTRIES // A.shape[1])
+    if rows >= len(A):
+        return float((A * B).sum(1).sum(dtype=torch.float64))
     products = (a * b for a, b in zip(A.split(rows), B.split(rows), strict=True))
     return float(sum(product.sum(1).sum(dtype=torch.float64) for product in products))
 

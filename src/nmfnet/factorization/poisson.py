@@ -10,6 +10,8 @@ which is convex.  Many of them, the columns of F (k, c), take their steps togeth
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -27,15 +29,14 @@ MAX_BEYOND = 3.0  # factor by which multiplicative steps go beyond the minimum o
 MIN_KEPT_SHARE = 0.5  # of a coefficient, which the extrapolation leaves of it
 
 
-class Regressors(NamedTuple):
+@dataclass(eq=False)
+class Regressors:
     """What all regressions of a factor share.
 
     Attributes
     ----------
     G : Tensor of shape (k, n)
         The other factor, laid out.
-    squares : Tensor of shape (k, n)
-        Its squares.
     slopes : Tensor of shape (k, 1)
         Its sums, weighted as the data are, and the L1 penalty.
     l2 : float
@@ -45,10 +46,14 @@ class Regressors(NamedTuple):
     """
 
     G: Tensor
-    squares: Tensor
     slopes: Tensor
     l2: float
     floor: float
+
+    @cached_property
+    def squares(self) -> Tensor:
+        """Squares of the other factor, shape (k, n)."""
+        return self.G.square()
 
 
 class Point(NamedTuple):
@@ -90,10 +95,16 @@ def multiply_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, steps: i
     All but the last one go on as far again.
     """
     rescale_(F, totals, by)
-    quotient = product_and_quotient(tile, F, by)[1]
+    quotient, slopes = product_and_quotient(tile, F, by)[1], by.slopes.clamp(min=torch.finfo(F.dtype).tiny)
     for left in reversed(range(steps)):
-        best = bound_minimum(F * tile.project(quotient, by.G), by.slopes, by.l2)
-        F.copy_(beyond(best, F) if left else best)
+        ratios = tile.project(quotient, by.G)
+        if by.l2:
+            ratios = bound_minimum(ratios.mul_(F), by.slopes, by.l2).div_(F.clamp(min=torch.finfo(F.dtype).tiny))
+        else:
+            ratios.div_(slopes)
+        F.mul_(ratios)
+        if left:
+            F.mul_(ratios.clamp_(1 / MAX_BEYOND, MAX_BEYOND))
         quotient = product_and_quotient(tile, F, by)[1]
     return quotient
 
@@ -142,13 +153,15 @@ def rescale_(F: Tensor, totals: Tensor, by: Regressors) -> None:
     A factor s minimizes ``b s - totals log s + l2 s^2 ||f||^2 / 2``.  It is 0 where regressors are 0.
     """
     linear = (by.slopes.T @ F)[0]
-    if not bool(linear.all()):
+    all_known = bool(linear.all())
+    if not all_known:
         F[:, linear == 0] = 1.0
         linear = (by.slopes.T @ F)[0]
     known = linear > 0
     if by.l2:
         linear = (linear + (linear.square() + 4 * by.l2 * F.square().sum(0) * totals).sqrt_()) / 2
-    F.mul_(torch.where(known, totals / linear.clamp_(min=torch.finfo(F.dtype).tiny), 0.0))
+    factors = totals / linear.clamp_(min=torch.finfo(F.dtype).tiny)
+    F.mul_(factors if all_known else torch.where(known, factors, 0.0))
 
 
 def diagonal_step(tile: Entries, F: Tensor, at: Point, by: Regressors, reach: Tensor) -> Tensor:
@@ -179,7 +192,7 @@ def move_(
         f, d = F[:, long] - direction[:, long], direction[:, long]
         step, shorter = shorten(tile.some(long), f, d, start[long], slope[long], noise[long], by)
         F[:, long] = (f + step * d).clamp_(min=0)
-        end.quotient[tile.places(long)] = shorter
+        tile.put(shorter, long, end.quotient)
         reach[long] = (reach[long] / REACH_GROWTH * step).clamp_(min=MIN_REACH)
     return end.quotient
 
@@ -223,7 +236,8 @@ def solve_(tile: Entries, F: Tensor, totals: Tensor, by: Regressors, until: floa
         turned = ((start - end) * (end - f)).sum(0) > 0
         last, f, t = f, end, torch.where(turned, 1.0, t + 1)
         if int(left.sum()) < len(left) // 2:
-            part, todo, totals, reach, t = part.some(left), todo[left], totals[left], reach[left], t[left]
+            part, todo, totals = part.some(left, instead=True), todo[left], totals[left]
+            reach, t = reach[left], t[left]
             f, last = f[:, left], last[:, left]
 
 

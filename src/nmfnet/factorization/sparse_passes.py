@@ -12,6 +12,8 @@ from nmfnet.factorization.data import SparseData
 from nmfnet.factorization.passes import LeastSquares, Penalties, ratio
 from nmfnet.factorization.steps import Step
 
+SPARSE_TILE_COLUMNS = 1024  # the memory of wider tiles would be a large part of what a fit of sparse data takes
+
 
 class SparseLeastSquares(LeastSquares):
     """``||X - Z H||^2 / 2`` plus penalties, Z >= 0, H >= 0, of a large sparse X in one process, by coordinate descent.
@@ -26,6 +28,8 @@ class SparseLeastSquares(LeastSquares):
     k, penalties, row_weights
         As in :class:`LeastSquares`.
     """
+
+    tile_columns = SPARSE_TILE_COLUMNS
 
     def __init__(self, data: SparseData, k: int, penalties: Penalties, *, row_weights: Tensor | None = None) -> None:
         super().__init__(data, k, penalties, row_weights=row_weights)

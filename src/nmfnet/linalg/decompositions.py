@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from nmfnet.errors import DivergenceError
+from nmfnet.linalg.holders import Holders, local, summed
 from nmfnet.linalg.products import check_finite
+from nmfnet.linalg.statistics import reduced_symmetric
 
 BLOCK, MOST_NUMBERS = 1024, 2**21  # rows that are converted to float64 at a time, and numbers
 
@@ -43,7 +45,7 @@ def naming_overflow() -> Iterator[None]:
 
 
 @naming_overflow()
-def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
+def truncated_svd(Z: Tensor, delta: float = 0.0, holders: Holders = local) -> TruncatedSVD:
     """Singular value decomposition without the singular values at most `delta` times the largest.
 
     float64 input goes through LAPACK's SVD.  float32 input goes through the eigenvalues of the
@@ -55,12 +57,16 @@ def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
     Z : Tensor of shape (m, n)
     delta : float, default=0
         Relative threshold; never below what rounding leaves meaningful in the dtype of `Z`.
+    holders : Holders, default=local
+        Those who hold rows of the matrix, each some of them: `Z`, and rows of U, are those at hand.
 
     Returns
     -------
     TruncatedSVD
         Of rank 0 if `Z` is zero or empty.
     """
+    if holders is not local:
+        return _svd_of_all(Z, delta, holders)
     if len(Z) < Z.shape[1]:
         U, s, V = truncated_svd(Z.T, delta)
         return TruncatedSVD(V, s, U)
@@ -69,7 +75,24 @@ def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
         U, s, Vh = torch.linalg.svd(Z, full_matrices=False)
         kept = _significant(s, delta, max(Z.shape) * torch.finfo(Z.dtype).eps)
         return TruncatedSVD(U[:, kept], s[kept], Vh[kept].T)
-    s, V = singular_basis([Z], delta)
+    return _by_basis(Z, *singular_basis([Z], delta))
+
+
+def _svd_of_all(Z: Tensor, delta: float, holders: Holders) -> TruncatedSVD:
+    """The decomposition of a matrix of whose rows `Z` are at hand, with as many digits as that of one process."""
+    if Z.dtype != torch.float64:
+        return _by_basis(Z, *singular_basis([Z], delta, holders))
+    Q, R = torch.linalg.qr(check_finite(Z))
+    counts = holders.gathered(torch.tensor([[len(R), len(Z)]]), [1] * holders.size)
+    Q_all, R = torch.linalg.qr(holders.gathered(R, counts[:, 0].tolist()))
+    U, s, Vh = torch.linalg.svd(check_finite(R), full_matrices=False)
+    kept = _significant(s, delta, max(int(counts[:, 1].sum()), Z.shape[1]) * torch.finfo(Z.dtype).eps)
+    own = Q_all.split(counts[:, 0].tolist())[holders.rank]
+    return TruncatedSVD(Q @ (own @ U[:, kept]), s[kept], Vh[kept].T)
+
+
+def _by_basis(Z: Tensor, s: Tensor, V: Tensor) -> TruncatedSVD:
+    """The decomposition of which s and V, in float64, are known."""
     inverse = V / s
     U = Z.new_empty(len(Z), len(s))
     for block, wide in zip(U.split(_rows(Z)), float64_blocks(Z), strict=True):
@@ -78,7 +101,7 @@ def truncated_svd(Z: Tensor, delta: float = 0.0) -> TruncatedSVD:
 
 
 @naming_overflow()
-def singular_basis(blocks: Sequence[Tensor], delta: float = 0.0) -> tuple[Tensor, Tensor]:
+def singular_basis(blocks: Sequence[Tensor], delta: float = 0.0, holders: Holders = local) -> tuple[Tensor, Tensor]:
     """Singular values (r,) and right singular vectors (n, r) of a matrix (m, n), truncated at `delta`.
 
     In float64, whatever the dtype of the matrix.  For a tall float32 matrix it needs no memory of the size
@@ -90,19 +113,23 @@ def singular_basis(blocks: Sequence[Tensor], delta: float = 0.0) -> tuple[Tensor
         The matrix by blocks of its rows.
     delta : float, default=0
         Singular values at most `delta` times the largest count as zero.
+    holders : Holders, default=local
+        Those who hold rows of the matrix, each some of them; the blocks are those at hand.
     """
-    m, n, dtype = sum(map(len, blocks)), blocks[0].shape[1], blocks[0].dtype
+    m, n, dtype = int(summed(holders, sum(map(len, blocks)))[0]), blocks[0].shape[1], blocks[0].dtype
     if dtype == torch.float64:
         R = blocks[0].new_empty(0, n)
         for block in blocks:  # the triangular factor of some rows and that of more of them: Gram matrix alike
             R = torch.linalg.qr(torch.cat([R, check_finite(block)]) if len(R) else check_finite(block), mode="r").R
+        R = holders.gathered(R)
         _, s, Vh = torch.linalg.svd(check_finite(R), full_matrices=False)
         kept = _significant(s, delta, max(m, n) * torch.finfo(dtype).eps)
         return s[kept], Vh[kept].T
-    if m < n:
+    if m < n and holders is local:
         _, s, V = truncated_svd(torch.cat(list(blocks)), delta)
         return s.double(), V.double()
-    G = check_finite(torch.stack([gram(block) for block in blocks]).sum(0) if len(blocks) > 1 else gram(blocks[0]))
+    G = torch.stack([gram(block) for block in blocks]).sum(0) if len(blocks) > 1 else gram(blocks[0])
+    G = check_finite(reduced_symmetric(G, [], holders)[0])
     eigenvalues, V = torch.linalg.eigh(G)
     s = eigenvalues.clamp(min=0).sqrt()
     # Eigenvalues carry an error of n eps times the largest, singular values its square root; and what rounding has

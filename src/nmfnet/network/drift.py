@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +12,9 @@ from torch import Tensor
 from nmfnet.data.column_statistics import Blocks, Columns, columns_of
 from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.scaling import Scaling, target_scaling
+from nmfnet.data.sharded import Sharded
 from nmfnet.data.source import InMemory
+from nmfnet.linalg.holders import Holders, summed
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.network.network import Network
 
@@ -51,7 +53,7 @@ class Change:
         From weights of the network with the old scaling to those with the new one: so that it predicts the same, or
         so that it does the same to what is scaled.  They make new tensors.
     rows : Tensor of shape (m,)
-        Which rows have to do with it.
+        Which of the rows at hand have to do with it.
     """
 
     scaling: Scaling
@@ -62,7 +64,7 @@ class Change:
 
 def followed(
     network: Network,
-    source: InMemory,
+    source: InMemory | Sharded,
     *,
     names: Sequence[str] = SCALINGS,
     whole: bool = False,
@@ -79,8 +81,8 @@ def followed(
     ----------
     network : Network
         Left as it is.
-    source : InMemory
-        With the rows.
+    source : InMemory or Sharded
+        With the rows; of several processes only with the `whole` of them.
     names : sequence of str
         Scalings that may change.
     whole : bool, default=False
@@ -89,8 +91,8 @@ def followed(
         Whether columns have just been scaled anew, by rows from before and after a change.
 
     """
-    X, Y, _ = source.samples
-    rows_at_hand = replace(source, before=0)
+    X, Y, holders = source.X, source.Y, source.holders
+    rows_at_hand = replace(source, before=0) if isinstance(source, InMemory) else source
     carries: list[Carry] = []
     tiny = MIN_MIXED_SPREAD if young else MIN_SPREAD
     for name in names:
@@ -103,11 +105,12 @@ def followed(
         if change is None:
             continue
         ways = (change.same_outputs, change.same_weights)
-        found = [network.with_weights(way(network.weights)) for way in ways]
+        changed: dict[str, Any] = {name: change.scaling}
+        if name == "inputs":
+            changed["layers"] = ()  # of the new weights: there may be other inputs
+        found = [replace(network, weights=way(network.weights), **changed) for way in ways]
         rows = change.rows.nonzero()[:, 0]
-        for each in found:
-            setattr(each, name, change.scaling)
-        losses = [_loss(each, X[rows], Y[rows]) for each in found]
+        losses = [_loss(each, X[rows], Y[rows], holders) for each in found]
         best = int(losses[1] < losses[0] or not losses[0] < float("inf"))
         network = found[best]
         carries.append(ways[best])
@@ -142,19 +145,20 @@ def _through(carries: list[Carry], weights: list[Tensor]) -> list[Tensor]:
     return weights
 
 
-def _loss(network: Network, X: Any, Y: Tensor) -> float:
+def _loss(network: Network, X: Any, Y: Tensor, holders: Holders) -> float:
     outputs, targets = (network.scaled_targets(A).double() for A in (network.predict(X), Y))
-    return float(network.output.loss(outputs, targets).mean())
+    loss, n = summed(holders, float(network.output.loss(outputs, targets).sum()), len(Y))
+    return loss / n if n else float("nan")
 
 
-def _change_of_inputs(network: Network, source: InMemory, tiny: float) -> Change | None:
+def _change_of_inputs(network: Network, source: InMemory | Sharded, tiny: float) -> Change | None:
     old, intercept, X = network.inputs, network.intercept, source.X
     if old is None or isinstance(old, PiecewiseLinear):  # whose intervals stay
         return None
     plain = _without_components(old) if old.projects else old
     columns = columns_of(Blocks(source, "X"), intercept)
-    found = _scaled_anew(plain, columns, X, tiny, _invisible(old), old.projects)
-    if found is None and not (old.projects and _lost(old, plain, X) > MAX_LOST_VARIANCE):
+    found = _scaled_anew(plain, columns, source, "X", tiny, _invisible(old), old.projects)
+    if found is None and not (old.projects and _lost(old, plain, source) > MAX_LOST_VARIANCE):
         return None
     new, rows = found or (plain, torch.ones(len(X), dtype=torch.bool))
     before, after = plain.factor.double(), new.factor.double()
@@ -174,8 +178,8 @@ def _change_of_inputs(network: Network, source: InMemory, tiny: float) -> Change
     return Change(new, lambda weights: carried(weights, True), lambda weights: carried(weights, False), rows)
 
 
-def _change_of_targets(network: Network, source: InMemory, tiny: float, whole: bool) -> Change | None:
-    X, Y, _ = source.samples
+def _change_of_targets(network: Network, source: InMemory | Sharded, tiny: float, whole: bool) -> Change | None:
+    X, Y = source.X, source.Y
     old = network.targets
     if old is None:
         return None
@@ -184,7 +188,8 @@ def _change_of_targets(network: Network, source: InMemory, tiny: float, whole: b
         if torch.equal(new.shift, old.shift) and torch.equal(new.factor, old.factor):
             return None
     else:
-        found = _scaled_anew(old, columns_of(Blocks(source, "Y"), network.intercept), Y, tiny, old.factor == 0)
+        columns = columns_of(Blocks(source, "Y"), network.intercept)
+        found = _scaled_anew(old, columns, source, "Y", tiny, old.factor == 0)
         found = found or _moved(network, old, X, Y)
         if found is None:
             return None
@@ -216,18 +221,19 @@ def _moved(network: Network, old: Scaling, X: Any, Y: Tensor) -> tuple[Scaling, 
 
 
 def _scaled_anew(
-    old: Scaling, columns: Columns, X: Any, tiny: float, hidden: Tensor, uneven: bool = False
-) -> tuple[Scaling, Tensor] | None:
+    old: Scaling, columns: Columns, source: InMemory | Sharded, part: Literal["X", "Y"], tiny: float, hidden: Tensor,
+    uneven: bool = False,
+) -> tuple[Scaling, Tensor] | None:  # fmt: skip
     """A scaling by column in place of one, some columns of which no longer fit, and the rows (m,) that tell.
 
     Of `hidden` columns (n,) nothing was seen until now; of `uneven` ones only all together can be too small.
     """
-    shift, factor = old.shift.double(), old.factor.double()
+    X, shift, factor = getattr(source, part), old.shift.double(), old.factor.double()
     varies = columns.vary(X.dtype)
     distance = torch.maximum(columns.highest - shift, shift - columns.lowest)
     far = factor * (columns.deviation.square() + (columns.mean - shift).square()).sqrt() > MAX_COLUMN_RMS
     rows = _far(old, X, far)
-    if int(rows.sum()) < 2:  # an outlier, until there are more of it
+    if summed(source.holders, float(rows.sum()))[0] < 2:  # an outlier, until there are more of it
         far = torch.zeros_like(far)
     near = (factor * columns.spread < tiny) & varies & ~hidden
     all_far, all_near = (bool((each | ~varies).all()) for each in (far, near))
@@ -274,10 +280,13 @@ def _without_components(scaling: Scaling) -> Scaling:
     return Scaling(scaling.shift, common.expand(n).clone())
 
 
-def _lost(scaling: Scaling, plain: Scaling, X: Any) -> float:
-    """Share of the mean square of the rows that is not in the principal components."""
-    Z = plain(X[:: max(1, len(X) // LOST_VARIANCE_ROWS)]).double()
+def _lost(scaling: Scaling, plain: Scaling, source: InMemory | Sharded) -> float:
+    """Share of the mean square of some rows that is not in the principal components."""
+    n = len(source.Y) if isinstance(source, InMemory) else source.n_rows
+    numbers = torch.arange(n) if source.numbers is None else source.numbers
+    rows = (numbers % max(1, n // LOST_VARIANCE_ROWS) == 0).nonzero()[:, 0]
+    Z = plain(source.X[rows.to(source.device)]).double()
     V = scaling.factor.double()
     V = V / torch.linalg.vector_norm(V[:, 0])
-    total = float(Z.square().sum())
-    return 1 - float((Z @ V).square().sum()) / total if total else 0.0
+    total, kept = summed(source.holders, float(Z.square().sum()), float((Z @ V).square().sum()))
+    return 1 - kept / total if total else 0.0

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nmfnet.distributed import WIDE_NUMBERS
+from nmfnet.distributed import LENGTH, SHORT, WIDE_NUMBERS
 from nmfnet.linalg.rounding import BLOCK
 from nmfnet.planning.task import Task
 
-RECORD = 300  # bytes of the record of an epoch, about
+RECORD = LENGTH + SHORT  # bytes of the record of an epoch
 SUMMED = "primal", "given"  # forms of layers whose steps are made of sums over samples alone
 WIDE = 8  # bytes of a number where there are few
 

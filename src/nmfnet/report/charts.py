@@ -16,7 +16,8 @@ from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from nmfnet._text import printable
-from nmfnet.plotting import VERBATIM, whole_numbers
+from nmfnet.plotting.axes import VERBATIM, whole_numbers
+from nmfnet.report.curves import suit_scale
 from nmfnet.training import EpochRecord
 
 Array = NDArray[Any]
@@ -28,7 +29,7 @@ VARIABLES = {
 }  # fmt: skip
 LONGEST_NAME, LONGEST_RUN = 25, 80  # characters of a column's name, of a run's
 SERIES = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9")
-STYLES = ("-", "--", ":", "-.")
+STYLES, MARKERS = ("-", "--", ":", "-."), "osD^"
 UNNEEDED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL)
 
 
@@ -93,10 +94,13 @@ def comparison_chart(histories: Mapping[str, Sequence[EpochRecord]], unit: float
         errors = [unit * record[what] if unit == 100 else record[what] ** 0.5 for record in records]
         style = {"color": SERIES[number % 6], "linestyle": STYLES[number // 6 % len(STYLES)]}
         line = panel.plot([record["epoch"] for record in history], errors, **style)[0]
-        line.set_marker("o" if len(history) == 1 else "")
+        line.set_marker(MARKERS[number // 6 % len(MARKERS)] if len(history) == 1 else "")
         line.set_label(f"{printable(name, LONGEST_RUN)}, {rows} rows")
     whole_numbers(panel.xaxis)
-    panel.set(xlabel="epoch", ylabel="error (%)" if unit == 100 else "root mean squared error", ylim=(0, None))
+    panel.set(xlabel="epoch", ylabel="error (%)" if unit == 100 else "root mean squared error")
+    suit_scale(panel)
+    if panel.get_yscale() == "linear":
+        panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
     legend = figure.legend(frameon=False, loc="outside lower center")
     for text in legend.get_texts():
         text.set(**VERBATIM)

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from nmfnet._text import printable
-from nmfnet.plotting import VERBATIM, whole_numbers
+from nmfnet.plotting.axes import VERBATIM, whole_numbers
 from nmfnet.training import EpochRecord
 
 Kind = Literal["classification", "regression"]
@@ -24,6 +24,7 @@ TRAINING, VALIDATION, TEST = "#0072B2", "#D55E00", "#009E73"
 GREY = "#666666"
 MOST_MARKERS = 40  # more epochs than these are lines without markers
 LONGEST_TITLE = 80  # characters
+MOST_DECADES = 10  # that have ticks
 WORTH_A_LOG_SCALE = 3  # largest over smallest value
 
 
@@ -82,11 +83,12 @@ def curves(
     axes[1, 1].set_xlabel(f"Training time ({unit})")
     whole_numbers(axes[1, 0].xaxis)
     axes[1, 0].set_xlim(epochs[0] - 0.5 - 0.02 * len(epochs), epochs[-1] + 0.5 + 0.02 * len(epochs))
-    axes[1, 1].set_xlim(left=0)
+    axes[1, 1].set_xlim(0, 1.05 * seconds[-1])  # the ring around the last point is whole
+    axes[1, 1].xaxis.set_major_locator(MaxNLocator(6))
     for panel in axes.flat:
         _style(panel)
-    _scale(axes[0, 0])
-    _scale(axes[1, 0])
+    suit_scale(axes[0, 0])
+    suit_scale(axes[1, 0])
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     if title:
         figure.suptitle(printable(title, LONGEST_TITLE), fontsize=12, **VERBATIM)
@@ -151,7 +153,7 @@ def _style(panel: Axes) -> None:
     panel.tick_params(colors=GREY, labelcolor="black", labelsize=9)
 
 
-def _scale(panel: Axes) -> None:
+def suit_scale(panel: Axes) -> None:
     """Log scale where the values span enough of one; a zero among them goes to the bottom."""
     values = [float(y) for line in panel.lines for y in np.ravel(line.get_ydata()) if np.isfinite(y)]
     positive = [value for value in values if value > 0]
@@ -171,7 +173,8 @@ def _scale(panel: Axes) -> None:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten within the range, or the powers alone where it is wide."""
+    """1, 2 and 5 times powers of ten within the range, or the powers alone where it is wide, or some of them."""
     decades = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(decades) <= 4 else (1,)
+    decades = decades[:: math.ceil(len(decades) / MOST_DECADES)]
     return [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]

@@ -17,6 +17,7 @@ from nmfnet.report.style import STYLE
 from nmfnet.training import EpochRecord
 
 LONGEST = 200  # characters of a value
+CLASSES_LISTED = 30
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,9 @@ def _of_run(run: RunReport) -> Iterator[str]:
     if run.findings is not None:
         yield from _findings(run.findings)
     if run.parts is not None and len(run.parts):
-        note = "<p>The units with the largest weights. Red is positive, blue negative.</p>"
+        coloured = run.image_shape is not None and run.image_shape[2:] == (3,)
+        colours = "Grey is 0, bright positive, dark negative." if coloured else "Red is positive, blue negative."
+        note = f"<p>The units with the largest weights. {colours}</p>"
         chart = charts.parts_chart(np.asarray(run.parts), run.image_shape, run.feature_names)
         yield _section("What units of the first layer look for", note, f'<div class="chart wide">{chart}</div>')
     if run.choices:
@@ -188,7 +191,9 @@ def _confusion(found: Mapping[str, Any]) -> str:
         (name, rows, wrong, f"{100 * wrong / rows:.1f} %" if rows else "–") for name, rows, wrong in found["per_class"]
     ]
     share.sort(key=lambda row: -row[2] / max(row[1], 1))
-    return matrix + "<h3>Errors by class</h3>" + _table(("class", "rows", "errors", "error"), share[:30])
+    which = f", the {CLASSES_LISTED} with the most of {len(share)}" if len(share) > CLASSES_LISTED else ""
+    listed = _table(("class", "rows", "errors", "error"), share[:CLASSES_LISTED])
+    return f"{matrix}<h3>Errors by class{which}</h3>{listed}"
 
 
 def _examples(found: Mapping[str, Any]) -> str:
@@ -232,13 +237,14 @@ def _compared(runs: Sequence[RunReport]) -> Iterator[str]:
         for key in asked[0]
         if key not in ("out", "epochs") and len({json.dumps(each.get(key)) for each in asked}) > 1
     ]
-    head = ["run", "network", "test", "validation", "training", "epochs", "time", *differ]
+    options = [key if key == "data" else f"--{key.replace('_', '-')}" for key in differ]  # not results of that name
+    head = ["run", "network", "test", "validation", "training", "epochs", "time", *options]
     yield _section("Compared", _table(head, [
         [run.name, run.network, *(_shown(run, part) for part in ("test", "validation", "training")),
          run.settings["result"]["epochs"], _seconds(run),
          *("–" if each.get(key) is None else each[key] for key in differ)]
         for run, each in zip(runs, asked, strict=True)
-    ]))  # fmt: skip
+    ], "runs"))  # fmt: skip
     kinds = {run.classifies for run in runs}
     if len(kinds) == 1:
         histories = {f"{number}. {run.name}": run.history for number, run in enumerate(runs, start=1)}

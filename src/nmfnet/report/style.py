@@ -20,8 +20,9 @@ p { margin: .4rem 0; overflow-wrap: anywhere; }
 .tile span { font-size: .85rem; opacity: .75; }
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; font-size: .88rem; }
-th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere;
+th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: break-word;
   vertical-align: top; max-width: 26rem; }
+.runs th { white-space: nowrap; }
 .matrix th, .matrix td { text-align: center; padding: .25rem .45rem; border: 0; min-width: 2.3rem;
   overflow-wrap: normal; }
 .matrix tbody th { text-align: right; }

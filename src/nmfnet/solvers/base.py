@@ -108,6 +108,10 @@ class Solver(Protocol):
     def penalizes_bias(self) -> bool:
         """Whether the L2 part of the penalty includes the biases."""
 
+    @property
+    def message_bits(self) -> int:
+        """Bits of a number in the matrices that several processes send each other; 0: all that it has."""
+
     def default_batch_size(self, n: int, real_values: int = 0, positions: int = 1) -> int:
         """Batch size for `n` samples, each with `real_values` target values and `positions` in an image."""
 

@@ -81,7 +81,7 @@ def _held_out(
 ) -> Predicted:
     """Outputs (m, k) for the second half by a network trained on the first, their targets and weights."""
     trained, held_out = (_some(rows, most) for rows, most in zip(pair, (MOST_TRAINED, MOST_HELD_OUT), strict=True))
-    part = source.subset(trained).collected(rounded=getattr(solver, "message_bits", 0) > 0).normalized()[0]
+    part = source.subset(trained).collected(rounded=solver.message_bits > 0).normalized()[0]
     weights = solver.initial_weights(network.layers, generator, network.dtype)
     network = network.with_weights([W.to(part.device) for W in weights])
     if source.is_sparse:  # rare words are scaled by how rare they are, which held-out rows must not have a say in

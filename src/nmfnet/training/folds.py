@@ -25,7 +25,8 @@ from nmfnet.training.settings import FitSettings
 from nmfnet.training.stacking import most_stacked, stacking_weights
 
 PENALTIES = (0.0, 0.03, 0.3, 1.0, 3.0)  # in the solver's unit: the best one hardly depends on the width,
-FOLD_UNITS = 64  # so that networks of the folds need no more units than these in a hidden layer
+FOLD_UNITS = 64  # so that networks of the folds need no more units than these in a hidden layer,
+STACK_FOLD_UNITS = 32  # and no more than these where they choose the weights of a sum
 MOST_MEMBERS = 1 + FOLDS * len(PENALTIES)
 MOST_ROWS = 20_000  # of the tables that "auto" makes folds of,
 MOST_FOLDED, FEWEST_FOLDED = 2000, 500  # of which so many rows are in the folds
@@ -88,7 +89,7 @@ def rows_in_folds(network: Network, solver: Any, source: Source, settings: FitSe
     pixels = source.n_features >= IMAGE_COLUMNS and not network.by_column
     if not possible or pixels or source.n_rows < FEWEST_ROWS:
         return 0
-    widths = [source.n_features, *_hidden(network), source.n_outputs]
+    widths = [source.n_features, *(min(width, FOLD_UNITS) for width in _widths(network)), source.n_outputs]
     affordable = MOST_NUMBERS // sum(a * b for a, b in pairwise(widths))
     rows = min(source.n_rows, MOST_FOLDED, affordable)
     return rows if rows >= min(source.n_rows, FEWEST_FOLDED) else 0
@@ -100,11 +101,6 @@ def narrowed(network: Network, solver: Any, n_in: int, hidden: list[int], genera
     layers = build_layers(hidden, n_in, n_out, network.intercept)
     weights = solver.initial_weights(layers, generator, torch.float32)
     return replace(network, weights=weights, hidden=hidden, layers=layers, inputs=None, targets=None)
-
-
-def _hidden(network: Network) -> list[int]:
-    """Units of the hidden layers of the networks of the folds."""
-    return [min(width, FOLD_UNITS) for width in _widths(network)]
 
 
 def _widths(network: Network) -> list[int]:
@@ -126,7 +122,8 @@ def _from_folds(
         return None
     unit = solver.penalty_unit(network)
     alphas = [share * unit for share in PENALTIES] if settings.alpha == "auto" else [settings.alpha]
-    standard = _tried(network, solver, data, settings, generator, alphas)
+    hidden = [min(width, STACK_FOLD_UNITS if stacks else FOLD_UNITS) for width in _widths(network)]
+    standard = _tried(network, solver, data, settings, generator, alphas, hidden)
     choice = standard.choice
     found = _encoded(network, data) if encodes and choice.alpha is not None else None
     if found is None or choice.alpha is None:
@@ -134,7 +131,7 @@ def _from_folds(
     inputs, encoded = found
     best = alphas.index(choice.alpha)
     some = alphas if stacks else alphas[best : best + 2]
-    piecewise = _tried(network, solver, encoded, settings, generator, some, inputs)
+    piecewise = _tried(network, solver, encoded, settings, generator, some, hidden, inputs)
     if stacks:
         return _stacked([standard, piecewise], network, solver, settings, generator)
     other = piecewise.choice
@@ -238,10 +235,10 @@ def _encoded(network: Network, data: Folded) -> tuple[PiecewiseLinear, Folded] |
 
 def _tried(
     network: Network, solver: Any, data: Folded, settings: FitSettings, generator: torch.Generator,
-    alphas: list[float], inputs: PiecewiseLinear | None = None,
+    alphas: list[float], hidden: list[int], inputs: PiecewiseLinear | None = None,
 ) -> Tried:  # fmt: skip
     """Networks of the folds with some penalties, and the best one."""
-    small = narrowed(network, solver, data.X.shape[1], _hidden(network), generator)
+    small = narrowed(network, solver, data.X.shape[1], hidden, generator)
     weights = _trained(small, solver, data, settings, generator, alphas)
     choice, outputs = _best(small, weights, data, alphas)
     choice = choice._replace(members=[W.to(network.dtype) for W in choice.members])
@@ -272,7 +269,7 @@ def _trained(
     for _ in range(epochs):
         for batch in data.batches(count, generator):
             if time.perf_counter() < deadline:
-                sweep(*(None if each is None else each.repeat_interleave(P, 0) for each in batch))
+                sweep(*batch)
     return [W.clone() for W in sweep.means()]
 
 

@@ -109,6 +109,7 @@ def fit_network(
         if pretrain is not None and not resumes:
             with progress.timed():
                 pretrain(network)
+                _make_alike(network, source.holders)
         deadline = None if settings.max_time is None else progress.seconds + settings.max_time
         with progress.timed():
             choice = source.holders.shared(Choice() if choose is None or resumes else choose())

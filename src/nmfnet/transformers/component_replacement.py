@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nmfnet.factorization.acceleration import Problem, alternate
@@ -95,10 +97,11 @@ def residual_parts(data: Data, Z: Tensor, H: Tensor, count: int) -> tuple[Tensor
         V = data.transposed_times(U).sub_(H.T @ (Z @ U)).clamp_(min=0)
         sizes = V.norm(dim=0)
         V /= sizes.clamp(min=tiny)
-    cosines = (U.T @ U) * (V.T @ V)
+    same = ((U.T @ U) * (V.T @ V) > SAME_PART_COSINE).tolist()
     chosen: list[int] = []
-    for i in sizes.argsort(descending=True).tolist():
-        if sizes[i] > 0 and not any(cosines[i, j] > SAME_PART_COSINE for j in chosen):
+    order = sizes.argsort(descending=True)
+    for i in order[sizes[order] > 0].tolist():
+        if not any(same[i][j] for j in chosen):
             chosen.append(i)
     chosen = chosen[:count]
     root = sizes[chosen].sqrt()
@@ -109,15 +112,21 @@ def residual_parts(data: Data, Z: Tensor, H: Tensor, count: int) -> tuple[Tensor
 def most_useful(Z: Tensor, H: Tensor, k: int) -> list[int]:
     """Indices of the k components that are left when the one that costs least to miss is left out again and again.
 
-    A component costs what the loss rises by at least where the others' Z, or H, make up for it without bounds.
+    A component costs what the loss rises by at least where the others' Z, or H, make up for it without bounds.  One
+    that is left out is taken from the inverse Gram matrices by an update of rank one.
     """
-    kept, grams = list(range(len(H))), [(F @ F.T).double() for F in (Z, H)]
-    floor = torch.finfo(H.dtype).eps
+    S, G = ((F @ F.T).double().cpu().numpy() for F in (Z, H))
+    inverses, sizes = [ridged_inverse(A, torch.finfo(H.dtype).eps) for A in (G, S)], [S.diagonal(), G.diagonal()]
+    kept = list(range(len(H)))
     while len(kept) > k:
-        costs = []
-        for S, G in (grams, grams[::-1]):
-            own = G[kept][:, kept]
-            ridge = floor * own.diagonal().max().clamp(min=1e-300) * torch.eye(len(kept), dtype=G.dtype).to(G.device)
-            costs.append(S.diagonal()[kept] / torch.linalg.inv(own + ridge).diagonal())
-        del kept[int(torch.minimum(*costs).argmin())]
+        costs = [size[kept] / inverse.diagonal()[kept] for size, inverse in zip(sizes, inverses, strict=True)]
+        gone = kept.pop(int(np.minimum(*costs).argmin()))
+        for inverse in inverses:
+            inverse -= np.outer(inverse[gone] / inverse[gone, gone], inverse[gone])
     return kept
+
+
+def ridged_inverse(A: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+    """The inverse of A (k, k) with a share `floor` of its largest diagonal entry added to all of them."""
+    ridge = floor * max(A.diagonal().max(), 1e-300)
+    return torch.linalg.inv(torch.from_numpy(A + ridge * np.eye(len(A)))).numpy()

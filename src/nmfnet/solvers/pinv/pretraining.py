@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from nmfnet._parameters import check_settings
+from nmfnet.data.sharded import Sharded
+from nmfnet.data.source import InMemory
 from nmfnet.errors import DataError
 from nmfnet.factorization import nonlinear_least_squares
 from nmfnet.factorization._common import check_nonnegative
@@ -44,7 +47,7 @@ class NMFPretraining(BaseEstimator):
     delta_x : float, default=5e-3
         The same for the data.
     batch_size : int, default=5000
-        Samples used, drawn at random once; and patches, for a convolution.
+        Samples used, drawn at random once; and patches, for a convolution.  Each of several processes has all of them.
     """
 
     n_ae: int = 20
@@ -66,25 +69,25 @@ class NMFPretraining(BaseEstimator):
     def __call__(
         self,
         network: Network,
-        X: Tensor,
-        Y: Tensor,
+        source: InMemory | Sharded,
         generator: torch.Generator,
         progress: Progress | None = None,
-        sample_weight: Tensor | None = None,
         feature_names: Sequence[str] | None = None,
     ) -> None:
-        """Replace the weights of `network`, layer after layer; the last layer is fitted to Y.
+        """Replace the weights of `network`, layer after layer; the last layer is fitted to the targets.
+
+        Of several processes each gets the samples that are used, and computes the same from them: sums over these
+        samples would be a thousand messages, each as large as the factors.
 
         Parameters
         ----------
         network : Network
-        X : Tensor of shape (n, n_0), nonnegative
-        Y : Tensor of shape (n, n_L)
+        source : InMemory or Sharded
+            Nonnegative dense inputs, and targets as the network scales them.  Where samples have weights, they are
+            drawn with these as probabilities, and put back.
         generator : torch.Generator
         progress : callable, optional
             Called with the number of the layer before it is trained, from 1.
-        sample_weight : Tensor of shape (n,), optional
-            The samples are drawn with these as probabilities, and put back.
         feature_names : sequence of str, optional
             Of the columns of X, for messages.
 
@@ -96,16 +99,11 @@ class NMFPretraining(BaseEstimator):
             If numbers overflow.
         """
         self.check()
-        if len(network.weights) > 1:
-            check_data(X, feature_names)
-        if sample_weight is None:
-            rows = torch.randperm(len(X), generator=generator)[: self.batch_size]
-        else:
-            share = (sample_weight.double() / sample_weight.double().sum()).cpu()
-            points = torch.rand(min(len(X), self.batch_size), generator=generator, dtype=torch.float64)
-            rows = torch.searchsorted(share.cumsum(0), points).clamp(max=len(X) - 1)
-        rows = rows.to(X.device)
-        A, Y = X[rows], Y[rows]
+        if len(network.weights) > 1 and len(source.Y):
+            check_data(source.X, feature_names)
+        batch = source.subset(self._drawn(source, generator)).collected()
+        A, Y, _ = batch.take(torch.arange(batch.n_rows, device=batch.device))
+        assert isinstance(A, Tensor)
         if network.input_shape is not None:
             self._stack_on_images(network, A, Y, generator, progress)
             return
@@ -116,6 +114,15 @@ class NMFPretraining(BaseEstimator):
         delta = self.delta if widths else self.delta_x
         fit = nonlinear_least_squares(Y, A, torch.zeros_like(last), delta=delta, intercept=network.intercept)
         network.weights[-1] = fit.W
+
+    def _drawn(self, source: InMemory | Sharded, generator: torch.Generator) -> Tensor:
+        """Numbers (b,) among all samples of those that are used."""
+        n = source.n_rows
+        if source.weight is None:
+            return torch.randperm(n, generator=generator)[: self.batch_size]
+        weight = source.joined(source.weight).double().cpu()
+        points = torch.rand(min(n, self.batch_size), generator=generator, dtype=torch.float64)
+        return torch.searchsorted((weight / weight.sum()).cumsum(0), points).clamp(max=n - 1)
 
     def _stack_on_images(
         self, network: Network, Z: Tensor, Y: Tensor, generator: torch.Generator, progress: Progress | None
@@ -220,7 +227,7 @@ class NMFPretraining(BaseEstimator):
         return W, Z, H
 
 
-def check_data(X: Tensor, feature_names: Sequence[str] | None = None) -> None:
+def check_data(X: Any, feature_names: Sequence[str] | None = None) -> None:
     """Refuse data that NMF cannot take, and say what to do about it."""
     try:
         check_nonnegative(X, "X", feature_names)

@@ -22,6 +22,7 @@ from nmfnet.layers import Layer, Linearization
 from nmfnet.layers.activations import Activation, get_activation
 from nmfnet.linalg import TruncatedSVD, affine, singular_basis, truncated_svd, weighted, with_ones
 from nmfnet.linalg.blocks import Blocks
+from nmfnet.linalg.holders import AtHand, Holders, local, summed
 from nmfnet.linalg.patches import Patches
 from nmfnet.network import Network
 from nmfnet.network.drift import Rescaled
@@ -67,6 +68,8 @@ class Pinv(BaseEstimator):
     first_layer: Literal["data", "batch"] = "data"
 
     min_batch_samples: ClassVar[int] = 64
+    takes_ranks: ClassVar[bool] = True
+    message_bits: ClassVar[int] = 0
     takes_sparse: ClassVar[bool] = False  # it decomposes X, and what remains is dense
     penalizes_bias: ClassVar[bool] = True
 
@@ -142,7 +145,7 @@ class Pinv(BaseEstimator):
         if network.has_skips:
             raise ValueError("solver='pinv' has no step for Residual layers: use solver='relaxed', or leave them out.")
         first_layer = None if 0 in network.frozen else self._first_layer_basis(network, source, plan)
-        return PinvSweep(self, network, plan, first_layer)
+        return PinvSweep(self, network, plan, first_layer, source.holders)
 
     def proceed(self, sweep: PinvSweep, source: Source, plan: Plan, rescaled: Rescaled | None = None) -> PinvSweep:
         """A sweep that is prepared for these data."""
@@ -156,25 +159,25 @@ class Pinv(BaseEstimator):
             return weighted(with_ones(rows, bias), weight, 0.5)
 
         if self.first_layer == "batch":
-            return lambda rows, weight: (truncated_svd(weighted_rows(rows, weight), self.delta_x), 1.0)
-        blocks = []
+            return lambda rows, weight: (truncated_svd(weighted_rows(rows, weight), self.delta_x, source.holders), 1.0)
+        blocks, holders = [], source.holders
         for X, _, weight in source.blocks():
             rows = matrix(first.linearize(network.scaled_inputs(X), network.weights[0])[1])
             blocks.append(weighted_rows(rows, repeated(weight, len(rows))))
-        per_sample = sum(map(len, blocks)) / source.n_rows  # positions of an image
-        s, V = singular_basis(blocks, self.delta_x)
+        per_sample = summed(holders, sum(map(len, blocks)))[0] / source.n_rows  # positions of an image
+        s, V = singular_basis(blocks, self.delta_x, holders)
         inverse, s, V = ((V / s).to(network.dtype), s.to(network.dtype), V.to(network.dtype))
 
         def basis(rows: Tensor, weight: Tensor | None) -> tuple[TruncatedSVD, float]:
             U = weighted(affine(rows, inverse, bias), weight, 0.5)
-            return TruncatedSVD(U, s, V), total(rows, weight) / (per_sample * plan.n_samples)
+            return TruncatedSVD(U, s, V), total(rows, weight, holders) / (per_sample * plan.n_samples)
 
         return basis
 
 
-def total(X: Tensor, sample_weight: Tensor | None) -> float:
-    """Number of the samples X (b, n_0), by their weights."""
-    return len(X) if sample_weight is None else float(sample_weight.double().sum())
+def total(X: Tensor, sample_weight: Tensor | None, holders: Holders) -> float:
+    """Number of the samples, of which X (b, n_0) are at hand, by their weights."""
+    return summed(holders, len(X) if sample_weight is None else float(sample_weight.double().sum()))[0]
 
 
 def matrix(at: Linearization) -> Tensor:
@@ -185,7 +188,7 @@ def matrix(at: Linearization) -> Tensor:
 
 def repeated(weight: Tensor | None, rows: int) -> Tensor | None:
     """Weights of samples as those of the rows that each has, one or a position in its image each."""
-    return None if weight is None else weight.repeat_interleave(rows // len(weight))
+    return None if weight is None else weight.repeat_interleave(rows // max(1, len(weight)))
 
 
 class Problem(NamedTuple):
@@ -223,8 +226,11 @@ class PinvSweep:
 
     retries = 0
 
-    def __init__(self, settings: Pinv, network: Network, plan: Plan, first_layer: FirstLayer | None) -> None:
+    def __init__(
+        self, settings: Pinv, network: Network, plan: Plan, first_layer: FirstLayer | None, holders: Holders = local
+    ) -> None:
         self.settings, self.network, self.plan, self.first_layer = settings, network, plan, first_layer
+        self.holders = holders
 
     def weights(self) -> list[Tensor]:
         """The network's own."""
@@ -239,10 +245,18 @@ class PinvSweep:
         self.network.weights[:] = copied(state["weights"])
 
     @torch.no_grad()
-    def __call__(self, X: Rows, Y: Tensor, sample_weight: Tensor | None = None, share: float = 1.0) -> Tensor:
+    def __call__(
+        self,
+        X: Rows,
+        Y: Tensor,
+        sample_weight: Tensor | None = None,
+        share: float = 1.0,
+        at_hand: AtHand | None = None,
+    ) -> Tensor:
         """Update the weights from X (b, n_0) and Y (b, n_L), and return the outputs (b, n_L) from before.
 
-        A `share` below 1 is what they move by of the way.
+        A `share` below 1 is what they move by of the way.  Of several processes each has some of the samples; which
+        of the batch these are does not matter here.
         """
         outputs, W = self._update(X, Y, sample_weight)
         if share < 1:
@@ -254,7 +268,8 @@ class PinvSweep:
         """Outputs from before the update, and the weights after it."""
         network, settings = self.network, self.settings
         W, F, intercept = list(network.weights), network.activations, network.intercept
-        share = self.plan.alpha * total(X, sample_weight) / self.plan.n_samples
+        alpha = self.plan.alpha
+        share = alpha * total(X, sample_weight, self.holders) / self.plan.n_samples if alpha else 0.0
         penalty: dict[str, Any] = {"alpha": share, "l1_ratio": self.plan.l1_ratio, "intercept": intercept}
         Z, A, at = network.linearize(X)
         outputs, T = A[-1], Y
@@ -266,7 +281,7 @@ class PinvSweep:
             if layer not in network.frozen:
                 W[layer], fitted = nonlinear_least_squares(
                     T, rows, W[layer], g, n_iter=n_w, omega=omega, delta=settings.delta, A=fitted,
-                    sample_weight=repeated(sample_weight, len(rows)), **penalty,
+                    sample_weight=repeated(sample_weight, len(rows)), holders=self.holders, **penalty,
                 )  # fmt: skip
             if layer == network.lowest_trained:
                 return outputs, W
@@ -287,6 +302,6 @@ class PinvSweep:
         penalty["alpha"] = share / fraction  # of which a fraction is against this batch
         W[0], _ = nonlinear_least_squares(
             T, rows, W[0], f, n_iter=settings.n_w, omega=settings.omega, delta=settings.delta_x,
-            basis=basis, fraction=fraction, A=fitted, sample_weight=weight, **penalty,
+            basis=basis, fraction=fraction, A=fitted, sample_weight=weight, holders=self.holders, **penalty,
         )  # fmt: skip
         return outputs, W
