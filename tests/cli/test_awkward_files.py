@@ -158,7 +158,7 @@ BAD = {
         "but not in one form", "--drop day",
     ),
     "the line of a spreadsheet": ("sep=;\n" + text_of(sep=";"), "delete its first line", ""),
-    "blanks between columns": (text_of(sep=" "), "has no column 'label'", "is the separator another one? --sep"),
+    "blanks between columns": (text_of(sep=" "), "has no column 'label'", "if blanks divide them: --sep ' '"),
     "years of two digits": (
         text_of({"day": DAY.strftime("%d/%m/%y")}), "whose years have two digits", "write them as 2020-12-31",
     ),
