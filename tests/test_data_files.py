@@ -231,7 +231,8 @@ def test_wrong_parquet(tmp_path):
     content = path.read_bytes()
     for damaged in (b"", b"hello", content[:-10], content[: len(content) // 2]):
         path.write_bytes(damaged)
-        assert "a.parquet: cannot be read as a .parquet" in message(read_file, path)
+        whole = content.startswith(damaged[:4]) and damaged
+        assert f"a.parquet: {'cannot be read as' if whole else 'is not'} a .parquet" in message(read_file, path)
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.csv", "a.parquet"])

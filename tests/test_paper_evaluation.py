@@ -111,7 +111,7 @@ def test_variants_are_run_with_the_main_network_alone():
 def test_where_runs_were_made():
     found = runs("pinv", [5.0, 6.0])
     found[1]["date"] = "2026-01-03"
-    made = report._made(found)
+    made = " ".join(report._made(found).split())
     assert made.startswith("2026-01-01 to 2026-01-03; m; torch 2; load of the machine at most 1.0; ")
     assert made.endswith("; share of their cores that runs got: 50 to 60 %.")
 
@@ -122,7 +122,8 @@ def test_a_section_says_how_many_seeds_it_has_and_whose_seconds_it_leaves_out():
         run["load"] = None
     assert report._seeds(found) == "means of 1 to 2 seeds"
     assert report._seeds(found[:1], "medians") == "medians of 1 seed"
-    assert report._untimed(found, some=True).endswith("machine did: `pinv`. Do not compare their seconds.")
+    told = " ".join(report._untimed(found, some=True).split())
+    assert told.endswith("during runs of `pinv`. Do not compare their seconds in the figure.")
 
 
 def test_a_scale_without_verdicts_says_so():

@@ -127,9 +127,14 @@ def cases(loss, best):
 
 
 def seeds():
-    """How many seeds the cases have, as text."""
+    """Yield the table of how many fits of each seed there are."""
     counts = Counter((record["loss"], record["dtype"], record["seed"]) for record in RUNS.records("curves"))
-    return "; ".join(f"{loss}, {dtype}, seed {seed}: {cases}" for (loss, dtype, seed), cases in sorted(counts.items()))
+    numbers = sorted({seed for *_, seed in counts})
+    rows = [
+        [loss, dtype, *(str(counts[loss, dtype, seed]) for seed in numbers)]
+        for loss, dtype in sorted({each[:2] for each in counts})
+    ]
+    yield from table(["loss", "dtype", *(f"seed {seed}" for seed in numbers)], rows)
 
 
 def above(records, which, lowest):

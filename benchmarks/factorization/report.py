@@ -3,6 +3,8 @@
 python benchmarks/factorization/report.py
 """
 
+from textwrap import fill
+
 from cases import RUNS, version
 from curve_tables import best_known, cases, company, memory, seeds, streams, summary
 from speed import CASES
@@ -17,34 +19,56 @@ each data set with their defaults: `NMF(rank, random_state=seed)`. For the Kullb
 - **Made by** the scripts in `benchmarks/factorization`, which say how in their first lines. Their results are in
   [benchmarks/results/factorization](../../benchmarks/results/factorization). `python
   benchmarks/factorization/report.py` writes this page.
-- **Versions:** scikit-learn {sklearn}, PyTorch {torch}, NumPy {numpy}. Results of earlier nmfnet code are marked.
-- **Machines** of the curves: an Intel Xeon (AVX-512); tfidf and words at rank 40 under the divergence are of an AMD
-  EPYC (Zen 4, AVX-512) and the code before. Both have two cores. Other programs ran on them, with a load of 4 to 23.
-  Seed 1 lacks five fits of tfidf and seed 2 most fits, and the divergence most of seed 1, as time was up.
-- **Of the AMD machine and the code before** are also mini-batches, fits beside a busy process, and memory but for faces,
-  tfidf and words.
-- **Number of fits,** as far as the machine's time allowed: {seeds}.
+- **Versions:** scikit-learn {sklearn}, PyTorch {torch}, NumPy {numpy}.
+- **Code.** The factorizations have become faster and smaller since these runs. A default fit now takes 0.91 of the
+  time, and sparse data take less memory ([Findings](../research/factorizations.md#memory-and-threads)).
+- **Machines.** The table says which part is of which machine. Both have two cores and AVX-512. Other programs ran on
+  them, with a load of 4 to 23.
+
+| part | Intel Xeon | AMD EPYC (Zen 4), and still earlier code |
+| --- | --- | --- |
+| curves, Frobenius norm | all | |
+| curves, Kullback-Leibler divergence | the others | tfidf; words at rank 40 |
+| memory | faces, tfidf, words | the others |
+| mini-batches, fits beside a busy process | | all |
+
+The data sets of the curves:
+
+| data | what they are |
+| --- | --- |
+| counts | Poisson counts of 20 planted patterns |
+| digits, digits-csr | scikit-learn's digits, dense and sparse |
+| faces-32 | drawn pictures of 32 × 32 pixels: blobs on a grid, as parts of faces |
+| fashion-2000, mnist-2000 | the first 2000 images of Fashion-MNIST and MNIST |
+| spectra | mixtures of 30 drawn spectra |
+| words, tfidf | sparse word counts of drawn documents, and the same as TF-IDF |
+
+Some seeds are missing, as the machine had no more time. Number of fits:
+
+{seeds}
 
 ## How to read the curves
 
 A *curve* is the objective against the time of one fit. The objective is ‖X − ZH‖²/2, or the divergence.
 
-- *Best* is the lowest objective known for a data set and rank. Any fit of nmfnet, scikit-learn or torchnmf counts: any
-  seed, dtype and machine, also of earlier code. It is a local minimum. Nobody knows the global one.
-- *Time to 0.1 %* are the processor seconds of one thread until the objective is at most 1.001 times the best. nmfnet
-  searches for a start first. The factors found in the search count from the moment it has them.
-- *Never* means: not within twice the time of the slower default fit, or half a second.
+- *Best* is the lowest objective known for a data set and rank. Any fit of nmfnet, scikit-learn, torchnmf or nimfa
+  counts: any seed, dtype and machine, also of earlier code. It is a local minimum. Nobody knows the global one.
+- *Time to 0.1 %*, in the tables *s to 0.1 %*, are the processor seconds of one thread until the objective is at most
+  1.001 times the best. nmfnet searches for a start first. The factors found in the search count from the moment it has
+  them.
+- *To arrive* is to come that near. *Never* means: not within twice the time of the slower default fit, or half a
+  second.
 - *Ratio* is nmfnet's time divided by scikit-learn's. If only nmfnet arrived, the end of scikit-learn's fit counts as
   its time, so the ratio is too large. If only scikit-learn arrived, the ratio is infinite, written *never*. If neither
-  did, the fit is left out.
+  did, the fit is left out. So *7 of 70* are 7 of the 70 fits in which one of the two arrived.
 - *Final* is the objective with default `tol` and `max_iter`, in percent above the best: the median of the seeds, in
   brackets the worst. nmfnet and scikit-learn stop by different criteria.
 - *torchnmf* (version 0.3.5, in float32) and *nimfa* (version 1.4.0, in float64) have their defaults: multiplicative
   steps from a random start, at most 200 of torchnmf and 30 of nimfa, one seed. Their final objectives are in percent
   above the best, too. An empty field was not run.
 
-The first fit of a process takes a quarter of a second more. With the Frobenius norm that is digits at rank 5. nimfa
-runs with NumPy 1.26 only.
+The first fit of a process takes up to a quarter of a second more. In these runs that is a fit of digits at rank 5 in
+float64, so the worst ratios of the time of a fit are of it. nimfa runs with NumPy 1.26 only.
 """
 
 EARLIER = """
@@ -57,7 +81,7 @@ How long does nmfnet take to the objective at which scikit-learn ends? The data 
 | share | nmfnet's time to scikit-learn's final objective, divided by scikit-learn's time |
 | share until within 0.1 % | the same for an objective that is 0.1 % higher |
 | machine | *idle*: nothing else ran. *shared*: other programs ran, and the times are processor seconds |
-| earlier code | the factorizations have changed since. [The log](../research/log.md) says what the change brought |
+| earlier code | the factorizations have changed since ([Findings](../research/factorizations.md)) |
 
 *fashion-200* has scikit-learn's first 40 iterations only. *transform* finds the coefficients of 2,000 rows for the
 same components. Where scikit-learn ends is partly luck, and so is the time to it. The curves above say more.
@@ -68,7 +92,7 @@ MINIBATCHES = """
 
 `partial_fit` of `NMF` and of scikit-learn's `MiniBatchNMF` on the same batches, five epochs, from the same random
 start. All numbers are nmfnet's divided by scikit-learn's: below 1 nmfnet is better. They are medians of three seeds,
-but for *worst of all*. Other programs ran on the machine.
+except *worst of all*. Other programs ran on the machine. *Frobenius* is least squares.
 
 - *Error* of the components after the first and the last epoch: the root of twice the loss, with the best coefficients
   for these components. *Worst of all* is the largest ratio of any epoch and seed.
@@ -81,14 +105,17 @@ MEMORY = """
 ## Memory
 
 Peak resident memory of a fit of at most 30 passes, minus the memory before the fit, in MiB. In each process the same
-fit ran once before, so what the libraries load does not count. What is freed goes back to the system at once.
+fit ran once before, so what the libraries load does not count. What is freed goes back to the system at once. The
+number behind the data is the rank. *KL* is the Kullback-Leibler divergence. These runs are of earlier code
+([Findings](../research/factorizations.md#memory-and-threads) has newer numbers).
 """
 
 COMPANY = """
 ## Beside a busy process
 
 Does a second thread help? Seconds of a fit with one thread / with two, on a machine of two cores. *Alone*: nothing
-else runs. *Beside*: another process keeps one core busy.
+else runs. *Beside*: another process keeps one core busy. The last column is nmfnet's time with two threads, divided by
+that with one.
 """
 
 
@@ -97,7 +124,7 @@ def speed():
     yield EARLIER
     columns = (
         "case|shape|rank|tol|scikit-learn, s (iterations)|nmfnet, s (passes)|share|share until within 0.1 %|"
-        "peak MiB, theirs / ours|machine"
+        "peak MiB, scikit-learn / nmfnet|machine"
     )
     yield f"| {columns.replace('|', ' | ')} |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
@@ -110,17 +137,18 @@ def speed():
         memory = " / ".join(f"{result['memory'][k]:.0f}" for k in ("theirs", "ours")) if "memory" in result else "-"
         made = "" if result["version"] == version(CASES[result["case"]]) else ", earlier code"
         shape = " × ".join(map(str, result["shape"]))
+        threads = f"{result['threads']} thread{'s' * (result['threads'] > 1)}"
         yield (
             f"| {result['case']} | {shape} | {result['rank']} | {result.get('tol', 1e-4):g} | "
             f"{theirs[clock]:.1f} ({theirs['passes']}) | {ours[clock]:.1f} ({ours['passes']}) | {share} | {near} | "
-            f"{memory} | {'idle' if result['idle'] else 'shared'}, {result['threads']} thread{made} |"
+            f"{memory} | {'idle' if result['idle'] else 'shared'}, {threads}{made} |"
         )
 
 
 def quality():
     """Yield the tables of missing values and of the autoencoder."""
     for result in RUNS.records("quality"):
-        yield f"\n## {result['title']}\n\n{result['note']}\n"
+        yield f"\n## {result['title']}\n\n{fill(result['note'], 118)}\n"
         yield "| " + " | ".join(result["columns"]) + " |"
         yield "| --- " + "| ---: " * (len(result["columns"]) - 1) + "|"
         for row in result["rows"]:
@@ -148,7 +176,7 @@ def curves():
 def head():
     """The introduction, with the versions of the newest curve."""
     versions = RUNS.records("curves")[-1]
-    return HEAD.format(seeds=seeds(), **{name: versions[name] for name in ("sklearn", "torch", "numpy")})
+    return HEAD.format(seeds="\n".join(seeds()), **{name: versions[name] for name in ("sklearn", "torch", "numpy")})
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
@@ -32,7 +33,8 @@ training images. *Quick* runs have a few thousand images and smaller networks.
   confidence interval of the mean, where there are three seeds or more. Nothing was chosen on the test set.
 - **Seconds** are by the wall clock. They are too large, because other programs used the machine at the same time. The
   line under each figure says which share of their cores the runs got: their processor seconds, divided by their
-  threads and by the seconds of the wall clock. Compare seconds only where they differ much.
+  threads and by the seconds of the wall clock. Where it is low, seconds are several times too large. Compare seconds
+  only where they differ much.
 - **CIFAR-10** is a copy whose images went through JPEG compression once.
 
 All settings are in [benchmarks/paper/configurations.py](../../benchmarks/paper/configurations.py). In the names of the
@@ -110,15 +112,20 @@ def _seeds(runs: list[Record], of: str = "means") -> str:
 
 def _untimed(runs: list[Record], some: bool) -> str:
     names = ", ".join(f"`{name}`" for name in METHODS if any(r["method"] == name and r["load"] is None for r in runs))
-    what = "These tables leave out" if some else "There is no table of seconds because of"
-    return f"{what} runs of which it is not known what else the machine did: {names}. Do not compare their seconds."
+    unknown = "it is not known what else the machine did during runs of"
+    what = "These tables leave out runs:" if some else "There is no table of seconds:"
+    return _wrapped(f"{what} {unknown} {names}. Do not compare their seconds in the figure.")
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 118, break_on_hyphens=False)
 
 
 def _diverged(runs: list[Record], epochs: int) -> Iterator[str]:
     ended = Counter((run["network"], run["method"]) for run in runs if len(run["epochs"]) < epochs)
     if ended:
         what = ", ".join(f"`{name}` with {network} ({n} seeds)" for (network, name), n in ended.items())
-        yield from ("", f"These runs diverged and were ended before the last epoch: {what}.")
+        yield from ("", _wrapped(f"These runs diverged and were ended before the last epoch: {what}."))
 
 
 def _variants(runs: list[Record], names: list[str]) -> Iterator[str]:
@@ -148,7 +155,7 @@ def _made(runs: list[Record]) -> str:
         got = " to ".join(dict.fromkeys(f"{100 * share:.0f}" for share in (min(shares), max(shares))))
         of = f" (known of {len(shares)} of {len(runs)} runs)" if len(shares) < len(runs) else ""
         parts.append(f"share of their cores that runs got: {got} %{of}")
-    return "; ".join(parts) + "."
+    return _wrapped("; ".join(parts) + ".")
 
 
 def table(

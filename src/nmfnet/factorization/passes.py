@@ -31,7 +31,8 @@ MIN_STEP_ROWS = 64  # of an online step
 ONLINE_TOLERANCE = 0.01  # relative projected gradient to which the Z of a mini-batch is found
 MAX_SOLVE_ROUNDS = 50  # most rounds of sweeps where Z is solved for to a tolerance
 ROUNDS_BEFORE_PIVOTING = 20  # rounds before pivoting takes over
-NARROW, NARROW_SWEEPS = 64, 4  # columns of a tile that take no longer than one, and sweeps of it between two checks
+NARROW = 64  # columns of a tile that take no longer than one,
+NARROW_SWEEPS = 4  # and sweeps of it between two checks for mini-batches; others end nearer to the solution by more
 EXTRA_PRECISION = 10  # by which columns are solved better than asked for while others are not yet
 MAX_SOLVE_TOLERANCE = 1e-4  # relative projected gradient to which new data are solved for at least
 MIN_FLOAT32_OPERATIONS = 2**19  # of a product, from which on float32 gains more than the two switches take
@@ -203,7 +204,7 @@ class LeastSquares(SweepThenStep):
                 return
             if done == ROUNDS_BEFORE_PIVOTING and self.k <= MAX_PIVOTING_COMPONENTS and not self.intercept:
                 return kernel.pivot(coordinates, unsolved)
-            if kernel.F.shape[1] <= NARROW:
+            if until >= ONLINE_TOLERANCE and kernel.F.shape[1] <= NARROW:
                 kernel.sweep(coordinates, NARROW_SWEEPS)
             else:  # most columns are soon solved, and a few take many rounds
                 kernel.sweep_some(coordinates, inexact, 10)
