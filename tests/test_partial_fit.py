@@ -3,13 +3,14 @@
 import copy
 import itertools
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
 
-from nmfnet import DivergenceError, NMFNetClassifier, NMFNetRegressor
+from nmfnet import NMF, DivergenceError, NMFNetClassifier, NMFNetRegressor, SemiNMF
 from nmfnet.solvers import Relaxed
 from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
@@ -258,3 +259,11 @@ def test_another_network_is_refused(small):
         model.set_params(hidden_layer_sizes=(4,)).partial_fit(X, y)
     with pytest.raises(ValueError, match="no bias"):
         model.set_params(hidden_layer_sizes=(3,), fit_intercept=False).partial_fit(X, y)
+
+
+@pytest.mark.parametrize("model", [NMFNetClassifier((2,)), NMFNetRegressor((2,)), NMF(2), SemiNMF(2)])
+@pytest.mark.parametrize("path", ["rows.npy", Path("rows.npy")])
+def test_paths_are_refused(model, path):
+    extra = {"classes": [0, 1]} if isinstance(model, NMFNetClassifier) else {}
+    with pytest.raises(ValueError, match=r"X is the path 'rows\.npy', which only fit takes: pass samples"):
+        model.partial_fit(path, [0, 1], **extra)

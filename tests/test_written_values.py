@@ -23,6 +23,8 @@ DATES = {
     "Dutch": (["31 mrt 2020", "1 mei 2020", "2 februari 2020"], ["2020-03-31", "2020-05-01", "2020-02-02"]),
     "Portuguese": (["1 de março de 2020", "2 fev. 2020"], ["2020-03-01", "2020-02-02"]),
     "Danish": (["1. marts 2020", "2. maj 2020"], ["2020-03-01", "2020-05-02"]),
+    "Polish": (["31 grudnia 2020", "2 paź 2021", "maj 2019"], ["2020-12-31", "2021-10-02", "2019-05-01"]),
+    "Czech": (["31. prosince 2020", "2. čvc 2021", "ledna 2020"], ["2020-12-31", "2021-07-02", "2020-01-01"]),
     "English": (["31st of December 2020", "March 2nd, 2019"], ["2020-12-31", "2019-03-02"]),
     "years of two digits": (["31-DEC-20", "01-JAN-99"], ["2020-12-31", "1999-01-01"]),
     "nothing between": (["31DEC2020", "01JAN2021"], ["2020-12-31", "2021-01-01"]),
@@ -43,13 +45,20 @@ def test_months_by_name(case):
     [
         (["Dec-20", "Jan-21"], "nothing tells a day from a year of two digits"),
         (["1 Dec 2020", "15 ožujka 2020"], "month 'ožujka' is of no language that is known here"),
-        (["grudnia 1, 2020", "lutego 15, 2020"], "month 'grudnia' is of no language that is known here"),
+        (["prosinca 1, 2020", "ožujka 15, 2020"], "month 'ožujka' is of no language that is known here"),
+        (["siječanj 2020", "jan 2021"], "month 'siječanj' is of no language that is known here"),
         (["12 jui 2020", "3 mai 2020"], "month 'jui' is of no language that is known here"),  # juin or juillet
     ],
 )
 def test_months_that_are_unclear_are_refused_with_the_recipe(texts, why):
     found = kind_of(texts)
     assert isinstance(found, Unfit) and why in found.why and "write them as 2020-12-31" in found.why
+
+
+def test_limits_of_a_laboratory_are_refused_with_what_to_write():
+    found = kind_of(["<0,5", "1.2", "3.4"])
+    assert isinstance(found, Unfit) and "(e.g. '<0,5')" in found.why and "0.25 or 0.5 for <0.5" in found.why
+    assert "measured" not in kind_of(["odd", "1.2", "3.4"]).why
 
 
 @pytest.mark.parametrize(

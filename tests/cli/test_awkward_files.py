@@ -149,7 +149,13 @@ BAD = {
     "no such target": (text_of({"label": None}), "has no column 'label'", "its columns are size"),
     "infinite": (
         text_of({"size": holes(SIZE, "inf"), "price": holes(PRICE, "-inf", 5)}),
-        "line 2: column 'size' has infinite values (e.g. 'inf', 18 in all); column 'price' has 24", "leave them empty",
+        "has infinite values (e.g. 'inf', 18 in all); column 'price' has infinite values (e.g. '-inf', 24 in all)",
+        "leave them empty",
+    ),
+    "infinite and other": (
+        text_of({"size": holes(SIZE, "inf"), "price": holes(PRICE, "bad", 5)}),
+        "'price' is not numeric (e.g. 'bad'), as most of its values are; column 'size' has infinite values",
+        "--drop price,size",
     ),
     "units that differ": (text_of({"price": ["$5", "5 €"] * (N // 2)}), "numbers of several units ($, €)", "--drop"),
     "a unit at times": (text_of({"size": ["5", "5 %"] * (N // 2)}), "several units (%, none)", "correct that"),
@@ -240,6 +246,8 @@ def test_test_files_and_arrays(run):
     np.save("x.npy", X[:, :2])
     np.save("y.npy", LABEL)
     np.save("xy.npy", X)
+    assert run("train", "xy.npy", "--target", "2", "--epochs", 2, "--out", "out").status == 0
+    assert "of 120 rows)" in run("evaluate", "out", "xy.npy").out  # the model knows the column
     for arguments in (("x.npy", "--target", "y.npy"), ("xy.npy", "--target", "2"), ("xy.npy", "--target", "-1")):
         assert run("train", *arguments, "--epochs", 2, "--out", "out", "--force").status == 0
         assert run("predict", "out", "x.npy").out.count("\n") == N + 1

@@ -117,6 +117,8 @@ def test_settings_that_differ_are_named_in_words(run):
     run("train", "digits", "--epochs", 1, "--out", "out")
     said = run("train", "digits", "--epochs", 3, "--resume", "--out", "out", "--hidden", 50, "--test", 0.2).failed()
     assert "out has a model of another training: --hidden 100 then, 50 now; no --test then, 0.2 now" in said
+    np.savez("a.npz", X=np.eye(30), y=np.arange(30) % 2)
+    assert "DATA digits then, a.npz now" in run("train", "a.npz", "--resume", "--out", "out", "--epochs", 3).failed()
     assert (
         "out has 1 epochs already: ask for more"
         in run("train", "digits", "--epochs", 1, "--resume", "--out", "out").failed()

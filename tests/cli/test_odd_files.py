@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nmfnet.datasets import read_file
+from nmfnet.datasets import Dialect, Schema, read_file
 from nmfnet.errors import DataError
 
 N = 100
@@ -170,6 +170,18 @@ def test_they_are_refused_with_what_to_do(run, case):
     name, content, advice = REFUSED[case]
     Path(name).write_bytes(content)
     assert advice in run("train", name, "--target", "label", "--epochs", 1).failed()
+
+
+def test_lines_that_are_too_short_are_said():
+    lines = PLAIN.splitlines()
+    Path("a.csv").write_text("\n".join(["level,label,count", "1.5,yes", *(f"{i},no,3" for i in range(9)), "4,no"]))
+    with pytest.warns(UserWarning, match=r"2 lines have fewer values than .* \(line 2: 2 of 3\)"):
+        count = read_file("a.csv", target="label").X_train[:, 1]
+    assert np.isnan(count[[0, -1]]).all() and (count[1:-1] == 3).all()
+    Path("b.csv").write_text("\n".join([*lines[:5], lines[5].split(",", 1)[1], *lines[6:]]).replace(",", " "))
+    schema = Schema("label", dialect=Dialect(sep=" "))
+    with pytest.raises(DataError, match=r"b\.csv, line 6 has 2 values, .* 3 columns, .* write NA for each"):
+        read_file("b.csv", schema=schema)
 
 
 def test_pipes_are_refused(run):

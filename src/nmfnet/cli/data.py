@@ -245,13 +245,26 @@ def with_names(X: Any, names: Sequence[str] | None) -> Any:
     return pd.DataFrame(X, columns=list(names))
 
 
-def remember(model: BaseNMFNet, dataset: Dataset, written: Dialect) -> None:
+def remember(model: BaseNMFNet, dataset: Dataset, asked: Schema) -> None:
     """Tell a model how its file was read, which `evaluate` and `predict` need."""
-    schema = dataset.schema
+    schema, written = dataset.schema, asked.dialect
+    if schema is None and _is_number(asked.target):  # a column of a .npy file
+        schema = asked
     if schema is not None:
         kinds = {name: kind for name, kind in schema.kinds.items() if kind != "numbers"}
         reading = {"target": schema.target, "id": schema.id, "kinds": kinds, "dialect": written.state()}
         model.file_reading_ = reading
+
+
+def _is_number(target: str | None) -> bool:
+    """Whether a target is the number of a column."""
+    return target is not None and target.removeprefix("-").isdigit()
+
+
+def _column_of_array(data: str, model: BaseNMFNet) -> str | None:
+    """Number of the column that a model learned from a .npy file, if it did and `data` is such a file."""
+    target = (model.file_reading_ or {"target": None})["target"]
+    return target if data.lower().endswith(".npy") and _is_number(target) else None
 
 
 def schema_of(model: BaseNMFNet, target: str | None, written: Written, predicts: bool = False) -> Schema:
@@ -280,7 +293,8 @@ def examples(data: str, target: str | None, model: BaseNMFNet, written: Written)
     """Read what a model is to be tried on: the test part, or all rows where there is none."""
     classes = getattr(model, "classes_", None)
     table = datasets.ending(Path(data)) in datasets.TABLES
-    dataset = read(data, schema_of(model, target, written) if table else Schema(target))
+    schema = schema_of(model, target, written) if table else Schema(target or _column_of_array(data, model))
+    dataset = read(data, schema)
     if dataset.X_test is not None and dataset.y_test is not None:
         what, X, y = f"the test part of {dataset.name}", dataset.X_test, dataset.y_test
     else:

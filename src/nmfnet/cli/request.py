@@ -98,7 +98,7 @@ class Request:
         for name in MAKING:
             now, then = getattr(self, name), asked.get(name)
             if now != then:
-                option = f"--{name.replace('_', '-')}"
+                option = "DATA" if name == "data" else f"--{name.replace('_', '-')}"
                 words = f"no {option}" if then in (None, False) else option if then is True else f"{option} {then}"
                 said.append(f"{words} then, {'none' if now in (None, False) else now} now")
         return said

@@ -91,7 +91,7 @@ def _train(request: Request, console: Console) -> int:
         if not first:
             return 0
         model.set_params(warm_start=False, max_iter=request.epochs)
-        cli_data.remember(model, dataset, request.schema.dialect)
+        cli_data.remember(model, dataset, request.schema)
         run = Run(request, dataset, task, model, interrupted, scores(model, dataset, task, request.validation))
         files = write(run)
         discard_checkpoints(request.folder, unfinished)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,15 @@ def to_array(data: Any) -> Any:
     if numpy_dtype is not None and numpy_dtype.kind in "biuf" and not data.isna().any():
         return data.to_numpy(dtype=numpy_dtype)
     return _in_known_dtype(data) if isinstance(data, np.ndarray) and data.dtype.kind == "V" else data
+
+
+def refuse_path(X: object) -> None:
+    """Say, where only samples will do, that a path is none of them."""
+    if isinstance(X, (str, os.PathLike)):
+        raise ValueError(
+            f"X is the path {os.fspath(X)!r}, which only fit takes: pass samples, "
+            "as numpy.load(path, mmap_mode='r')[:1000] of a .npy file."
+        )
 
 
 def _from_tensor(data: Tensor) -> Any:

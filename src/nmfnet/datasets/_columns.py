@@ -49,10 +49,8 @@ def features(frame: pd.DataFrame, path: Path, schema: Schema, start: int = 0) ->
     nullable = any(not isinstance(dtype, np.dtype) for dtype in rest.dtypes)
     options = {"na_value": np.nan} if nullable else {}
     X = np.ascontiguousarray(rest.to_numpy(np.float32 if single else np.float64, **options))
-    _refuse_infinite(X, rest, path, schema, start)
+    infinite = _infinite(X, rest)
     kinds = dict.fromkeys(frame.columns, NUMBERS)
-    if not other:
-        return X, kinds
     columns: dict[str, NDArray[Any]] = {}
     unfit: dict[str, Unfit] = {}
     for i in other:
@@ -63,8 +61,10 @@ def features(frame: pd.DataFrame, path: Path, schema: Schema, start: int = 0) ->
         else:
             columns[frame.columns[i]] = values
     if unfit:
-        raise DataError(_all_unfit(unfit, path, schema, start))
-    return _together(frame, X, columns, kinds), kinds
+        raise DataError(_all_unfit(unfit | infinite, path, schema, start))
+    if infinite:
+        raise DataError(_all_infinite(infinite, path, schema, start))
+    return (_together(frame, X, columns, kinds) if other else X), kinds
 
 
 def _together(frame: pd.DataFrame, X: NDArray[Any], others: Mapping[str, Any], kinds: Mapping[str, str]) -> Any:
@@ -110,14 +110,19 @@ def _nested(column: pd.Series[Any]) -> Unfit | None:
 
 def _all_unfit(unfit: Mapping[str, Unfit], path: Path, schema: Schema, start: int) -> str:
     """Name every column that cannot be used, and what can be done."""
+    said, names = _listed(unfit, path, schema, start)
+    advice = f"correct that, or --drop {names}, or --categorical {names}"
+    return f"{said}: {'correct that' if schema.kinds else advice}"
+
+
+def _listed(unfit: Mapping[str, Unfit], path: Path, schema: Schema, start: int) -> tuple[str, str]:
+    """What is wrong with the columns and where the first is, and their names."""
     shown = list(unfit.items())[:LISTED]
     name, first = shown[0]
     said = [f"{place(path, start + first.row, schema)}: column {name!r} {first.why}"]
     said += [f"column {name!r} {each.why}" for name, each in shown[1:]]
     more = f"; and {len(unfit) - LISTED} more" if len(unfit) > LISTED else ""
-    names = ",".join(name for name, _ in shown)
-    advice = f"correct that, or --drop {names}, or --categorical {names}"
-    return f"{'; '.join(said)}{more}: {'correct that' if schema.kinds else advice}"
+    return f"{'; '.join(said)}{more}", ",".join(name for name, _ in shown)
 
 
 def is_numeric(dtype: Any) -> bool:
@@ -141,16 +146,18 @@ def _unforced(text: str) -> str:
     return text[2:-1] if text.startswith('="') and text.endswith('"') and len(text) > 2 else text
 
 
-def _refuse_infinite(X: NDArray[Any], frame: pd.DataFrame, path: Path, schema: Schema, start: int) -> None:
-    infinite = np.isinf(X)
-    if infinite.any():
-        counts = infinite.sum(axis=0)
-        columns = np.flatnonzero(counts)
-        row = int(infinite[:, columns[0]].argmax())
-        value = str(frame.iloc[row, columns[0]])[:SHOWN]
-        n = int(counts[columns[0]])
-        said = [f"column {frame.columns[columns[0]]!r} has infinite values (e.g. {value!r}, {n} in all)"]
-        said += [f"column {frame.columns[i]!r} has {counts[i]}" for i in columns[1:LISTED]]
-        more = f"; and {len(columns) - LISTED} more columns" if len(columns) > LISTED else ""
-        advice = "correct them, or leave them empty, which counts as missing"
-        raise DataError(f"{place(path, start + row, schema)}: {'; '.join(said)}{more}: {advice}")
+def _infinite(X: NDArray[Any], frame: pd.DataFrame) -> dict[str, Unfit]:
+    """Columns with infinite values, and how many."""
+    counts = np.isinf(X).sum(axis=0)
+    found = {}
+    for i in np.flatnonzero(counts):
+        row = int(np.isinf(X[:, i]).argmax())
+        value = str(frame.iloc[row, i])[:SHOWN]
+        found[frame.columns[i]] = Unfit(f"has infinite values (e.g. {value!r}, {counts[i]} in all)", row)
+    return found
+
+
+def _all_infinite(infinite: Mapping[str, Unfit], path: Path, schema: Schema, start: int) -> str:
+    """Name them, and what can be done where nothing else is wrong."""
+    said, _ = _listed(infinite, path, schema, start)
+    return f"{said}: correct them, or leave them empty, which counts as missing"

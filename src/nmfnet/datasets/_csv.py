@@ -39,7 +39,10 @@ def read(path: Path, names: Sequence[str], dialect: Dialect, text: Sequence[str]
     import pandas as pd
 
     with parsing(path, names, dialect), dialect.open(path) as file:
-        return pd.read_csv(file, **_options(names, dialect, text))
+        frame = pd.read_csv(file, **_options(names, dialect, text))
+    if _ends_empty(frame):
+        _check_short(path, names, dialect)
+    return frame
 
 
 def parts(
@@ -54,12 +57,16 @@ def parts(
     with dialect.open(path) as file:
         with parsing(path, names, dialect):
             reader = pd.read_csv(file, **_options(names, dialect, text), chunksize=size)
+        checked = False
         with reader:
             while True:
                 with parsing(path, names, dialect):
                     frame = next(reader, None)
                 if frame is None:
                     return
+                if not checked and _ends_empty(frame):
+                    _check_short(path, names, dialect)
+                    checked = True
                 yield frame
 
 
@@ -95,6 +102,31 @@ def _too_long(path: Path, names: Sequence[str], dialect: Dialect) -> str | None:
                 above = "delete the lines above the names of the columns; or " if len(names) == 1 else ""
                 return f"line {line} has {len(row)} values, but the first line names {named} ({above}{ADVICE})"
     return None
+
+
+def _ends_empty(frame: pd.DataFrame) -> bool:
+    """Whether a row has nothing in its last column, as pandas gives it where a line is too short."""
+    last = frame.iloc[:, -1]
+    return bool(last.dtype.kind == "O" and (last == "").any())
+
+
+def _check_short(path: Path, names: Sequence[str], dialect: Dialect) -> None:
+    """Say which rows have fewer values than the header has names; between blanks, refuse them."""
+    short = [(line, len(row)) for line, row in rows(path, dialect, "replace") if len(row) < len(names)]
+    if not short:
+        return
+    line, n = short[0]
+    if dialect.sep == " ":  # several blanks count as one, so that any of the values may be missing
+        raise DataError(
+            f"{path}, line {line} has {n} values, but the first line names {len(names)} columns, and blanks do not "
+            "tell which are missing: write NA for each, or separate the columns by commas"
+        )
+    said = "1 line has" if len(short) == 1 else f"{len(short)} lines have"
+    warnings.warn(
+        f"{path}: {said} fewer values than the first line has names (line {line}: {n} of {len(names)}): those at the "
+        "end count as missing",
+        stacklevel=3,
+    )
 
 
 def _in_plain_words(error: Exception) -> str:

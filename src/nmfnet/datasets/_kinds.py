@@ -60,11 +60,13 @@ def kind_of(texts: Sequence[str]) -> str | Unfit:
     numeric = sum(text in numbers for text in texts)
     if 2 * numeric > sum(text in different for text in texts):
         first = next(row for row, text in enumerate(texts) if text in words)
-        return Unfit(f"is not numeric (e.g. {texts[first][:30]!r}), as most of its values are", first)
+        why = f"is not numeric (e.g. {texts[first][:30]!r}), as most of its values are"
+        return Unfit(why + (LIMIT if any(text.strip().startswith(("<", ">")) for text in words) else ""), first)
     return CATEGORIES
 
 
 UNCLEAR = "unclear: "
+LIMIT = " (for a value below or above what can be measured, write a number, as 0.25 or 0.5 for <0.5)"
 
 
 def _dates_of(different: set[str]) -> str | None:

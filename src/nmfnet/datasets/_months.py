@@ -19,7 +19,13 @@ NAMES = {
     "Swedish": "januari februari mars april maj juni juli augusti september oktober november december",
     "Danish": "januar februar marts april maj juni juli august september oktober november december",
     "Norwegian": "januar februar mars april mai juni juli august september oktober november desember",
+    "Polish": "styczeń luty marzec kwiecień maj czerwiec lipiec sierpień wrzesień październik listopad grudzień",
+    "in Polish dates": "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada "
+    "grudnia",
+    "Czech": "leden únor březen duben květen červen červenec srpen září říjen listopad prosinec",
+    "in Czech dates": "ledna února března dubna května června července srpna září října listopadu prosince",
     "short, not by the first letters": "jän feb mrz apr mai jun jul aug set okt nov dez",
+    "short in Czech": "led úno bře dub kvě čvn čvc srp zář říj lis pro",
     "short in Dutch": "jan feb mrt apr mei jun jul aug sep okt nov dec",
 }
 SHORTEST = 3  # letters of a name that is cut off
@@ -69,7 +75,7 @@ class NamedMonths:
         day_first, month_first, no_day = (
             re.compile(pattern + time, re.IGNORECASE) for pattern in (_DAY_FIRST, _MONTH_FIRST, _NO_DAY)
         )
-        self.day_first, self.month_first = day_first, month_first
+        self.day_first, self.month_first, self.no_day = day_first, month_first, no_day
         self.forms = ((day_first, (3, 2, 1)), (month_first, (3, 1, 2)), (no_day, (2, 1, None)))
 
     def parts(self, text: str) -> list[Any] | None:
@@ -91,6 +97,9 @@ class NamedMonths:
         names = {match[2] for match in found}
         if not found and all("," in text for text in texts):  # without a comma Golf 5 2010 would be one
             found = [match for text in texts if (match := self.month_first.fullmatch(text)) and int(match[2]) <= 31]
+            names = {match[1] for match in found}
+        if not found and any(_number(match[1]) for match in map(self.no_day.fullmatch, texts) if match):
+            found = [match for text in texts if (match := self.no_day.fullmatch(text))]
             names = {match[1] for match in found}
         unknown = {name for name in names if _number(name) is None}
         if unknown and len(names) <= MOST_NAMES and len(found) == len(texts):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nmfnet.data.column_messages import listed
 from nmfnet.data.columns import Table, ids_among, is_frame
-from nmfnet.data.containers import Array, refuse_missing, to_array
+from nmfnet.data.containers import Array, refuse_missing, refuse_path, to_array
 from nmfnet.data.labels import label_array
 from nmfnet.data.on_disk import OnDisk, RowsOnDisk
 from nmfnet.data.source import InMemory
@@ -100,6 +100,7 @@ def checked_data(
     **encoding
         For the estimator's `_encode`.
     """
+    refuse_path(X)
     if reset:
         estimator._sparse_targets = issparse(y)
     y = refuse_missing(y, "y")

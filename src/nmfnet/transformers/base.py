@@ -15,7 +15,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from nmfnet.data.containers import plain
+from nmfnet.data.containers import plain, refuse_path
 from nmfnet.distributed import alone, together
 from nmfnet.errors import DivergenceError
 from nmfnet.factorization.acceleration import Alternation, Problem, check_finite
@@ -257,6 +257,7 @@ class BaseFactorization(
         self
         """
         self._check_parameters()
+        refuse_path(X)
         known = hasattr(self, "components_")
         data = self._input(X, weights, reset=not known)
         first = not (known and self.components_.any())  # of zeros there is nothing to go on from
