@@ -292,4 +292,4 @@ def nonzeros(data: Data) -> int:
     """How many entries of the rows at hand are not 0; all of a matrix that is a product."""
     if isinstance(data, SparseData):
         return int(data.stored.values().numel())
-    return int(np.count_nonzero(data.X.cpu().numpy())) if isinstance(data, DenseData) else data.entries
+    return int(data.X.count_nonzero()) if isinstance(data, DenseData) else data.entries

@@ -128,6 +128,12 @@ class GramSolver(Stateful):
         """Batches of m samples between two factorizations."""
         return min(cls.refresh_batches, max(1, cls.refresh_samples // m))
 
+    @classmethod
+    def regular(cls, m: int, update: int) -> bool:
+        """Whether an update of whole batches of m samples factorizes, whatever its inputs."""
+        early = update < cls.early_updates and update % 2 == 0
+        return early or update % cls.refresh_interval(m) == 0
+
     def due(self, m: int, updates: float, input_rms: float, share: float) -> bool:
         """Whether G is to take up a batch of m samples, whose inputs have such a root mean square.
 
@@ -149,8 +155,7 @@ class GramSolver(Stateful):
         if share < 1:  # of batches that overlap each has something new
             due = self.since + share >= (self.early_share if updates < self.early_updates else 1.0)
         else:
-            early = updates < self.early_updates and int(updates) % 2 == 0
-            due = early or int(updates) % self.refresh_interval(m) == 0
+            due = self.regular(m, int(updates))
         return due or self.inverse is None
 
     def collect(

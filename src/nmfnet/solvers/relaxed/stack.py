@@ -16,6 +16,7 @@ from torch import Tensor
 from nmfnet.linalg.batched_inverse import positive_inverse
 from nmfnet.linalg.gram_solver import GramSolver
 from nmfnet.linalg.momentum import Momentum
+from nmfnet.linalg.penalties import gradient
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
 from nmfnet.solvers.relaxed.defaults import CHECK_INTERVAL, MIN_OUTPUT_RMS, UNANCHORED_DELTA, Resolved
@@ -215,7 +216,7 @@ class StackedSweep:
         e = E.mean(1, keepdim=True) if self.bias else None
         if e is not None:
             E = E - (e if v is None else e * v)
-        C = torch.baddbmm(self._penalty_gradient(kernel) * -self.strength, Z.mT, E, alpha=1 / Z.shape[1])
+        C = torch.baddbmm(gradient(kernel, self.plan.l1_ratio) * -self.strength, Z.mT, E, alpha=1 / Z.shape[1])
         C = memory.momentum("right-hand side", C)
         D = torch.bmm(memory.inverse, C)
         square = torch.addcmul(C, memory.ridge, D, value=-1).mul_(D).sum((1, 2), keepdim=True)  # of Z D
@@ -228,21 +229,16 @@ class StackedSweep:
             z = (Z if v is None else Z * v).mean(1, keepdim=True)
             self.weights.biases[layer].addcmul_(e.baddbmm(z, D, alpha=-1), factor)
 
-    def _penalty_gradient(self, W: Tensor) -> Tensor:
-        l1 = self.plan.l1_ratio
-        return (1 - l1) * W + l1 * W.sign() if l1 else W
-
     def _refresh(self, inputs: list[Tensor], weight: Tensor | None) -> None:
         """Let batches into the running Gram matrices of all layers, where that is due, and factorize these.
 
         Inputs (G, b, n) are those of the first layer, once for all members that share them, and (K, b, n) of others.
         """
-        b, updates = inputs[0].shape[1], int(self.schedule.updates)
+        b = inputs[0].shape[1]
         weights = [None if weight is None else weight.repeat_interleave(len(Z) // len(weight), 0) for Z in inputs]
         of_layers = [None if each is None else each[..., None] for each in weights]
         each = [size(Z, v) / (b * Z.shape[2]) ** 0.5 for Z, v in zip(inputs, of_layers, strict=True)]
-        early = updates < GramSolver.early_updates and updates % 2 == 0
-        regular = early or updates % GramSolver.refresh_interval(b) == 0
+        regular = GramSolver.regular(b, int(self.schedule.updates))
         begins = self.memory[0].gram is None
         before = [torch.zeros_like(rms) if begins else m.input_rms for rms, m in zip(each, self.memory, strict=True)]
         grown = torch.cat(each) > GramSolver.growth * torch.cat(before)

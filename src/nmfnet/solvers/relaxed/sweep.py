@@ -19,6 +19,7 @@ from nmfnet.layers.base import Linearization, kernel, skipped_inputs
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.gram_solver import Penalty
 from nmfnet.linalg.holders import AtHand, Reducer, local
+from nmfnet.linalg.penalties import gradient
 from nmfnet.linalg.products import inner_product
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.linalg.statistics import Question, answers, reduced_together, total_weight, weighted_sum
@@ -308,8 +309,7 @@ class RelaxedSweep:
         strength = self.plan.alpha / (self.plan.n_samples * positions) * self.settings.tau
         if not strength:
             return None
-        l1 = self.plan.l1_ratio
-        return Penalty(strength * ((1 - l1) * W + l1 * W.sign() if l1 else W), strength * (1 - l1))
+        return Penalty(strength * gradient(W, self.plan.l1_ratio), strength * (1 - self.plan.l1_ratio))
 
     def _finish(self) -> None:
         """Accept the update if its weights are finite, else roll it back: all layers or none."""
