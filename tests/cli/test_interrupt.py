@@ -19,7 +19,7 @@ import nmfnet
 from nmfnet import datasets
 from nmfnet.cli import evaluation
 from nmfnet.cli.progress import Bar
-from nmfnet.cli.results import Request
+from nmfnet.cli.request import Request
 from nmfnet.cli.training import train
 from samples import RUN_FILES, press_ctrl_c, settings
 

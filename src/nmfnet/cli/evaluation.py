@@ -12,7 +12,7 @@ from nmfnet._text import printable
 from nmfnet.cli.data import Array, Task, Written, blocks, by_blocks, examples
 from nmfnet.cli.output import table_writer
 from nmfnet.cli.progress import ended_cleanly, rows_done
-from nmfnet.cli.results import MODEL
+from nmfnet.cli.runs import MODEL
 from nmfnet.cli.tables import confusion, error_name, in_words, probability_scores, score
 from nmfnet.errors import DataError, NMFNetError
 

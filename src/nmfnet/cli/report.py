@@ -17,7 +17,7 @@ from rich.console import Console
 import nmfnet
 from nmfnet._text import printable
 from nmfnet.cli import data as cli_data
-from nmfnet.cli.results import FINDINGS, HISTORY, MODEL, REPORT, SETTINGS, Run, network, write_json, write_text
+from nmfnet.cli.runs import FINDINGS, HISTORY, MODEL, REPORT, SETTINGS, Run, network, write_json, write_text
 from nmfnet.data.on_disk import RowsOnDisk
 from nmfnet.errors import NMFNetError
 from nmfnet.report import RunReport, choices, findings, report_page

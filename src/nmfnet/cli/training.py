@@ -25,7 +25,8 @@ from nmfnet.cli.progress import CtrlC, reporter
 from nmfnet.cli.ranks import all_ranks, own_rows
 from nmfnet.cli.reporting import INTERRUPTED
 from nmfnet.cli.request import Request
-from nmfnet.cli.results import CHECKPOINTS, MODEL, SETTINGS, Run, run_folder, summary, write
+from nmfnet.cli.results import summary, write
+from nmfnet.cli.runs import CHECKPOINTS, MODEL, SETTINGS, Run, run_folder
 from nmfnet.cli.tables import Score, score
 from nmfnet.datasets import Dataset
 from nmfnet.distributed import now
