@@ -1,6 +1,7 @@
 """The Kullback-Leibler divergence: its steps against references in float64, what it ends at, zeros, mini-batches."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -216,6 +217,13 @@ def test_the_criterion_of_mu_ends_no_worse_than_scikit_learns(tol, loss):
     settings = {"solver": "mu", "beta_loss": loss, "tol": tol, "max_iter": 2000, "init": "nndsvda", "random_state": 0}
     ours, theirs = NMF(5, **settings).fit(X), TheirNMF(5, **settings).fit(X)
     assert ours.reconstruction_err_ <= (1 + 1e-3) * theirs.reconstruction_err_
+
+
+def test_data_without_any_count_are_factorized_at_once():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = NMF(2, solver="mu", beta_loss="kullback-leibler", random_state=0).fit(np.zeros((10, 5)))
+    assert model.n_iter_ < 20 and not model.components_.any() and model.reconstruction_err_ == 0
 
 
 def test_zeros_are_zeros_where_counts_have_blocks():

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmfnet import NMFNetRegressor
 from nmfnet.data.scaling import MIN_COMPONENTS, Scaling
 from solving import input_scaling, target_scaling
 
@@ -243,3 +244,16 @@ def test_without_centring(scaling_of, make):
 def test_on_a_device():
     scaling = Scaling(torch.zeros(3), torch.ones(3, 2)).on("meta")
     assert scaling.shift.device.type == scaling.factor.device.type == "meta"
+
+
+@pytest.mark.parametrize("value", [1.0, 1e-9, -3e200, 0.0])
+@pytest.mark.parametrize("settings", [{}, {"n_members": 1}, {"warm_start": True}])
+def test_a_constant_target_is_predicted_to_the_last_digit(value, settings):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = NMFNetRegressor(5, max_iter=3, random_state=0, **settings).fit(X, np.full(60, value))
+    np.testing.assert_array_equal(model.predict(X), value)
+    both = NMFNetRegressor(5, max_iter=3, random_state=0, **settings).fit(
+        X, np.column_stack([X[:, 0], np.full(60, value)])
+    )
+    np.testing.assert_array_equal(both.predict(X)[:, 1], value)
+    assert np.ptp(both.predict(X)[:, 0]) > 0.1

@@ -163,8 +163,8 @@ def target_scaling(source: Source, centre: bool = True) -> Scaling:
     """
     columns = columns_of(Blocks(source, "Y"), centre)
     varies = columns.vary(source.dtype)
-    scale = columns.inverse_scale(varies, columns.share_unit(varies))
-    return Scaling(columns.mean.to(source.dtype), scale.to(source.dtype))
+    factor = torch.where(varies, columns.inverse_scale(varies, columns.share_unit(varies)), 1.0)
+    return Scaling(columns.mean.to(source.dtype), factor.to(source.dtype))
 
 
 @naming_overflow()

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from nmfnet.data.column_statistics import Blocks, columns_of
 from nmfnet.data.contents import drawn_by_contents
 from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.scaling import Scaling
@@ -183,7 +184,7 @@ def train(
 
     seed, given = generator.initial_seed(), settings.trained or pretraining is not None
     of_folds = replace(settings, trained=given)  # they start anew
-    return fit_network(
+    fitted = fit_network(
         network,
         solver,
         data,
@@ -195,3 +196,17 @@ def train(
         pretrain=None if pretraining is None else pretrain,
         choose=lambda: choose(network, solver, data, of_folds, seed, n_members, averages, encodes),
     )
+    exact_where_constant_(fitted.network, data)
+    return fitted
+
+
+def exact_where_constant_(network: Network, data: InMemory | Sharded) -> None:
+    """Zero the output weights of real targets that are constant, in place: only their random start is left in them.
+
+    Those of the scaled targets, which are 0.  So the network predicts the constant to the last digit.
+    """
+    targets = network.targets
+    if targets is None or not bool((targets.factor == 1).any()):  # the scale of a constant
+        return
+    columns = columns_of(Blocks(data, "Y"), network.intercept)
+    network.weights[-1][:, ~columns.vary(data.dtype)] = 0

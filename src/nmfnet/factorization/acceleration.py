@@ -116,7 +116,7 @@ def alternate(
         if callback is not None and callback(n_iter, last.objective):
             return Alternation(Z, H, last, n_iter, False)
         if problem.by_objective:
-            if tol > 0 and len(roots) > PASSES_COMPARED and roots[0] - roots[-1] < tol * first:
+            if tol > 0 and len(roots) > PASSES_COMPARED and roots[0] - roots[-1] <= tol * first:
                 return Alternation(Z, H, last, n_iter, True)
         else:
             near = tol > 0 and last.h_residual <= tol
