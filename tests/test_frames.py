@@ -279,7 +279,7 @@ def test_other_text_is_not(values, recwarn):
     ("X", "advice"),
     [
         (pl.DataFrame({"a": [1.0, 2.0]}).lazy(), r"X is a LazyFrame: pass X.collect\(\)"),
-        (pa.record_batch({"a": [1.0, 2.0], "b": ["x", "y"]}), r"pass pyarrow.Table.from_batches\(\[X\]\)"),
+        (pa.RecordBatch.from_pydict({"a": [1.0, 2.0], "b": ["x", "y"]}), r"pass pyarrow.Table.from_batches\(\[X\]\)"),
         ([{"a": 1.0}, {"a": 2.0}], "X is a list: pass a data frame"),
         ({"a": [1.0, 2.0]}, "X is a dict: pass a data frame"),
         (np.array([(1.0, 2)], dtype=[("a", "f8"), ("b", "i8")]), "pass a data frame"),

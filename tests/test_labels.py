@@ -71,7 +71,8 @@ def labels():
     yield "list of text", words, text.dtype
     yield "objects", text.astype(object), "O"
     yield "objects that are whole numbers", close.astype(object), "int64"
-    yield "strings of variable width", text.astype(np.dtypes.StringDType()), "O"
+    if hasattr(np.dtypes, "StringDType"):  # of NumPy 2
+        yield "strings of variable width", text.astype(np.dtypes.StringDType()), "O"
     yield "pandas string", pd.Series(words, dtype="string"), "O"
     yield "category", pd.Series(pd.Categorical(words, categories=["ccc", "a", "bb"])), "O"
     yield "polars category", pl.Series(words, dtype=pl.Categorical), "O"

@@ -268,7 +268,10 @@ def test_a_checkpoint_that_lacks_a_part_is_refused_by_name(tmp_path):
 
 def test_a_training_on_sparse_data_is_resumed_with_the_same_data_alone(tmp_path):
     rng = np.random.default_rng(0)
-    X, y = scipy.sparse.random_array((200, 40), density=0.2, format="csr", rng=rng), rng.integers(3, size=200)
+    X, y = (
+        scipy.sparse.csr_array(scipy.sparse.random(200, 40, density=0.2, random_state=rng)),
+        rng.integers(3, size=200),
+    )
     model = NMFNetClassifier((8,), max_iter=4, batch_size=50, random_state=0)
     alone = clone(model).fit(X, y)
     with pytest.raises(RuntimeError, match="power cut"):

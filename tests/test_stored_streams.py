@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from scipy.sparse import csr_array, random_array
+from scipy.sparse import csr_array
+from scipy.sparse import random as random_sparse
 
 import nmfnet
 from nmfnet import ModelFileError, NMFNetClassifier, NMFNetRegressor
@@ -31,7 +32,7 @@ WAYS = {
 def data(kind, n=700):
     rng = np.random.default_rng(0)
     if kind == "sparse":
-        X = csr_array(random_array((n, 30), density=0.1, rng=rng))
+        X = csr_array(random_sparse(n, 30, density=0.1, random_state=rng))
         return X, (X @ rng.standard_normal(30) > 0).astype(int)
     X = rng.standard_normal((n, 6)) * [1, 10, 100, 1, 1, 0.01] + 3
     X = np.abs(X).astype(np.float32) if kind == "float32" else X
@@ -146,7 +147,7 @@ def test_a_state_that_no_update_can_use_is_named(tmp_path, small):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sparse_rows_of_a_state(dtype):
-    matrix = csr_array(random_array((5, 9), density=0.3, rng=np.random.default_rng(0)).astype(dtype))
+    matrix = csr_array(random_sparse(5, 9, density=0.3, random_state=np.random.default_rng(0)).astype(dtype))
     for each in (matrix, csr_array((3, 9), dtype=dtype)):
         again = SparseRows.restored(SparseRows(each).state(), 9)
         np.testing.assert_array_equal(again.matrix.toarray(), each.toarray())

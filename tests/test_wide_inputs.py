@@ -74,7 +74,7 @@ def test_the_penalty_of_unknown_directions_counts_with_their_variance():
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_step_by_sparse_rows_is_that_of_the_gram_matrix_of_their_batch(bias):
     """Against an explicit inverse; no rows are remembered, which would have to be dense."""
-    X = scipy.sparse.random_array((40, N), density=0.02, format="csr", rng=np.random.default_rng(0))
+    X = scipy.sparse.csr_array(scipy.sparse.random(40, N, density=0.02, random_state=np.random.default_rng(0)))
     solver, weight = DampedLeastSquares(0.5, bias), torch.linspace(0.5, 2, 40, dtype=torch.float64)
     solved(solver, SparseRows(X[::-1].tocsr()), batch(40, seed=1)[1], 0, sample_weight=weight)
     E = batch(40)[1]
@@ -94,7 +94,9 @@ def test_a_step_by_sparse_rows_is_that_of_the_gram_matrix_of_their_batch(bias):
      (900, 0.02, True, "primal"), (4200, 0.5, False, "dual")],
 )  # fmt: skip
 def test_the_form_of_sparse_rows(columns, density, low_rank, form):
-    X = scipy.sparse.random_array((40, columns), density=density, format="csr", rng=np.random.default_rng(0))
+    X = scipy.sparse.csr_array(
+        scipy.sparse.random(40, columns, density=density, random_state=np.random.default_rng(0))
+    )
     solver = DampedLeastSquares(0.5, True, low_rank=low_rank)
     solved(solver, SparseRows(X), batch(40)[1], 0)
     assert solver.form == form
@@ -123,7 +125,7 @@ def test_a_restored_solver_goes_on_as_the_other():
 def regression(container, weight=None):
     """A sweep for real targets of wide inputs, their scaled rows (n, N), and the targets."""
     rng = np.random.default_rng(0)
-    X = scipy.sparse.random_array((300, N), density=0.05, format="csr", rng=rng)
+    X = scipy.sparse.csr_array(scipy.sparse.random(300, N, density=0.05, random_state=rng))
     Y = torch.from_numpy(rng.standard_normal((300, 2)))
     rows = SparseRows(X) if container == "sparse" else torch.from_numpy(X.toarray() + rng.standard_normal(N))
     source = InMemory(rows, Y, weight)
