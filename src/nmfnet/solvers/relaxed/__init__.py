@@ -1,1 +1,1 @@
-"""The relaxed sweep, ``solver="relaxed"``: small steps on weights and targets (docs/relaxed.md, docs/relaxed-steps.md)."""
+"""The relaxed sweep, ``solver="relaxed"``: small steps on weights and targets (docs/relaxed.md, relaxed-steps.md)."""
