@@ -55,8 +55,8 @@ A *curve* is the objective against the time of one fit. The objective is â€–X âˆ
   counts: any seed, dtype and machine, also of earlier code. It is a local minimum. Nobody knows the global one.
 - *s to 0.1 %*, the time to 0.1 %, are the processor seconds of one thread until the objective is at most 1.001 times
   the best. nmfnet searches for a start first. The factors found in the search count from the moment it has them.
-- *To arrive* is to come that near. *Never* means: not within half a second, and not within twice the time of the slower
-  default fit of the two packages.
+- *To arrive* is to come that near. *Never* means: not within half a second, and not within twice the time of the
+  slower default fit of the two packages.
 - *Ratio* is nmfnet's time divided by scikit-learn's. If only nmfnet arrived, the end of scikit-learn's fit counts as
   its time, so the ratio is larger than it should be. If only scikit-learn arrived, the ratio is infinite, written
   *never*. If neither did, the fit is left out. So *7 of 70* are 7 of the 70 fits in which one of the two arrived.
