@@ -4,7 +4,7 @@ One update, as it moves through a network
 
 This example writes the relaxed sweep down in NumPy, for one batch and a network of two hidden layers with five
 units each.  It leaves out what makes the method robust (averaging, dropout, the divergence check): see :doc:`the
-full description </relaxed>`.
+full description </relaxed-steps>`.
 """
 
 import itertools

@@ -109,7 +109,7 @@ TABLES: list[tuple[str, str, dict[str, str]]] = [
         "What is no setting",
         "Here the code was changed. The first row is again the one to compare with. A are pre-activations of a hidden "
         "layer, Z = f(A) its activations, E is the difference between target and output of the layer above, and W its "
-        "weights ([all symbols](../relaxed.md#words)).",
+        "weights ([all symbols](../relaxed-steps.md#symbols)).",
         {"adversarial=0": "**to compare with**", **{name: meaning for name, (_, meaning) in CHANGES.items()}},
     ),
 ]

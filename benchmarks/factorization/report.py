@@ -14,7 +14,7 @@ HEAD = """# The factorizations against scikit-learn
 
 How long do nmfnet's factorizations take to a good result, and how good is it, beside scikit-learn's? Both packages fit
 each data set with their defaults: `NMF(rank, random_state=seed)`. For the Kullback-Leibler divergence they also have
-`solver="mu"` and `beta_loss="kullback-leibler"`. Each data set has three ranks.
+`solver="mu"` and `beta_loss="kullback-leibler"`. Each data set has three ranks. *Frobenius* means least squares.
 
 - **Made by** the scripts in `benchmarks/factorization`, which say how in their first lines. Their results are in
   [benchmarks/results/factorization](../../benchmarks/results/factorization). `python
@@ -22,8 +22,8 @@ each data set with their defaults: `NMF(rank, random_state=seed)`. For the Kullb
 - **Versions:** scikit-learn {sklearn}, PyTorch {torch}, NumPy {numpy}.
 - **Code.** The factorizations have become faster and smaller since these runs. A default fit now takes 0.91 of the
   time, and sparse data take less memory ([Findings](../research/factorizations.md#memory-and-threads)).
-- **Machines.** The table says which part is of which machine. Both have two cores and AVX-512. Other programs ran on
-  them, with a load of 4 to 23.
+- **Machines.** The next table says which part is of which machine. Both have two cores and AVX-512. Other programs ran
+  on them: 4 to 23 processes at a time.
 
 | part | Intel Xeon | AMD EPYC (Zen 4), and still earlier code |
 | --- | --- | --- |
@@ -53,22 +53,21 @@ A *curve* is the objective against the time of one fit. The objective is ‖X �
 
 - *Best* is the lowest objective known for a data set and rank. Any fit of nmfnet, scikit-learn, torchnmf or nimfa
   counts: any seed, dtype and machine, also of earlier code. It is a local minimum. Nobody knows the global one.
-- *Time to 0.1 %*, in the tables *s to 0.1 %*, are the processor seconds of one thread until the objective is at most
-  1.001 times the best. nmfnet searches for a start first. The factors found in the search count from the moment it has
-  them.
-- *To arrive* is to come that near. *Never* means: not within twice the time of the slower default fit, or half a
-  second.
+- *s to 0.1 %*, the time to 0.1 %, are the processor seconds of one thread until the objective is at most 1.001 times
+  the best. nmfnet searches for a start first. The factors found in the search count from the moment it has them.
+- *To arrive* is to come that near. *Never* means: not within half a second, and not within twice the time of the
+  slower default fit of the two packages.
 - *Ratio* is nmfnet's time divided by scikit-learn's. If only nmfnet arrived, the end of scikit-learn's fit counts as
-  its time, so the ratio is too large. If only scikit-learn arrived, the ratio is infinite, written *never*. If neither
-  did, the fit is left out. So *7 of 70* are 7 of the 70 fits in which one of the two arrived.
+  its time, so the ratio is larger than it should be. If only scikit-learn arrived, the ratio is infinite, written
+  *never*. If neither did, the fit is left out. So *7 of 70* are 7 of the 70 fits in which one of the two arrived.
 - *Final* is the objective with default `tol` and `max_iter`, in percent above the best: the median of the seeds, in
   brackets the worst. nmfnet and scikit-learn stop by different criteria.
-- *torchnmf* (version 0.3.5, in float32) and *nimfa* (version 1.4.0, in float64) have their defaults: multiplicative
-  steps from a random start, at most 200 of torchnmf and 30 of nimfa, one seed. Their final objectives are in percent
-  above the best, too. An empty field was not run.
+- *torchnmf* (version 0.3.5, in float32) and *nimfa* (version 1.4.0, in float64, with NumPy 1.26) have their defaults:
+  multiplicative steps from a random start, at most 200 of torchnmf and 30 of nimfa, one seed. Their columns are final
+  objectives, too, in percent above the best. An empty field was not run.
 
 The first fit of a process takes up to a quarter of a second more. In these runs that is a fit of digits at rank 5 in
-float64, so the worst ratios of the time of a fit are of it. nimfa runs with NumPy 1.26 only.
+float64, so the worst ratios of the time of a fit are of it.
 """
 
 EARLIER = """
@@ -83,8 +82,11 @@ How long does nmfnet take to the objective at which scikit-learn ends? The data 
 | machine | *idle*: nothing else ran. *shared*: other programs ran, and the times are processor seconds |
 | earlier code | the factorizations have changed since ([Findings](../research/factorizations.md)) |
 
-*fashion-200* has scikit-learn's first 40 iterations only. *transform* finds the coefficients of 2,000 rows for the
-same components. Where scikit-learn ends is partly luck, and so is the time to it. The curves above say more.
+Names have the data and the rank: faces are drawn pictures of 64 × 64 pixels, fashion is Fashion-MNIST, text are word
+counts of drawn documents. *Tight* has a smaller `tol`. *fashion-200* has scikit-learn's first 40 iterations only.
+*minibatch* is `fit` in mini-batches. *transform* finds the coefficients of 2,000 rows for the same components.
+
+Where scikit-learn ends is partly luck, and so is the time to it. The curves above say more.
 """
 
 MINIBATCHES = """
@@ -92,7 +94,7 @@ MINIBATCHES = """
 
 `partial_fit` of `NMF` and of scikit-learn's `MiniBatchNMF` on the same batches, five epochs, from the same random
 start. All numbers are nmfnet's divided by scikit-learn's: below 1 nmfnet is better. They are medians of three seeds,
-except *worst of all*. Other programs ran on the machine. *Frobenius* is least squares.
+except *worst of all*. Other programs ran on the machine.
 
 - *Error* of the components after the first and the last epoch: the root of twice the loss, with the best coefficients
   for these components. *Worst of all* is the largest ratio of any epoch and seed.

@@ -36,7 +36,7 @@ class Adversary(Stateful):
     network : Network
         "auto" is 0 for ever unless targets are classes, and inputs have a common unit: those of tables, scaled
         column by column, have no distances that mean the same in all directions.  It is 0 in front of convolutions,
-        too: there adversarial inputs cost half of an epoch and did not lower errors (docs/relaxed.md).
+        too: there adversarial inputs cost half of an epoch and did not lower errors (docs/relaxed-steps.md).
     plan : Plan
         And unless it has an end, and begins with new weights, to which all samples are new.
     """

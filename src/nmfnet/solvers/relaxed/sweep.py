@@ -1,7 +1,7 @@
 """The relaxed sweep, ``solver="relaxed"``: small steps on weights and targets, from the output layer down.
 
 The alternation is the paper's: a factor as the target of each layer, then a least-squares fit of its weights,
-and no derivative of f anywhere.  docs/relaxed.md explains each part and what is proved of it.
+and no derivative of f anywhere.  docs/relaxed-steps.md explains each part and what is proved of it.
 """
 
 from __future__ import annotations
