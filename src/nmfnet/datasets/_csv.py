@@ -108,10 +108,12 @@ def _why_longer(row: Sequence[str], names: Sequence[str]) -> str:
     """What may be wrong where a row has more values than there are names."""
     if len(row) == len(names) + 1 and not row[-1].strip():
         return "if all lines but the first end with a separator, end the first with one, too"
+    advice = []
+    if len(row) > len(names) + 1 or len(names) <= 2:
+        advice.append("delete the lines above the names of the columns")
     if len(row) == len(names) + 1:
-        return f"if lines begin with a number or name of the row, as R writes them, begin the first with one; {ADVICE}"
-    above = "delete the lines above the names of the columns" + (", if there are any" if len(names) > 2 else "")
-    return f"{above}; or {ADVICE}"
+        advice.append("if lines begin with a number or name of the row, as R writes them, begin the first with one")
+    return "; or ".join([*advice, ADVICE])
 
 
 def _ends_empty(frame: pd.DataFrame) -> bool:
