@@ -67,6 +67,10 @@ REFUSED = {
         [NAMES, *(f"{row}," for row in ROWS)],
         r"\(if all lines but the first end with a separator, end the first with one, too\)",
     ),
+    "single quotation marks": (
+        [NAMES, *ROWS[:3], "1.5,'a, b',on"],
+        r"line 5 has 4 values, .* \(if text is in single quotation marks, write double ones; or",
+    ),
     "two separators": (
         [NAMES, *ROWS[:9], ROWS[9].replace(",", ";"), *ROWS[10:]],
         r"line 11 is divided by ';', but the first line by ',': make them alike",

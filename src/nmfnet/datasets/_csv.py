@@ -109,6 +109,8 @@ def _why_longer(row: Sequence[str], names: Sequence[str]) -> str:
     if len(row) == len(names) + 1 and not row[-1].strip():
         return "if all lines but the first end with a separator, end the first with one, too"
     advice = []
+    if any(value.strip().startswith("'") for value in row):
+        advice.append("if text is in single quotation marks, write double ones")
     if len(row) > len(names) + 1 or len(names) <= 2:
         advice.append("delete the lines above the names of the columns")
     if len(row) == len(names) + 1:
