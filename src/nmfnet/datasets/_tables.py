@@ -48,6 +48,12 @@ def read_table(path: Path, schema: Schema) -> Dataset:
     columns = schema.wanted(names, path)
     if schema.columns is None and is_nameless(names[0]):
         warnings.warn(f"{path}: column 1 has no name and is left out, as a row index", stacklevel=3)
+    if schema.columns is None and ending(path) != ".parquet" and _are_values(names):
+        warnings.warn(
+            f"{path}: the first line has numbers, as {next(name for name in names if number(name) is not None)}, and "
+            "is taken for the names of the columns: if it is none, put a line of names above it",
+            stacklevel=3,
+        )
     if not columns:
         raise DataError(
             f"{path}: has no column besides the target {schema.target!r}: there must be others to predict it from"
@@ -113,12 +119,6 @@ def _csv_schema(path: Path, schema: Schema) -> tuple[Schema, list[str]]:
         schema = replace(schema, dialect=schema.dialect.of(path))
     names = _header(path, schema)
     _check_names(names, path)
-    if schema.columns is None and _are_values(names):
-        warnings.warn(
-            f"{path}: the first line has numbers, as {next(name for name in names if number(name) is not None)}, and "
-            "is taken for the names of the columns: if it is none, put a line of names above it",
-            stacklevel=4,
-        )
     return schema, names
 
 
