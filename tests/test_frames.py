@@ -230,7 +230,7 @@ def test_ids_are_noticed():
     names = np.array([f"customer {i}" for i in range(N)])
     with pytest.warns(UserWarning, match="nearly every row has a text of its own in 'name'"):
         fitted(FRAME.assign(name=names))
-    with pytest.warns(UserWarning, match="X: 'row', 'customer_id' numbers the rows, as an id does"):
+    with pytest.warns(UserWarning, match="X: 'row', 'customer_id' number the rows, as an id does: leave them out"):
         fitted(FRAME.assign(row=RNG.permutation(N) + 5, customer_id=7 * np.arange(N), other=3 * np.arange(N)))
     with pytest.raises(ValueError, match="only columns in which nearly every row has another text: 'name'"):
         fitted(pd.DataFrame({"name": names}))

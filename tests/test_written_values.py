@@ -11,6 +11,7 @@ import pytest
 from nmfnet.datasets import Schema, read_file, read_parts
 from nmfnet.datasets._dialect import Dialect
 from nmfnet.datasets._kinds import CATEGORIES, Unfit, as_kind, kind_of
+from nmfnet.datasets._months import FURTHER_NAMES
 from nmfnet.datasets._units import plain_numbers, without_unit
 from nmfnet.datasets._values import labels_as
 from nmfnet.errors import DataError
@@ -25,6 +26,14 @@ DATES = {
     "Danish": (["1. marts 2020", "2. maj 2020"], ["2020-03-01", "2020-05-02"]),
     "Polish": (["31 grudnia 2020", "2 paź 2021", "maj 2019"], ["2020-12-31", "2021-10-02", "2019-05-01"]),
     "Czech": (["31. prosince 2020", "2. čvc 2021", "ledna 2020"], ["2020-12-31", "2021-07-02", "2020-01-01"]),
+    "Finnish": (["14. elokuuta 2022", "marraskuu 2021", "1 tammi 2020"], ["2022-08-14", "2021-11-01", "2020-01-01"]),
+    "Turkish": (["14 Ağustos 2022", "1 KASIM 2021", "Mayıs 2020"], ["2022-08-14", "2021-11-01", "2020-05-01"]),
+    "Hungarian": (["2 szept. 2020", "július 2021"], ["2020-09-02", "2021-07-01"]),
+    "Romanian": (["2 ianuarie 2020", "noiembrie 2021"], ["2020-01-02", "2021-11-01"]),
+    "Russian": (["14 августа 2022", "май 2020", "1 янв. 2021"], ["2022-08-14", "2020-05-01", "2021-01-01"]),
+    "Ukrainian": (["14 серпня 2022", "листопад 2020"], ["2022-08-14", "2020-11-01"]),
+    "Greek": (["14 Αυγούστου 2022", "Μάιος 2020"], ["2022-08-14", "2020-05-01"]),
+    "English among Finnish letters": (["2 Mar 2020", "Mar 2021"], ["2020-03-02", "2021-03-01"]),
     "English": (["31st of December 2020", "March 2nd, 2019"], ["2020-12-31", "2019-03-02"]),
     "years of two digits": (["31-DEC-20", "01-JAN-99"], ["2020-12-31", "1999-01-01"]),
     "nothing between": (["31DEC2020", "01JAN2021"], ["2020-12-31", "2021-01-01"]),
@@ -38,6 +47,16 @@ DATES = {
 def test_months_by_name(case):
     texts, expected = DATES[case]
     np.testing.assert_array_equal(as_kind(texts, kind_of(texts)), np.array(expected, dtype="datetime64[us]"))
+
+
+@pytest.mark.parametrize("language", FURTHER_NAMES)
+def test_months_of_further_languages(language):
+    """Each name is its own month, also with a capital; none takes a meaning from those that were there before."""
+    names = FURTHER_NAMES[language].split()
+    expected = np.array([f"2020-{month:02}-01" for month in range(1, 13)], dtype="datetime64[us]")
+    for written in (names, [name.capitalize() for name in names]):
+        texts = [f"{name} 2020" for name in written]
+        np.testing.assert_array_equal(as_kind(texts, kind_of(texts)), expected)
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ def test_progress_is_shown_on_a_terminal(run, iris, iris_model, monkeypatch):
     shown = []
 
     def noting(*arguments):
+        assert arguments == ("reading rows",)  # what is shown until the first are done
         status = original(*arguments)
         update = status.update
         monkeypatch.setattr(status, "update", lambda text: (shown.append(text), update(text)))

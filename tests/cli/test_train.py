@@ -37,6 +37,24 @@ def test_train_writes_four_files(run):
         assert any(line.startswith(name) for line in lines[4:])
 
 
+def test_with_class_weights_the_table_counts_rows(run):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 2)), np.repeat(["often", "seldom"], [170, 30])
+    X[y == "seldom", 0] += 1
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    frame.assign(label=y).to_csv("a.csv", index=False)
+    result = run("train", "a.csv", "--target", "label", "--epochs", 2, "--out", "out", "--class-weight")
+    assert "Of an epoch, losses and errors count every class alike; the table below, every row." in result.out
+    model = nmfnet.load("out/model.safetensors")
+    parts = train_test_split(np.arange(200), test_size=0.1, stratify=y, random_state=0)
+    found = settings("out")["result"]
+    for name, rows in zip(("training", "validation"), parts, strict=True):
+        wrong = int((model.predict(frame.iloc[rows]) != y[rows]).sum())
+        assert found[name]["error"] == wrong / len(rows)
+        assert f"({wrong} of {len(rows)} rows)" in result.out
+    assert found["training"]["error"] != pytest.approx(model.history_[found["kept_epoch"] - 1]["train_error"])
+
+
 def test_train_settings_and_scores(run):
     run("train", "digits", "--epochs", 4, "--seed", 3, "--validation", 0.2, "--out", "out/run")
     found, model, digits = settings("out/run"), nmfnet.load("out/run/model.safetensors"), datasets.load("digits")
@@ -46,7 +64,6 @@ def test_train_settings_and_scores(run):
     assert found["versions"]["nmfnet"] == nmfnet.__version__ and "torch" in found["versions"]
     result = found["result"]
     assert result["test"]["error"] == pytest.approx(1 - model.score(digits.X_test, digits.y_test))
-    # The training error is worked out from that of all rows: compare it with that of the split.
     X, X_val, y, y_val = train_test_split(
         digits.X_train, digits.y_train, test_size=0.2, random_state=3, stratify=digits.y_train
     )

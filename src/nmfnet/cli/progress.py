@@ -80,7 +80,7 @@ def rows_done() -> Iterator[Callable[[int], None]]:
         yield lambda rows: None
         return
     begun, total = time.monotonic(), 0
-    with console.status("") as status:
+    with console.status("reading rows") as status:  # the first may take a while
 
         def add(rows: int) -> None:
             nonlocal total

@@ -32,6 +32,7 @@ from nmfnet.datasets import Dataset
 from nmfnet.distributed import now
 from nmfnet.errors import NMFNetError
 from nmfnet.estimators.base import BaseNMFNet
+from nmfnet.estimators.data import split_rows
 from nmfnet.layers import takes_images
 from nmfnet.solvers import PRETRAININGS, SOLVERS
 from nmfnet.storage.checkpoints import ALL, Checkpoint
@@ -86,6 +87,9 @@ def _train(request: Request, console: Console) -> int:
             cli_data.check_split(y, request.validation)
         model, checkpoint = prepared(request, task, dataset, console)
         console.print(printable(headline(dataset, task, request.validation)), soft_wrap=True)
+        if request.class_weight:
+            said = "Of an epoch, losses and errors count every class alike; the table below, every row."
+            console.print(said, soft_wrap=True)
         callbacks = [*([] if checkpoint is None else [checkpoint]), ctrl_c]
         interrupted = fit(model, *own_rows(cli_data.features(dataset), y), task, callbacks, console)
         unfinished = interrupted and not model.warm_start
@@ -274,23 +278,18 @@ def fit(model: BaseNMFNet, X: Any, y: Array, task: Task, callbacks: Sequence[Cal
 
 
 def scores(model: BaseNMFNet, dataset: Dataset, task: Task, validation: float) -> dict[str, Score]:
-    """How good the final weights are on each part.
-
-    The estimator keeps its validation rows to itself, but their error is in the history: the
-    rest of the error on all rows is that of the training rows.
-    """
+    """How good the final weights are on each part, every row counted once, whatever weights classes have."""
     y = cli_data.targets(dataset)
-    everything = score(cli_data.by_blocks(model.predict, cli_data.features(dataset)), y, task)
-    n, n_validation = len(y), cli_data.held_out(len(y), validation)
-    found = {"training": everything}
-    if n_validation:
-        assert model.best_epoch_ is not None
-        error = model.history_[model.best_epoch_ - 1]["val_error"]
-        rest = max(0.0, n * everything.error - n_validation * error)  # summed over the training rows
-        if task == "classification":
-            rest = round(rest)
-        found["training"] = Score(n - n_validation, rest / (n - n_validation), everything.variance)
-        found["validation"] = Score(n_validation, error, everything.variance)
+    predicted = cli_data.by_blocks(model.predict, cli_data.features(dataset))
+    if validation:
+        labels = np.unique(y, return_inverse=True)[1] if task == "classification" else None
+        training, held_out = split_rows(len(y), validation, labels, model.random_state)
+        found = {
+            "training": score(predicted[training], y[training], task),
+            "validation": score(predicted[held_out], y[held_out], task),
+        }
+    else:
+        found = {"training": score(predicted, y, task)}
     if dataset.X_test is not None and dataset.y_test is not None:
         X_test = cli_data.with_names(dataset.X_test, dataset.feature_names)
         found["test"] = score(cli_data.by_blocks(model.predict, X_test), dataset.y_test, task)

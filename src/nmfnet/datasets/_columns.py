@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nmfnet.datasets._dialect import Dialect
 from nmfnet.datasets._kinds import CATEGORIES, DATES, NUMBERS, TIMES, YEAR_FIRST, Unfit, as_kind, kind_of
-from nmfnet.datasets._schema import LISTED, SHOWN, Schema, place
+from nmfnet.datasets._schema import LISTED, SHOWN, Schema, ending, place
 from nmfnet.datasets._units import plain_numbers, units_of
 from nmfnet.errors import DataError
 
@@ -112,6 +112,8 @@ def _all_unfit(unfit: Mapping[str, Unfit], path: Path, schema: Schema, start: in
     """Name every column that cannot be used, and what can be done."""
     said, names = _listed(unfit, path, schema, start)
     advice = f"correct that, or --drop {names}, or --categorical {names}"
+    if start == 0 and ending(path) != ".parquet" and all(column.row == 0 and column.word for column in unfit.values()):
+        advice += "; if that line has units or texts of questions, delete it"
     return f"{said}: {'correct that' if schema.kinds else advice}"
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nmfnet.datasets._dialect import Dialect, divided_by
+from nmfnet.datasets._dialect import SEPARATORS, Dialect, divided_by
 from nmfnet.datasets._formats import reading, reason
 from nmfnet.errors import DataError
 
@@ -99,9 +99,23 @@ def _too_long(path: Path, names: Sequence[str], dialect: Dialect) -> str | None:
         for line, row in rows(path, dialect, "replace"):
             if len(row) > len(names):
                 named = "1 column" if len(names) == 1 else f"{len(names)} columns"
-                above = "delete the lines above the names of the columns; or " if len(names) == 1 else ""
-                return f"line {line} has {len(row)} values, but the first line names {named} ({above}{ADVICE})"
+                why = _why_longer(row, names)
+                return f"line {line} has {len(row)} values, but the first line names {named} ({why})"
     return None
+
+
+def _why_longer(row: Sequence[str], names: Sequence[str]) -> str:
+    """What may be wrong where a row has more values than there are names."""
+    if len(row) == len(names) + 1 and not row[-1].strip():
+        return "if all lines but the first end with a separator, end the first with one, too"
+    advice = []
+    if any(value.strip().startswith("'") for value in row):
+        advice.append("if text is in single quotation marks, write double ones")
+    if len(row) > len(names) + 1 or len(names) <= 2:
+        advice.append("delete the lines above the names of the columns")
+    if len(row) == len(names) + 1:
+        advice.append("if lines begin with a number or name of the row, as R writes them, begin the first with one")
+    return "; or ".join([*advice, ADVICE])
 
 
 def _ends_empty(frame: pd.DataFrame) -> bool:
@@ -112,10 +126,16 @@ def _ends_empty(frame: pd.DataFrame) -> bool:
 
 def _check_short(path: Path, names: Sequence[str], dialect: Dialect) -> None:
     """Say which rows have fewer values than the header has names; between blanks, refuse them."""
-    short = [(line, len(row)) for line, row in rows(path, dialect, "replace") if len(row) < len(names)]
+    short = [(line, row) for line, row in rows(path, dialect, "replace") if len(row) < len(names)]
     if not short:
         return
-    line, n = short[0]
+    line, n = short[0][0], len(short[0][1])
+    for other_line, row in short:
+        if len(row) == 1 and (sep := _other_separator(row[0], len(names), dialect)):
+            raise DataError(
+                f"{path}, line {other_line} is divided by {sep!r}, but the first line by {dialect.sep!r}: make them "
+                "alike"
+            )
     if dialect.sep == " ":  # several blanks count as one, so that any of the values may be missing
         raise DataError(
             f"{path}, line {line} has {n} values, but the first line names {len(names)} columns, and blanks do not "
@@ -127,6 +147,12 @@ def _check_short(path: Path, names: Sequence[str], dialect: Dialect) -> None:
         "end count as missing",
         stacklevel=3,
     )
+
+
+def _other_separator(text: str, n: int, dialect: Dialect) -> str | None:
+    """What divides a line into n values, where that is not the separator of the file; of two, a text may look so."""
+    others = (sep for sep in SEPARATORS if sep != dialect.sep)
+    return next((sep for sep in others if text.count(sep) == n - 1), None) if n > 2 else None
 
 
 def _in_plain_words(error: Exception) -> str:

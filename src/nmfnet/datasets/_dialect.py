@@ -84,7 +84,8 @@ class Dialect:
             rows = csv.reader(sample[1:], **divided_by(sep))
             cells = [without_unit(with_plain_marks(cell))[0] for row in rows for cell in row]
             guessed = self.encoding is None and found.encoding in ("cp1252", "latin-1")
-            if guessed and any(map(_OTHER_SCRIPT.search, chain(sample, file))):
+            odd = (line for line in chain(sample, file) if not line.isascii())  # most lines are, and need no search
+            if guessed and any(map(_OTHER_SCRIPT.search, odd)):
                 warnings.warn(
                     f"{path}: is not UTF-8, and read as {found.encoding}: if text looks wrong, give another "
                     "--encoding, as cp932 of Japan, gb18030 of China, euc-kr of Korea or cp1251 of Russia",

@@ -29,10 +29,11 @@ _YEAR_LAST = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){_TIME}", re.
 
 
 class Unfit(NamedTuple):
-    """Why a column cannot be used, and the first value that says so."""
+    """Why a column cannot be used, the first value that says so, and whether that is a word among numbers."""
 
     why: str
     row: int
+    word: bool = False
 
 
 def kind_of(texts: Sequence[str]) -> str | Unfit:
@@ -61,7 +62,7 @@ def kind_of(texts: Sequence[str]) -> str | Unfit:
     if 2 * numeric > sum(text in different for text in texts):
         first = next(row for row, text in enumerate(texts) if text in words)
         why = f"is not numeric (e.g. {texts[first][:30]!r}), as most of its values are"
-        return Unfit(why + (LIMIT if any(text.strip().startswith(("<", ">")) for text in words) else ""), first)
+        return Unfit(why + (LIMIT if any(text.strip().startswith(("<", ">")) for text in words) else ""), first, True)
     return CATEGORIES
 
 

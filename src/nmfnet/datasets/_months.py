@@ -28,25 +28,52 @@ NAMES = {
     "short in Czech": "led úno bře dub kvě čvn čvc srp zář říj lis pro",
     "short in Dutch": "jan feb mrt apr mei jun jul aug sep okt nov dec",
 }
+# Beginnings that mean another month above keep that: Finnish marraskuu is no March of "mar".  Croatian is left out, as
+# its October is the November of Polish and Czech.
+FURTHER_NAMES = {
+    "Finnish": "tammikuu helmikuu maaliskuu huhtikuu toukokuu kesäkuu heinäkuu elokuu syyskuu lokakuu marraskuu "
+    "joulukuu",
+    "in Finnish dates": "tammikuuta helmikuuta maaliskuuta huhtikuuta toukokuuta kesäkuuta heinäkuuta elokuuta "
+    "syyskuuta lokakuuta marraskuuta joulukuuta",
+    "Estonian": "jaanuar veebruar märts aprill mai juuni juuli august september oktoober november detsember",
+    "Turkish": "ocak şubat mart nisan mayıs haziran temmuz ağustos eylül ekim kasım aralık",
+    "Hungarian": "január február március április május június július augusztus szeptember október november december",
+    "Romanian": "ianuarie februarie martie aprilie mai iunie iulie august septembrie octombrie noiembrie decembrie",
+    "Slovak": "január február marec apríl máj jún júl august september október november december",
+    "in Slovak dates": "januára februára marca apríla mája júna júla augusta septembra októbra novembra decembra",
+    "Slovenian": "januar februar marec april maj junij julij avgust september oktober november december",
+    "Catalan": "gener febrer març abril maig juny juliol agost setembre octubre novembre desembre",
+    "Indonesian": "januari februari maret april mei juni juli agustus september oktober november desember",
+    "Russian": "январь февраль март апрель май июнь июль август сентябрь октябрь ноябрь декабрь",
+    "in Russian dates": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+    "Ukrainian": "січень лютий березень квітень травень червень липень серпень вересень жовтень листопад грудень",
+    "in Ukrainian dates": "січня лютого березня квітня травня червня липня серпня вересня жовтня листопада грудня",
+    "Bulgarian": "януари февруари март април май юни юли август септември октомври ноември декември",
+    "Greek": "ιανουάριος φεβρουάριος μάρτιος απρίλιος μάιος ιούνιος ιούλιος αύγουστος σεπτέμβριος οκτώβριος "
+    "νοέμβριος δεκέμβριος",
+    "in Greek dates": "ιανουαρίου φεβρουαρίου μαρτίου απριλίου μαΐου ιουνίου ιουλίου αυγούστου σεπτεμβρίου οκτωβρίου "
+    "νοεμβρίου δεκεμβρίου",
+}
 SHORTEST = 3  # letters of a name that is cut off
 
 
 def _plain(name: str) -> str:
-    """In small letters without accents."""
-    return "".join(c for c in unicodedata.normalize("NFD", name.lower()) if not unicodedata.combining(c))
+    """In small letters without accents, and without the missing dot of Turkish."""
+    letters = unicodedata.normalize("NFD", name.lower().replace("ı", "i"))
+    return "".join(c for c in letters if not unicodedata.combining(c))
 
 
-def _beginnings() -> dict[str, int]:
+def _beginnings(languages: Iterable[str]) -> dict[str, int]:
     """Number of the month that a beginning of a name means, where it means one alone."""
     found: dict[str, set[int]] = {}
-    for names in NAMES.values():
+    for names in languages:
         for number, name in enumerate(_plain(names).split(), 1):
             for length in range(SHORTEST, len(name) + 1):
                 found.setdefault(name[:length], set()).add(number)
     return {name: min(numbers) for name, numbers in found.items() if len(numbers) == 1}
 
 
-_MONTHS = _beginnings()
+_MONTHS = _beginnings(FURTHER_NAMES.values()) | _beginnings(NAMES.values())
 _WORD = r"([^\W\d_]{3,})\.?"
 _OF = r"(?:del?\s+|of\s+)?"
 _ORDINAL = r"(?:st|nd|rd|th|er|º|°)?"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +19,16 @@ from numpy.typing import NDArray
 from nmfnet.datasets import _csv
 from nmfnet.datasets._columns import features, selected, texts_of
 from nmfnet.datasets._formats import reading
-from nmfnet.datasets._schema import Schema, ending, is_nameless, stem
+from nmfnet.datasets._schema import LISTED, Schema, ending, is_nameless, stem
 from nmfnet.datasets._targets import read_targets, targets_there
 from nmfnet.datasets._types import Dataset
-from nmfnet.datasets._values import is_missing
+from nmfnet.datasets._values import is_missing, number
 from nmfnet.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+FEWEST_IN_ORDER = 10  # names that are numbers, of which the order says that they are names
 
 
 def read_table(path: Path, schema: Schema) -> Dataset:
@@ -44,8 +48,16 @@ def read_table(path: Path, schema: Schema) -> Dataset:
     columns = schema.wanted(names, path)
     if schema.columns is None and is_nameless(names[0]):
         warnings.warn(f"{path}: column 1 has no name and is left out, as a row index", stacklevel=3)
+    if schema.columns is None and ending(path) != ".parquet" and _are_values(names):
+        warnings.warn(
+            f"{path}: the first line has numbers, as {next(name for name in names if number(name) is not None)}, and "
+            "is taken for the names of the columns: if it is none, put a line of names above it",
+            stacklevel=3,
+        )
     if not columns:
-        raise DataError(f"{path}: has no column besides the target {schema.target!r}")
+        raise DataError(
+            f"{path}: has no column besides the target {schema.target!r}: there must be others to predict it from"
+        )
     X, kinds = features(selected(frame, columns), path, schema)
     y = None
     if schema.target is not None:
@@ -108,6 +120,19 @@ def _csv_schema(path: Path, schema: Schema) -> tuple[Schema, list[str]]:
     names = _header(path, schema)
     _check_names(names, path)
     return schema, names
+
+
+def _are_values(names: Sequence[str]) -> bool:
+    """Whether numbers among names look like those of a row: not like years, places or wavelengths, which are in order.
+
+    Of a few numbers with decimals also those in order.
+    """
+    found = (number(name) for name in names)
+    numbers = [each for each in found if each is not None and not isinstance(each, bool) and math.isfinite(each)]
+    steps = [after - before for before, after in pairwise(numbers)]
+    in_order = all(step > 0 for step in steps) or all(step < 0 for step in steps)
+    few = len(numbers) < FEWEST_IN_ORDER and any(isinstance(each, float) for each in numbers)
+    return bool(numbers) and (few or not in_order)
 
 
 def _header(path: Path, schema: Schema) -> list[str]:
@@ -176,7 +201,8 @@ def _named_columns(frame: pd.DataFrame, path: Path) -> list[str]:
 def _check_names(names: Sequence[str], path: Path) -> None:
     repeated = [name for name, times in Counter(names).items() if times > 1 and name]
     if repeated:
-        raise DataError(f"{path}: has more than one column {repeated[0]!r}")
+        listed = ", ".join(map(repr, repeated[:LISTED]))
+        raise DataError(f"{path}: has more than one column {listed}: give each a name of its own")
 
 
 def _check_nameless(frame: pd.DataFrame, path: Path) -> None:

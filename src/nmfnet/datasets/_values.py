@@ -21,10 +21,11 @@ _PADDED = re.compile(r"[+-]?0\d+", re.ASCII)  # as in postal codes, where the ze
 _WORDS = {"true": True, "false": False} | {
     sign + word: float(sign + "inf") for sign in ("", "+", "-") for word in ("inf", "infinity")
 }
+NULL = r"\N"  # what databases write for nothing, and nobody else
 # As pandas has them, and in any case.
 _MISSING = {
-    "", "na", "n/a", "nan", "-nan", "none", "null", "<na>", "#n/a", "#n/a n/a", "#na", "1.#ind", "-1.#ind", "1.#qnan",
-    "-1.#qnan",
+    "", NULL.lower(), "na", "n/a", "nan", "-nan", "none", "null", "<na>", "#n/a", "#n/a n/a", "#na", "1.#ind",
+    "-1.#ind", "1.#qnan", "-1.#qnan",
 }  # fmt: skip
 
 
@@ -37,6 +38,7 @@ UNKNOWN = {"?", "-", "--", ".", "n.a.", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", 
 _MARKS = {ord("−"): "-", ord("’"): "'", 0x2007: "\u202f", 0x2009: "\u202f"} | {
     start + digit: str(digit) for start in (0x660, 0x6F0, 0xFF10) for digit in range(10)
 }
+_MARKS |= {0x66B: ".", 0x66C: "'"}  # of Arabic and Persian, in which they mean nothing else
 
 
 def with_plain_marks(text: str) -> str:
@@ -53,8 +55,8 @@ def number(text: str) -> float | None:
 
 
 def is_blank(text: str) -> bool:
-    """Whether there is nothing to see."""
-    return not text.strip()
+    """Whether there is nothing to see, or a database says so."""
+    return text.strip() in ("", NULL)
 
 
 def is_missing(text: str) -> bool:

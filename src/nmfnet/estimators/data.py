@@ -162,7 +162,8 @@ def warn_of_ids(X: Any) -> None:
     names = ids_among(X) if is_frame(X) else []
     if names:
         warnings.warn(
-            f"X: {listed(names)} numbers the rows, as an id does: leave it out, unless it says something.",
+            f"X: {listed(names)} {'numbers' if len(names) == 1 else 'number'} the rows, as an id does: leave "
+            f"{'it out, unless it says' if len(names) == 1 else 'them out, unless they say'} something.",
             UserWarning, stacklevel=5,
         )  # fmt: skip
 
@@ -187,19 +188,25 @@ def split(estimator: BaseNMFNet, data: Data) -> tuple[Data, Data]:
     counts = now().objects(len(data.Y))
     if labels is not None and now() is not local:
         labels = np.concatenate(now().objects(labels))
-    try:
-        train, held_out = train_test_split(
-            np.arange(sum(counts)), test_size=fraction, stratify=labels,
-            random_state=check_random_state(shared_random_state(estimator.random_state)),
-        )  # fmt: skip
-    except ValueError as error:
-        raise ValueError(f"early_stopping=True with validation_fraction={fraction}: {error}") from None
+    train, held_out = split_rows(sum(counts), fraction, labels, shared_random_state(estimator.random_state))
     if isinstance(data.X, RowsOnDisk):  # which are read in their own order
         train, held_out = np.sort(train), np.sort(held_out)
     if now() is local:
         return data.rows(train), data.rows(held_out)
     first = sum(counts[: now().rank])
     return _at_hand(data, train - first), _at_hand(data, held_out - first)
+
+
+def split_rows(n: int, fraction: float, labels: Array | None, random_state: Any) -> tuple[Array, Array]:
+    """Numbers of the rows to train on, and of those that are held out; of classes (n,) alike."""
+    try:
+        return tuple(
+            train_test_split(
+                np.arange(n), test_size=fraction, stratify=labels, random_state=check_random_state(random_state)
+            )
+        )
+    except ValueError as error:
+        raise ValueError(f"early_stopping=True with validation_fraction={fraction}: {error}") from None
 
 
 def _at_hand(data: Data, rows: Array) -> Data:
