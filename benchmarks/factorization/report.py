@@ -20,14 +20,14 @@ each data set with their defaults: `NMF(rank, random_state=seed)`. For the Kullb
   [benchmarks/results/factorization](../../benchmarks/results/factorization). `python
   benchmarks/factorization/report.py` writes this page.
 - **Versions:** scikit-learn {sklearn}, PyTorch {torch}, NumPy {numpy}.
-- **Code.** The factorizations have become faster and smaller since these runs. A default fit now takes 0.91 of the
-  time, and sparse data take less memory ([Findings](../research/factorizations.md#memory-and-threads)).
+- **Code.** The curves of the Frobenius norm are of the present code (2026-12-01). The other parts are of earlier code:
+  sparse data take less memory now ([Findings](../research/factorizations.md#memory-and-threads)).
 - **Machines.** The next table says which part is of which machine. Both have two cores and AVX-512. Other programs ran
   on them: 4 to 23 processes at a time.
 
-| part | Intel Xeon | AMD EPYC (Zen 4), and still earlier code |
+| part | Intel Xeon | AMD EPYC (Zen 4) |
 | --- | --- | --- |
-| curves, Frobenius norm | all | |
+| curves, Frobenius norm | | all |
 | curves, Kullback-Leibler divergence | the others | tfidf; words at rank 40 |
 | memory | faces, tfidf, words | the others |
 | mini-batches, fits beside a busy process | | all |
@@ -43,7 +43,7 @@ The data sets of the curves:
 | spectra | mixtures of 30 drawn spectra |
 | words, tfidf | sparse word counts of drawn documents, and the same as TF-IDF |
 
-Some seeds are missing, as the machine had no more time. Number of fits:
+Of the divergence some seeds are missing, as the machine had no more time. Number of fits:
 
 {seeds}
 
@@ -59,7 +59,7 @@ A *curve* is the objective against the time of one fit. The objective is â€–X âˆ
   slower default fit of the two packages.
 - *Ratio* is nmfnet's time divided by scikit-learn's. If only nmfnet arrived, the end of scikit-learn's fit counts as
   its time, so the ratio is larger than it should be. If only scikit-learn arrived, the ratio is infinite, written
-  *never*. If neither did, the fit is left out. So *7 of 70* are 7 of the 70 fits in which one of the two arrived.
+  *never*. If neither did, the fit is left out. So *32 of 162* are 32 of the 162 fits in which one of the two arrived.
 - *Final* is the objective with default `tol` and `max_iter`, in percent above the best: the median of the seeds, in
   brackets the worst. nmfnet and scikit-learn stop by different criteria.
 - *torchnmf* (version 0.3.5, in float32) and *nimfa* (version 1.4.0, in float64, with NumPy 1.26) have their defaults:
