@@ -32,6 +32,17 @@ def classifier(
     return weights_of(model)
 
 
+def seldom(rank, size, **options):
+    """As on GPUs: one of some updates is looked at."""
+    from nmfnet.solvers.relaxed.looks import Looks
+
+    at_hand, Looks.at_hand = Looks.at_hand, ()
+    try:
+        return classifier(rank, size, **options)
+    finally:
+        Looks.at_hand = at_hand
+
+
 def grown(rank, size, dtype="float64"):
     """Inputs of a hidden layer that have grown since its Gram matrix was formed."""
 

@@ -47,6 +47,7 @@ CASES = {
     "batches of one row": ("classifier", {"batch_size": 1, "n": 20, "max_iter": 1}),
     "small weighted batches": ("classifier", {"batch_size": 7, "n": 70, "weighted": True, "max_iter": 1}),
     "inputs that have grown": ("grown", {}),
+    "looked at seldom": ("seldom", {"max_iter": 2, "batch_size": 30, "solver": {"adversarial": 0.1}}),
     "one batch": ("classifier", {"batch_size": 200, "n": 200, "fit_intercept": False, "max_iter": 2}),
     "real targets": ("regressor", {"alpha": 0.1, "l1_ratio": 0.5, "max_iter": 1}),
     "one target": ("regressor", {"targets": 1, "early_stopping": True, "max_iter": 2}),

@@ -24,15 +24,25 @@ class Safeguard(Stateful):
         """Forget the losses so far: the next batch begins a new running mean."""
         self.first = self.mean = self.lowest = float("nan")
 
+    @property
+    def knows_nothing(self) -> bool:
+        """Whether the next batch begins a new running mean."""
+        return math.isnan(self.first)
+
+    @property
+    def most(self) -> float:
+        """Loss of a batch up to which it is accepted at once."""
+        return self.limit(self.lowest)
+
     def limit(self, loss: float) -> float:
         """Up to where a loss counts as of the size of another one."""
         return max(2 * loss, loss + self.first / 4)
 
     def accepts(self, loss: float) -> bool:
         """Whether the loss of a batch is within the limit of the lowest running mean so far."""
-        if math.isnan(self.first):
+        if self.knows_nothing:
             self.first = self.mean = self.lowest = loss
-        return loss <= self.limit(self.lowest)
+        return loss <= self.most
 
     def observe(self, loss: float) -> None:
         """Go on with the running mean."""
