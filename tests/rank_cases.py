@@ -290,6 +290,16 @@ def joined(rank, size, port):
     return found
 
 
+def own_memory(rank, size):
+    """Whether sums are as those of one process: numbers of a matrix begin where those of any tensor do."""
+    import torch
+
+    with distributed.together() as ranks:
+        numbers = [torch.ones(3), torch.ones(70, 71), torch.ones(5, dtype=torch.float64), torch.ones(80, 30)]
+        found = ranks(numbers)
+    return [each.data_ptr() % 64 == 0 and bool((each == size).all()) for each in found]
+
+
 def momentum(rank, size, folder):
     """Real targets have momentum; its means are in the checkpoints."""
     X, _ = digits(300, "float32")

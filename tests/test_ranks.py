@@ -173,6 +173,11 @@ def test_ranks_of_a_launcher_find_each_other(pool):
         assert each == ([0, 1], (1, 2), True)
 
 
+def test_sums_have_memory_of_their_own(pool):
+    """Products of what begins elsewhere are rounded otherwise than in one process."""
+    assert pool.values("own_memory", 2) == [[True] * 4] * 2
+
+
 def test_a_checkpoint_has_momentum_over_ranks(pool, tmp_path):
     for whole, resumed in pool.values("momentum", 2, folder=str(tmp_path)):
         assert all(map(np.array_equal, whole["weights"], resumed["weights"]))
