@@ -87,7 +87,7 @@ class EarlierBatchSolver(GramSolver):
         (m, n), K = Z.shape, Z @ Z.T / len(Z)
         variance = K.diagonal().sum()
         self.rows = Z / m**0.5
-        size = torch.as_tensor(self.input_rms**2, dtype=Z.dtype, device=Z.device)
+        size = Z.new_zeros(()).add_(self.input_rms**2)
         ridge = damping_term(self.damping, variance / n, size, curvature)
         L, self.ridge, retries = damped_cholesky(K, ridge, self.looks)
         self.unknown = self.ridge + variance / min(n, self.n_samples)

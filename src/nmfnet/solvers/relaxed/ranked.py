@@ -81,7 +81,7 @@ class RankedSweep(RelaxedSweep):
             E = self.settings.tau * network.output.residual(Y, forward.A[-1])
             told, _ = self._told(m, forward, E, Y, sample_weight)
         self.adversary.observe(told.counts, share)
-        self._look(begins, loss)
+        self._look(begins)
         for layer, statistics in self._completed(m, told, sample_weight):
             self._step(layer, statistics, told.lengths[layer])
         self._finish()

@@ -18,6 +18,7 @@ class Safeguard(Stateful):
 
     def __init__(self) -> None:
         self.reset()
+        self.newest = float("nan")  # loss
         self.worst_ratio = 1.0  # of a loss to that of zero outputs, where the average had diverged as well
 
     def reset(self) -> None:
@@ -40,6 +41,7 @@ class Safeguard(Stateful):
 
     def accepts(self, loss: float) -> bool:
         """Whether the loss of a batch is within the limit of the lowest running mean so far."""
+        self.newest = loss
         if self.knows_nothing:
             self.first = self.mean = self.lowest = loss
         return loss <= self.most

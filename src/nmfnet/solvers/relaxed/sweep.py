@@ -119,7 +119,7 @@ class RelaxedSweep:
         if self.adversary.radius:
             forward, E = self._adversarial(X, Y, forward, E, sample_weight)
         self.adversary.observe(self._found(self.adversary.counts(forward.A[-1], Y, sample_weight)), share)
-        self._look(begins, loss)
+        self._look(begins)
         lengths = self._found(lengths_of(forward, network.layers, self.solvers, sample_weight, self.looks.now))
         rms = [each.input_rms for each in lengths]
         for layer, statistics in self._reduced(self._statistics(forward, E, rms, sample_weight)):
@@ -244,10 +244,10 @@ class RelaxedSweep:
         of_zeros = lambda: float(self._found(self._loss(zeros, Y, sample_weight)))  # noqa: E731
         return self.safeguard.diverged(loss, of_average, of_zeros)
 
-    def _look(self, begins: int | None, loss: Tensor) -> None:
+    def _look(self, begins: int | None) -> None:
         """Every few updates, of which one may begin, go on with the running loss, and let the adversary decide."""
         if self.looks.now and begins is not None and begins % CHECK_INTERVAL == 0:
-            self.safeguard.observe(float(loss))
+            self.safeguard.observe(self.safeguard.newest)
             self.adversary.decide()
 
     def _adversarial(
@@ -333,11 +333,10 @@ class RelaxedSweep:
         """Accept the update if its weights are finite, else roll it back: all layers or none."""
         # Finite sums of squares bound the weights and all means of them.
         finite = torch.stack([inner_product(W, W) for W in self.network.weights]).isfinite().all()
-        if self.looks.now and not finite:
-            self._roll_back()
-            return
         if not self.looks.now:
             self.looks.keep_finite(self.network.weights, finite, self.averaging.mean)
+        elif not finite:
+            return self._roll_back()
         self.averaging.announce()
         self.schedule.accept()
 
