@@ -47,6 +47,7 @@ CASES = {
     "batches of one row": ("classifier", {"batch_size": 1, "n": 20, "max_iter": 1}),
     "small weighted batches": ("classifier", {"batch_size": 7, "n": 70, "weighted": True, "max_iter": 1}),
     "inputs that have grown": ("grown", {}),
+    "looked at seldom": ("seldom", {"max_iter": 2, "batch_size": 30, "solver": {"adversarial": 0.1}}),
     "one batch": ("classifier", {"batch_size": 200, "n": 200, "fit_intercept": False, "max_iter": 2}),
     "real targets": ("regressor", {"alpha": 0.1, "l1_ratio": 0.5, "max_iter": 1}),
     "one target": ("regressor", {"targets": 1, "early_stopping": True, "max_iter": 2}),
@@ -170,6 +171,11 @@ def test_ranks_of_a_launcher_find_each_other(pool):
         port = free.getsockname()[1]
     for each in pool.values("joined", 2, port=port):
         assert each == ([0, 1], (1, 2), True)
+
+
+def test_sums_have_memory_of_their_own(pool):
+    """Products of what begins elsewhere are rounded otherwise than in one process."""
+    assert pool.values("own_memory", 2) == [[True] * 4] * 2
 
 
 def test_a_checkpoint_has_momentum_over_ranks(pool, tmp_path):

@@ -61,7 +61,8 @@ class Ranks:
         packed = torch.cat([each.detach().flatten().to("cpu", dtype) for each in sums])
         self._said(dist.all_reduce, packed)
         parts = packed.split([each.numel() for each in sums])
-        return [part.view(each.shape).to(each) for part, each in zip(parts, sums, strict=True)]
+        # In memory of their own, as in one process: where numbers begin decides how products of them are rounded.
+        return [part.view(each.shape).to(each, copy=True) for part, each in zip(parts, sums, strict=True)]
 
     def largest(self, values: Tensor) -> Tensor:
         """Largest of each of the values (n,) that there are anywhere."""

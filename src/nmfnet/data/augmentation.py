@@ -66,7 +66,7 @@ class Augmentation(BaseEstimator):
         images, m = X.reshape(-1, c, h, w), len(X)
 
         def drawn(most: int) -> Tensor:
-            of_batch = torch.randint(most, (batch_rows(m, at_hand), 1), generator=generator).to(X.device)
+            of_batch = torch.randint(most, (batch_rows(m, at_hand), 1), generator=generator, device=X.device)
             return of_batch if at_hand is None else of_batch[at_hand.positions]
 
         rows = torch.arange(h, device=X.device).expand(m, h)
@@ -118,7 +118,8 @@ class _Augmented:
 
     def _changed(self, batch: Any, seed: int) -> Batch:
         assert self.augmentation is not None
-        X = self.augmentation(batch.X, self.input_shape, torch.Generator().manual_seed(seed), batch.at_hand)
+        generator = torch.Generator(batch.X.device).manual_seed(seed)
+        X = self.augmentation(batch.X, self.input_shape, generator, batch.at_hand)
         return batch._replace(X=X)
 
 

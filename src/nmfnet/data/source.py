@@ -219,8 +219,9 @@ class InMemory:
 
         About equal, since a small last batch would get as large a least-squares step as the others.
         """
-        # The order is drawn now, not with the first batch: it may go on behind the last one.
-        order = torch.randperm(self.n_rows, generator=generator)
+        # The order is drawn now, not with the first batch: it may go on behind the last one.  It goes to a device as a
+        # whole, since a device is waited for whenever something is sent to it.
+        order = torch.randperm(self.n_rows, generator=generator).to(self.device)
         parts = order.tensor_split(n_batches(self.n_rows, batch_size))
         return (self._batch(window, min_rows) for window in islice(windows(parts, self.before, min_rows), start, None))
 
@@ -256,9 +257,7 @@ class InMemory:
         if window.n_new == len(self.Y):  # all there is, in the order that it has
             X = self._inputs(slice(None))
             return Batch(X, self.Y, self.weight, window.n_new, share_of(window, min_rows, self.weight))
-        rows = window.rows.to(self.X.device)
-        weight = None if self.weight is None else picked(self.weight, rows)
-        X, Y = self._inputs(rows), picked(self.Y, rows)
+        X, Y, weight = self.take(window.rows)
         return Batch(X, Y, weight, window.n_new, share_of(window, min_rows, weight))
 
     def take(self, rows: Tensor) -> Samples:

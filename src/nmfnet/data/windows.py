@@ -27,7 +27,7 @@ def windows(batches: Sequence[Tensor], before: int, min_rows: int) -> Iterator[W
         Rows that precede them in the data.  Where there are none, the last batches precede the first.
     min_rows : int
     """
-    order = torch.cat([torch.arange(before), *(rows + before for rows in batches)])
+    order = torch.cat([torch.arange(before, device=batches[0].device), *(rows + before for rows in batches)])
     end, n = before, len(order)
     for rows in batches:
         end += len(rows)

@@ -73,6 +73,11 @@ class DampedLeastSquares:
         """Factorizations that failed and were repeated with ten times the damping."""
         return self.primal.retries + self.earlier.retries + self.dual.retries
 
+    def begin(self, looks: bool) -> None:
+        """Begin an update, in which one `looks` at what a device has computed, and waits for it, or does not."""
+        for solver in self._solvers.values():
+            solver.begin(looks)
+
     def forget(self) -> None:
         """Start all running means anew."""
         for solver in self._solvers.values():
@@ -105,7 +110,7 @@ class DampedLeastSquares:
         E: Tensor | Blocks,
         weight: Tensor | None,
         updates: float,
-        input_rms: float | None,
+        input_rms: float | Tensor | None,
         share: float = 1.0,
         at_hand: AtHand | None = None,
     ) -> Moments | Samples | Scattered:
@@ -121,7 +126,7 @@ class DampedLeastSquares:
             Positive weights of the samples.
         updates : float
             Made so far.
-        input_rms : float or None
+        input_rms : float, Tensor or None
             Root mean square of the inputs; None in the primal form alone, see :meth:`GramSolver.collect`.
         share : float, default=1
             Of an update that the batch is.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from nmfnet.linalg.cholesky import damped_cholesky, damping_term
+from nmfnet.linalg.cholesky import cholesky_inverse, damped_cholesky, damping_term
 from nmfnet.linalg.gram_solver import GramSolver, Penalty, Step
 from nmfnet.linalg.sample_solver import Samples
 
@@ -49,7 +49,7 @@ class EarlierBatchSolver(GramSolver):
         E: Tensor,
         weight: Tensor | None,
         updates: float,
-        input_rms: float,
+        input_rms: float | Tensor,
         share: float = 1.0,
     ) -> Samples:
         """The samples of a batch, centred and weighted; they are remembered where that is due."""
@@ -87,8 +87,9 @@ class EarlierBatchSolver(GramSolver):
         (m, n), K = Z.shape, Z @ Z.T / len(Z)
         variance = K.diagonal().sum()
         self.rows = Z / m**0.5
-        ridge = damping_term(self.damping, variance / n, Z.new_tensor(self.input_rms**2), curvature)
-        L, self.ridge, retries = damped_cholesky(K, ridge)
+        size = Z.new_zeros(()).add_(self.input_rms**2)
+        ridge = damping_term(self.damping, variance / n, size, curvature)
+        L, self.ridge, retries = damped_cholesky(K, ridge, self.looks)
         self.unknown = self.ridge + variance / min(n, self.n_samples)
         self.retries += retries
-        self.inverse = torch.cholesky_inverse(L, out=L)
+        self.inverse = cholesky_inverse(L, self.looks)

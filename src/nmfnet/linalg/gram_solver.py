@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.linalg.blocks import Blocks
-from nmfnet.linalg.cholesky import damped_cholesky, damping_term
+from nmfnet.linalg.cholesky import cholesky_inverse, damped_cholesky, damping_term
 from nmfnet.linalg.holders import AtHand, batch_rows
 from nmfnet.linalg.momentum import Momentum
 from nmfnet.linalg.patches import Patches
@@ -87,9 +87,10 @@ class GramSolver(Stateful):
         self.gram: Tensor | None = None
         self.inverse: Tensor | None = None
         self.ridge: Tensor | None = None
-        self.input_rms = 0.0  # at the last factorization
+        self.input_rms: float | Tensor = 0.0  # at the last factorization
         self.since = 0.0  # updates since then
         self.retries = 0
+        self.looks = True  # at what a device has computed
         self.size: Tensor | None = None  # mean square of inputs whose Gram matrix was given
 
     def start(self, gram: Tensor, size: Tensor) -> None:
@@ -113,6 +114,13 @@ class GramSolver(Stateful):
         super().restore(state)
         self.momentum.restore(state["momentum"])
 
+    def begin(self, looks: bool) -> None:
+        """Begin an update, in which one `looks` at what a device has computed, or does not."""
+        if looks and not self.looks and self.inverse is not None and not bool(self.inverse[0, 0]):
+            self.inverse = None  # a factorization has failed unseen: it is repeated
+            self.retries += 1
+        self.looks = looks
+
     def forget(self) -> None:
         """Start the running means anew."""
         self.forget_matrices()
@@ -134,14 +142,15 @@ class GramSolver(Stateful):
         early = update < cls.early_updates and update % 2 == 0
         return early or update % cls.refresh_interval(m) == 0
 
-    def due(self, m: int, updates: float, input_rms: float, share: float) -> bool:
+    def due(self, m: int, updates: float, input_rms: float | Tensor, share: float) -> bool:
         """Whether G is to take up a batch of m samples, whose inputs have such a root mean square.
 
-        `updates` have been made so far, and the batch is a `share` of one.
+        `updates` have been made so far, and the batch is a `share` of one.  Only who looks sees that inputs
+        have grown.
         """
         if self.size is not None:
             return False
-        if input_rms > self.growth * self.input_rms:
+        if self.looks and input_rms > self.growth * self.input_rms:
             self.forget_matrices()
         due = self.expected(m, updates, share)
         self.since = 0.0 if due else self.since + share
@@ -164,7 +173,7 @@ class GramSolver(Stateful):
         E: Tensor | Blocks,
         weight: Tensor | None,
         updates: float,
-        input_rms: float | None,
+        input_rms: float | Tensor | None,
         share: float = 1.0,
         at_hand: AtHand | None = None,
     ) -> Moments:
@@ -234,8 +243,8 @@ class GramSolver(Stateful):
         assert self.gram is not None
         ridge = damping_term(self.damping, self.gram.diagonal().mean(), size, curvature)
         self.inverse = None  # its memory is needed
-        L, self.ridge, retries = damped_cholesky(self.gram, ridge)
-        self.inverse = torch.cholesky_inverse(L, out=L)
+        L, self.ridge, retries = damped_cholesky(self.gram, ridge, self.looks)
+        self.inverse = cholesky_inverse(L, self.looks)
         self.retries += retries
         if self.size is not None and self.damping >= self.exact_damping:
             self.inverse = self.inverse.float()  # for directions that is enough, and takes half the time and memory

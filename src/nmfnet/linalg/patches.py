@@ -177,6 +177,6 @@ class Patches:
         count = len(self.images) if all_rows else min(len(self.images), first)
         P = Patches(self.images[:count], self.window).dense()
         if weight is None:
-            return Sums(torch.tensor(float(len(P)), dtype=torch.float64, device=P.device), P.sum(0), P.T @ P)
+            return Sums(torch.full((), float(len(P)), dtype=torch.float64, device=P.device), P.sum(0), P.T @ P)
         v = weight[:count].repeat_interleave(self.places)
         return Sums(v.sum(dtype=torch.float64), v @ P, P.T @ (v[:, None] * P))

@@ -130,6 +130,7 @@ class SampleSolver(Stateful):
     def __init__(self, damping: float, bias: bool, momentum: float = 0.0, n_samples: float = math.inf) -> None:
         self.damping, self.bias, self.momentum, self.n_samples = damping, bias, Momentum(momentum), n_samples
         self.retries = 0
+        self.looks = True  # at what a device has computed
 
     def state(self) -> State:
         """The fields, and the running means."""
@@ -139,6 +140,10 @@ class SampleSolver(Stateful):
         """Go on from a :meth:`state`."""
         super().restore(state)
         self.momentum.restore(state["momentum"])
+
+    def begin(self, looks: bool) -> None:
+        """Begin an update, in which one `looks` at what a device has computed, or does not."""
+        self.looks = looks
 
     def forget(self) -> None:
         """Start the running means anew."""
@@ -156,7 +161,7 @@ class SampleSolver(Stateful):
         variance = K.diagonal().sum()
         size = variance / Z.shape[1]
         ridge = damping_term(self.damping, size, size, 0.0 if penalty is None else penalty.curvature)
-        L, ridge, retries = damped_cholesky(K, ridge)
+        L, ridge, retries = damped_cholesky(K, ridge, self.looks)
         self.retries += retries
         reduction = ridge / (ridge + variance / min(Z.shape[1], self.n_samples))
         bias = None if samples.residuals is None else self.momentum("bias", samples.residuals.clone())

@@ -40,7 +40,7 @@ def answers(reduce: Reducer, *questions: Question[Any]) -> list[Any]:
 def total_weight(like: Tensor | SparseRows | Patches, weight: Tensor | None) -> Tensor:
     """Sum of the weights (m,) of samples; their number where they have none.  A scalar in float64."""
     if weight is None:
-        return torch.tensor(float(len(like)), dtype=torch.float64, device=like.device)
+        return torch.full((), float(len(like)), dtype=torch.float64, device=like.device)
     return weight.sum(dtype=torch.float64)
 
 

@@ -50,7 +50,7 @@ class Adversary(Stateful):
         self.settled = radius != "auto" or not (dense and one_unit and open_question)
         self.radius = 0.0 if radius == "auto" else float(radius)
         self.n_samples = plan.n_samples
-        self.seen = 0.0
+        self.seen: float | Tensor = 0.0
         self.error: Tensor | None = None  # running mean
         self.shares: Tensor | None = None  # of the classes, likewise
 
@@ -71,8 +71,8 @@ class Adversary(Stateful):
             return
         n, *sums = counts
         error, shares = (each / n.to(each.dtype) for each in sums)
-        seen = share * float(n)
-        new = min(1.0, seen / min(self.n_samples, ERROR_SAMPLES))
+        seen = share * n
+        new = (seen / min(self.n_samples, ERROR_SAMPLES)).clamp(max=1.0).to(error.dtype)
         self.error = torch.lerp(torch.ones_like(error) if self.error is None else self.error, error, new)
         self.shares = shares if self.shares is None else torch.lerp(self.shares, shares, new)
         self.seen += seen
@@ -88,7 +88,7 @@ class Adversary(Stateful):
         elif error < EASY_ERROR:
             self.radius = AUTO_RADIUS
         else:
-            self.settled = self.seen > FRESH_EPOCHS * self.n_samples
+            self.settled = float(self.seen) > FRESH_EPOCHS * self.n_samples
 
     def stop(self) -> None:
         """No adversarial inputs from now on."""

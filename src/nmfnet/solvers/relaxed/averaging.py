@@ -52,10 +52,16 @@ class Averaging(Stateful):
         """Share a of the average in the working weights, which move by at most UNANCHORED_DELTA at once."""
         return max(0.0, 1 - UNANCHORED_DELTA / self.schedule.delta)
 
-    def update(self, working: list[Tensor]) -> None:
-        """Let the newest working weights into the average: of all layers in one call, in which there is no Ctrl-C."""
+    def update(self, working: list[Tensor], well: Tensor | None = None) -> None:
+        """Let the newest working weights into the average: of all layers in one call, in which there is no Ctrl-C.
+
+        Where a batch has not gone `well`, a scalar, they never enter.
+        """
         if self.pending:
-            torch._foreach_lerp_(self.mean, working, self.pending)
+            if well is None:
+                torch._foreach_lerp_(self.mean, working, self.pending)
+            else:
+                torch._foreach_lerp_(self.mean, working, [(self.pending * well).to(W.dtype) for W in working])
             self.pending = 0.0
 
     def anchored(self, layer: int, W: Tensor) -> None:

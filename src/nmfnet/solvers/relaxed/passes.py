@@ -33,13 +33,13 @@ class Lengths(NamedTuple):
 
     Attributes
     ----------
-    input_rms : float
+    input_rms : float or Tensor
         Of an input of the layer.
     outputs : list of Tensor
         Of the length of the pre-activations, by the parts that steps are scaled in.
     """
 
-    input_rms: float
+    input_rms: float | Tensor
     outputs: list[Tensor]
 
 
@@ -48,8 +48,9 @@ def lengths_of(
     layers: Sequence[Layer],
     solvers: Sequence[DampedLeastSquares],
     sample_weight: Tensor | None,
+    looks: bool = True,
 ) -> Question[list[Lengths]]:
-    """Root mean squares of the inputs and outputs of every layer."""
+    """Root mean squares of the inputs and outputs of every layer; those of inputs are numbers if one `looks`."""
     sums, shapes = [], [(z.shape[1:], a.shape[1:-1]) for z, a in zip(forward.Z, forward.A, strict=True)]
     for layer, solver, z, a in zip(layers, solvers, forward.Z, forward.A, strict=True):
         parts = solver.parts(layer.n_in, layer.n_out)
@@ -64,7 +65,8 @@ def lengths_of(
         of_inputs.append(next(mean_squares).sqrt())
         places = math.prod(same)  # at which the same weights are used
         of_outputs.append([(next(mean_squares) / places).sqrt() for _ in solver.parts(layer.n_in, layer.n_out)])
-    roots = torch.stack(of_inputs).tolist()  # of all layers by one look at what a device has computed
+    together = torch.stack(of_inputs)  # of all layers by one look at what a device has computed
+    roots = together.tolist() if looks else together.double().unbind()
     return [
         Lengths(rms / math.prod(shape) ** 0.5, outputs)
         for rms, (shape, _), outputs in zip(roots, shapes, of_outputs, strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import torch
@@ -62,7 +61,7 @@ class RankedSweep(RelaxedSweep):
         if isinstance(X, SparseRows) or not self._all_primal(m):
             return super().__call__(X, Y, sample_weight, share, at_hand)
         network, Y, drawn = self.network, self.network.scaled_targets(Y), self.masks.state()
-        begins, self.masks.at_hand = self.schedule.begin(share), at_hand
+        begins, self.masks.at_hand = self._begin(share), at_hand
         forward = self._forward(X, network.weights)
         outputs = forward.A[-1]
         E = self.settings.tau * network.output.residual(Y, outputs)
@@ -72,17 +71,17 @@ class RankedSweep(RelaxedSweep):
             away = self.adversary.shift(forward.Z[0], self._of_inputs(forward, E), sample_weight)
             loss, shift = answers(self.reduce, asked, away)
         else:
-            told, loss = self._told(m, forward, E, Y, sample_weight, asked)
+            told, (loss,) = self._told(m, forward, E, Y, sample_weight, asked)
         if not self._accepts(loss, X, Y, sample_weight, drawn):
             self._roll_back()
             return network.original_outputs(outputs)
-        self.averaging.update(network.weights)
+        self.averaging.update(network.weights, self.looks.well)
         if told is None:
             forward = self._forward(X, network.weights, shift)
             E = self.settings.tau * network.output.residual(Y, forward.A[-1])
             told, _ = self._told(m, forward, E, Y, sample_weight)
         self.adversary.observe(told.counts, share)
-        self._look(begins, loss)
+        self._look(begins)
         for layer, statistics in self._completed(m, told, sample_weight):
             self._step(layer, statistics, told.lengths[layer])
         self._finish()
@@ -96,17 +95,17 @@ class RankedSweep(RelaxedSweep):
         )
 
     def _told(
-        self, m: int, forward: Pass, E: Tensor, Y: Tensor, sample_weight: Tensor | None, *loss: Question[float]
-    ) -> tuple[Told, float]:
+        self, m: int, forward: Pass, E: Tensor, Y: Tensor, sample_weight: Tensor | None, *loss: Question[Tensor]
+    ) -> tuple[Told, list[Tensor]]:
         """What one message says of a pass with residuals E, and the loss, if that is asked for."""
         schedule = self.schedule
         due = [solver.primal.expected(m, schedule.updates, schedule.share) for solver in self.solvers]
         inputs = [None if known else at.rows for known, at in zip(due, forward.at, strict=True)]
         counts = self.adversary.counts(forward.A[-1], Y, sample_weight)
-        lengths = lengths_of(forward, self.network.layers, self.solvers, sample_weight)
+        lengths = lengths_of(forward, self.network.layers, self.solvers, sample_weight, self.looks.now)
         moments = self._moments(forward, E, sample_weight)
         counts, lengths, statistics, *found = answers(self.reduce, counts, lengths, moments, *loss)
-        return Told(counts, lengths, statistics, inputs), found[0] if loss else math.nan
+        return Told(counts, lengths, statistics, inputs), found
 
     def _moments(self, forward: Pass, E: Tensor, sample_weight: Tensor | None) -> Question[list[tuple[int, Moments]]]:
         """Statistics of the layers that are trained, whose inputs are taken not to have grown much."""

@@ -97,7 +97,7 @@ class RoundedSweep(RankedSweep):
             if primal.inverse is None or ridge is None:  # it is the first one
                 assert gram is not None and size is not None
                 ridge = damping_term(primal.damping, gram.diagonal().mean(), size, 0.0)
-            self.factors[layer] = damped_cholesky(gram, ridge)[0].to(moments.cross.dtype)
+            self.factors[layer] = damped_cholesky(gram, ridge, self.looks.now)[0].to(moments.cross.dtype)
         return self.factors[layer]
 
 

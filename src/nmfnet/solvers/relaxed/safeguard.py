@@ -18,11 +18,22 @@ class Safeguard(Stateful):
 
     def __init__(self) -> None:
         self.reset()
+        self.newest = float("nan")  # loss
         self.worst_ratio = 1.0  # of a loss to that of zero outputs, where the average had diverged as well
 
     def reset(self) -> None:
         """Forget the losses so far: the next batch begins a new running mean."""
         self.first = self.mean = self.lowest = float("nan")
+
+    @property
+    def knows_nothing(self) -> bool:
+        """Whether the next batch begins a new running mean."""
+        return math.isnan(self.first)
+
+    @property
+    def most(self) -> float:
+        """Loss of a batch up to which it is accepted at once."""
+        return self.limit(self.lowest)
 
     def limit(self, loss: float) -> float:
         """Up to where a loss counts as of the size of another one."""
@@ -30,9 +41,10 @@ class Safeguard(Stateful):
 
     def accepts(self, loss: float) -> bool:
         """Whether the loss of a batch is within the limit of the lowest running mean so far."""
-        if math.isnan(self.first):
+        self.newest = loss
+        if self.knows_nothing:
             self.first = self.mean = self.lowest = loss
-        return loss <= self.limit(self.lowest)
+        return loss <= self.most
 
     def observe(self, loss: float) -> None:
         """Go on with the running mean."""

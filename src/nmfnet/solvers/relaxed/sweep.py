@@ -29,6 +29,7 @@ from nmfnet.solvers.relaxed.adversary import Adversary
 from nmfnet.solvers.relaxed.averaging import Averaging
 from nmfnet.solvers.relaxed.covariance import input_covariance
 from nmfnet.solvers.relaxed.defaults import CHECK_INTERVAL, MIN_OUTPUT_RMS, UNANCHORED_DELTA, Resolved
+from nmfnet.solvers.relaxed.looks import Looks
 from nmfnet.solvers.relaxed.masks import Masks, masking_value
 from nmfnet.solvers.relaxed.passes import Lengths, Pass, lengths_of
 from nmfnet.solvers.relaxed.safeguard import Safeguard
@@ -72,6 +73,7 @@ class RelaxedSweep:
         self.schedule = Schedule(settings.delta, plan.n_updates, plan.trained)
         self.averaging = Averaging(network.weights, settings.averaging, self.schedule)
         self.safeguard = Safeguard()
+        self.looks = Looks(network.weights[0].device, plan.n_updates is None)
         self.masks = Masks(plan.seed)
         self.adversary = Adversary(settings.adversarial, network, plan)
 
@@ -105,20 +107,20 @@ class RelaxedSweep:
             Outputs from before the update, of the masked inputs.
         """
         network, Y, drawn = self.network, self.network.scaled_targets(Y), self.masks.state()
-        begins, self.masks.at_hand = self.schedule.begin(share), at_hand
+        begins, self.masks.at_hand = self._begin(share), at_hand
         forward = self._forward(X, network.weights)
         outputs = forward.A[-1]
         loss = self._found(self._loss(outputs, Y, sample_weight))
         if not self._accepts(loss, X, Y, sample_weight, drawn):
             self._roll_back()
             return network.original_outputs(outputs)
-        self.averaging.update(network.weights)
+        self.averaging.update(network.weights, self.looks.well)
         E = self.settings.tau * network.output.residual(Y, outputs)  # T[L] - Z[L]
         if self.adversary.radius:
             forward, E = self._adversarial(X, Y, forward, E, sample_weight)
         self.adversary.observe(self._found(self.adversary.counts(forward.A[-1], Y, sample_weight)), share)
-        self._look(begins, loss)
-        lengths = self._found(lengths_of(forward, network.layers, self.solvers, sample_weight))
+        self._look(begins)
+        lengths = self._found(lengths_of(forward, network.layers, self.solvers, sample_weight, self.looks.now))
         rms = [each.input_rms for each in lengths]
         for layer, statistics in self._reduced(self._statistics(forward, E, rms, sample_weight)):
             self._step(layer, statistics, lengths[layer])
@@ -128,7 +130,7 @@ class RelaxedSweep:
 
     def weights(self) -> list[Tensor]:
         """The average of the weights so far; valid until the next call."""
-        self.averaging.update(self.network.weights)
+        self.averaging.update(self.network.weights, self.looks.well)
         return self.averaging.mean
 
     @property
@@ -139,7 +141,7 @@ class RelaxedSweep:
     @property
     def _parts(self) -> dict[str, Any]:
         """Those with a state of their own, by name."""
-        names = ("schedule", "averaging", "safeguard", "masks", "adversary")
+        names = ("schedule", "averaging", "safeguard", "looks", "masks", "adversary")
         return {name: getattr(self, name) for name in names}
 
     def state(self) -> State:
@@ -154,7 +156,7 @@ class RelaxedSweep:
         """Go on from a :meth:`state`."""
         self.network.weights[:] = copied(state["weights"])
         for name, part in self._parts.items():
-            part.restore(state[name])
+            part.restore(state.get(name, part.state()))  # files of earlier versions have no looks
         for solver, stored in zip(self.solvers, state["solvers"], strict=True):
             solver.restore(stored)
         self.settings = replace(self.settings, noise=float(state["noise"]))
@@ -170,6 +172,16 @@ class RelaxedSweep:
         self.safeguard, self.schedule.delta = Safeguard(), self.schedule.start_delta
         if self.masking_value is not None:
             self.masking_value = masking_value(source)
+
+    def _begin(self, share: float) -> int | None:
+        """Begin a share of an update; the number of the update, unless it has begun before."""
+        begins = self.schedule.begin(share)
+        self.looks.begin(begins, self.safeguard.knows_nothing)
+        for solver in self.solvers:
+            solver.begin(self.looks.now)
+        if self.looks.now and self.looks.found_undone():
+            self._roll_back()
+        return begins
 
     def _forward(self, X: Rows, weights: list[Tensor], shift: Tensor | None = None) -> Pass:
         """Forward pass of masked inputs, moved by a `shift` if there is one."""
@@ -205,31 +217,37 @@ class RelaxedSweep:
         """The answer to one question, over all samples of a batch."""
         return answers(self.reduce, question)[0]
 
-    def _loss(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None) -> Question[float]:
-        """Mean loss of a batch."""
+    def _loss(self, outputs: Tensor, Y: Tensor, sample_weight: Tensor | None) -> Question[Tensor]:
+        """Mean loss of a batch, a scalar."""
         loss = weighted_sum(self.network.output.loss(outputs, Y), sample_weight)
         n, loss = yield [total_weight(Y, sample_weight), loss]
-        return float(loss / n.to(loss.dtype))
+        return loss / n.to(loss.dtype)
 
-    def _accepts(self, loss: float, X: Rows, Y: Tensor, sample_weight: Tensor | None, drawn: State) -> bool:
+    def _accepts(self, loss: Tensor, X: Rows, Y: Tensor, sample_weight: Tensor | None, drawn: State) -> bool:
         """Whether to go on from weights with such a loss of a batch, whose masks were `drawn`."""
-        if not self.safeguard.accepts(loss):
-            if self._diverged(loss, X, Y, sample_weight, drawn):
-                return False
+        if not self.looks.now:
+            self.looks.well = loss <= self.safeguard.most
+            return True
+        self.looks.well = None
+        accepted = self.safeguard.accepts(float(loss))
+        if not accepted and self._diverged(float(loss), X, Y, sample_weight, drawn):
+            return False
+        if not accepted:
             self.safeguard.reset()  # for what the data are now
         return True
 
     def _diverged(self, loss: float, X: Rows, Y: Tensor, sample_weight: Tensor | None, drawn: State) -> bool:
         """Whether the loss of a batch is so large because of the steps; looked at with the masks of that loss."""
         self.masks.restore(drawn)
-        of_average = self._found(self._loss(self._forward(X, self.averaging.mean).A[-1], Y, sample_weight))
-        of_zeros = torch.zeros_like(Y)
-        return self.safeguard.diverged(loss, of_average, lambda: self._found(self._loss(of_zeros, Y, sample_weight)))
+        average = self._forward(X, self.averaging.mean).A[-1]
+        of_average, zeros = float(self._found(self._loss(average, Y, sample_weight))), torch.zeros_like(Y)
+        of_zeros = lambda: float(self._found(self._loss(zeros, Y, sample_weight)))  # noqa: E731
+        return self.safeguard.diverged(loss, of_average, of_zeros)
 
-    def _look(self, begins: int | None, loss: float) -> None:
+    def _look(self, begins: int | None) -> None:
         """Every few updates, of which one may begin, go on with the running loss, and let the adversary decide."""
-        if begins is not None and begins % CHECK_INTERVAL == 0:
-            self.safeguard.observe(loss)
+        if self.looks.now and begins is not None and begins % CHECK_INTERVAL == 0:
+            self.safeguard.observe(self.safeguard.newest)
             self.adversary.decide()
 
     def _adversarial(
@@ -263,7 +281,7 @@ class RelaxedSweep:
         return f.change_(below, forward.Z[layer], forward.M[layer])  # f(A + E Wt) - f(A)
 
     def _statistics(
-        self, forward: Pass, E: Tensor, rms: Sequence[float | None], sample_weight: Tensor | None
+        self, forward: Pass, E: Tensor, rms: Sequence[float | Tensor | None], sample_weight: Tensor | None
     ) -> Iterator[tuple[int, Any]]:
         """Layers that are trained, from the output down, and what their steps on the differences E are made of.
 
@@ -314,11 +332,13 @@ class RelaxedSweep:
     def _finish(self) -> None:
         """Accept the update if its weights are finite, else roll it back: all layers or none."""
         # Finite sums of squares bound the weights and all means of them.
-        if torch.stack([inner_product(W, W) for W in self.network.weights]).isfinite().all():
-            self.averaging.announce()
-            self.schedule.accept()
-        else:
-            self._roll_back()
+        finite = torch.stack([inner_product(W, W) for W in self.network.weights]).isfinite().all()
+        if not self.looks.now:
+            self.looks.keep_finite(self.network.weights, finite, self.averaging.mean)
+        elif not finite:
+            return self._roll_back()
+        self.averaging.announce()
+        self.schedule.accept()
 
     def _roll_back(self) -> None:
         """Go back to the average, and on with half the step."""
