@@ -250,6 +250,17 @@ def test_members_of_all_rows_have_their_columns_and_classes_in_place(monkeypatch
         assert (found == y[600:]).mean() > 0.65
 
 
+def test_for_many_rows_the_folds_choose_the_encoding_of_one_network(monkeypatch):
+    monkeypatch.setattr("nmfnet.training.folds.MOST_STACKED_ROWS", 299)
+    X, y = steps(300)
+    auto = NMFNetClassifier(max_iter=5, random_state=0).fit(X, y)
+    asked = NMFNetClassifier(max_iter=5, random_state=0, n_members=1, numeric_encoding="auto").fit(X, y)
+    np.testing.assert_array_equal(auto.predict_proba(X), asked.predict_proba(X))
+    assert auto.n_members_ == 1 and auto.history_[-1]["numeric_encoding"] == "piecewise"
+    early = NMFNetClassifier(max_iter=5, random_state=0, early_stopping=True).fit(X, y)
+    assert "numeric_encoding" not in early.history_[-1]
+
+
 def networks_of(model):
     """The networks of a sum that shares the units of one hidden layer."""
     count, (first, last) = model.n_members_, model.network_.weights

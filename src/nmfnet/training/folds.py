@@ -29,6 +29,7 @@ FOLD_UNITS = 64  # so that networks of the folds need no more units than these i
 STACK_FOLD_UNITS = 32  # and no more than these where they choose the weights of a sum
 MOST_MEMBERS = 1 + FOLDS * len(PENALTIES)
 MOST_ROWS = 20_000  # of the tables that "auto" makes folds of,
+MOST_STACKED_ROWS = 10_000  # and a sum of networks for: more rows can use all units in one,
 MOST_FOLDED, FEWEST_FOLDED = 2000, 500  # of which so many rows are in the folds
 MOST_NUMBERS = 250_000_000  # such rows times weights
 MOST_EPOCHS = 40  # of the networks of the folds
@@ -50,7 +51,7 @@ def choose(
         Of the folds and the weights.
     n_members : int or "auto", default=1
         Networks to average, the one that the fit is of included.  "auto" adds networks of other penalties and
-        encodings, by weights that the folds choose, where these have all rows.
+        encodings, by weights that the folds choose, for tables of at most MOST_STACKED_ROWS rows.
     averages : bool, default=True
         Whether "auto" averages.
     encodes : bool, default=False
@@ -63,10 +64,11 @@ def choose(
     """
     rows, auto, choice = rows_in_folds(network, solver, source, settings), n_members == "auto", None
     wanted = n_members not in (1, "auto") or settings.alpha == "auto"
-    stacks = auto and averages and rows == min(source.n_rows, MOST_FOLDED) and settings.max_iter <= MOST_EPOCHS
-    stacks &= settings.alpha == "auto" and network.input_shape is None and most_stacked(_widths(network)) > 1
+    free = auto and averages and rows == min(source.n_rows, MOST_FOLDED) and settings.max_iter <= MOST_EPOCHS
+    free &= settings.alpha == "auto" and network.input_shape is None and most_stacked(_widths(network)) > 1
+    stacks = free and source.n_rows <= MOST_STACKED_ROWS
     if rows and wanted and (n_members not in (1, "auto") or source.n_rows <= MOST_ROWS):
-        encodes = encodes and (stacks if auto else n_members == 1)
+        encodes = encodes and (free if auto else n_members == 1)
         choice = _from_folds(network, solver, source, settings, seed, rows, encodes, stacks)
     if choice is None and n_members not in (1, "auto"):
         raise ValueError(
