@@ -69,6 +69,7 @@ CASES = {
     "trained further, real": ("warm", {"moved": (1,), "real": True, "other_rows": True}),
     "other principal components": ("other_components", {}),
     "a weighted sum of networks": ("stacked", {}),
+    "a weighted sum, folds of some rows": ("stacked", {"n": 2100}),
     "very many categories": ("many_categories", {"early_stopping": True}),
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Weights of networks by held-out rows, and their sum as one network."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from nmfnet.data.source import InMemory
 from nmfnet.estimators.fitting import Architecture
 from nmfnet.network.calibration import fitted_temperature, output_rms
 from nmfnet.network.outputs import Output
+from nmfnet.training import folds
 from nmfnet.training.folds import FOLD_UNITS
 from nmfnet.training.scoring import Predicted
 from nmfnet.training.stacking import MOST_STACKED, most_stacked, stacked, stacking_weights
@@ -219,3 +221,52 @@ def test_networks_of_folds_that_choose_weights_are_narrower(hidden, n_members, e
     monkeypatch.setattr(Relaxed, "stack", lambda self, *args: (widths.append(args[0].hidden), stack(self, *args))[1])
     NMFNetClassifier((hidden,), max_iter=2, n_members=n_members, random_state=0).fit(*steps(60))
     assert widths[0] == [expected]
+
+
+@pytest.mark.parametrize("Estimator", [NMFNetClassifier, NMFNetRegressor])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_of_more_rows_than_the_folds_have_networks_are_trained_on_all(Estimator, weighted, monkeypatch):
+    monkeypatch.setattr("nmfnet.training.folds.MOST_FOLDED", 80)
+    monkeypatch.setattr("nmfnet.training.folds.FEWEST_FOLDED", 80)
+    groups, trained = [], folds._trained
+    monkeypatch.setattr(folds, "_trained", lambda *args: (groups.append(args[2].trained.shape), trained(*args))[1])
+    X, y = steps(150)
+    weight = np.linspace(0.5, 1.5, len(X)) if weighted else None
+    model = Estimator(max_iter=3, random_state=0).fit(X, y, sample_weight=weight)
+    assert model.n_members_ > 1 and model.network_.hidden == [100]
+    assert {shape[0] for shape in groups} == {1, 4}
+    assert all(shape[1] == (150 if shape[0] == 1 else 60) for shape in groups)
+
+
+def test_members_of_all_rows_have_their_columns_and_classes_in_place(monkeypatch):
+    monkeypatch.setattr("nmfnet.training.folds.MOST_FOLDED", 500)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1600, 4)) * [1, 2, 3, 4]
+    y = np.where(np.sin(2 * X[:, 2]) + X[:, 0] + 0.5 * rng.standard_normal(len(X)) > 0, 7, 3)
+    model = NMFNetClassifier(random_state=0).fit(X[:600], y[:600])
+    assert model.n_members_ > 1
+    for part in networks_of(model):  # each by itself, as the others could make up for one that has them mixed up
+        found = model.classes_[part.predict(torch.from_numpy(X[600:])).argmax(1).numpy()]
+        assert (found == y[600:]).mean() > 0.65
+
+
+def test_for_many_rows_the_folds_choose_the_encoding_of_one_network(monkeypatch):
+    monkeypatch.setattr("nmfnet.training.folds.MOST_STACKED_ROWS", 299)
+    X, y = steps(300)
+    auto = NMFNetClassifier(max_iter=5, random_state=0).fit(X, y)
+    asked = NMFNetClassifier(max_iter=5, random_state=0, n_members=1, numeric_encoding="auto").fit(X, y)
+    np.testing.assert_array_equal(auto.predict_proba(X), asked.predict_proba(X))
+    assert auto.n_members_ == 1 and auto.history_[-1]["numeric_encoding"] == "piecewise"
+    early = NMFNetClassifier(max_iter=5, random_state=0, early_stopping=True).fit(X, y)
+    assert "numeric_encoding" not in early.history_[-1]
+
+
+def networks_of(model):
+    """The networks of a sum that shares the units of one hidden layer."""
+    count, (first, last) = model.n_members_, model.network_.weights
+    width = first.shape[1] // count
+    starts = [0, *range(first.shape[1] - (count - 1) * width, first.shape[1], width), first.shape[1]]
+    for begin, end in itertools.pairwise(starts):
+        alone = torch.zeros_like(last)
+        alone[begin:end] = last[begin:end]
+        yield model.network_.with_weights([first, alone])

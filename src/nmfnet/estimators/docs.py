@@ -57,11 +57,12 @@ TEMPLATE = """{what}
         Training ends after this number of epochs in a row without progress; np.inf: never for this reason.
     n_members : int or "auto", default="auto"
         Number of networks whose outputs the model adds up; they stand side by side in one network.  "auto": on dense
-        tables of 32 to 2000 rows, a weighted sum of up to four networks, which share the units of
+        tables of 32 to 10,000 rows, a weighted sum of up to four networks, which share the units of
         `hidden_layer_sizes`.  Their penalties, encodings and weights are those with the least loss in the
-        cross-validation of `alpha`.  It is one network where that does not choose `alpha`, with a validation set,
-        ``warm_start=True``, ``max_iter`` above 40, or fewer than 32 units in a layer.  A number above 1: the mean of
-        the network that is asked for and, beside it, narrow networks of the cross-validation.
+        cross-validation of `alpha`, on at most 2000 of the rows.  It is one network where that does not choose
+        `alpha`, with a validation set, ``warm_start=True``, ``max_iter`` above 40, or fewer than 32 units in a layer.
+        A number above 1: the mean of the network that is asked for and, beside it, narrow networks of the
+        cross-validation.
     early_stopping : bool, default=False
         Whether to end with the weights of the epoch with the lowest validation loss (among equal ones, the lowest
         validation error).  The validation set is the one passed to `fit`, or else a part of the samples.
@@ -81,8 +82,8 @@ TEMPLATE = """{what}
         How a number enters the first layer.  "standard": standardized.  "piecewise": as up to 8 numbers, one for each
         interval between the column's quantiles.  Each rises in its interval and is constant elsewhere.  Only for dense
         tables; in `partial_fit` the intervals stay those of the first call.  "auto": where ``n_members="auto"`` adds
-        up several networks, some are of either encoding; with ``n_members=1`` the cross-validation of `alpha` chooses
-        one; otherwise "standard".{parameters}
+        up several networks, some are of either encoding; with ``n_members=1``, and on tables of 10,001 to 20,000 rows,
+        the cross-validation of `alpha` chooses one; otherwise "standard".{parameters}
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples and the validation split.
     device : str or torch.device, optional

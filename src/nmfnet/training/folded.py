@@ -49,11 +49,7 @@ class Folded:
     @classmethod
     def of(cls, network: Network, source: Source, rows: int, generator: torch.Generator) -> Folded | None:
         """Random folds of at most so many rows, with about as many of each class in each; None of too few."""
-        scaled = [
-            Predicted(network.scaled_inputs(X).float(), network.scaled_targets(Y).float(), weight)
-            for X, Y, weight in source.blocks()
-        ]
-        device, (X, Y, weight) = source.device, whole(source, scaled)
+        device, (X, Y, weight) = source.device, _scaled(network, source)
         drawn = drawn_by_contents(X.cpu(), Y.cpu(), rows, generator.initial_seed())
         weight = None if weight is None else weight[drawn].cpu()
         found = by_contents(X[drawn].cpu(), Y[drawn].cpu(), weight).repeated(rows, generator)
@@ -66,6 +62,13 @@ class Folded:
         trained = torch.stack([each[torch.randperm(len(each), generator=generator)[:fewest]] for each in rest])
         held_out = [part.to(device) for part in parts]
         return cls(X.to(device), Y.to(device), weight, found.columns, found.outputs, held_out, trained.to(device))
+
+    def of_all_rows(self, network: Network, source: Source) -> Folded:
+        """All rows of a table that only some are drawn from, in their own order; they are in no fold."""
+        X, Y, weight = _scaled(network, source)
+        columns, outputs = self.columns.to(X.device), self.outputs.to(Y.device)
+        weight, trained = None if weight is None else weight.to(X), torch.arange(len(X), device=X.device)[None]
+        return Folded(X[:, columns], Y[:, outputs], weight, self.columns, self.outputs, [], trained)
 
     def in_place(self, weights: list[Tensor]) -> list[Tensor]:
         """Weights (K, n_{l-1} + 1, n_l) of members, for inputs and outputs in the order of the network."""
@@ -84,6 +87,15 @@ class Folded:
             rows = self.trained.gather(1, part)
             weight = None if self.weight is None else self.weight[rows]
             yield self.X[rows], self.Y[rows], None if weight is None else weight / weight.mean(1, keepdim=True)
+
+
+def _scaled(network: Network, source: Source) -> Predicted:
+    """Inputs, targets and weights of all rows, in float32."""
+    parts = [
+        Predicted(network.scaled_inputs(X).float(), network.scaled_targets(Y).float(), weight)
+        for X, Y, weight in source.blocks()
+    ]
+    return whole(source, parts)
 
 
 def _parts(Y: Tensor, classes: bool, generator: torch.Generator) -> list[Tensor]:

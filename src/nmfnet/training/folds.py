@@ -29,6 +29,7 @@ FOLD_UNITS = 64  # so that networks of the folds need no more units than these i
 STACK_FOLD_UNITS = 32  # and no more than these where they choose the weights of a sum
 MOST_MEMBERS = 1 + FOLDS * len(PENALTIES)
 MOST_ROWS = 20_000  # of the tables that "auto" makes folds of,
+MOST_STACKED_ROWS = 10_000  # and a sum of networks for: more rows can use all units in one,
 MOST_FOLDED, FEWEST_FOLDED = 2000, 500  # of which so many rows are in the folds
 MOST_NUMBERS = 250_000_000  # such rows times weights
 MOST_EPOCHS = 40  # of the networks of the folds
@@ -50,7 +51,7 @@ def choose(
         Of the folds and the weights.
     n_members : int or "auto", default=1
         Networks to average, the one that the fit is of included.  "auto" adds networks of other penalties and
-        encodings, by weights that the folds choose, where these have all rows.
+        encodings, by weights that the folds choose, for tables of at most MOST_STACKED_ROWS rows.
     averages : bool, default=True
         Whether "auto" averages.
     encodes : bool, default=False
@@ -63,10 +64,11 @@ def choose(
     """
     rows, auto, choice = rows_in_folds(network, solver, source, settings), n_members == "auto", None
     wanted = n_members not in (1, "auto") or settings.alpha == "auto"
-    stacks = auto and averages and rows == source.n_rows and settings.max_iter <= MOST_EPOCHS
-    stacks &= settings.alpha == "auto" and network.input_shape is None and most_stacked(_widths(network)) > 1
+    free = auto and averages and rows == min(source.n_rows, MOST_FOLDED) and settings.max_iter <= MOST_EPOCHS
+    free &= settings.alpha == "auto" and network.input_shape is None and most_stacked(_widths(network)) > 1
+    stacks = free and source.n_rows <= MOST_STACKED_ROWS
     if rows and wanted and (n_members not in (1, "auto") or source.n_rows <= MOST_ROWS):
-        encodes = encodes and (stacks if auto else n_members == 1)
+        encodes = encodes and (free if auto else n_members == 1)
         choice = _from_folds(network, solver, source, settings, seed, rows, encodes, stacks)
     if choice is None and n_members not in (1, "auto"):
         raise ValueError(
@@ -127,13 +129,13 @@ def _from_folds(
     choice = standard.choice
     found = _encoded(network, data) if encodes and choice.alpha is not None else None
     if found is None or choice.alpha is None:
-        return _stacked([standard], network, solver, settings, generator) if stacks else choice
+        return _stacked([standard], network, solver, source, settings, generator) if stacks else choice
     inputs, encoded = found
     best = alphas.index(choice.alpha)
     some = alphas if stacks else alphas[best : best + 2]
     piecewise = _tried(network, solver, encoded, settings, generator, some, hidden, inputs)
     if stacks:
-        return _stacked([standard, piecewise], network, solver, settings, generator)
+        return _stacked([standard, piecewise], network, solver, source, settings, generator)
     other = piecewise.choice
     if other.loss is None or choice.loss is None or not other.loss < choice.loss:
         return choice._replace(encoding="standard")
@@ -173,8 +175,9 @@ def _of_columns(inputs: PiecewiseLinear, network: Network) -> PiecewiseLinear:
 
 
 def _stacked(
-    tried: list[Tried], network: Network, solver: Any, settings: FitSettings, generator: torch.Generator
-) -> Choice:
+    tried: list[Tried], network: Network, solver: Any, source: Source, settings: FitSettings,
+    generator: torch.Generator,
+) -> Choice:  # fmt: skip
     """Networks of all rows to add up, each by its weight and with as many units; none if none has a weight."""
     pairs = [(each, p) for each in tried for p in range(len(each.alphas)) if bool(each.outputs[p].isfinite().all())]
     if not pairs:
@@ -190,12 +193,14 @@ def _stacked(
     last = max((i for i, share in enumerate(found) if share), key=lambda i: (pairs[i][0].inputs is not None, sizes[i]))
     main, p = pairs[last]
     members = []
+    every = data if source.n_rows <= MOST_FOLDED else data.of_all_rows(network, source)
     for each in tried:
         own = [i for i, share in enumerate(found) if share and i != last and pairs[i][0] is each]
         if own:
             alphas = [each.alphas[pairs[i][1]] for i in own]
             small = narrowed(each.network, solver, each.data.X.shape[1], units, generator)
-            each = replace(each, network=small)
+            rows = every if each.inputs is None else _encoded_by(each.inputs, every)
+            each = replace(each, network=small, data=rows)
             members.append(_members(each, solver, settings, generator, alphas, [found[i] for i in own], main.inputs))
     weights = [torch.cat(parts).to(network.dtype) for parts in zip(*members, strict=True)] if members else []
     inputs = None if main.inputs is None else _of_columns(main.inputs, network)
@@ -229,8 +234,13 @@ def _encoded(network: Network, data: Folded) -> tuple[PiecewiseLinear, Folded] |
     inputs = PiecewiseLinear.of(X)
     if not X.shape[1] < inputs.n_out <= MOST_PIECES:
         return None
-    order = inputs.numbers(data.columns).to(X.device)
-    return inputs, replace(data, X=inputs(X)[:, order], columns=order)
+    return inputs, _encoded_by(inputs, data)
+
+
+def _encoded_by(inputs: PiecewiseLinear, data: Folded) -> Folded:
+    """The rows in an encoding, the pieces of their columns in the order of these."""
+    order = inputs.numbers(data.columns).to(data.X.device)
+    return replace(data, X=inputs(data.X[:, data.columns.argsort()])[:, order], columns=order)
 
 
 def _tried(
