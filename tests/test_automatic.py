@@ -117,10 +117,10 @@ def test_the_sweep_takes_them_unless_it_is_told_otherwise():
     assert [told.delta, told.tau, told.noise, told.dropout, told.momentum] == [0.02, 0.3, 0.2, 0.4, 0.1]
 
 
-def convolutional(hidden, shape=(1, 10, 10)):
+def convolutional(hidden, output="softmax", shape=(1, 10, 10)):
     layers = build_layers(hidden, math.prod(shape), 3, True, shape)
     weights = [layer.initial(torch.Generator(), torch.float32) for layer in layers]
-    return Network(weights, get_activation("relu"), output=Output("softmax"), hidden=hidden, input_shape=shape)
+    return Network(weights, get_activation("relu"), output=Output(output), hidden=hidden, input_shape=shape)
 
 
 def test_long_trainings_of_convolutions_have_shorter_steps():
@@ -130,6 +130,8 @@ def test_long_trainings_of_convolutions_have_shorter_steps():
     plan = Plan(n_samples=100, n_updates=4000, batch_size=100)
     for network, share in ((convolutional([Conv2d(4, 3), 8]), 0.5), (network_of([3, 4, 2], "softmax"), 1.0)):
         assert prepared(Relaxed(), network, plan=plan).settings.delta == pytest.approx(share * UNANCHORED_DELTA)
+    real = convolutional([Conv2d(4, 3), 8], "identity")
+    assert prepared(Relaxed(momentum=0.0), real, plan=plan).settings.delta == UNANCHORED_DELTA
 
 
 def test_long_trainings_of_convolutions_have_more_masks():
@@ -143,9 +145,9 @@ def test_long_trainings_of_convolutions_have_more_masks():
     for epochs, times, masked in ((1, 1, 0), (15, 1, 0), (24, 1.6, 0.06), (30, 2, 0.1), (300, 20, 0.1)):
         dense = 0.3 * times * weights / (times * weights + 3000)
         assert shares(epochs) == pytest.approx((0, masked, dense, dense))
-    dense = network_of([3, 4, 2], "softmax")
     plans = [Plan(n_samples=1000, n_updates=n, batch_size=100) for n in (10, 10_000)]
-    assert auto_dropout(dense, plans[0]) == auto_dropout(dense, plans[1])
+    for other in (network_of([3, 4, 2], "softmax"), convolutional(network.hidden, "identity")):
+        assert auto_dropout(other, plans[0]) == auto_dropout(other, plans[1])
 
 
 def test_convolutions_have_no_dropout_in_front_of_them_and_smaller_batches():

@@ -14,7 +14,7 @@ CHECK_INTERVAL = 4  # updates between two looks at the running losses and errors
 MIN_OUTPUT_RMS = 0.01  # of the outputs when steps are scaled: those of constant inputs start at 0
 MAX_DELTA = 0.3  # relative step that "auto" never exceeds
 UNANCHORED_DELTA = 0.05  # relative step that is taken at once; what delta is above it comes through the average
-# Of networks with convolutions:
+# Of networks with convolutions that learn classes or labels:
 STEADY_UPDATES = 1000  # planned, from which on steps get shorter, by the root of their number
 FEW_EPOCHS = 15  # in which a network sees its samples too few times to need more masks
 MASKED_CHANNELS, MANY_CHANNELS = 0.1, 64  # of 30 epochs or more, in front of convolutions of so many channels or more
@@ -87,12 +87,12 @@ def auto_damping(network: Network, sparse: bool, plan: Plan) -> float:
 def auto_dropout(network: Network, plan: Plan) -> float | tuple[float, ...]:
     """Of all hidden layers; or of each, where there are convolutions, whose weights many positions share.
 
-    In front of these there is none, but for long trainings.
+    In front of these there is none, but for long trainings of classes or labels.
     """
     own = [not layer.shares_weights for layer in network.layers]
     if all(own):
         return _dropout(network, plan, len(own))
-    length = _epochs(plan) / FEW_EPOCHS
+    length = 0.0 if network.output.name == "identity" else _epochs(plan) / FEW_EPOCHS
     share = _dropout(network, plan, max(1, sum(own) - 1), max(1.0, length))
     masked = MASKED_CHANNELS * min(1.0, max(0.0, length - 1))
     many = [layer.n_out >= MANY_CHANNELS for layer in network.layers[:-1]]
@@ -118,16 +118,16 @@ def _dropout(network: Network, plan: Plan, depth: int, times: float = 1.0) -> fl
     return share if share >= 0.01 else 0.0
 
 
-def auto_delta(n_updates: int | None, momentum: float, shares_weights: bool = False) -> float:
+def auto_delta(n_updates: int | None, momentum: float, steady: bool = False) -> float:
     """2 PLANNED_PATH / updates within limits; less where momentum lets the steps add up, by a measured factor.
 
-    In long trainings of networks with convolutions, which share weights, less as well.
+    Where steps are to be `steady`, those of convolutions that learn classes, less in long trainings as well.
     """
     less = 1 - 2 / 3 * momentum
     if n_updates is None:
         return less * UNANCHORED_DELTA
     least = UNANCHORED_DELTA
-    if shares_weights and n_updates > STEADY_UPDATES:
+    if steady and n_updates > STEADY_UPDATES:
         least *= (STEADY_UPDATES / n_updates) ** 0.5
     return less * min(MAX_DELTA, max(least, 2 * PLANNED_PATH / max(1, n_updates)))
 
