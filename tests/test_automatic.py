@@ -124,14 +124,20 @@ def convolutional(hidden, output="softmax", shape=(1, 10, 10)):
 
 
 def test_long_trainings_of_convolutions_have_shorter_steps():
-    assert [auto_delta(n, 0.0, True) for n in (1, 300, 1000)] == [auto_delta(n, 0.0) for n in (1, 300, 1000)]
-    assert auto_delta(4000, 0.0, True) == pytest.approx(UNANCHORED_DELTA / 2)
-    assert auto_delta(None, 0.0, True) == UNANCHORED_DELTA
-    plan = Plan(n_samples=100, n_updates=4000, batch_size=100)
-    for network, share in ((convolutional([Conv2d(4, 3), 8]), 0.5), (network_of([3, 4, 2], "softmax"), 1.0)):
-        assert prepared(Relaxed(), network, plan=plan).settings.delta == pytest.approx(share * UNANCHORED_DELTA)
-    real = convolutional([Conv2d(4, 3), 8], "identity")
-    assert prepared(Relaxed(momentum=0.0), real, plan=plan).settings.delta == UNANCHORED_DELTA
+    """Of 30 epochs or more by the root of the number of updates, of 15 or less not at all."""
+    assert [auto_delta(n, 0.0, 1.0) for n in (1, 300, 1000)] == [auto_delta(n, 0.0) for n in (1, 300, 1000)]
+    assert auto_delta(4000, 0.0, 1.0) == pytest.approx(UNANCHORED_DELTA / 2)
+    assert auto_delta(None, 0.0, 1.0) == UNANCHORED_DELTA
+    network = convolutional([Conv2d(4, 3), 8])
+
+    def delta(network, epochs):
+        plan = Plan(n_samples=100 * 4000 / epochs, n_updates=4000, batch_size=100)
+        return prepared(Relaxed(momentum=0.0), network, plan=plan).settings.delta
+
+    for epochs, share in ((1, 1.0), (15, 1.0), (22.5, 0.5**0.5), (30, 0.5), (400, 0.5)):
+        assert delta(network, epochs) == pytest.approx(share * UNANCHORED_DELTA)
+    for other in (network_of([3, 4, 2], "softmax"), convolutional(network.hidden, "identity")):
+        assert delta(other, 400) == UNANCHORED_DELTA
 
 
 def test_long_trainings_of_convolutions_have_more_masks():
