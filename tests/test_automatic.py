@@ -1,5 +1,7 @@
 """What "auto" stands for in the relaxed solver."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -115,11 +117,48 @@ def test_the_sweep_takes_them_unless_it_is_told_otherwise():
     assert [told.delta, told.tau, told.noise, told.dropout, told.momentum] == [0.02, 0.3, 0.2, 0.4, 0.1]
 
 
-def test_convolutions_have_no_dropout_in_front_of_them_and_smaller_batches():
-    hidden, shape = [Conv2d(4, 3), MaxPool2d(2), Conv2d(4, 3), 8], (1, 10, 10)
-    layers = build_layers(hidden, 100, 3, True, shape)
+def convolutional(hidden, output="softmax", shape=(1, 10, 10)):
+    layers = build_layers(hidden, math.prod(shape), 3, True, shape)
     weights = [layer.initial(torch.Generator(), torch.float32) for layer in layers]
-    network = Network(weights, get_activation("relu"), output=Output("softmax"), hidden=hidden, input_shape=shape)
+    return Network(weights, get_activation("relu"), output=Output(output), hidden=hidden, input_shape=shape)
+
+
+def test_long_trainings_of_convolutions_have_shorter_steps():
+    """Of 30 epochs or more by the root of the number of updates, of 15 or less not at all."""
+    assert [auto_delta(n, 0.0, 1.0) for n in (1, 300, 1000)] == [auto_delta(n, 0.0) for n in (1, 300, 1000)]
+    assert auto_delta(4000, 0.0, 1.0) == pytest.approx(UNANCHORED_DELTA / 2)
+    assert auto_delta(None, 0.0, 1.0) == UNANCHORED_DELTA
+    network = convolutional([Conv2d(4, 3), 8])
+
+    def delta(network, epochs):
+        plan = Plan(n_samples=100 * 4000 / epochs, n_updates=4000, batch_size=100)
+        return prepared(Relaxed(momentum=0.0), network, plan=plan).settings.delta
+
+    for epochs, share in ((1, 1.0), (15, 1.0), (22.5, 0.5**0.5), (30, 0.5), (400, 0.5)):
+        assert delta(network, epochs) == pytest.approx(share * UNANCHORED_DELTA)
+    for other in (network_of([3, 4, 2], "softmax"), convolutional(network.hidden, "identity")):
+        assert delta(other, 400) == UNANCHORED_DELTA
+
+
+def test_long_trainings_of_convolutions_have_more_masks():
+    """From 15 epochs on: of numbers as if there were more weights, and of channels where these are many."""
+    network = convolutional([Conv2d(4, 3), Conv2d(64, 3), Conv2d(4, 3), 8])
+    weights = sum(W.numel() for W in network.weights)
+
+    def shares(epochs, n=1000):
+        return auto_dropout(network, Plan(n_samples=n, n_updates=epochs * n // 100, batch_size=100))
+
+    for epochs, times, masked in ((1, 1, 0), (15, 1, 0), (24, 1.6, 0.06), (30, 2, 0.1), (300, 20, 0.1)):
+        dense = 0.3 * times * weights / (times * weights + 3000)
+        assert shares(epochs) == pytest.approx((0, masked, dense, dense))
+    plans = [Plan(n_samples=1000, n_updates=n, batch_size=100) for n in (10, 10_000)]
+    for other in (network_of([3, 4, 2], "softmax"), convolutional(network.hidden, "identity")):
+        assert auto_dropout(other, plans[0]) == auto_dropout(other, plans[1])
+
+
+def test_convolutions_have_no_dropout_in_front_of_them_and_smaller_batches():
+    hidden = [Conv2d(4, 3), MaxPool2d(2), Conv2d(4, 3), 8]
+    network = convolutional(hidden)
     assert auto_dropout(network, Plan(n_samples=1, n_updates=9)) == (0.0, *[pytest.approx(0.3, rel=0.02)] * 2)
     assert auto_dropout(network, Plan()) == (0.0, STREAM_DROPOUT, STREAM_DROPOUT)
     X = np.random.default_rng(0).random((2000, 1, 10, 10), dtype=np.float32)

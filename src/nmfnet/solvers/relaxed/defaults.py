@@ -14,6 +14,10 @@ CHECK_INTERVAL = 4  # updates between two looks at the running losses and errors
 MIN_OUTPUT_RMS = 0.01  # of the outputs when steps are scaled: those of constant inputs start at 0
 MAX_DELTA = 0.3  # relative step that "auto" never exceeds
 UNANCHORED_DELTA = 0.05  # relative step that is taken at once; what delta is above it comes through the average
+# Of networks with convolutions that learn classes or labels:
+FEW_EPOCHS = 15  # up to which a training is not long; of twice as many it is
+STEADY_UPDATES = 1000  # planned, from which on steps of long trainings get shorter, by the root of their number
+MASKED_CHANNELS, MANY_CHANNELS = 0.1, 64  # of 30 epochs or more, in front of convolutions of so many channels or more
 STREAM_DROPOUT = 0.1  # dropout of `partial_fit`, which does not know how many samples will come
 MAX_SPARSE_DAMPING = 500.0  # of many sparse inputs, as words; measured: twice as much is worse,
 FEW_DOCUMENTS = 3000  # and so is less where documents are not more than these
@@ -81,31 +85,57 @@ def auto_damping(network: Network, sparse: bool, plan: Plan) -> float:
 
 
 def auto_dropout(network: Network, plan: Plan) -> float | tuple[float, ...]:
-    """Of all hidden layers; or of each, with none in front of convolutions, whose weights many positions share."""
+    """Of all hidden layers; or of each, where there are convolutions, whose weights many positions share.
+
+    In front of these there is none, but for long trainings of classes or labels.
+    """
     own = [not layer.shares_weights for layer in network.layers]
     if all(own):
         return _dropout(network, plan, len(own))
-    share = _dropout(network, plan, max(1, sum(own) - 1))
-    return tuple(share * each for each in own[1:])
+    share = _dropout(network, plan, max(1, sum(own) - 1), max(1.0, _length(network, plan)))
+    masked = MASKED_CHANNELS * long_training(network, plan)
+    many = [layer.n_out >= MANY_CHANNELS for layer in network.layers[:-1]]
+    return tuple(share if dense else masked * wide for dense, wide in zip(own[1:], many, strict=True))
 
 
-def _dropout(network: Network, plan: Plan, depth: int) -> float:
-    """More with more weights for each target value, less with depth, half for real targets; below 1 % none at all."""
+def long_training(network: Network, plan: Plan) -> float:
+    """From 0 to 1: how far a plan counts as long.  That is for convolutions that learn classes or labels."""
+    return min(1.0, max(0.0, _length(network, plan) - 1))
+
+
+def _length(network: Network, plan: Plan) -> float:
+    """Planned epochs, about, over FEW_EPOCHS; 0 where there is nothing planned, and for other networks."""
+    convolutional = any(layer.shares_weights for layer in network.layers)
+    if plan.n_updates is None or network.output.name == "identity" or not convolutional:
+        return 0.0
+    return plan.n_updates * plan.batch_size / (FEW_EPOCHS * plan.n_samples)
+
+
+def _dropout(network: Network, plan: Plan, depth: int, times: float = 1.0) -> float:
+    """More with more weights for each target value, less with depth, half for real targets; below 1 % none at all.
+
+    A network that is trained for long may fit its samples as one of so many `times` the weights does.
+    """
     if plan.n_updates is None:  # nobody knows how much is to come
         return STREAM_DROPOUT
-    weights = sum(W.numel() for W in network.weights)
+    weights = times * sum(W.numel() for W in network.weights)
     values = plan.n_samples * network.weights[-1].shape[1]  # an autoencoder has many more of them than weights
     most = (0.15 if network.output.name == "identity" else 0.3) / depth**0.5
     share = most * weights / (weights + values)
     return share if share >= 0.01 else 0.0
 
 
-def auto_delta(n_updates: int | None, momentum: float) -> float:
-    """2 PLANNED_PATH / updates within limits; less where momentum lets the steps add up, by a measured factor."""
+def auto_delta(n_updates: int | None, momentum: float, long: float = 0.0) -> float:
+    """2 PLANNED_PATH / updates within limits; less where momentum lets the steps add up, by a measured factor.
+
+    Less as well where a training is `long`, from 0 to 1.
+    """
     less = 1 - 2 / 3 * momentum
     if n_updates is None:
         return less * UNANCHORED_DELTA
-    return less * min(MAX_DELTA, max(UNANCHORED_DELTA, 2 * PLANNED_PATH / max(1, n_updates)))
+    planned = max(1, n_updates)
+    least = UNANCHORED_DELTA * min(1.0, STEADY_UPDATES / planned) ** (long / 2)
+    return less * min(MAX_DELTA, max(least, 2 * PLANNED_PATH / planned))
 
 
 def auto_momentum(output: str, plan: Plan) -> float:

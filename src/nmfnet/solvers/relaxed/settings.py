@@ -32,6 +32,7 @@ from nmfnet.solvers.relaxed.defaults import (
     auto_noise,
     auto_tau,
     is_text,
+    long_training,
 )
 from nmfnet.solvers.relaxed.masks import masking_value
 from nmfnet.solvers.relaxed.ranked import RankedSweep
@@ -59,7 +60,8 @@ class Relaxed(BaseEstimator):
         It falls linearly to 0 over the planned updates.  In `partial_fit` it is constant, as nothing is planned.  If
         `delta` is above 0.05, an update moves the weights by 0.05 at once; the rest follows through the average.
         "auto" is 30 divided by the number of updates, within [0.05, 0.3], times ``1 - 2/3 momentum``.
-        In `partial_fit` it is 0.05 times the same factor.
+        In `partial_fit` it is 0.05 times the same factor.  For classification by convolutions in 30 epochs or more the
+        lower limit 0.05 falls with more than 1000 updates, by the root of their number.
     tau : float or "auto", default="auto"
         Distance of targets from outputs.  The target of the output layer is ``A + tau (Y - g(A))``, for its
         pre-activations A, the true targets Y and the function g of the outputs (softmax for classes).  "auto" is 0.1
@@ -84,8 +86,9 @@ class Relaxed(BaseEstimator):
         for each.  In front of a convolution whole channels are set to 0.  The others are multiplied by
         ``1 / (1 - dropout)``.  "auto" is ``0.3 / sqrt(L) w / (w + v)`` for w weights in L layers and v target values,
         and half of that for regression.  That is 0.17 for two hidden layers and few data, and 0 for an autoencoder.
-        In `partial_fit` it is 0.1.  In front of convolutions it is 0, and L is the number of fully-connected hidden
-        layers.
+        In `partial_fit` it is 0.1.  In a network with convolutions L is the number of fully-connected hidden layers,
+        and in front of convolutions it is 0.  For classification by more than 15 epochs w is multiplied by a fifteenth
+        of their number, and in front of convolutions of 64 or more channels it rises to 0.1, at 30 epochs.
     adversarial : float or "auto", default="auto"
         Radius of adversarial inputs.  Before each update every sample is moved in a direction in which the network
         fits it worse.  The length of this move is the radius times the root mean square of the Euclidean lengths of
@@ -208,8 +211,9 @@ class Relaxed(BaseEstimator):
         words = stored_per_row(source) if source is not None and known else None
         damping = auto_damping(network, sparse, plan) if self.damping == "auto" else float(self.damping)
         momentum = auto_momentum(name, plan) if self.momentum == "auto" else float(self.momentum)
+        long = long_training(network, plan)
         return Resolved(
-            delta=auto_delta(plan.n_updates, momentum) if self.delta == "auto" else float(self.delta),
+            delta=auto_delta(plan.n_updates, momentum, long) if self.delta == "auto" else float(self.delta),
             tau=auto_tau(name) if self.tau == "auto" else float(self.tau),
             damping=damping,
             noise=auto_noise(network.inputs, words) if self.noise == "auto" else float(self.noise),
