@@ -240,9 +240,10 @@ class RelaxedSweep:
         """Whether the loss of a batch is so large because of the steps; looked at with the masks of that loss."""
         self.masks.restore(drawn)
         average = self._forward(X, self.averaging.mean).A[-1]
-        of_average, zeros = float(self._found(self._loss(average, Y, sample_weight))), torch.zeros_like(Y)
-        of_zeros = lambda: float(self._found(self._loss(zeros, Y, sample_weight)))  # noqa: E731
-        return self.safeguard.diverged(loss, of_average, of_zeros)
+        of_average = float(self._found(self._loss(average, Y, sample_weight)))
+        return self.safeguard.diverged(
+            loss, of_average, lambda: float(self._found(self._loss(torch.zeros_like(Y), Y, sample_weight)))
+        )
 
     def _look(self, begins: int | None) -> None:
         """Every few updates, of which one may begin, go on with the running loss, and let the adversary decide."""
