@@ -1,4 +1,4 @@
-"""The folder of a run: its files, and the training that it is left by."""
+"""A run of `nmfnet train`: the training that has ended, and the folder with its files."""
 
 from __future__ import annotations
 

@@ -203,7 +203,8 @@ def train(
 def exact_where_constant_(network: Network, data: InMemory | Sharded) -> None:
     """Zero the output weights of real targets that are constant, in place: only their random start is left in them.
 
-    Those of the scaled targets, which are 0.  So the network predicts the constant to the last digit.
+    A constant is 0 once it is scaled, so there is nothing to learn.  Without these weights the network predicts it to
+    the last digit.
     """
     targets = network.targets
     if targets is None or not bool((targets.factor == 1).any()):  # the scale of a constant
