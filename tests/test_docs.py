@@ -23,7 +23,7 @@ def test_links_lead_somewhere(page):
 
 def test_every_yes_of_ours_has_its_test():
     """In the table against others, the cell of ours is a link, or a no."""
-    text = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
     rows = [line.split(" | ") for line in text.partition("## Against others")[2].splitlines() if line.startswith("| ")]
     assert len(rows) > 20
     for cells in rows[2:]:

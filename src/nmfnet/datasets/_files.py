@@ -68,7 +68,7 @@ def read_file(
 
     Notes
     -----
-    A .csv has no types, so all values of a column together decide its kind (docs/models.md has the complete rules):
+    A .csv has no types, so all values of a column together decide its kind (docs/reading-tables.md has all rules):
 
     - numbers: every value is a number, true or false, or missing (empty, NA, ?, ...);
     - dates: every value is a date, year first or with years of four digits;

@@ -1,6 +1,6 @@
 """What a training will take: operations, bytes, memory and seconds of an epoch, by formulas and by measured rates.
 
-`nmfnet plan` prints it.  docs/distributed.md says what is counted.
+`nmfnet plan` prints it.  docs/plan.md says what is counted.
 """
 
 from nmfnet.planning.backpropagation import Backpropagation

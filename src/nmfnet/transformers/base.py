@@ -77,7 +77,7 @@ class BaseFactorization(
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or path
-            A path names a file or folder, whose rows are read once in each pass (docs/distributed.md).
+            A path names a file or folder, whose rows are read once in each pass (docs/larger-than-memory.md).
             float32 stays float32, tensors of half precision become float32, everything else float64.  Missing entries
             are NaN in a dense X, and the missing values of masked arrays and data frames.
         y : None

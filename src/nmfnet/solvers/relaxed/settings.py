@@ -112,7 +112,7 @@ class Relaxed(BaseEstimator):
         Smoothing of the targets of a classification.  It leaves a residual in nearly every sample.  Without it the
         steps would follow the few samples that are still wrong.  `predict_proba` corrects for it.
     message_bits : {0, 2, 4, 8}, default=0
-        For several ranks, that is processes that train together (docs/distributed.md): bits of a number in the
+        For several ranks, that is processes that train together (docs/messages.md): bits of a number in the
         right-hand sides and Gram matrices that they send.  The weights become other ones, about as good.  0: numbers
         are sent as they are, and the result is that of one process with all samples.
     """
