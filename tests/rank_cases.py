@@ -87,6 +87,18 @@ def sparse(rank, size, n_features=400, n=300, solver=None, **options):
     return weights_of(NMFNetClassifier((10,), **options).fit(X, y))
 
 
+def one_row(rank, size, sparse=False, **options):
+    """Ranks of one row: of none in most batches, and of none to validate with, or to train with; with checkpoints."""
+    X, y = digits(300)
+    if sparse:  # of rows that differ in length
+        X = scipy.sparse.random(300, 40, 0.2, "csr", rng=np.random.default_rng(0))
+    a, b = [*range(size), 300][rank : rank + 2]  # the last rank has all but some
+    options = {"max_iter": 2, "batch_size": 60, "random_state": 0, **options}
+    with tempfile.TemporaryDirectory() as folder:
+        model = NMFNetClassifier((10,), callbacks=[Checkpoint(folder, every=3)], **options)
+        return weights_of(model.fit(X[a:b], y[a:b]))
+
+
 def module(rank, size, early_stopping=False, real=False):
     import torch
     from torch import nn

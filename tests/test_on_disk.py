@@ -1,13 +1,19 @@
 """Inputs in files: the rows that are read, their order, and fits that take a path."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from nmfnet import NMFNetClassifier, NMFNetRegressor
-from nmfnet.data.files import opened_inputs
+from nmfnet.cli.data import read
+from nmfnet.data.column_statistics import Blocks, columns_of
+from nmfnet.data.files import opened, opened_inputs
 from nmfnet.data.on_disk import OnDisk, Part, RowsOnDisk
+from nmfnet.data.source import InMemory
+from nmfnet.datasets import Schema
 
 
 class Small(OnDisk):
@@ -64,6 +70,19 @@ def test_reading_that_ends_early_leaves_no_thread(rows):
     assert not [each for each in threading.enumerate() if each.name.startswith("nmfnet-read-ahead")]
 
 
+def store(path, **arrays):
+    """Arrays in an HDF5 or a Zarr file, in chunks that blocks do not end with."""
+    if path.suffix == ".zarr":
+        group = pytest.importorskip("zarr").open_group(path, mode="w")
+    else:
+        group = pytest.importorskip("h5py").File(path, "w")
+    for name, array in arrays.items():
+        made = group.create_dataset if path.suffix != ".zarr" else group.create_array
+        made(name, shape=array.shape, dtype=array.dtype, chunks=(17, *array.shape[1:]))[:] = array
+    if path.suffix != ".zarr":
+        group.close()
+
+
 def stored(folder, kind, X, y):
     """The path and the targets to give to `fit`, and what to predict from."""
     names = [f"p{i}" for i in range(X.shape[1])]
@@ -78,15 +97,19 @@ def stored(folder, kind, X, y):
             np.save(folder / f"y-{number}.npy", y[part])
         elif kind == "archives":
             np.savez(folder / f"{number}.npz", X=X[part], digit=y[part])
+        elif kind in ("hdf5", "zarr"):
+            store(folder / f"{number}.{kind}", X=X[part], digit=y[part])
         elif kind == "parquet":
             frame.to_parquet(folder / f"{number}.parquet")
+        elif kind == "arrow":
+            frame.to_feather(folder / f"{number}.arrow")
         else:
             frame.to_csv(folder / f"{number}.csv", index=False)
-    tables = kind in ("parquet", "csv")
+    tables = kind in ("parquet", "csv", "arrow")
     return folder, "y" if kind == "arrays" else "digit", pd.DataFrame(X, columns=names) if tables else X
 
 
-@pytest.mark.parametrize("kind", ["one array", "arrays", "archives", "parquet", "csv"])
+@pytest.mark.parametrize("kind", ["one array", "arrays", "archives", "parquet", "csv", "arrow", "hdf5", "zarr"])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_a_path_is_fitted_as_the_same_rows_in_memory(tmp_path, digits, kind, early_stopping):
     X, X_test, y, y_test = digits
@@ -99,6 +122,63 @@ def test_a_path_is_fitted_as_the_same_rows_in_memory(tmp_path, digits, kind, ear
     assert model.n_features_in_ == 64 and hasattr(model, "feature_names_in_") == isinstance(sample, pd.DataFrame)
     assert model.coefs_[0].dtype == (np.float64 if kind == "csv" else np.float32)
     assert set(model.predict(sample[:3])) <= set(range(10))
+
+
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize("unit", [1.0, 1e-150, 1e200])
+def test_columns_are_looked_over_in_one_reading(tmp_path, monkeypatch, centre, unit):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 5)) * [1, 1e3, 0, 1e-3, unit] + [0, 1e7, 3, 5, 0]
+    weight = torch.tensor(rng.random(400))
+    np.save(tmp_path / "X.npy", X)
+    stored, Y = opened_inputs(tmp_path / "X.npy"), torch.zeros(400, 1, dtype=torch.float64)
+    read, rows_of = [], RowsOnDisk._read
+    monkeypatch.setattr(RowsOnDisk, "_read", lambda A, start, out: (read.append(len(out)), rows_of(A, start, out)))
+    monkeypatch.setattr(InMemory, "block_numbers", 5 * 64)
+    for w in (None, weight):
+        read.clear()
+        found = columns_of(Blocks(OnDisk(stored, Y, w), "X"), centre)
+        assert sum(read) == (400 if unit == 1 else 800)  # squares of huge numbers are formed when these are known
+        expected = columns_of(Blocks(InMemory(torch.tensor(X), Y, w), "X"), centre)
+        for name in ("mean", "deviation", "lowest", "highest", "spread"):
+            torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("ending", ["hdf5", "zarr"])
+def test_stores_are_read_in_parts(tmp_path, monkeypatch, digits, ending):
+    X, y = digits[0].astype(np.float32), digits[2]
+    store(tmp_path / f"a.{ending}", X=X.reshape(-1, 1, 8, 8), digit=y)
+    monkeypatch.setattr("nmfnet.data.files.BLOCK_NUMBERS", 64 * 100)
+    found = opened(tmp_path / f"a.{ending}", "digit")
+    assert np.array_equal(found.X[:].numpy(), X) and np.array_equal(found.y, y)
+    with pytest.raises(ValueError, match=r"must have X and z; it has .*X"):
+        opened(tmp_path / f"a.{ending}", "z")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "arrow"])
+def test_tables_at_a_url(tmp_path, digits, kind):
+    """As fsspec reads them: here from memory."""
+    X, y = digits[0], digits[2]
+    stored(tmp_path, kind, X, y)
+    system = pytest.importorskip("fsspec").filesystem("memory")
+    system.put(f"{tmp_path}/", f"/{tmp_path.name}/", recursive=True)
+    url = f"memory://{tmp_path.name}"
+    found, here = opened(url, "digit"), opened(tmp_path, "digit")
+    assert np.array_equal(found.y, here.y) and torch.equal(found.X[:], here.X[:])
+    of_command_line = read(url, Schema(target="digit"))
+    assert torch.equal(of_command_line.X_train[:], here.X[:]) and of_command_line.name == tmp_path.name
+    one = NMFNetClassifier((5,), max_iter=1, random_state=0).fit(f"{url}/1.{kind}", "digit")
+    assert one.history_[-1]["n_samples"] == len(np.array_split(y, 3)[1])
+    for place, message in ((f"{url}/nowhere.csv", "there is no"), ("memory://", "must be or hold files of one kind")):
+        with pytest.raises(ValueError, match=message):
+            opened(place, "digit")
+
+
+def test_a_package_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "a.h5").touch()
+    with pytest.raises(ValueError, match=r"needs h5py: pip install 'nmfnet\[hdf5\]'"):
+        opened(tmp_path / "a.h5", "y")
 
 
 def test_real_targets_with_weights(tmp_path, digits):

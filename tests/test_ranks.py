@@ -53,6 +53,8 @@ CASES = {
     "one target": ("regressor", {"targets": 1, "early_stopping": True, "max_iter": 2}),
     "images": ("images", {"augmentation": {"shift": 1, "flip": True, "cutout": 3}, "n": 60, "max_iter": 1}),
     "image by image": ("images", {"n": 12, "batch_size": 2, "max_iter": 1}),
+    "one row": ("one_row", {"early_stopping": True}),
+    "one row, sparse": ("one_row", {"sparse": True}),
     "sparse": ("sparse", {"solver": {"noise": 0.2}, "max_iter": 1}),
     "wide and sparse": ("sparse", {"n_features": 5000, "n": 120, "max_iter": 1}),
     "earlier batches": ("sparse", {"n_features": 1500, "max_iter": 1}),
@@ -118,6 +120,8 @@ def test_ranks_end_as_one_process_does(found, name, size):
         if "Z" in each:
             assert each["of transform"] <= 1e-3 * each["Z"].max()
         assert each["classes"] == one["classes"] and each["best"] == one["best"]
+        if one.get("temperature"):
+            assert each["temperature"] == pytest.approx(one["temperature"], rel=1e-3 if single else 1e-8)
         for record, expected in zip(each["history"], one["history"], strict=True):
             assert {k: v for k, v in record.items() if k != "seconds"} == pytest.approx(
                 {k: v for k, v in expected.items() if k != "seconds"}, rel=1e-3 if single else 1e-8

@@ -9,7 +9,7 @@ from nmfnet import NMFNetClassifier, Relaxed
 from nmfnet.data.source import InMemory
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.training import calibration
-from nmfnet.training.unseen_words import seen_words, without_unseen_words
+from nmfnet.training.unseen_words import of_one_length, seen_words, without_unseen_words
 
 N, OWN = 200, 6
 
@@ -22,12 +22,19 @@ def test_words_that_are_not_seen_are_left_out_and_lengths_stay():
     X = np.array([[0.6, 0.8, 0], [0.8, 0, 0.6], [0, 0, 1], [0, 1, 0]])
     seen = seen_words(source_of(X), source_of(X[2:]))
     assert seen.tolist() == [False, True, True]
-    new = without_unseen_words(SparseRows(csr_matrix(X)), seen).dense().numpy()
+    assert of_one_length(source_of(X))
+    new = without_unseen_words(SparseRows(csr_matrix(X)), seen, True).dense().numpy()
     np.testing.assert_allclose(new, [[0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 1, 0]])
     counts = 3 * X  # not of one length, as counts are
     counts[0] *= 2
-    new = without_unseen_words(SparseRows(csr_matrix(counts)), seen).dense().numpy()
+    assert not of_one_length(source_of(counts))
+    new = without_unseen_words(SparseRows(csr_matrix(counts)), seen, False).dense().numpy()
     np.testing.assert_allclose(new, counts * [0, 1, 1])
+
+
+def test_rows_without_values_have_no_length():
+    assert of_one_length(source_of(np.zeros((0, 3)))) and of_one_length(source_of(np.zeros((2, 3))))
+    assert of_one_length(source_of(np.array([[0, 0], [2.0, 0], [0, -2], [0, 0]])))
 
 
 def test_hashed_words_may_be_any():
@@ -36,7 +43,7 @@ def test_hashed_words_may_be_any():
     dense = InMemory(torch.ones(2, 2), torch.ones(2, 2))
     assert seen_words(dense, dense) is None
     rows = SparseRows(csr_matrix(X))
-    assert without_unseen_words(rows, None) is rows
+    assert without_unseen_words(rows, None, True) is rows
 
 
 def test_the_temperature_is_that_for_new_documents(monkeypatch):

@@ -16,7 +16,7 @@ from sklearn.model_selection import train_test_split
 
 from nmfnet import datasets
 from nmfnet.cli import images
-from nmfnet.data.files import opened
+from nmfnet.data.files import STORES, opened
 from nmfnet.data.on_disk import RowsOnDisk
 from nmfnet.data.table_encoder import kind_read
 from nmfnet.datasets import Dataset, Dialect, Labels, Schema
@@ -73,8 +73,8 @@ def read(data: str, schema: Schema, task: str = "auto") -> Dataset:
         If there is no such set or file, or it is unfit.
     """
     name = _named(data)
-    if not name and Path(data).is_dir():
-        return _shards(Path(data), schema.target or "y")
+    if not name and (Path(data).is_dir() or "://" in data or Path(data).suffix in STORES):
+        return _shards(data, schema.target or "y")
     if name and schema.target is not None:
         raise DataError(f"--target {schema.target!r} names a column of a table; {name} has labels of its own")
     if data == "-":
@@ -90,11 +90,11 @@ def read(data: str, schema: Schema, task: str = "auto") -> Dataset:
     return dataset
 
 
-def _shards(folder: Path, target: str) -> Dataset:
-    """The files of a folder, whose inputs stay there."""
+def _shards(folder: str, target: str) -> Dataset:
+    """The files of a folder, at a URL or in a store, whose inputs stay on disk."""
     X, y = opened(folder, target)
     names = None if X.names is None else tuple(X.names)
-    return Dataset(folder.resolve().name, X, np.asarray(y), feature_names=names, source=str(folder))
+    return Dataset(Path(folder).resolve().name, X, np.asarray(y), feature_names=names, source=folder)
 
 
 def taken(X: Any, rows: Array) -> Any:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from nmfnet.data.on_disk import RowsOnDisk
 from nmfnet.data.source import Rows, Source
 from nmfnet.linalg import float64_blocks
+from nmfnet.linalg.holders import Holders
 from nmfnet.linalg.sparse import SparseRows
 
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column, and no dense one
@@ -20,6 +22,7 @@ MAX_REACH_OF_ONE_UNIT, MAX_REACH_OF_ANY = 2.0, 32.0
 # unless it is small because it rarely differs, as pixels at an edge do: then its mean is near one end, in deviations.
 # Of fewer rows nobody knows what is rare; so many columns may be pixels or spectra, which have dark ends.
 MIN_DEVIATION_OF_ANY, RARE, MIN_ROWS, PIXELS = 0.25, 0.5, 30, 128
+HUGE = 1e100  # squares of larger distances, and of the inverse of smaller ones, may be out of range
 
 
 @dataclass(frozen=True)
@@ -151,21 +154,62 @@ def _sizes(X: Any, weight: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 def _dense_columns(blocks: Blocks, centre: bool) -> Columns:
-    holders, (highest, lowest) = blocks.source.holders, _extremes(blocks)
+    holders = blocks.source.holders
+    stored = blocks.part == "X" and isinstance(getattr(blocks.source, "X", None), RowsOnDisk)
+    here = _in_one_pass(blocks) if stored else None
+    highest, lowest = _extremes(blocks) if here is None else _of_all(holders, here.highest, here.lowest)
     mean, squares = torch.zeros_like(highest), torch.zeros_like(highest)
     if centre:
-        for block, weight in blocks.in_float64():
-            mean.addmv_(block.T, (block.new_ones(len(block)) if weight is None else weight) / len(blocks))
+        if here is not None:
+            mean = here.mean * (here.weight / len(blocks))
+        else:
+            for block, weight in blocks.in_float64():
+                mean.addmv_(block.T, (block.new_ones(len(block)) if weight is None else weight) / len(blocks))
         (mean,) = holders([mean])
         mean = torch.minimum(torch.maximum(mean, lowest), highest)  # where rounding has put it outside
     spread = torch.maximum(highest - mean, mean - lowest)
     unit = torch.where(spread > 0, spread, torch.ones_like(spread))  # keeps squares in range
-    for block, weight in blocks.in_float64():
-        block.sub_(mean).div_(unit).square_()
-        squares += (block if weight is None else block.mul_(weight[:, None])).sum(0)
+    if here is not None and bool(((spread == 0) | ((spread > 1 / HUGE) & (spread < HUGE))).all()):
+        squares = (here.squares + here.weight * (here.mean - mean).square()) / unit.square()
+    else:
+        for block, weight in blocks.in_float64():
+            block.sub_(mean).div_(unit).square_()
+            squares += (block if weight is None else block.mul_(weight[:, None])).sum(0)
     (squares,) = holders([squares])
     deviation = unit * (squares / len(blocks)).sqrt()
     return Columns(mean, deviation, lowest, highest, spread, len(blocks), centre)
+
+
+class OnePass(NamedTuple):
+    """Of the rows at hand: their weight, and of each column (n,) the mean, the squares around it, and the extremes."""
+
+    weight: float
+    mean: Tensor
+    squares: Tensor
+    highest: Tensor
+    lowest: Tensor
+
+
+def _in_one_pass(blocks: Blocks) -> OnePass:
+    """Read the rows once: means and squares of blocks are joined as by Chan, Golub and LeVeque (1979)."""
+    total, mean = 0.0, torch.zeros(blocks.source.n_features, dtype=torch.float64, device=blocks.source.device)
+    squares, highest = torch.zeros_like(mean), torch.full_like(mean, -torch.inf)
+    lowest = -highest
+    for block, weight in blocks.in_float64():
+        if not len(block):
+            continue
+        most, least = block.amax(0), block.amin(0)
+        torch.maximum(highest, most, out=highest)
+        torch.minimum(lowest, least, out=lowest)
+        w = block.new_ones(len(block)) if weight is None else weight
+        of_block = float(w.sum())
+        own = torch.minimum(torch.maximum(block.T @ (w / of_block), least), most)  # a constant column's exactly
+        squares += block.sub_(own).square_().T @ w
+        away, share = own - mean, of_block / (total + of_block)
+        squares += away.square() * (total * share)
+        mean += away * share
+        total += of_block
+    return OnePass(total, mean, squares, highest, lowest)
 
 
 def _extremes(blocks: Blocks) -> tuple[Tensor, Tensor]:
@@ -178,5 +222,10 @@ def _extremes(blocks: Blocks) -> tuple[Tensor, Tensor]:
             # In place: small tensors that are kept, one of each block, would lie where the next block could be.
             torch.maximum(highest, X.amax(0), out=highest)
             torch.minimum(lowest, X.amin(0), out=lowest)
-    highest, lowest = blocks.source.holders.largest(torch.cat([highest, -lowest])).tensor_split(2)
+    return _of_all(blocks.source.holders, highest, lowest)
+
+
+def _of_all(holders: Holders, highest: Tensor, lowest: Tensor) -> tuple[Tensor, Tensor]:
+    """Extremes (n,) of the rows of all who hold some."""
+    highest, lowest = holders.largest(torch.cat([highest, -lowest])).tensor_split(2)
     return highest, -lowest

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from importlib import import_module
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 
 from nmfnet.data.column_messages import listed
-from nmfnet.data.on_disk import Array, Part, RowsOnDisk
+from nmfnet.data.on_disk import BLOCK_NUMBERS, Array, Part, RowsOnDisk
 from nmfnet.data.sparse_on_disk import SparseOnDisk, is_sparse_archive
 from nmfnet.errors import DataError
 
-COPIED = (".npz", ".parquet", ".csv")
+TABLES = (".parquet", ".csv", ".arrow", ".feather")  # pyarrow's names of formats
+STORES = {".h5": "h5py", ".hdf5": "h5py", ".zarr": "zarr"}  # and the packages that read them
+COPIED = (".npz", *TABLES, *STORES)
 ENDINGS = (".npy", *COPIED)
 BLOCK_ROWS = 2**16  # of a table that are in memory at a time
 
@@ -27,31 +31,32 @@ class Stored(NamedTuple):
     y: Any
 
 
-def opened(path: Path, y: Any) -> Stored:
+def opened(path: str | Path, y: Any) -> Stored:
     """Open a file or a folder of files.
 
     Parameters
     ----------
-    path : Path
-        A .npy, .npz, .parquet or .csv file, or a folder of files of one kind, whose order is that of their names.
+    path : str or Path
+        A file, or a folder of files of one kind, whose order is that of their names: .npy, .npz, tables (.parquet,
+        .csv, .arrow, .feather), HDF5 (.h5, .hdf5) or Zarr (.zarr).  Tables may be at any URL that fsspec knows.
     y : str, path-like or array-like
         Targets, or where they are: a .npy file; in a folder of .npy files what the names of those with targets begin
-        with, where those of the inputs begin with X; the array of .npz files; the column of tables.
+        with, where those of the inputs begin with X; the array of .npz, HDF5 and Zarr files; the column of tables.
 
     Raises
     ------
     DataError
         If there are no such files, or they do not fit together.
     """
-    files, kind = _files(path)
+    files, kind, system = _files(path)
     if kind == ".npy":
-        return _arrays(path, files, y)
+        return _arrays(Path(path), files, y)
     if not isinstance(y, str):
-        raise DataError(f"y must name the {'array' if kind == '.npz' else 'column'} of the targets in {path}.")
-    return _copied(_archives(files, y) if kind == ".npz" else _tables(files, y), f"{path}")
+        raise DataError(f"y must name the {'column' if kind in TABLES else 'array'} of the targets in {path}.")
+    return _copied(_blocks(files, kind, y, system), f"{path}")
 
 
-def opened_inputs(path: Path) -> RowsOnDisk | SparseOnDisk:
+def opened_inputs(path: str | Path) -> RowsOnDisk | SparseOnDisk:
     """Open a file or a folder of files without targets, as :func:`opened` does, or of SciPy's sparse matrices.
 
     Raises
@@ -59,23 +64,43 @@ def opened_inputs(path: Path) -> RowsOnDisk | SparseOnDisk:
     DataError
         If there are no such files, or they do not fit together.
     """
-    files, kind = _files(path)
+    files, kind, system = _files(path)
     if kind == ".npy":
-        return _rows(path, [each for each in files if each.name.startswith("X")] or files)
+        return _rows(Path(path), [each for each in files if each.name.startswith("X")] or files)
     if kind == ".npz" and is_sparse_archive(files[0]):
         return SparseOnDisk(files)
-    return _copied(_archives(files, None) if kind == ".npz" else _tables(files, None), f"{path}").X
+    return _copied(_blocks(files, kind, None, system), f"{path}").X
 
 
-def _files(path: Path) -> tuple[list[Path], str]:
-    """The files, in the order of their names, and their kind."""
-    if not path.exists():
+def _files(path: str | Path) -> tuple[list[Any], str, Any]:
+    """The files in the order of their names, their kind, and the file system of a URL."""
+    system: Any = None
+    place: Any
+    endings: tuple[str, ...]
+    inside: list[Any] | None = None
+    if "://" in str(path):
+        system, name = import_module("fsspec").core.url_to_fs(path)
+        place, there, endings = PurePath(name), system.exists(name), TABLES
+        if system.isdir(name):
+            inside = [PurePath(each) for each in system.ls(name, detail=False)]
+    else:
+        place, there, endings = Path(path), Path(path).exists(), ENDINGS
+        if place.is_dir() and place.suffix not in STORES:
+            inside = list(place.iterdir())
+    if not there:
         raise DataError(f"X: there is no {path}.")
-    files = sorted(each for each in path.iterdir() if each.suffix in ENDINGS) if path.is_dir() else [path]
+    files = [place] if inside is None else sorted(each for each in inside if each.suffix in endings)
     kinds = sorted({each.suffix for each in files})
-    if len(kinds) != 1 or kinds[0] not in ENDINGS:
-        raise DataError(f"X: {path} must be or hold files of one kind, {', '.join(ENDINGS)}; found {kinds or 'none'}.")
-    return files, kinds[0]
+    if len(kinds) != 1 or kinds[0] not in endings:
+        raise DataError(f"X: {path} must be or hold files of one kind, {', '.join(endings)}; found {kinds or 'none'}.")
+    return files, kinds[0], system
+
+
+def _blocks(files: Sequence[Any], kind: str, y: str | None, system: Any) -> Iterator[Block]:
+    """Some rows after the others of files that are not read in place."""
+    if kind in TABLES:
+        return _tables(files, y, system)
+    return _archives(files, y) if kind == ".npz" else _stores(files, STORES[kind], y)
 
 
 def _arrays(path: Path, files: Sequence[Path], y: Any) -> Stored:
@@ -120,12 +145,32 @@ def _archives(files: Sequence[Path], y: str | None) -> Iterator[Block]:
             yield Block(X.reshape(len(X), -1), None if y is None else archive[y], None)
 
 
-def _tables(files: Sequence[Path], y: str | None) -> Iterator[Block]:
+def _stores(files: Sequence[Path], package: str, y: str | None) -> Iterator[Block]:
+    """Arrays X and y of HDF5 or Zarr files."""
+    try:
+        module = import_module(package)
+    except ImportError:
+        raise DataError(
+            f"{files[0]} needs {package}: pip install 'nmfnet[{'zarr' if package == 'zarr' else 'hdf5'}]'."
+        ) from None
+    for each in files:
+        store = module.File(each, "r") if package == "h5py" else module.open_group(each, mode="r")
+        if any(name not in store for name in ("X", y or "X")):
+            raise DataError(f"{each} must have {'X' if y is None else f'X and {y}'}; it has {', '.join(store)}.")
+        X, targets = store["X"], None if y is None else store[y]
+        rows = max(1, BLOCK_NUMBERS // math.prod(X.shape[1:]))
+        for start in range(0, X.shape[0], rows):
+            part = slice(start, start + rows)
+            found = X[part]
+            yield Block(found.reshape(len(found), -1), None if targets is None else targets[part], None)
+
+
+def _tables(files: Sequence[Any], y: str | None, system: Any = None) -> Iterator[Block]:
     try:
         from pyarrow import dataset
     except ImportError:
         raise DataError("Tables larger than memory need pyarrow: pip install 'nmfnet[tables]'.") from None
-    table = dataset.dataset([str(each) for each in files], format=files[0].suffix[1:])
+    table = dataset.dataset([str(each) for each in files], format=files[0].suffix[1:], filesystem=system)
     names = [name for name in table.schema.names if name != y]
     if y is not None and y not in table.schema.names:
         raise DataError(f"y: {files[0]} has no column {y!r}; it has {', '.join(names[:20])}.")

@@ -162,7 +162,7 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
         ----------
         X : array-like, data frame, SciPy sparse matrix, Tensor or path, of shape (n_samples, n_features)
             Images and sequences also of shape (n_samples, channels, height, width) or (n_samples, channels, length).
-            A path names a .npy, .npz, .parquet or .csv file, or a folder of them, which may be larger than memory.
+            A path or URL names files that may be larger than memory: .npy, .npz, tables, Arrow IPC, HDF5, Zarr.
             float32 input is trained in float32, anything else in float64; a network that is trained further keeps its
             dtype.  Sparse input stays sparse with ``solver="relaxed"``.  A tensor is trained on its own device.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)

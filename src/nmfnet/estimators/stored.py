@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +38,7 @@ def stored_data(estimator: BaseNMFNet, X: Any, y: Any, sample_weight: Any) -> Da
         If the files or a parameter of the estimator are unfit; names them.
     """
     _refuse(estimator)
-    stored = Stored(X, y) if isinstance(X, RowsOnDisk) else opened(Path(X), y)
+    stored = Stored(X, y) if isinstance(X, RowsOnDisk) else opened(os.fspath(X), y)
     rows_of_images(estimator, stored.X, True)
     y = numbers_of(stored.y) if estimator._numeric_y else label_array(stored.y)
     y = validate_data(estimator, y=y, multi_output=True, y_numeric=estimator._numeric_y, reset=True)

@@ -18,7 +18,7 @@ from nmfnet.solvers.base import Kind, Solver
 from nmfnet.training.loop import planned, swept, whole_update
 from nmfnet.training.scoring import Predicted, concatenated, predicted
 from nmfnet.training.settings import FitSettings
-from nmfnet.training.unseen_words import seen_words, without_unseen_words
+from nmfnet.training.unseen_words import of_one_length, seen_words, without_unseen_words
 
 SHARE, MOST_EPOCHS = 5, 10  # one epoch of a small network for so many of the fit, at most so many,
 ENOUGH_UPDATES, ENOUGH_SPARSE_UPDATES = 10, 50  # or more, for so many updates
@@ -104,7 +104,9 @@ def _held_out(
     of_trained = predicted(network, part)
     unit = output_rms(network.output, of_trained.outputs, of_trained.weight)
     seen = seen_words(source, part)
-    found = predicted(network, source.subset(held_out), lambda X: without_unseen_words(X, seen))
+    others = source.subset(held_out)
+    one_length = seen is not None and of_one_length(others)
+    found = predicted(network, others, lambda X: without_unseen_words(X, seen, one_length))
     return found._replace(outputs=found.outputs.double() / unit)
 
 

@@ -89,7 +89,7 @@ def _checksums(part: Any, seed: int) -> Tensor:
     each = numbers.element_size() // 4  # words of a number
     factors = torch.randint(2**62, (width * each,), generator=generator) * 2 + 1
     if not isinstance(part, SparseRows):
-        return (words.view(len(part), -1) * factors).sum(1)
+        return (words.view(len(part), len(factors)) * factors).sum(1)
     products = (words.view(-1, each) * factors.view(width, each)[part.columns]).sum(1)
     rows = torch.arange(len(part)).repeat_interleave(part.counts)
     return torch.zeros(len(part), dtype=torch.long).index_add_(0, rows, products)

@@ -22,17 +22,28 @@ def seen_words(source: Source, trained: Source) -> Tensor | None:
     return _rows_of_columns(trained) > 0
 
 
-def without_unseen_words(X: Rows, seen: Tensor | None) -> Rows:
-    """Rows X (m, n) without the values in columns that are not `seen` (n,), and as long as before if all are alike.
+def of_one_length(source: Source) -> bool:
+    """Whether all rows of a sparse source that have values are equally long, whoever holds them."""
+    found = [torch.zeros(1, 2, dtype=torch.float64)]
+    for block in source.blocks():
+        if isinstance(block.X, SparseRows):
+            lengths = block.X.lengths()
+            lengths = lengths[lengths > 0]
+            found.append(torch.stack([lengths, 1 / lengths], 1))
+    longest, inverse_of_shortest = source.holders.largest(torch.cat(found).amax(0)).tolist()
+    return bool(longest * inverse_of_shortest * (1 - SAME_LENGTH) <= 1)
+
+
+def without_unseen_words(X: Rows, seen: Tensor | None, one_length: bool) -> Rows:
+    """Rows X (m, n) without values in columns that are not `seen` (n,); as long as before if all have `one_length`.
 
     A vectorizer leaves unseen words out before it scales a document to length 1.
     """
     if seen is None or not isinstance(X, SparseRows):
         return X
-    before, known = X.lengths(), X.scaled(seen.to(X.dtype))
-    longest = before.max()
-    if bool((before[before > 0] >= (1 - SAME_LENGTH) * longest).all()):
-        after = known.lengths()
+    known = X.scaled(seen.to(X.dtype))
+    if one_length:
+        before, after = X.lengths(), known.lengths()
         known = known.scaled_rows(torch.where(after > 0, before / after, 1.0))
     return known
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,7 +40,7 @@ def stored_input(estimator: BaseEstimator, X: Any, weights: ArrayLike | None, re
         raise ValueError("batch_size needs X in memory or a numpy.memmap: with a path as X use batch_size=None.")
     if parameters.get("beta_loss", 2) in ("kullback-leibler", 1):
         raise ValueError("beta_loss='kullback-leibler' needs X in memory: with a path as X use 'frobenius'.")
-    stored = opened_inputs(Path(X))
+    stored = opened_inputs(os.fspath(X))
     learn_columns(estimator, stored, reset)
     sparse = isinstance(stored, SparseOnDisk)
     dtype = np.dtype(str(stored.dtype).removeprefix("torch."))
