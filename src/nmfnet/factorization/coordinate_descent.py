@@ -22,17 +22,16 @@ class Coordinates:
     ----------
     G : Tensor of shape (k, k)
     scale : Tensor of shape (k, 1)
-        1 / g_jj; 1 where g_jj is 0 or subnormal.
+        1 / g_jj; 0 for rows of F that do not move.
     later : list of Tensor
-        For each block its rows of G, times minus that, within the block only what has not been updated yet.
+        For each block its rows of G, times minus that, within the block only what has not been updated yet; 1 at
+        itself for a row that does not move.
     earlier : list of list of Tensor
-        For each row of a block the rest: its entries at the earlier rows of the block, times -1 / g_jj.
+        For each row of a block but the first the rest: its entries at the earlier rows of the block, times -1 / g_jj.
     free : int
         How many rows of F may move.
     flat : set of int
-        Rows of F without curvature: their g_jj is 0 or subnormal.
-    held : set of int
-        These, and rows that may not move.
+        Rows of F without curvature: their g_jj is 0 or subnormal.  Neither these nor rows that may not move do.
     """
 
     def __init__(self, k: int, like: Tensor) -> None:
@@ -41,7 +40,7 @@ class Coordinates:
         self.later = self._later.split(BLOCK_COMPONENTS)
         starts = range(0, k, BLOCK_COMPONENTS)
         blocks = (self._scaled[start : start + BLOCK_COMPONENTS, start:] for start in starts)
-        self.earlier = [[g[:i] for i, g in enumerate(block)] for block in blocks]
+        self.earlier = [[block[i, :i] for i in range(1, len(block))] for block in blocks]
         self._inverse, self._negative = self.scale[:, 0], like.new_empty(k, 1)
         self._diagonal = self.G.diagonal()
         self._tiny = torch.finfo(like.dtype).tiny  # below which the inverse is no number
@@ -53,12 +52,14 @@ class Coordinates:
             self._diagonal.add_(l2)
         self.flat = {j for j, g in enumerate(self._diagonal.tolist()) if g < self._tiny}
         torch.reciprocal(self._diagonal, out=self._inverse)
-        for j in self.flat:
-            self.scale[j] = 1
+        self.free = len(G) - last_stays
+        held = self.flat | set(range(self.free, len(G)))
+        for j in held:
+            self.scale[j] = 0
         torch.mul(self.G, torch.neg(self.scale, out=self._negative), out=self._scaled)
         torch.mul(self._scaled, self._mask, out=self._later)
-        self.free = len(G) - last_stays
-        self.held = self.flat | set(range(self.free, len(G)))
+        for j in held:
+            self._later[j, j] = 1
         return self
 
 
@@ -89,26 +90,23 @@ class CoordinateDescent:
     def __init__(self, k: int, columns: int, memory: Tensor) -> None:
         self.F, self.P, self.scratch = memory[:, : k * columns].view(3, k, columns)
         self.R = memory.new_empty(min(k, BLOCK_COMPONENTS), columns)
-        # Views cost as much as small products: they are made once.
-        self.rows = [(r, self.R[i - 1] if i else None, self.R[:i].T) for i, r in enumerate(self.R)]
+        # Views cost as much as small products: they are made once, and so are bound methods.
+        self.rows = [(self.R[i - 1].relu_, self.R[i].addmv_, self.R[:i].T) for i in range(1, len(self.R))]
         of_block = (A.split(BLOCK_COMPONENTS) for A in (self.scratch, self.F))
         self.blocks = [(P, F, self.R[: len(P)]) for P, F in zip(*of_block, strict=True)]
 
     def sweep(self, coordinates: Coordinates, sweeps: int) -> None:
         """Update F in place, every row once a sweep."""
         torch.mul(self.P, coordinates.scale, out=self.scratch)
+        for j in coordinates.flat:
+            self.F[j].masked_fill_(self.P[j] < 0, 0)
         blocks = list(zip(self.blocks, coordinates.later, coordinates.earlier, strict=True))
         for _ in range(sweeps):
-            j = 0
             for (P, F, R), later, earlier in blocks:
                 torch.addmm(P, later, self.F, out=R)
-                for (r, before, updated), g in zip(self.rows, earlier, strict=False):
-                    if before is not None:
-                        before.relu_()
-                        r.addmv_(updated, g)
-                    if j in coordinates.held:
-                        r.copy_(held(F[j % BLOCK_COMPONENTS], r, j in coordinates.flat))
-                    j += 1
+                for (complete_row_before, subtract_from_row, updated), g in zip(self.rows, earlier, strict=False):
+                    complete_row_before()
+                    subtract_from_row(updated, g)
                 torch.clamp_min(R, 0, out=F)  # which completes the last row, too
 
     def sweep_some(self, coordinates: Coordinates, columns: Tensor, sweeps: int) -> None:
@@ -160,11 +158,6 @@ def later_mask(k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return (~within | torch.ones_like(within).triu(1)).to(dtype)
 
 
-def held(f: Tensor, r: Tensor, flat: bool) -> Tensor:
-    """A row that may not move as it is; one without curvature vanishes where it is pulled down."""
-    return f.masked_fill(r < 0, 0) if flat else f
-
-
 def pivoting(G: Tensor, P: Tensor, positive: Tensor, rounds: int = 40) -> tuple[Tensor, Tensor]:
     """Nonnegative least squares by exchanging sets: the solution (k, c), and a mask (c,) of where it is one.
 
@@ -207,15 +200,16 @@ def squared_norm(A: Tensor) -> float:
     return float(torch.linalg.vector_norm(A)) ** 2
 
 
-class Workspace:
-    """Memory for tiles of factors (k, at most `columns`), and the Gram matrix that steps are prepared for.
+def tile_width(k: int, columns: int, like: Tensor) -> int:
+    """Columns of a factor (k, columns) in a tile; on a GPU all, as what a cache holds does not matter there."""
+    return min(columns, max(512, min(4096, TILE_ENTRIES // k))) if like.device.type == "cpu" else columns
 
-    On a GPU there is one tile: what a cache holds does not matter there.
-    """
+
+class Workspace:
+    """Memory for tiles of factors (k, at most `columns`), and the Gram matrix that steps are prepared for."""
 
     def __init__(self, k: int, columns: int, like: Tensor) -> None:
-        width = max(512, min(4096, TILE_ENTRIES // k)) if like.device.type == "cpu" else columns
-        self.k, self.memory = k, like.new_empty(3, k * min(width, columns))
+        self.k, self.memory = k, like.new_empty(3, k * tile_width(k, columns, like))
 
     @cached_property
     def coordinates(self) -> Coordinates:

@@ -213,14 +213,15 @@ class SparseData:
 
     def squares(self, row_weights: Tensor | None) -> float:
         """Sum of squares, rows weighted."""
-        squares = self.stored.values().double().square()
-        if row_weights is not None:
-            squares *= row_weights.double().repeat_interleave(self.stored.crow_indices().diff())
-        return self.rows.summed(float(squares.sum()))[0]
+        values = self.stored.values()
+        if row_weights is None:  # a part at a time, as copies in float64 would take more memory than the values
+            return self.rows.summed(sum(float(part.double().square().sum()) for part in values.split(2**16)))[0]
+        weights = row_weights.double().repeat_interleave(self.stored.crow_indices().diff())
+        return self.rows.summed(float(values.double().square().mul_(weights).sum()))[0]
 
     def mean(self) -> float:
         """Mean of the entries."""
-        total = self.rows.summed(float(self.stored.values().double().sum()))[0]
+        total = self.rows.summed(float(self.stored.values().sum(dtype=torch.float64)))[0]
         return total / max(self.rows.total * self.shape[1], 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nmfnet.factorization.coordinate_descent import Tiles, Workspace
+from nmfnet.factorization.coordinate_descent import tile_width
 from nmfnet.factorization.data import Data, DenseData, Rows
 from nmfnet.linalg import gram, naming_overflow
 from nmfnet.linalg.draws import normal, uniform
@@ -31,15 +31,15 @@ def leading_vectors(
     wide = min(k + more, data.rows.total, n)
     Q = uniform(n, wide, data.like, generator).sub_(0.5).T  # a quarter of the time of normal numbers
     US = data.laid_out(data.like.new_empty(wide, m))
-    tiles = Tiles(m, Workspace(wide, m, data.like))
+    width = tile_width(wide, m, data.like)
     for left in reversed(range(rounds)):
         H = data.laid_out(Q if left == rounds - 1 > 0 else orthonormal(Q.T).T)
         Q = torch.zeros_like(H) if left else H
-        for rows, kernel in tiles:
-            data.project(rows, H, kernel.P)
+        for start in range(0, m, width):
+            rows = slice(start, min(start + width, m))
+            data.project(rows, H, US[:, rows])
             if left:
-                data.add_products(rows, kernel.P, Q)
-            US[:, rows] = kernel.P
+                data.add_products(rows, US[:, rows], Q)
         if left:
             data.finish_products(US, Q)
             Q = data.laid_out(reduced(Q))

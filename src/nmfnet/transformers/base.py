@@ -117,7 +117,7 @@ class BaseFactorization(
         """
         return self._fit(X, W, H, weights)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     @one_thread()
     @together()
     def _fit(self, X: ArrayLike, W: ArrayLike | None, H: ArrayLike | None, weights: ArrayLike | None) -> Array:
@@ -129,7 +129,7 @@ class BaseFactorization(
         problem = self._problem(data, k)
         Z, components = self._searched_start(data, k, problem) or self._start(data, k, W, H, self._generator())
         if not problem.single_first:  # here, so that nobody holds the start beside what the passes make of it
-            Z, components = Z.to(data.data.like), components.to(data.data.like)
+            Z, components = (data.data.laid_out(F.to(data.data.like)) for F in (Z, components))
         if self.batch_size is None:
             result = self._alternate(data, problem, Z, components)
             Z, components, self.n_iter_, converged = result.Z, result.H, result.n_iter, result.converged
@@ -185,7 +185,7 @@ class BaseFactorization(
         loss -= (p.l1_h * float(H.abs().sum()) if p.l1_h else 0.0) + p.l2_h / 2 * squared_norm(H)
         return math.sqrt(max(2 * loss, 0.0)) / (data.scale if self._degree == 2 else math.sqrt(data.scale))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     @one_thread()
     @alone()
     def transform(self, X: ArrayLike, *, weights: ArrayLike | None = None) -> Array:
@@ -209,7 +209,7 @@ class BaseFactorization(
         problem.sweep(Z, H, Z, until=problem.tolerance(H))
         return given.to_numpy(Z.T)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def inverse_transform(self, X: ArrayLike) -> Array:
         """Multiply the factor X by the components, and apply the activation if there is one.
 
@@ -227,7 +227,7 @@ class BaseFactorization(
             raise ValueError(f"X must have {len(self.components_)} columns, one a component; got shape {Z.shape}.")
         return self._decode(torch.as_tensor(Z @ self.components_)).numpy()
 
-    @torch.no_grad()
+    @torch.inference_mode()
     @one_thread()
     @alone()
     def partial_fit(

@@ -1,8 +1,8 @@
 """A start is searched for in compressed data, where a pass costs a fraction.
 
 The best approximation of X of about twice the rank holds nearly all that the components can fit (randomized
-compression: Erichson, Mendible, Wihlborn and Kutz, 2018), and its passes need no product with X.  So several ways to
-a minimum can be followed, and the best of them continued, in the time of a few passes over all data.
+compression: Erichson, Mendible, Wihlborn and Kutz, 2018), and its passes need no product with X.  So a
+minimum can be left again for better ones in the time of a few passes over all data.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ VECTORS_PER_COMPONENT, MORE_VECTORS = 2, 10  # rank of the compressed data: so m
 SUBSPACE_ROUNDS = 3  # of the subspace iteration that finds it: small vectors need not be exact
 DENSE_FACTOR, SPARSE_FACTOR = 2, 4  # multiplications in compressed data that are worth one with X at most
 WAY_CYCLES, LAST_CYCLES = 2, 4  # of coordinate descent in a pass: few first, which leads to better minima
-WAY_PASSES, LAST_PASSES = 40, 200  # most passes on each of the ways, and from the best of them on
+FIRST_PASSES, WAY_PASSES, LAST_PASSES = 20, 40, 200  # most passes without replacements, after them, and in the end
 WAY_GAIN, LAST_GAIN = 1e-3, 3e-4  # they end when ten passes lower the objective by less than this share of it
-EASY_PASSES, EASY_GAIN = 5, 1e-5  # where so many passes gain less after the first way, there is nothing to search for
+EASY_PASSES, EASY_GAIN = 5, 1e-5  # where so many more gain less after the first, there is nothing to search for
 LATE_PASSES = 10  # with more components, in the last replacement
 
 
@@ -51,7 +51,7 @@ def compress(data: Data, k: int, generator: torch.Generator) -> Factors:
 
 
 class CompressedSearch:
-    """Follows two ways from a start, with early replacements of components and without, and replaces some at the end.
+    """Replaces components early and late, unless passes without that soon gain nothing more.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class CompressedSearch:
         """Factors whose objective is low."""
         early = self._passes(self.start, PASSES_AROUND_REPLACEMENT)
         stop = Stalled(WAY_GAIN, self.lost)
-        plain = self._passes((early.Z, early.H), WAY_PASSES, stop)
+        plain = self._passes((early.Z, early.H), FIRST_PASSES, stop)
         checked = plain if plain.converged or stop.still else self._passes((plain.Z, plain.H), EASY_PASSES)
         gained = plain.last.objective - checked.last.objective
         if gained <= EASY_GAIN * (checked.last.objective + self.lost):
@@ -91,7 +91,7 @@ class CompressedSearch:
         other = early
         for share in REPLACED_SHARES:
             other = self._passes(self._replaced(other, share, PASSES_AROUND_REPLACEMENT), PASSES_AROUND_REPLACEMENT)
-        best = lower(checked, self._way((other.Z, other.H)))
+        best = self._way((other.Z, other.H))
         best = lower(best, self._way(self._replaced(best, REPLACED_SHARES[0], LATE_PASSES)))
         return self._last(best.Z, best.H)
 

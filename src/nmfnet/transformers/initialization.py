@@ -88,7 +88,7 @@ class Starts:
         if isinstance(problem, KullbackLeibler):
             found = self._start_by_least_squares(data, k, problem)
         else:
-            found = self._start_on_sample(data, k, problem) or self._start_by_replacement(data, k)
+            found = self._start_on_sample(data, k, problem) or self._start_by_replacement(data, k, problem)
         return found or self._start_in_single(data, k, problem)
 
     def _start_on_sample(self, data: Input, k: int, problem: Problem) -> Factors | None:
@@ -104,7 +104,7 @@ class Starts:
         problem.sweep(Z, H, Z, until=FIRST_Z_TOLERANCE)
         return (Z, H) if bool(H.any(1).all()) else None  # all data may need what the sample does not
 
-    def _start_by_replacement(self, data: Input, k: int) -> Factors | None:
+    def _start_by_replacement(self, data: Input, k: int, problem: Problem) -> Factors | None:
         """Starting factors that replacing components leads to, in single precision; None where that does not pay.
 
         In compressed data where these are smaller.
@@ -115,7 +115,11 @@ class Starts:
             return None
         part, generator = data.single, self._generator()
         if compression_pays(part.data, k):
-            return self._compressed(part, k, generator, self._penalties(part)).search()
+            compressed = self._compressed(part, k, generator, self._penalties(part))
+            if not problem.single_first:  # else the passes begin with this part
+                del part
+                data.forget_single()
+            return compressed.search()
         start = self._start(part, k, None, None, generator)
         return replace_components(lambda size: self._problem(part, size), part.data, start, int(self.max_iter))
 
