@@ -32,6 +32,12 @@ def classifier(
     return weights_of(model)
 
 
+def of_seeds(rank, size, kind, seeds, **options):
+    """Weights of another case, with one seed after another."""
+    case = {"dense": classifier, "images": images, "sparse": sparse}[kind]
+    return [case(rank, size, random_state=seed, **options)["weights"] for seed in range(seeds)]
+
+
 def seldom(rank, size, **options):
     """As on GPUs: one of some updates is looked at."""
     from nmfnet.solvers.relaxed.looks import Looks
@@ -66,25 +72,26 @@ def regressor(rank, size, dtype="float64", targets=3, **options):
     return weights_of(NMFNetRegressor((20,), "tanh", **options).fit(X, Y if targets > 1 else Y[:, 0]))
 
 
-def images(rank, size, augmentation=None, n=300, **options):
+def images(rank, size, augmentation=None, n=300, dtype="float64", solver=None, **options):
     from nmfnet import Augmentation
     from nmfnet.layers import Conv2d, MaxPool2d
 
-    X, y = mine(rank, size, *digits(n))
+    X, y = mine(rank, size, *digits(n, dtype))
+    solver = Relaxed(**{"dropout": 0.2, **(solver or {})})
     model = NMFNetClassifier(
-        [Conv2d(6, 3, padding=1), MaxPool2d(2), Conv2d(8, 3), 20], solver=Relaxed(dropout=0.2), random_state=0,
-        augmentation=augmentation and Augmentation(**augmentation), **{"batch_size": 60, **options},
+        [Conv2d(6, 3, padding=1), MaxPool2d(2), Conv2d(8, 3), 20], solver=solver,
+        augmentation=augmentation and Augmentation(**augmentation), **{"batch_size": 60, "random_state": 0, **options},
     )  # fmt: skip
     return weights_of(model.fit(X.reshape(-1, 1, 8, 8), y))
 
 
-def sparse(rank, size, n_features=400, n=300, solver=None, **options):
+def sparse(rank, size, n_features=400, n=300, dtype="float64", hidden=(10,), solver=None, **options):
     rng = np.random.default_rng(0)
     X = scipy.sparse.random(n, n_features, 0.05, "csr", rng=rng)
     y = (X @ rng.random(n_features) > X.mean() * n_features / 2).astype(int) + np.arange(n) % 2
-    X, y = mine(rank, size, X, y)
+    X, y = mine(rank, size, X.astype(dtype), y)
     options = {"max_iter": 2, "batch_size": 60, "random_state": 0, "solver": Relaxed(**(solver or {})), **options}
-    return weights_of(NMFNetClassifier((10,), **options).fit(X, y))
+    return weights_of(NMFNetClassifier(hidden, **options).fit(X, y))
 
 
 def one_row(rank, size, sparse=False, **options):

@@ -105,7 +105,11 @@ def _of_relaxed(network: Network, solver: Relaxed, n: int, size: int, max_iter: 
     dropout = chosen.dropout if isinstance(chosen.dropout, tuple) else (chosen.dropout,)
     reasons = {
         "delta": ("first relative step, delta", f"{chosen.delta:.3g}", f"for {updates} planned updates"),
-        "tau": ("distance of targets, tau", f"{chosen.tau:.3g}", "0.1 for classification, 0.01 for regression"),
+        "tau": (
+            "distance of targets, tau",
+            f"{chosen.tau:.3g}",
+            "0.01 for regression; for classification 1e-05 with ReLU and 0.1 without",
+        ),
         "noise": (
             "share of inputs masked",
             f"{chosen.noise:.3g}",
