@@ -1,0 +1,97 @@
+"""What held-out halves of texts tell: how the words are scaled, and how much naive Bayes adds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmfnet.data.scaling import Scaling, one_scale
+from nmfnet.data.source import Source
+from nmfnet.layers import Dense
+from nmfnet.linalg.holders import local
+from nmfnet.network import Network
+from nmfnet.network.calibration import fitted_temperature
+from nmfnet.network.outputs import Output
+from nmfnet.training.calibration import HeldOut, held_out, pairs_of_halves
+from nmfnet.training.choice import Choice
+from nmfnet.training.naive_bayes import NaiveBayes, takes_naive_bayes
+from nmfnet.training.settings import FitSettings
+from nmfnet.training.stacking import stacking_weights
+from nmfnet.training.unseen_words import seen_words, without_unseen_words
+
+MOST_DOCUMENTS = 10_000  # of which the halves tell what to add up
+MANY_WRONG = 0.03  # share of the training documents: a small network that has more of them wrong is held back too much
+UNITS_OF_A_CLASS = 4  # hidden units that there must be for each class, if one of them is to go to naive Bayes
+
+
+def has_words(network: Network, solver: Any, source: Source, settings: FitSettings) -> bool:
+    """Whether halves of documents of classes can choose for such a network."""
+    dense = all(isinstance(layer, Dense) for layer in network.layers) and len(network.layers) > 1
+    possible = dense and not network.frozen and not settings.trained and network.output.name == "softmax"
+    return possible and source.holders is local and hasattr(solver, "is_text") and solver.is_text(network, source)
+
+
+def choice_of_text(
+    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, adds: bool
+) -> Choice:
+    """The scaling of the words, the temperature, and the weight of naive Bayes.
+
+    Parameters
+    ----------
+    network, solver, source, settings, seed
+        As in :func:`nmfnet.training.folds.choose`.
+    adds : bool
+        Whether naive Bayes may be added.
+    """
+    found, inputs = held_out(network, solver, source, settings, seed), None
+    if found is None:
+        return Choice()
+    scaled_by_rarity = network.inputs is not None and network.inputs.one_unit and not network.inputs.has_one_factor
+    if scaled_by_rarity and found.wrong > MANY_WRONG:
+        found, inputs = _scaled_alike(network, solver, source, settings, seed, found)
+    output = network.output
+    temperature = fitted_temperature(output, found.outputs, found.Y, found.weight)
+    choice = Choice(temperature=temperature, inputs=inputs)
+    enough = min(W.shape[1] for W in network.weights[:-1]) >= UNITS_OF_A_CLASS * source.n_outputs
+    if not (adds and enough and source.n_rows <= MOST_DOCUMENTS and takes_naive_bayes(network, source)):
+        return choice
+    B = _naive_bayes(source, seed).to(found.outputs)
+    share, others = stacking_weights(output, torch.stack([found.outputs, B]), found.Y, found.weight).tolist()
+    if not others > 0:
+        return choice
+    bayes = NaiveBayes.of(source.normalized()[0])
+    like = network if inputs is None else replace(network, inputs=inputs.on(network.weights[0].device))
+    return choice._replace(members=bayes.weights(like, others), share=share)
+
+
+def _scaled_alike(
+    network: Network, solver: Any, source: Source, settings: FitSettings, seed: int, found: HeldOut
+) -> tuple[HeldOut, Scaling | None]:
+    """What networks with one scale for all words put out, and that scale; as it was if their loss is not lower."""
+    inputs = one_scale(source)
+    alike = replace(network, inputs=inputs.on(network.weights[0].device))
+    other = held_out(alike, solver, source, settings, seed, rarity=False)
+    if other is None or not _loss(network.output, other) < _loss(network.output, found):
+        return found, None
+    return other, inputs
+
+
+def _loss(output: Output, found: HeldOut) -> float:
+    """Mean log-loss with the best temperature."""
+    temperature = fitted_temperature(output, found.outputs, found.Y, found.weight)
+    each = replace(output, temperature=temperature).prediction_loss(found.outputs, found.Y.double())
+    return float(each.mean() if found.weight is None else each @ found.weight.double() / found.weight.double().sum())
+
+
+def _naive_bayes(source: Source, seed: int) -> Tensor:
+    """Outputs (m, k) for the same rows as those of the small networks."""
+    outputs = []
+    for trained, others in pairs_of_halves(source, torch.Generator().manual_seed(seed)):
+        part = source.subset(trained)
+        bayes, seen = NaiveBayes.of(part), seen_words(source, part)
+        blocks = source.subset(others).blocks()
+        outputs += [bayes.outputs(without_unseen_words(block.X, seen)) for block in blocks]
+    return torch.cat(outputs)
