@@ -95,7 +95,7 @@ def test_it_is_stored_exported_and_trained_further(model, tmp_path):
     with torch.no_grad():
         module = model.to_torch()(torch.from_numpy(X.toarray()))
     np.testing.assert_array_equal(module.argmax(1), expected.argmax(1))
-    assert "; 2 networks" in model._repr_html_()
+    assert "naive Bayes" in model._repr_html_()
     other = NMFNetClassifier((40,), max_iter=3, random_state=0).fit(*documents())
     assert other.partial_fit(X, y).network_.hidden == [40]
 

@@ -63,7 +63,7 @@ class Choice(NamedTuple):
     def record(self) -> EpochRecord:
         """What ``history_`` says of it."""
         if self.alpha is None or self.loss is None:
-            return EpochRecord(n_members=self.n_members) if self.share is not None else {}
+            return {} if self.share is None else EpochRecord(n_members=self.n_members, naive_bayes=True)
         record = EpochRecord(alpha=self.alpha, held_out_loss=self.loss, n_members=self.n_members)
         if self.encoding is not None:
             record["numeric_encoding"] = self.encoding

@@ -15,7 +15,7 @@ from nmfnet.linalg.holders import local
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature
 from nmfnet.network.outputs import Output
-from nmfnet.training.calibration import HeldOut, held_out, pairs_of_halves
+from nmfnet.training.calibration import ONE_HALF, HeldOut, held_out, pairs_of_halves
 from nmfnet.training.choice import Choice
 from nmfnet.training.naive_bayes import NaiveBayes, takes_naive_bayes
 from nmfnet.training.settings import FitSettings
@@ -24,6 +24,7 @@ from nmfnet.training.unseen_words import seen_words, without_unseen_words
 
 MOST_DOCUMENTS = 10_000  # of which the halves tell what to add up
 MANY_WRONG = 0.03  # share of the training documents: a small network that has more of them wrong is held back too much
+PART = 0.5  # of the way from the network alone to the best sum: halves of the documents praise naive Bayes too much
 UNITS_OF_A_CLASS = 4  # hidden units that there must be for each class, if one of them is to go to naive Bayes
 
 
@@ -50,7 +51,8 @@ def choice_of_text(
     if found is None:
         return Choice()
     scaled_by_rarity = network.inputs is not None and network.inputs.one_unit and not network.inputs.has_one_factor
-    if scaled_by_rarity and found.wrong > MANY_WRONG:
+    trained_to_the_end = source.n_rows < ONE_HALF  # those of more rows have fewer epochs, and as many are wrong for that
+    if scaled_by_rarity and trained_to_the_end and found.wrong > MANY_WRONG:
         found, inputs = _scaled_alike(network, solver, source, settings, seed, found)
     output = network.output
     temperature = fitted_temperature(output, found.outputs, found.Y, found.weight)
@@ -62,6 +64,7 @@ def choice_of_text(
     share, others = stacking_weights(output, torch.stack([found.outputs, B]), found.Y, found.weight).tolist()
     if not others > 0:
         return choice
+    share, others = (1 - PART) / temperature + PART * share, PART * others
     bayes = NaiveBayes.of(source.normalized()[0])
     like = network if inputs is None else replace(network, inputs=inputs.on(network.weights[0].device))
     return choice._replace(members=bayes.weights(like, others), share=share)
