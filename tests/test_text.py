@@ -47,10 +47,16 @@ def source(X, y, weight=None):
 def test_naive_bayes_is_that_of_scikit_learn(weighted):
     X, y = documents()
     weight = np.random.default_rng(1).uniform(0.5, 2, len(y)) if weighted else None
-    expected = MultinomialNB(alpha=ADDED).fit(X, y, weight).predict_proba(X)
+    expected = MultinomialNB(alpha=ADDED * X.data.mean()).fit(X, y, weight).predict_proba(X)
     bayes = NaiveBayes.of(source(X, y, None if weight is None else torch.from_numpy(weight)))
     np.testing.assert_allclose(bayes.outputs(SparseRows(X)).softmax(1), expected, rtol=1e-8)
     assert bool((bayes.words >= 0).all())
+
+
+def test_naive_bayes_is_the_same_in_any_unit():
+    X, y = documents()
+    one, other = (NaiveBayes.of(source(each, y)).words for each in (X, 1000 * X))
+    torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("hidden", [(8,), (8, 5)])
@@ -75,7 +81,7 @@ def test_naive_bayes_has_a_unit_of_each_layer_for_each_class(model):
     assert first.shape == (WORDS + 1, 40) and bool((first[:, -CLASSES:] >= 0).all())
     outputs = last[-CLASSES - 1 : -1]
     torch.testing.assert_close(outputs, outputs[0, 0] * torch.eye(CLASSES, dtype=torch.float64))
-    deep = NMFNetClassifier((40, 30), max_iter=2, random_state=0).fit(X, y)
+    deep = NMFNetClassifier((40, 30), random_state=0).fit(X, y)
     assert deep.n_members_ == 2 and deep.network_.hidden == [40, 30]
 
 
@@ -117,21 +123,21 @@ def negative(X):
         ({}, lambda X: X[:, : WORDS // 2]),
     ],
 )
-def test_where_there_is_none(parameters, change):
+def test_where_there_is_none(parameters, change, monkeypatch):
     X, y = documents()
     X = X if change is None else change(X)
+    monkeypatch.setattr(text, "MANY_WRONG", 1.0)
     model = NMFNetClassifier(**{"hidden_layer_sizes": (40,), "max_iter": 2, "random_state": 0, **parameters}).fit(X, y)
     assert model.n_members_ == 1 and np.isfinite(model.predict_proba(X)).all()
 
 
 def preferring(monkeypatch, alike):
-    """Held-out halves that say that many training rows are wrong, and which scale of the words is the better one."""
-    monkeypatch.setattr(text, "MANY_WRONG", -1.0)
-    monkeypatch.setattr(text, "_loss", lambda output, found: found.wrong)
+    """Held-out halves with all training rows wrong where rare words are scaled up, and which scale is better."""
+    monkeypatch.setattr(text, "_loss", lambda output, found: float((found.wrong > 0) == alike))
     real = text.held_out
 
     def held_out(*args, rarity=True):
-        return real(*args, rarity=rarity)._replace(wrong=float(rarity == alike))
+        return real(*args, rarity=rarity)._replace(wrong=float(rarity))
 
     monkeypatch.setattr(text, "held_out", held_out)
 
@@ -146,22 +152,27 @@ def test_words_have_one_scale_where_held_out_documents_say_so(alike, monkeypatch
     np.testing.assert_allclose(load(tmp_path / "model").predict_proba(X), model.predict_proba(X), rtol=1e-5)
 
 
-def test_one_scale_is_not_tried_where_training_documents_are_right(monkeypatch):
+def test_one_scale_is_tried_and_naive_bayes_is_not_where_training_documents_are_wrong(monkeypatch):
     scales, real = [], text.held_out
+    X, y = documents()
 
     def held_out(*args, rarity=True):
         scales.append(rarity)
         return real(*args, rarity=rarity)
 
     monkeypatch.setattr(text, "held_out", held_out)
-    monkeypatch.setattr(text, "MANY_WRONG", 1.0)
-    NMFNetClassifier((40,), max_iter=2, random_state=0).fit(*documents())
-    assert scales == [True]
+    model = NMFNetClassifier((40,), random_state=0).fit(X, y)
+    assert scales == [True] and model.n_members_ == 2
+    monkeypatch.setattr(text, "MANY_WRONG", -1.0)
+    model.fit(X, y)
+    assert scales == [True, True, False] and model.n_members_ == 1
 
 
 @pytest.mark.parametrize("alike", [True, False])
 def test_a_resumed_fit_ends_with_the_same_sum(alike, monkeypatch, tmp_path):
-    preferring(monkeypatch, alike)
+    if alike:
+        preferring(monkeypatch, alike)
+    monkeypatch.setattr(text, "MANY_WRONG", 0.9)
 
     class Stop(Callback):
         def on_epoch_begin(self, epoch):

@@ -23,7 +23,7 @@ from nmfnet.training.stacking import stacking_weights
 from nmfnet.training.unseen_words import seen_words, without_unseen_words
 
 MOST_DOCUMENTS = 10_000  # of which the halves tell what to add up
-MANY_WRONG = 0.03  # share of the training documents: a small network that has more of them wrong is held back too much
+MANY_WRONG = 0.03  # share of the training documents: a small network with more of them wrong has not learned them
 PART = 0.5  # of the way from the network alone to the best sum: halves of the documents praise naive Bayes too much
 UNITS_OF_A_CLASS = 4  # hidden units that there must be for each class, if one of them is to go to naive Bayes
 
@@ -51,14 +51,15 @@ def choice_of_text(
     if found is None:
         return Choice()
     scaled_by_rarity = network.inputs is not None and network.inputs.one_unit and not network.inputs.has_one_factor
-    trained_to_the_end = source.n_rows < ONE_HALF  # those of more rows have fewer epochs, and as many are wrong for that
+    trained_to_the_end = source.n_rows < ONE_HALF  # networks of halves of more rows have fewer epochs than the fit
     if scaled_by_rarity and trained_to_the_end and found.wrong > MANY_WRONG:
         found, inputs = _scaled_alike(network, solver, source, settings, seed, found)
     output = network.output
     temperature = fitted_temperature(output, found.outputs, found.Y, found.weight)
     choice = Choice(temperature=temperature, inputs=inputs)
     enough = min(W.shape[1] for W in network.weights[:-1]) >= UNITS_OF_A_CLASS * source.n_outputs
-    if not (adds and enough and source.n_rows <= MOST_DOCUMENTS and takes_naive_bayes(network, source)):
+    fair = found.wrong <= MANY_WRONG  # naive Bayes is compared with networks that have learned what they were shown
+    if not (adds and fair and enough and source.n_rows <= MOST_DOCUMENTS and takes_naive_bayes(network, source)):
         return choice
     B = _naive_bayes(source, seed).to(found.outputs)
     share, others = stacking_weights(output, torch.stack([found.outputs, B]), found.Y, found.weight).tolist()
@@ -94,7 +95,7 @@ def _naive_bayes(source: Source, seed: int) -> Tensor:
     outputs = []
     for trained, others in pairs_of_halves(source, torch.Generator().manual_seed(seed)):
         part = source.subset(trained)
-        bayes, seen = NaiveBayes.of(part), seen_words(source, part)
+        bayes, seen = NaiveBayes.of(part.normalized()[0]), seen_words(source, part)
         blocks = source.subset(others).blocks()
         outputs += [bayes.outputs(without_unseen_words(block.X, seen)) for block in blocks]
     return torch.cat(outputs)

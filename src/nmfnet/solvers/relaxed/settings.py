@@ -79,7 +79,8 @@ class Relaxed(BaseEstimator):
 
         - ``0.3 (1 - 2 r / n_0)`` if r principal components replace n_0 inputs, as in images;
         - ``0.5 (1 - 5 / w)`` for classification with sparse inputs of 1000 columns or more, such as texts, and hidden
-          layers; w is the mean number of stored values of a sample;
+          layers; w is the mean number of stored values of a sample.  It is 0 where all words have one scale, as
+          held-out documents may choose;
         - otherwise 0.
     dropout : float, sequence of float or "auto", default="auto"
         Probability that the activation of a hidden unit is set to 0 during training: one for all hidden layers, or one
