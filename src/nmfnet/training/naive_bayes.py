@@ -35,14 +35,15 @@ class NaiveBayes:
         """That of the rows of a source, with their weights; its targets are classes, its inputs not negative."""
         words = torch.zeros(source.n_features, source.n_outputs, dtype=torch.float64)
         classes = torch.zeros(source.n_outputs, dtype=torch.float64)
-        total, stored = 0.0, 0
+        stored = torch.zeros(2, dtype=torch.float64)  # their sum and number
         for X, Y, weight in source.blocks():
             values = X.values if isinstance(X, SparseRows) else X
-            total, stored = total + float(values.double().sum()), stored + int(values.count_nonzero())
+            stored += torch.stack([values.double().sum(), values.count_nonzero().double()]).cpu()
             E = Y if weight is None else Y * weight[:, None]
             words += (X.transposed_product(E) if isinstance(X, SparseRows) else X.T @ E).cpu()
             classes += E.sum(0).cpu()
-        words += ADDED * total / stored if stored else 1.0
+        words, classes, stored = source.holders([words, classes, stored])
+        words += ADDED * stored[0] / stored[1] if stored[1] else 1.0
         words = (words / words.sum(0)).log()
         return cls(words - words.min(1, keepdim=True).values, (classes / classes.sum()).clamp(min=1e-12).log())
 
@@ -73,5 +74,6 @@ def takes_naive_bayes(network: Network, source: Source) -> bool:
     """Whether naive Bayes can be a part of a network like this one, for these inputs."""
     if any(f.name != "relu" for f in network.activations) or any(layer.skip for layer in network.layers):
         return False
-    lowest = (block.X.values if isinstance(block.X, SparseRows) else block.X for block in source.blocks())
-    return all(bool((values >= 0).all()) for values in lowest)
+    blocks = (block.X.values if isinstance(block.X, SparseRows) else block.X for block in source.blocks())
+    negative = any(bool((values < 0).any()) for values in blocks)
+    return not source.holders.any(negative)

@@ -11,13 +11,13 @@ from torch import Tensor
 from nmfnet.data.scaling import Scaling, one_scale
 from nmfnet.data.source import Source
 from nmfnet.layers import Dense
-from nmfnet.linalg.holders import local
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature
 from nmfnet.network.outputs import Output
 from nmfnet.training.calibration import ONE_HALF, HeldOut, held_out, pairs_of_halves
 from nmfnet.training.choice import Choice
 from nmfnet.training.naive_bayes import NaiveBayes, takes_naive_bayes
+from nmfnet.training.scoring import Predicted, whole
 from nmfnet.training.settings import FitSettings
 from nmfnet.training.stacking import stacking_weights
 from nmfnet.training.unseen_words import seen_words, without_unseen_words
@@ -32,7 +32,7 @@ def has_words(network: Network, solver: Any, source: Source, settings: FitSettin
     """Whether halves of documents of classes can choose for such a network."""
     dense = all(isinstance(layer, Dense) for layer in network.layers) and len(network.layers) > 1
     possible = dense and not network.frozen and not settings.trained and network.output.name == "softmax"
-    return possible and source.holders is local and hasattr(solver, "is_text") and solver.is_text(network, source)
+    return possible and hasattr(solver, "is_text") and solver.is_text(network, source)
 
 
 def choice_of_text(
@@ -96,6 +96,7 @@ def _naive_bayes(source: Source, seed: int) -> Tensor:
     for trained, others in pairs_of_halves(source, torch.Generator().manual_seed(seed)):
         part = source.subset(trained)
         bayes, seen = NaiveBayes.of(part.normalized()[0]), seen_words(source, part)
-        blocks = source.subset(others).blocks()
-        outputs += [bayes.outputs(without_unseen_words(block.X, seen)) for block in blocks]
+        rest = source.subset(others)
+        parts = [(bayes.outputs(without_unseen_words(X, seen)), Y, weight) for X, Y, weight in rest.blocks()]
+        outputs.append(whole(rest, [Predicted(A.to(Y), Y, weight) for A, Y, weight in parts]).outputs)
     return torch.cat(outputs)
