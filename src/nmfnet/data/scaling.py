@@ -84,6 +84,12 @@ class Scaling:
         same_unit = bool((factor == factor[0]).all())
         return not same_unit or float((shift * factor).square().mean().sqrt()) < MAX_STANDARDIZED_MEAN
 
+    @property
+    def has_one_factor(self) -> bool:
+        """Whether all columns that vary are multiplied by one number."""
+        varies = self.factor != 0
+        return not self.projects and bool((self.factor[varies] == self.factor.max()).all())
+
     def on(self, device: torch.device | str) -> Self:
         """The same on a device."""
         return self.changed(lambda tensor: tensor.to(device))
@@ -142,6 +148,12 @@ def input_scaling(
             return Scaling(columns.mean.to(source.dtype), projection.to(source.dtype))
     factor = torch.where(varies, columns.inverse_scale(varies, same_unit), constant)
     return Scaling(columns.mean.to(source.dtype), factor.to(source.dtype))
+
+
+def one_scale(source: Source) -> Scaling:
+    """Scaling of sparse inputs that share a unit, by which rare words stay as small as they are."""
+    columns = columns_of(Blocks(source, "X"), False)
+    return _sparse_scaling(columns, columns.vary(source.dtype), True, 0.0, source.dtype, 0.0)
 
 
 def _sparse_scaling(

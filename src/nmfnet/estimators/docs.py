@@ -61,7 +61,8 @@ TEMPLATE = """{what}
         `hidden_layer_sizes`.  Their penalties, encodings and weights are those with the least loss in the
         cross-validation of `alpha`, on at most 2000 of the rows.  It is one network where that does not choose
         `alpha`, with a validation set, ``warm_start=True``, ``max_iter`` above 40, or fewer than 32 units in a layer.
-        A number above 1: the mean of the network that is asked for and, beside it, narrow networks of the
+        For texts, sparse inputs with classes, it is the network and naive Bayes, which has a hidden unit for each
+        class.  A number above 1: the mean of the network that is asked for and, beside it, narrow networks of the
         cross-validation.
     early_stopping : bool, default=False
         Whether to end with the weights of the epoch with the lowest validation loss (among equal ones, the lowest

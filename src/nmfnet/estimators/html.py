@@ -11,6 +11,7 @@ from sklearn.utils import estimator_html_repr
 
 from nmfnet.estimators.images import hidden_layers
 from nmfnet.layers import Spec, takes_images, unfolded
+from nmfnet.training.records import has_naive_bayes
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
@@ -66,8 +67,10 @@ def picture(estimator: BaseNMFNet) -> str:
 
 def _chosen(estimator: BaseNMFNet) -> str:
     """What the fit has chosen from held-out rows, and why, in a line."""
-    if not hasattr(estimator, "network_") or estimator.alpha_ is None:
+    if not hasattr(estimator, "network_"):
         return ""
+    if estimator.alpha_ is None:
+        return "<p>The network and naive Bayes, added up</p>" if has_naive_bayes(estimator.history_) else ""
     chosen = next(record for record in estimator.history_ if "held_out_loss" in record)
     members = f"; {estimator.n_members_} networks" if estimator.n_members_ > 1 else ""
     encoding = ENCODINGS[chosen.get("numeric_encoding", "")]

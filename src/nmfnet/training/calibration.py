@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from nmfnet.data.scaling import one_scale
 from nmfnet.data.source import Source, n_batches
 from nmfnet.errors import DivergenceError
 from nmfnet.linalg.holders import Holders
@@ -44,19 +46,63 @@ def relative_temperature(
     seed : int
         Of the halves and the weights.
     """
-    output, generator = network.output, torch.Generator().manual_seed(seed)
-    if output.name == "identity" or source.n_rows < FEWEST_ROWS:
+    if network.output.name == "identity":
         return None
+    found = held_out(network, solver, source, settings, seed)
+    if found is None:
+        return None
+    return fitted_temperature(network.output, found.outputs, found.Y, found.weight)
+
+
+class HeldOut(NamedTuple):
+    """Outputs for rows that a network has not seen, in the unit of the temperatures, their targets and weights.
+
+    Attributes
+    ----------
+    outputs : Tensor of shape (m, k)
+    Y : Tensor of shape (m, k)
+    weight : Tensor of shape (m,) or None
+    wrong : float
+        Share of the rows that the networks were trained on whose largest output is of another class.
+    """
+
+    outputs: Tensor
+    Y: Tensor
+    weight: Tensor | None
+    wrong: float
+
+
+def held_out(
+    network: Network, solver: Solver, source: Source, settings: FitSettings, seed: int, rarity: bool = True
+) -> HeldOut | None:
+    """What small networks, each trained on a half of the rows, put out for the other; None where they tell nothing.
+
+    Parameters
+    ----------
+    network, solver, source, settings, seed
+        As in :func:`relative_temperature`.
+    rarity : bool, default=True
+        Whether rare words are scaled up where they are words.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if source.n_rows < FEWEST_ROWS:
+        return None
+    pairs = pairs_of_halves(source, generator)
+    deadline = None if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
+    try:
+        each = [_held_out(network, solver, source, settings, generator, pair, deadline, rarity) for pair in pairs]
+    except DivergenceError:
+        return None
+    found = concatenated([outputs for outputs, _ in each])
+    return HeldOut(*found, max(wrong for _, wrong in each)) if bool(found.outputs.isfinite().all()) else None
+
+
+def pairs_of_halves(source: Source, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+    """Rows to train on and rows to measure on; of few rows each half is used for both."""
     classes = source.joined(source.Y.argmax(1))
     first, second = halves(classes.cpu(), generator)
     pairs = [(first, second)] if source.n_rows >= ONE_HALF else [(first, second), (second, first)]
-    deadline = None if settings.max_time is None else time.perf_counter() + settings.max_time / SHARE
-    try:
-        found = [_held_out(network, solver, source, settings, generator, pair, deadline) for pair in pairs]
-    except DivergenceError:
-        return None
-    A, Y, weight = concatenated(found)
-    return fitted_temperature(output, A, Y, weight) if bool(A.isfinite().all()) else None
+    return [(_some(trained, MOST_TRAINED), _some(others, MOST_HELD_OUT)) for trained, others in pairs]
 
 
 def halves(classes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -78,15 +124,17 @@ def _held_out(
     generator: torch.Generator,
     pair: tuple[Tensor, Tensor],
     deadline: float | None,
-) -> Predicted:
-    """Outputs (m, k) for the second half by a network trained on the first, their targets and weights."""
-    trained, held_out = (_some(rows, most) for rows, most in zip(pair, (MOST_TRAINED, MOST_HELD_OUT), strict=True))
+    rarity: bool,
+) -> tuple[Predicted, float]:
+    """Outputs (m, k) for the second half by a network trained on the first, and the share of that which is wrong."""
+    trained, others = pair
     part = source.subset(trained).collected(rounded=solver.message_bits > 0).normalized()[0]
     weights = solver.initial_weights(network.layers, generator, network.dtype)
     network = network.with_weights([W.to(part.device) for W in weights])
     if source.is_sparse:  # rare words are scaled by how rare they are, which held-out rows must not have a say in
         kind: Kind = "classes" if network.output.name == "softmax" else "labels"
-        network = replace(network, inputs=solver.input_scaling(part, kind, network.intercept, False))
+        inputs = solver.input_scaling(part, kind, network.intercept, False) if rarity else one_scale(part)
+        network = replace(network, inputs=inputs)
     size = min(settings.batch_size, solver.default_batch_size(part.n_rows))
     updates = ENOUGH_SPARSE_UPDATES if source.is_sparse else ENOUGH_UPDATES
     wanted = max(min(settings.max_iter / SHARE, MOST_EPOCHS), updates / n_batches(part.n_rows, size))
@@ -104,10 +152,11 @@ def _held_out(
     of_trained = predicted(network, part)
     unit = output_rms(network.output, of_trained.outputs, of_trained.weight)
     seen = seen_words(source, part)
-    others = source.subset(held_out)
-    one_length = seen is not None and of_one_length(others)
-    found = predicted(network, others, lambda X: without_unseen_words(X, seen, one_length))
-    return found._replace(outputs=found.outputs.double() / unit)
+    rest = source.subset(others)
+    one_length = seen is not None and of_one_length(rest)
+    found = predicted(network, rest, lambda X: without_unseen_words(X, seen, one_length))
+    wrong = float((of_trained.outputs.argmax(1) != of_trained.Y.argmax(1)).double().mean())
+    return found._replace(outputs=found.outputs.double() / unit), wrong
 
 
 def _plain_fit(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nmfnet.data.piecewise import PiecewiseLinear
+from nmfnet.data.scaling import Scaling
 from nmfnet.network import Network
 from nmfnet.network.merging import merged
 from nmfnet.stateful import State
@@ -31,8 +31,8 @@ class Choice(NamedTuple):
         Of networks with that penalty, on rows that they have not seen.
     encoding : {"standard", "piecewise"} or None
         That of numbers which has the least loss; None where there was one alone.
-    inputs : PiecewiseLinear or None
-        The encoding of the inputs where it is piecewise linear.
+    inputs : Scaling or None
+        That of the inputs where it is another one than the network was made with, such as a piecewise-linear encoding.
     share : float or None
         Weight of the outputs of the network that is trained on all rows, in a sum with those of the members, which
         have some of its units; None for the mean of both.
@@ -43,7 +43,7 @@ class Choice(NamedTuple):
     members: Sequence[Tensor] = ()
     loss: float | None = None
     encoding: str | None = None
-    inputs: PiecewiseLinear | None = None
+    inputs: Scaling | None = None
     share: float | None = None
 
     def with_members(self, count: int) -> Choice:
@@ -63,7 +63,7 @@ class Choice(NamedTuple):
     def record(self) -> EpochRecord:
         """What ``history_`` says of it."""
         if self.alpha is None or self.loss is None:
-            return {}
+            return {} if self.share is None else EpochRecord(n_members=self.n_members, naive_bayes=True)
         record = EpochRecord(alpha=self.alpha, held_out_loss=self.loss, n_members=self.n_members)
         if self.encoding is not None:
             record["numeric_encoding"] = self.encoding

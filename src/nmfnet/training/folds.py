@@ -23,6 +23,7 @@ from nmfnet.training.choice import Choice
 from nmfnet.training.folded import FEWEST_ROWS, FOLDS, Folded
 from nmfnet.training.settings import FitSettings
 from nmfnet.training.stacking import most_stacked, stacking_weights
+from nmfnet.training.text import choice_of_text, has_words
 
 PENALTIES = (0.0, 0.03, 0.3, 1.0, 3.0)  # in the solver's unit: the best one hardly depends on the width,
 FOLD_UNITS = 64  # so that networks of the folds need no more units than these in a hidden layer,
@@ -51,7 +52,8 @@ def choose(
         Of the folds and the weights.
     n_members : int or "auto", default=1
         Networks to average, the one that the fit is of included.  "auto" adds networks of other penalties and
-        encodings, by weights that the folds choose, for tables of at most MOST_STACKED_ROWS rows.
+        encodings, by weights that the folds choose, for tables of at most MOST_STACKED_ROWS rows, and naive Bayes
+        for texts.
     averages : bool, default=True
         Whether "auto" averages.
     encodes : bool, default=False
@@ -75,6 +77,9 @@ def choose(
             f"n_members={n_members} needs solver='relaxed', fully-connected layers, dense inputs, {FEWEST_ROWS} "
             "different samples and a training from the start: use n_members=1 or 'auto'."
         )
+    if choice is None and has_words(network, solver, source, settings):
+        adds = auto and averages and settings.alpha == "auto"
+        return choice_of_text(network, solver, source, settings, seed, adds)
     if choice is None:
         return Choice(temperature=relative_temperature(network, solver, source, settings, seed))
     if auto:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 
@@ -38,6 +39,8 @@ class EpochRecord(TypedDict, total=False):
         cross-validation.
     n_members : int
         Number of networks that the model averages or adds up, this one included.  Missing without a cross-validation.
+    naive_bayes : bool
+        True where the other one is naive Bayes.  Otherwise missing.
     numeric_encoding : {"standard", "piecewise"}
         Encoding of numbers that the cross-validation has chosen.  Missing if it had no choice.
     retries : int
@@ -58,6 +61,12 @@ class EpochRecord(TypedDict, total=False):
     alpha: float
     held_out_loss: float
     n_members: int
+    naive_bayes: bool
     numeric_encoding: str
     retries: int
     seconds: float
+
+
+def has_naive_bayes(history: Sequence[EpochRecord]) -> bool:
+    """Whether naive Bayes is a part of the model, with a hidden unit for each class."""
+    return any(record.get("naive_bayes", False) for record in history)

@@ -203,8 +203,10 @@ class Training:
             self.settings = replace(self.settings, alpha=self.choice.alpha)
 
     def _reshape(self, inputs: Scaling | None, weights: list[Tensor]) -> None:
-        """Prepare for weights of other shapes, where a stored choice had changed the inputs or the widths."""
-        if [W.shape for W in weights] != [W.shape for W in self.network.weights]:
+        """Prepare for other shapes or another scale, where a stored choice had changed the inputs or the widths."""
+        there = self.network.inputs
+        other_scale = inputs is not None and there is not None and inputs.has_one_factor != there.has_one_factor
+        if other_scale or [W.shape for W in weights] != [W.shape for W in self.network.weights]:
             self.network.reshape(inputs, [W.shape[1] for W in weights[:-1]])
             self.network.weights[:] = copied(weights)
             assert self.prepared is not None

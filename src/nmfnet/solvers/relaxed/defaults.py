@@ -162,8 +162,11 @@ def auto_tau(network: Network) -> float:
 def auto_noise(inputs: Scaling | None, words: float | None = None) -> float:
     """Masking only where what is masked can be told from the rest.
 
-    That is so where a few directions hold almost everything, and in documents of more than a few `words`.
+    That is so where a few directions hold almost everything, and in documents of more than a few `words`.  Where words
+    have one scale, held-out documents have said that training is held back too much.
     """
     if words is not None:
+        if inputs is not None and inputs.has_one_factor:
+            return 0.0
         return MASKED_WORDS * (1 - SPARED_WORDS / max(words, SPARED_WORDS))
     return 0.3 * (1 - 2 * inputs.compression) if inputs is not None and inputs.projects else 0.0

@@ -79,7 +79,8 @@ class Relaxed(BaseEstimator):
 
         - ``0.3 (1 - 2 r / n_0)`` if r principal components replace n_0 inputs, as in images;
         - ``0.5 (1 - 5 / w)`` for classification with sparse inputs of 1000 columns or more, such as texts, and hidden
-          layers; w is the mean number of stored values of a sample;
+          layers; w is the mean number of stored values of a sample.  It is 0 where all words have one scale, as
+          held-out documents may choose;
         - otherwise 0.
     dropout : float, sequence of float or "auto", default="auto"
         Probability that the activation of a hidden unit is set to 0 during training: one for all hidden layers, or one
@@ -203,12 +204,16 @@ class Relaxed(BaseEstimator):
         words = not partial and is_text(source.is_sparse, source.n_features, kind != "real")
         return input_scaling(source, share, centre, float(partial), words)
 
+    @staticmethod
+    def is_text(network: Network, source: Source) -> bool:
+        """Whether inputs are taken for the words of documents that have classes or labels."""
+        return is_text(source.is_sparse, network.sizes[0], network.output.has_classes)
+
     def resolved(self, network: Network, plan: Plan, source: Source | None = None) -> Resolved:
         """The settings with a number for each "auto", for the samples of a source."""
         name, sparse = network.output.name, source is not None and source.is_sparse
         known = plan.n_updates is not None and len(network.layers) > 1  # a linear model gains nothing by masks
-        known = known and is_text(sparse, network.sizes[0], network.output.has_classes)
-        words = stored_per_row(source) if source is not None and known else None
+        words = stored_per_row(source) if known and source is not None and self.is_text(network, source) else None
         damping = auto_damping(network, sparse, plan) if self.damping == "auto" else float(self.damping)
         momentum = auto_momentum(name, plan) if self.momentum == "auto" else float(self.momentum)
         long = long_training(network, plan)
