@@ -13,7 +13,6 @@ from nmfnet.data.scaling import Scaling
 from nmfnet.estimators.parameters import positions
 from nmfnet.network import Network
 from nmfnet.solvers import SOLVERS, Plan, Relaxed
-from nmfnet.training.records import has_naive_bayes
 
 Choice = tuple[str, str, str]  # setting, value, reason
 
@@ -52,8 +51,6 @@ def choices(model: Any) -> list[Choice]:
     temperature = getattr(model, "temperature_", None)
     if model.n_members == "auto" and model.n_members_ > 1:
         why = "have the weights of the lowest loss on held-out rows; the others have other penalties or inputs"
-        if has_naive_bayes(model.history_):
-            why = "have the weights of the lowest loss on held-out rows; the other one is naive Bayes"
         found.append(("networks that share the hidden units", f"{model.n_members_}", why))
     elif temperature is not None:
         found.append(
@@ -74,8 +71,6 @@ def _of_largest_weight(model: Any) -> Network:
     if model.n_members != "auto" or count == 1:
         return network
     widths = [W.shape[1] - (count - 1) * (W.shape[1] // count) for W in network.weights[:-1]]
-    if has_naive_bayes(model.history_):
-        widths = [W.shape[1] - network.weights[-1].shape[1] for W in network.weights[:-1]]
     rows = [len(network.weights[0]), *(width + network.intercept for width in widths)]
     columns = [*widths, network.weights[-1].shape[1]]
     weights = [W[:n, :k] for W, n, k in zip(network.weights, rows, columns, strict=True)]
@@ -100,8 +95,6 @@ def _of_inputs(inputs: Scaling | None) -> Iterator[Choice]:
         )
     elif bool((inputs.factor[inputs.factor != 0] == inputs.factor.max()).all()):
         yield "scaling of the inputs", "one scale for all columns", "the columns share a unit"
-    elif inputs.one_unit:
-        yield "scaling of the inputs", "column by column", "rare words are scaled up"
     else:
         yield "scaling of the inputs", "column by column", "the columns have different units"
 
@@ -112,11 +105,7 @@ def _of_relaxed(network: Network, solver: Relaxed, n: int, size: int, max_iter: 
     dropout = chosen.dropout if isinstance(chosen.dropout, tuple) else (chosen.dropout,)
     reasons = {
         "delta": ("first relative step, delta", f"{chosen.delta:.3g}", f"for {updates} planned updates"),
-        "tau": (
-            "distance of targets, tau",
-            f"{chosen.tau:.3g}",
-            "0.01 for regression; for classification 1e-05 with ReLU and 0.1 without",
-        ),
+        "tau": ("distance of targets, tau", f"{chosen.tau:.3g}", "0.1 for classification, 0.01 for regression"),
         "noise": (
             "share of inputs masked",
             f"{chosen.noise:.3g}",

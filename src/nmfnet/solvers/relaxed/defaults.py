@@ -28,8 +28,7 @@ WORD_WEIGHTS = 0.1  # factor of their random weights in the first layer: most wo
 # Momentum needs residuals with little noise: those of real targets, and means over large batches.
 REAL_TARGET_MOMENTUM, LARGE_BATCH_MOMENTUM = 0.9, 0.7
 LARGE_BATCH_SAMPLES = 10_000
-# Classes and labels; the same where all activations are ReLU, whose differences have all digits; real targets.
-CLASS_TAU, NEAR_TAU, REAL_TARGET_TAU = 0.1, 1e-5, 0.01
+CLASS_TAU, REAL_TARGET_TAU = 0.1, 0.01  # classes and labels; real targets
 # Penalty `alpha` over the mean number of inputs of a unit, by the function of the outputs.
 ALPHA_PER_INPUT = {"softmax": 0.07, "sigmoid": 0.07, "identity": 0.02}
 PENALTY_UNIT = {"softmax": 10.0, "sigmoid": 10.0, "identity": 3.0}  # of those that folds choose from
@@ -148,15 +147,9 @@ def auto_momentum(output: str, plan: Plan) -> float:
     return most if planned is None else max(0.0, min(most, 1 - 10 / max(1, planned)))
 
 
-def auto_tau(network: Network) -> float:
-    """How far targets go.
-
-    A sample whose pre-activation is nearer to the kink of ReLU than its target takes a part of the step that rounding
-    errors decide on.  The nearer targets are, the fewer such samples there are.
-    """
-    if network.output.name == "identity":
-        return REAL_TARGET_TAU
-    return NEAR_TAU if all(f.rectifies for f in network.activations) else CLASS_TAU
+def auto_tau(output: str) -> float:
+    """How far targets go: by default not as far for real ones."""
+    return REAL_TARGET_TAU if output == "identity" else CLASS_TAU
 
 
 def auto_noise(inputs: Scaling | None, words: float | None = None) -> float:

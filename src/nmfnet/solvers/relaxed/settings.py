@@ -64,9 +64,9 @@ class Relaxed(BaseEstimator):
         lower limit 0.05 falls with more than 1000 updates, by the root of their number.
     tau : float or "auto", default="auto"
         Distance of targets from outputs.  The target of the output layer is ``A + tau (Y - g(A))``, for its
-        pre-activations A, the true targets Y and the function g of the outputs (softmax for classes).  "auto" is
-        0.01 for regression.  For classification it is 1e-5 if all hidden layers are ReLU, and 0.1 otherwise.  Distant
-        targets can only raise inactive units, which end up always active, and with ReLU they enlarge rounding errors.
+        pre-activations A, the true targets Y and the function g of the outputs (softmax for classes).  "auto" is 0.1
+        for classification and 0.01 for regression.  Distant targets can only raise inactive units, which end up always
+        active.  With ReLU they also enlarge rounding errors: 1e-5 keeps these small.
     damping : float or "auto", default="auto"
         Tikhonov term of the least-squares steps, divided by the mean of the diagonal of the Gram matrix.  "auto" is 1.
         For classification with sparse inputs it is the smallest of a quarter of the number of inputs, 500, and
@@ -219,7 +219,7 @@ class Relaxed(BaseEstimator):
         long = long_training(network, plan)
         return Resolved(
             delta=auto_delta(plan.n_updates, momentum, long) if self.delta == "auto" else float(self.delta),
-            tau=auto_tau(network) if self.tau == "auto" else float(self.tau),
+            tau=auto_tau(name) if self.tau == "auto" else float(self.tau),
             damping=damping,
             noise=auto_noise(network.inputs, words) if self.noise == "auto" else float(self.noise),
             dropout=self._dropout(network, plan),
