@@ -15,7 +15,7 @@ from nmfnet import NMF
 from nmfnet.factorization.data import SparseData
 from nmfnet.factorization.initialization import orthonormal
 from nmfnet.factorization.passes import LeastSquares, Penalties
-from nmfnet.factorization.sparse_passes import SPARSE_TILE_COLUMNS, SparseLeastSquares
+from nmfnet.factorization.sparse_passes import SPARSE_TILE_COLUMNS, SPARSE_TILE_NUMBERS, SparseLeastSquares
 
 CPU = torch.device("cpu")
 
@@ -34,15 +34,16 @@ def test_tile_by_tile_is_the_same(penalties, weighted):
     torch.testing.assert_close(found[0], found[1])
 
 
-def test_tiles_take_memory_when_a_step_needs_them_and_little():
+@pytest.mark.parametrize(("k", "columns"), [(7, SPARSE_TILE_NUMBERS // 7), (40, SPARSE_TILE_COLUMNS)])
+def test_tiles_take_memory_when_a_step_needs_them_and_little(k, columns):
     """While a start is searched for, the problem of the passes after it is there already."""
     rng = np.random.default_rng(0)
     data = SparseData(scipy.sparse.random(300, 5000, 0.01, format="csr", rng=rng), CPU)
-    problem = SparseLeastSquares(data, 7, Penalties())
+    problem = SparseLeastSquares(data, k, Penalties())
     assert "workspace" not in vars(problem)
-    Z, H = (data.laid_out(torch.from_numpy(rng.random((7, side)))) for side in data.shape)
+    Z, H = (data.laid_out(torch.from_numpy(rng.random((k, side)))) for side in data.shape)
     problem.step(Z, H, Z)
-    assert problem.workspace.memory.numel() == 3 * 7 * SPARSE_TILE_COLUMNS
+    assert problem.workspace.memory.numel() == 3 * k * columns
 
 
 MEMORY = """

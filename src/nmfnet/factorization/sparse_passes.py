@@ -12,7 +12,9 @@ from nmfnet.factorization.data import SparseData
 from nmfnet.factorization.passes import LeastSquares, Penalties, ratio
 from nmfnet.factorization.steps import Step
 
-SPARSE_TILE_COLUMNS = 1024  # the memory of wider tiles would be a large part of what a fit of sparse data takes
+# Of a tile, at least so many columns, and more of few components, up to so many numbers: calls are fewer.  The memory
+# of wider tiles would be a large part of what a fit of sparse data takes.
+SPARSE_TILE_COLUMNS, SPARSE_TILE_NUMBERS = 1024, 20 * 1024
 
 
 class SparseLeastSquares(LeastSquares):
@@ -29,11 +31,9 @@ class SparseLeastSquares(LeastSquares):
         As in :class:`LeastSquares`.
     """
 
-    tile_columns = SPARSE_TILE_COLUMNS
-
     def __init__(self, data: SparseData, k: int, penalties: Penalties, *, row_weights: Tensor | None = None) -> None:
         super().__init__(data, k, penalties, row_weights=row_weights)
-        self.sparse = data
+        self.sparse, self.tile_columns = data, max(SPARSE_TILE_COLUMNS, SPARSE_TILE_NUMBERS // k)
 
     def step(
         self,
