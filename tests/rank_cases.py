@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse
 
 from nmfnet import Callback, Checkpoint, NMFNetClassifier, NMFNetRegressor, RankError, Relaxed, distributed
+from owner_cases import an_owner_fails, owned, owned_messages  # noqa: F401
 from paper_cases import of_other_fits, other_components, paper, stacked, warm  # noqa: F401
 from rounded_cases import not_finite, one_diverges, rounded, rounded_resumed  # noqa: F401
 from shards import bounds, digits, mine, weights_of

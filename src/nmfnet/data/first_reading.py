@@ -160,8 +160,8 @@ def _check(finite: Tensor, X: RowsOnDisk, part: slice, names: Sequence[str] | No
     first, last = part.start, part.stop - 1
     if X.index is not None:
         first, last = int(X.index[first]), int(X.index[last])
+    columns = listed([i if names is None else names[i] for i in odd])
     raise DataError(
-        f"Input X contains NaN or infinity, in rows {first} to {last}, "
-        f"column{'s' if len(odd) > 1 else ''} {listed([i if names is None else names[i] for i in odd])}: fill it in before; "
-        "only inputs in memory may have missing values."
+        f"Input X contains NaN or infinity, in rows {first} to {last}, column{'s' if len(odd) > 1 else ''} {columns}: "
+        "fill it in before; only inputs in memory may have missing values."
     )
