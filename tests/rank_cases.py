@@ -263,16 +263,19 @@ def dying(rank, size, folder, batch, every=3, resume=False, killed=True, fail=Fa
         return {"said": str(error), "seconds": time.perf_counter() - start}
 
 
-def stored(rank, size, folder):
+def stored(rank, size, folder, weighted=False, pixels=False, **options):
     """Files of its own for each rank; one process has all in memory."""
     X, y = digits(300, "float32")
-    options = {"max_iter": 1, "batch_size": 60, "random_state": 0}
+    if pixels:  # of which few principal components are enough
+        X = np.repeat(X, 3, axis=1) + np.arange(192, dtype="float32") / 100
+    weight = np.arange(300) % 4.0 if weighted else None
+    options = {"max_iter": 1, "batch_size": 60, "random_state": 0, **options}
     if size == 1:
-        return weights_of(NMFNetClassifier((10,), **options).fit(X, y))
-    X, y = mine(rank, size, X, y)
+        return weights_of(NMFNetClassifier((10,), **options).fit(X, y, weight))
+    X, y, weight = mine(rank, size, X, y, weight)
     path = os.path.join(folder, f"{rank}-of-{size}.npy")
     np.save(path, X)
-    return weights_of(NMFNetClassifier((10,), **options).fit(path, y))
+    return weights_of(NMFNetClassifier((10,), **options).fit(path, y, weight))
 
 
 def many(rank, size, cases):
