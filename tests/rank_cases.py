@@ -267,7 +267,8 @@ def stored(rank, size, folder, weighted=False, pixels=False, **options):
     """Files of its own for each rank; one process has all in memory."""
     X, y = digits(300, "float32")
     if pixels:  # of which few principal components are enough
-        X = np.repeat(X, 3, axis=1) + np.arange(192, dtype="float32") / 100
+        rng = np.random.default_rng(0)
+        X = (X @ rng.standard_normal((64, 192)) + 0.1 * rng.standard_normal((300, 192))).astype("float32")
     weight = np.arange(300) % 4.0 if weighted else None
     options = {"max_iter": 1, "batch_size": 60, "random_state": 0, **options}
     if size == 1:

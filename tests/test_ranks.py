@@ -22,7 +22,7 @@ def pool():
 def found(pool, tmp_path_factory):
     """What each rank finds in all cases, or in those that two ranks are quickly tried with, by their number."""
     folder = tmp_path_factory.mktemp("files")
-    others = {"weighted": True, "pixels": True, "early_stopping": True}
+    others = {"weighted": True, "pixels": True}
     all_cases = {
         **CASES,
         "files": ("stored", {"folder": str(folder)}),
