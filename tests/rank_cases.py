@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse
 
 from nmfnet import Callback, Checkpoint, NMFNetClassifier, NMFNetRegressor, RankError, Relaxed, distributed
+from owner_cases import an_owner_fails, owned, owned_messages  # noqa: F401
 from paper_cases import of_other_fits, other_components, paper, stacked, warm  # noqa: F401
 from rounded_cases import not_finite, one_diverges, rounded, rounded_resumed  # noqa: F401
 from shards import bounds, digits, mine, weights_of
@@ -262,16 +263,20 @@ def dying(rank, size, folder, batch, every=3, resume=False, killed=True, fail=Fa
         return {"said": str(error), "seconds": time.perf_counter() - start}
 
 
-def stored(rank, size, folder):
+def stored(rank, size, folder, weighted=False, pixels=False, **options):
     """Files of its own for each rank; one process has all in memory."""
     X, y = digits(300, "float32")
-    options = {"max_iter": 1, "batch_size": 60, "random_state": 0}
+    if pixels:  # of which few principal components are enough
+        rng = np.random.default_rng(0)
+        X = (X @ rng.standard_normal((64, 192)) + 0.1 * rng.standard_normal((300, 192))).astype("float32")
+    weight = np.arange(300) % 4.0 if weighted else None
+    options = {"max_iter": 1, "batch_size": 60, "random_state": 0, **options}
     if size == 1:
-        return weights_of(NMFNetClassifier((10,), **options).fit(X, y))
-    X, y = mine(rank, size, X, y)
+        return weights_of(NMFNetClassifier((10,), **options).fit(X, y, weight))
+    X, y, weight = mine(rank, size, X, y, weight)
     path = os.path.join(folder, f"{rank}-of-{size}.npy")
     np.save(path, X)
-    return weights_of(NMFNetClassifier((10,), **options).fit(path, y))
+    return weights_of(NMFNetClassifier((10,), **options).fit(path, y, weight))
 
 
 def many(rank, size, cases):

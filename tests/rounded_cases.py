@@ -33,7 +33,7 @@ def one_diverges(rank, size, call):
     from nmfnet import DivergenceError
     from nmfnet.linalg.gram_solver import GramSolver
 
-    factorize, calls = GramSolver._factorize, []
+    factorize, calls = GramSolver.factorize, []
 
     def failing(self, *arguments):
         calls.append(1)
@@ -41,11 +41,11 @@ def one_diverges(rank, size, call):
             raise DivergenceError("A matrix to decompose is not finite")
         return factorize(self, *arguments)
 
-    GramSolver._factorize = failing
+    GramSolver.factorize = failing
     try:
         return rounded(rank, size, 0)
     finally:
-        GramSolver._factorize = factorize
+        GramSolver.factorize = factorize
 
 
 def not_finite(rank, size, batch):

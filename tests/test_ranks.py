@@ -22,7 +22,12 @@ def pool():
 def found(pool, tmp_path_factory):
     """What each rank finds in all cases, or in those that two ranks are quickly tried with, by their number."""
     folder = tmp_path_factory.mktemp("files")
-    all_cases = {**CASES, "files": ("stored", {"folder": str(folder)})}
+    others = {"weighted": True, "pixels": True}
+    all_cases = {
+        **CASES,
+        "files": ("stored", {"folder": str(folder)}),
+        "files of pixels": ("stored", {"folder": str(folder), **others}),
+    }
 
     @cache
     def of(size, few=False):
@@ -101,9 +106,9 @@ def slow(size, name):
     ("size", "name"),
     [
         *((2, name) for name in WITH_TWO),
-        *((3, name) for name in [*CASES, "files"]),
+        *((3, name) for name in [*CASES, "files", "files of pixels"]),
         *(slow(2, name) for name in CASES if name not in WITH_TWO),
-        *(slow(4, name) for name in [*CASES, "files"]),
+        *(slow(4, name) for name in [*CASES, "files", "files of pixels"]),
     ],
 )
 def test_ranks_end_as_one_process_does(found, name, size):

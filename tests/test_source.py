@@ -50,7 +50,7 @@ def test_scalings_are_the_same_from_blocks_of_any_size(sparse, weighted, share, 
     source = source_of(sparse, weighted, 700, 150)
     if not sparse:
         source.X[:, 1:] = 0.01 * source.X[:, 1:] / torch.arange(2, 151) + source.X[:, :1]  # nearly one direction
-        monkeypatch.setattr("nmfnet.data.scaling.COVARIANCE_ROWS", 100)
+        monkeypatch.setattr("nmfnet.data.first_reading.COVARIANCE_ROWS", 100)
     whole = input_scaling(source, share), target_scaling(source)
     assert whole[0].projects == (share < 1 and not sparse)
     monkeypatch.setattr(InMemory, "block_numbers", 1)  # 64 rows then

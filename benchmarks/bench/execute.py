@@ -75,7 +75,7 @@ def use_threads(threads: int) -> None:
 
 @contextmanager
 def precision(name: str) -> Iterator[None]:
-    """Products of float32 matrices in float32, or from bfloat16 inputs where the processor has them."""
+    """Products of float32 matrices in float32, or of operands that oneDNN may round to bfloat16."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(PRECISIONS[name])
     try:

@@ -63,7 +63,7 @@ is in [benchmarks/bench](../../benchmarks/bench).
 | nothing | tuned for the task; nmfnet, trees and linear models have nothing to tune |
 | default | the solver's own |
 | common | those that are best for all tasks together |
-| 2threads, bfloat16 | tuned; two threads, or matrix products in bfloat16 |
+| 2threads, bfloat16 | tuned; two threads, or products that may be in [bfloat16](precision.md#what-processors-do) |
 """
 
 TUNING = """## Tuning

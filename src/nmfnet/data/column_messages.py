@@ -15,8 +15,8 @@ DATE = re.compile(r"\s*\d{4}-\d{1,2}-\d{1,2}(?!\d).*", re.ASCII)
 NUMBER = re.compile(r"\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in quotes, the first ones of many."""
+def listed(names: Sequence[str | int]) -> str:
+    """Names in quotes, or numbers, the first ones of many."""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(map(repr, names[:LISTED])) + more
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from nmfnet.data.first_reading import OnePass, of_source
 from nmfnet.data.on_disk import RowsOnDisk
 from nmfnet.data.source import Rows, Source
 from nmfnet.linalg import float64_blocks
@@ -45,11 +46,28 @@ class Blocks:
         """Rows (m, n), and their weights (m,) in float64, of mean 1 over all rows."""
         mean_weight = self.source.total_weight / len(self)
         if self.part == "Y":  # which are in memory where inputs are read from files
-            weight = self.source.weight
-            yield self.source.Y, None if weight is None else weight.double() / mean_weight
+            yield self.source.Y, self._weight
             return
         for X, _, weight in self.source.blocks():
             yield X, None if weight is None else weight.double() / mean_weight
+
+    @property
+    def _weight(self) -> Tensor | None:
+        """Weights of all rows at hand."""
+        weight = self.source.weight
+        return None if weight is None else weight.double() / (self.source.total_weight / len(self))
+
+    def sampled(self, step: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """As `in_float64`, of the rows that the first reading of files has kept, if it has; they are left then."""
+        first = of_source(self.source) if self.part == "X" else None
+        if first is None or first.kept is None:
+            yield from self.in_float64(step)
+            return
+        (kept, first.kept), weight, done = (first.kept, None), self._weight, 0
+        for block in float64_blocks(kept.to(self.source.device)):
+            rows = slice(done * step, (done + len(block)) * step, step)
+            yield block, None if weight is None else weight[rows]
+            done += len(block)
 
     def in_float64(self, step: int = 1) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Every `step`-th dense row, in blocks to write into, and their weights."""
@@ -180,36 +198,17 @@ def _dense_columns(blocks: Blocks, centre: bool) -> Columns:
     return Columns(mean, deviation, lowest, highest, spread, len(blocks), centre)
 
 
-class OnePass(NamedTuple):
-    """Of the rows at hand: their weight, and of each column (n,) the mean, the squares around it, and the extremes."""
-
-    weight: float
-    mean: Tensor
-    squares: Tensor
-    highest: Tensor
-    lowest: Tensor
-
-
 def _in_one_pass(blocks: Blocks) -> OnePass:
-    """Read the rows once: means and squares of blocks are joined as by Chan, Golub and LeVeque (1979)."""
-    total, mean = 0.0, torch.zeros(blocks.source.n_features, dtype=torch.float64, device=blocks.source.device)
-    squares, highest = torch.zeros_like(mean), torch.full_like(mean, -torch.inf)
-    lowest = -highest
+    """What the first reading has found, or one now."""
+    source, first = blocks.source, of_source(blocks.source)
+    if first is not None:
+        here = float(len(source.Y) if source.weight is None else source.weight.double().sum())
+        return first.columns.of_weight(here * len(blocks) / source.total_weight, source.device)
+    found = OnePass.empty(source.n_features, source.device)
     for block, weight in blocks.in_float64():
-        if not len(block):
-            continue
-        most, least = block.amax(0), block.amin(0)
-        torch.maximum(highest, most, out=highest)
-        torch.minimum(lowest, least, out=lowest)
-        w = block.new_ones(len(block)) if weight is None else weight
-        of_block = float(w.sum())
-        own = torch.minimum(torch.maximum(block.T @ (w / of_block), least), most)  # a constant column's exactly
-        squares += block.sub_(own).square_().T @ w
-        away, share = own - mean, of_block / (total + of_block)
-        squares += away.square() * (total * share)
-        mean += away * share
-        total += of_block
-    return OnePass(total, mean, squares, highest, lowest)
+        if len(block):
+            found.add(block, weight)
+    return found
 
 
 def _extremes(blocks: Blocks) -> tuple[Tensor, Tensor]:

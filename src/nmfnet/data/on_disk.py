@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor
 
 from nmfnet.data.source import Batch, InMemory, n_batches
 from nmfnet.data.windows import share_of, windows
+
+if TYPE_CHECKING:
+    from nmfnet.data.first_reading import FirstReading
 
 Array = NDArray[Any]
 
@@ -75,6 +78,7 @@ class RowsOnDisk:
     ndim = 2
     folder: Any = None  # a temporary one that the files are in
     names: list[str] | None = None  # of the columns
+    first: FirstReading | None = None  # what a reading of just these rows has found
 
     def __init__(
         self, parts: Sequence[Part], dtype: torch.dtype, index: Array | None = None, device: Any = "cpu"
@@ -102,7 +106,9 @@ class RowsOnDisk:
 
     def to(self, device: Any) -> RowsOnDisk:
         """The same, read to a device."""
-        return self._like(self.index, device)
+        other = self._like(self.index, device)
+        other.first = self.first
+        return other
 
     def subset(self, rows: Array) -> RowsOnDisk:
         """Some of them, in ascending order."""

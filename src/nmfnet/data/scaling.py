@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nmfnet.data.column_statistics import Blocks, Columns, columns_of
+from nmfnet.data.first_reading import MIN_COMPONENTS, covariance_step, may_have_components
 from nmfnet.data.source import Source
 from nmfnet.linalg import naming_overflow
 from nmfnet.linalg.sparse import SparseRows
@@ -19,10 +20,7 @@ from nmfnet.stateful import State
 # Columns of one scale were standardized before if the root mean square of their means, in units of that scale, is less
 # than this.  Pixels and counts have means farther from 0.
 MAX_STANDARDIZED_MEAN = 0.5
-MIN_COMPONENTS = 64  # principal components that are always kept
-MAX_COVARIANCE_COLUMNS = 8192  # of the widest input whose covariance matrix is formed
 RARITY = 0.5  # power of their root mean square that words are divided by: rare ones have few rows to learn from
-COVARIANCE_ROWS = 10_000  # that a covariance matrix is formed of; four times the number of columns if that is more
 
 
 @dataclass(frozen=True)
@@ -183,10 +181,10 @@ def target_scaling(source: Source, centre: bool = True) -> Scaling:
 def _principal(blocks: Blocks, columns: Columns, share: float) -> Tensor | None:
     """Principal directions (n_0, r) with the common scale, or None where the inputs are not compressible."""
     n = len(columns.mean)
-    if share >= 1 or n < 2 * MIN_COMPONENTS or n > MAX_COVARIANCE_COLUMNS or len(blocks) < 2 * MIN_COMPONENTS:
+    if share >= 1 or not may_have_components(len(blocks), n):
         return None
     unit = float(columns.deviation.max())  # keeps the squares of huge and tiny numbers in range
-    V = _covariance(blocks, columns.mean, unit, max(1, len(blocks) // max(COVARIANCE_ROWS, 4 * n)))
+    V = _covariance(blocks, columns.mean, unit, covariance_step(len(blocks), n))
     eigenvalues = V.new_empty(n)
     torch.linalg.eigh(V, out=(eigenvalues, V))  # a matrix less
     eigenvalues, V = eigenvalues.flip(0).clamp(min=0), V.flip(1)
@@ -200,7 +198,7 @@ def _principal(blocks: Blocks, columns: Columns, share: float) -> Tensor | None:
 def _covariance(blocks: Blocks, mean: Tensor, unit: float, step: int) -> Tensor:
     """Of the columns of every `step`-th row over a unit, in float64."""
     covariance, rows = torch.diag_embed(torch.zeros_like(mean)).mT, 0  # the order of LAPACK
-    for block, weight in blocks.in_float64(step):
+    for block, weight in blocks.sampled(step):
         block.sub_(mean).div_(unit)
         if weight is not None:
             block.mul_(weight[:, None].sqrt())

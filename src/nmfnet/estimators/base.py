@@ -32,7 +32,7 @@ from nmfnet.estimators.inputs import checked_rows, network_for
 from nmfnet.estimators.model_files import save
 from nmfnet.estimators.parameters import batch_size, check_parameters, device_for, generator_for, positions
 from nmfnet.estimators.ranks import refuse_in_ranks, source_of
-from nmfnet.estimators.stored import in_files, stored_data
+from nmfnet.estimators.stored import in_files, looked_over, stored_data
 from nmfnet.estimators.streaming import Stream, update
 from nmfnet.estimators.transaction import unchanged_on_failure
 from nmfnet.estimators.weights import WeightsMixin
@@ -196,6 +196,12 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
             refuse_in_ranks(network=start, X_val=X_val is not None, **self.get_params(deep=False))
             in_memory = partial(checked_data, dtype=None if start is None else start.dtype)
             data, validation = (stored_data if in_files(X) else in_memory)(self, X, y, sample_weight), None
+            if X_val is None and self.early_stopping:
+                data, validation = split(self, data)
+            of_classes = self._class_weights(data)
+            data = with_class_weights(data, of_classes)
+            if in_files(X):
+                data = looked_over(self, data, validation)
             if X_val is not None:
                 try:
                     validation = checked_data(
@@ -203,10 +209,6 @@ class BaseNMFNet(PictureMixin, HiddenCodesMixin, CurvesMixin, WeightsMixin, Call
                     )
                 except ValueError as error:  # of X and y
                     raise ValueError(f"X_val, y_val: {error}") from error
-            elif self.early_stopping:
-                data, validation = split(self, data)
-            of_classes = self._class_weights(data)
-            data = with_class_weights(data, of_classes)
             held_out = None if validation is None else with_class_weights(validation, of_classes)
             self.network_, self.history_, self.best_epoch_ = self._train(hidden, data, held_out, tasks)
             self._stream_ = None  # the next partial_fit starts its averages anew

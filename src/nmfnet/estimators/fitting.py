@@ -10,6 +10,7 @@ import torch
 
 from nmfnet.data.column_statistics import Blocks, columns_of
 from nmfnet.data.contents import drawn_by_contents
+from nmfnet.data.first_reading import forget_rows
 from nmfnet.data.piecewise import PiecewiseLinear
 from nmfnet.data.scaling import Scaling
 from nmfnet.data.sharded import Sharded
@@ -173,6 +174,7 @@ def train(
     else:
         with progress.timed():
             network = architecture.new_network(solver, data, generator)
+    forget_rows(data)
 
     def pretrain(network: Network) -> None:
         def announce(layer: int) -> None:

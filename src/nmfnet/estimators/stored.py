@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from nmfnet.data.containers import learn_columns
 from nmfnet.data.files import Stored, opened
+from nmfnet.data.first_reading import check_finite, first_reading
 from nmfnet.data.labels import label_array
 from nmfnet.data.missing import MissingValues
 from nmfnet.data.on_disk import RowsOnDisk
@@ -19,6 +20,7 @@ from nmfnet.distributed import now
 from nmfnet.estimators.data import Data, checked_weights, numbers_of
 from nmfnet.estimators.images import rows_of_images
 from nmfnet.estimators.input_encoder import InputEncoder
+from nmfnet.linalg.holders import local
 
 if TYPE_CHECKING:
     from nmfnet.estimators.base import BaseNMFNet
@@ -30,7 +32,7 @@ def in_files(X: Any) -> bool:
 
 
 def stored_data(estimator: BaseNMFNet, X: Any, y: Any, sample_weight: Any) -> Data:
-    """Open files of inputs, check them in one pass, and encode their targets.
+    """Open files of inputs, and encode their targets; the inputs are checked by :func:`looked_over`.
 
     Raises
     ------
@@ -46,7 +48,6 @@ def stored_data(estimator: BaseNMFNet, X: Any, y: Any, sample_weight: Any) -> Da
     check_consistent_length(stored.X, y)
     weight, rows = checked_weights(sample_weight, len(y), "sample_weight"), stored.X
     estimator._sparse_targets = False
-    estimator.input_encoder_ = InputEncoder(missing=_looked_over(stored.X))
     if weight is not None and not weight.all():
         kept = np.flatnonzero(weight)
         rows, y, weight = rows.subset(kept), y[kept], weight[kept]
@@ -65,17 +66,26 @@ def _refuse(estimator: BaseNMFNet) -> None:
         raise ValueError("solver='pinv' decomposes all inputs in memory: with files as X use solver='relaxed'.")
 
 
-def _looked_over(X: RowsOnDisk) -> MissingValues:
-    """Means of the columns, which later stand for what is missing; of the files all must be there."""
-    total, start = torch.zeros(X.shape[1], dtype=torch.float64), 0
-    for block in X.blocks():
-        sums = block.sum(0, dtype=torch.float64)  # not finite if any number is not, and seldom otherwise
-        if not bool(sums.isfinite().all()) and not bool(block.isfinite().all()):
-            raise ValueError(
-                f"Input X contains NaN or infinity, in rows {start} to {start + len(block) - 1}: fill it in before; "
-                "only inputs in memory may have missing values."
-            )
-        total += sums
-        start += len(block)
-    total, n = now()([total, torch.tensor(float(len(X)), dtype=torch.float64)])
-    return MissingValues((total / n).to(X.dtype), torch.empty(0, dtype=torch.int64))
+def looked_over(estimator: BaseNMFNet, data: Data, held_out: Data | None) -> Data:
+    """Read training data once, for all that must be known before the first epoch, and check those that are held out.
+
+    Returns the training data with what was found.
+
+    Means of the columns later stand for what is missing; of the files all must be there.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    X, names = data.X.to(data.X.device), getattr(estimator, "feature_names_in_", None)
+    components = estimator._kind() != "real" and estimator.input_shape_ is None and now() is local
+    weight = None if data.weight is None else torch.from_numpy(data.weight)
+    X.first = first_reading(X, weight, components, names)
+    if held_out is not None:
+        check_finite(held_out.X, names)
+    of_all = X.first.columns
+    total, n = now()([of_all.mean * of_all.weight, torch.tensor(of_all.weight, dtype=torch.float64)])
+    missing = MissingValues((total / n).to(X.dtype), torch.empty(0, dtype=torch.int64))
+    estimator.input_encoder_ = InputEncoder(missing=missing)
+    return data._replace(X=X)

@@ -11,7 +11,7 @@ from nmfnet._parameters import resolve
 from nmfnet.data.source import Source
 from nmfnet.estimators.data import checked_data, split
 from nmfnet.estimators.parameters import device_for, generator_for
-from nmfnet.estimators.stored import in_files, stored_data
+from nmfnet.estimators.stored import in_files, looked_over, stored_data
 from nmfnet.network import Network
 from nmfnet.solvers import SOLVERS
 from nmfnet.solvers.base import Plan
@@ -45,6 +45,8 @@ def untrained(model: BaseNMFNet, X: ArrayLike, y: ArrayLike) -> Untrained:
     data, validation = (stored_data if in_files(X) else checked_data)(model, X, y, None), None
     if model.early_stopping:
         data, validation = split(model, data)
+    if in_files(X):
+        data = looked_over(model, data, validation)
     solver, generator = resolve(model.solver, SOLVERS), generator_for(model.random_state)
     source = model._source(solver, data, device_for(model.device, data.X))
     network = model._architecture(hidden, False).new_network(solver, source, generator)

@@ -9,13 +9,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from nmfnet.errors import DivergenceError
 from nmfnet.linalg.blocks import Blocks
 from nmfnet.linalg.cholesky import cholesky_inverse, damped_cholesky, damping_term
 from nmfnet.linalg.holders import AtHand, batch_rows
 from nmfnet.linalg.momentum import Momentum
 from nmfnet.linalg.patches import Patches
-from nmfnet.linalg.products import inner_product
-from nmfnet.linalg.statistics import Moments
+from nmfnet.linalg.products import check_finite, inner_product
+from nmfnet.linalg.statistics import Moments, symmetric, triangle, triangle_numbers
 from nmfnet.stateful import State, Stateful
 
 
@@ -198,11 +199,11 @@ class GramSolver(Stateful):
             C = torch.zeros_like(C) if sums.alone else C.addr_(mean, bias, alpha=-1)
         curvature = 0.0 if penalty is None else penalty.curvature
         if self.size is not None and self.inverse is None:
-            self._factorize(self.size, curvature)
+            self._damp(self.size, curvature)
+            self.factorize()
         elif sums.gram is not None:
-            rows = n if sums.gram_n is None else sums.gram_n.to(n.dtype)
-            centre = mean if sums.gram_inputs is None else sums.gram_inputs / rows
-            self._refresh(sums.gram.div_(rows), None if sums.alone else centre, curvature)
+            self.take_up(sums, curvature)
+            self.factorize()
         if penalty is not None:
             C -= penalty.gradient
         C = self.momentum("right-hand side", C)
@@ -231,20 +232,57 @@ class GramSolver(Stateful):
             return inner_product(self.gram @ D, D)
         return inner_product(C, D) - self.ridge * inner_product(D, D)  # G D = C - d D, without another product
 
-    def _refresh(self, G: Tensor, centre: Tensor | None, curvature: float) -> None:
-        """Let the Gram matrix of a batch into the running one, and factorize that."""
+    def take_up(self, sums: Moments, curvature: float) -> None:
+        """Let the Gram matrix of a batch, which is written into, into the running one: :meth:`factorize` is due."""
+        assert sums.gram is not None
+        count, inputs = (sums.n, sums.inputs) if sums.gram_n is None else (sums.gram_n, sums.gram_inputs)
+        rows = count.to(sums.cross.dtype)
+        G = sums.gram.div_(rows)
         size = G.diagonal().mean()
-        if centre is not None:
+        if inputs is not None and not sums.alone:
+            centre = inputs / rows
             G.addr_(centre, centre, alpha=-1)
         self.gram = G if self.gram is None else G.lerp_(self.gram, self.memory)
-        self._factorize(size, curvature)
+        self._damp(size, curvature)
 
-    def _factorize(self, size: Tensor, curvature: float) -> None:
+    def _damp(self, size: Tensor, curvature: float) -> None:
         assert self.gram is not None
-        ridge = damping_term(self.damping, self.gram.diagonal().mean(), size, curvature)
+        self.ridge = damping_term(self.damping, self.gram.diagonal().mean(), size, curvature)
         self.inverse = None  # its memory is needed
-        L, self.ridge, retries = damped_cholesky(self.gram, ridge, self.looks)
+
+    def factorize(self) -> None:
+        """Invert the damped Gram matrix."""
+        assert self.gram is not None and self.ridge is not None
+        L, self.ridge, retries = damped_cholesky(self.gram, self.ridge, self.looks)
         self.inverse = cholesky_inverse(L, self.looks)
         self.retries += retries
         if self.size is not None and self.damping >= self.exact_damping:
             self.inverse = self.inverse.float()  # for directions that is enough, and takes half the time and memory
+
+    def inverse_to_tell(self, mine: bool) -> Tensor:
+        """A triangle of the inverse, the ridge and the retries, if it is `mine` to factorize, and otherwise zeros.
+
+        NaN if that fails: then all ranks are to fail.
+        """
+        assert self.gram is not None
+        if not mine:
+            return self.gram.new_zeros(triangle_numbers(len(self.gram)) + 2)
+        try:
+            self.factorize()
+        except DivergenceError:
+            return self.gram.new_full((triangle_numbers(len(self.gram)) + 2,), torch.nan)
+        assert self.inverse is not None and self.ridge is not None
+        return torch.cat([triangle(self.inverse), torch.stack([self.ridge, self.ridge.new_tensor(self.retries)])])
+
+    def take_inverse(self, told: Tensor) -> None:
+        """Take what the rank has told that has factorized the matrix.
+
+        Raises
+        ------
+        DivergenceError
+            If it has failed.
+        """
+        assert self.gram is not None
+        self.ridge = check_finite(told[-2:])[0].clone()
+        self.retries = int(told[-1])
+        self.inverse = symmetric(told[:-2], len(self.gram)).mT  # as LAPACK leaves it: products have the same bits

@@ -178,6 +178,12 @@ def triangle(G: Tensor) -> Tensor:
     return torch.cat([square.flatten(), G[:h, h:].flatten(), last.diagonal()])
 
 
+def triangle_numbers(n: int) -> int:
+    """How many numbers :func:`triangle` makes of a matrix (n, n)."""
+    h = (n + 1) // 2
+    return h * h + h * (n - h) + n - h
+
+
 def symmetric(parts: Tensor, n: int) -> Tensor:
     """Inverse of :func:`triangle`."""
     h = (n + 1) // 2

@@ -58,7 +58,7 @@ class Epoch:
             before = found.get(product.part, Part())
             seconds = product.times * rates.product(product)
             found[product.part] = Part(before.operations + product.operations, before.seconds + seconds)
-        inverted = factorizations(task)
+        inverted = factorizations(task, self.ranks)
         found[FACTORS] = Part(
             sum(count * n**3 for n, count in inverted), sum(count * rates.factorization(n) for n, count in inverted)
         )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from nmfnet.distributed import LENGTH, SHORT, WIDE_NUMBERS
 from nmfnet.linalg.rounding import BLOCK
+from nmfnet.planning.operations import owners_of
 from nmfnet.planning.task import Task
 
 RECORD = LENGTH + SHORT  # bytes of the record of an epoch
@@ -68,7 +69,16 @@ def _one_a_batch(task: Task, ranks: int) -> list[Message]:
     u, few = task.updates, _few(task)
     moving = [Message("Adversarial inputs", u, (4 + few.pop("Losses")) * WIDE * u)] if task.adversarial else []
     sums = _rounded(task, ranks, u, sum(few.values())) if task.message_bits else _sums(task, u, sum(few.values()))
-    return [*sums, *moving]
+    return [*sums, *moving, *_inverses(task, ranks)]
+
+
+def _inverses(task: Task, ranks: int) -> list[Message]:
+    """Those that one rank each computes, with two numbers beside."""
+    if owners_of(task, ranks) is None:
+        return []
+    numbers = sum(triangle(layer.n_in) + 2 for layer in task.layers if layer.form == "primal")
+    size, times = WIDE if numbers <= WIDE_NUMBERS else task.number_bytes, task.refreshes("primal")
+    return [Message("Inverses", times, numbers * size * times)]
 
 
 def _several_a_batch(task: Task, ranks: int) -> list[Message]:

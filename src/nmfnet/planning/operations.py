@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from nmfnet.linalg.owners import owners
 from nmfnet.planning.task import LayerSizes, Task
 
 FORWARD, RESIDUALS, SIDES, GRAMS = "Forward", "Residuals", "Right-hand sides", "Gram matrices"
@@ -104,16 +105,33 @@ def of_records(task: Task, ranks: int) -> Iterator[Product]:
         yield Product(RECORDS, m, layer.n_in, layer.n_out, blocks)
 
 
-def factorizations(task: Task) -> list[tuple[int, float]]:
-    """Sizes n of matrices whose Cholesky factor and inverse each rank computes, and how often in an epoch.
+def factorizations(task: Task, ranks: int = 1) -> list[tuple[int, float]]:
+    """Sizes n of matrices whose Cholesky factor and inverse a rank computes, and how often in an epoch.
 
-    Either takes n³ / 3 or twice as many operations, together n³.
+    Either takes n³ / 3 or twice as many operations, together n³.  Where ranks own matrices, those of the rank that has
+    most to do.
     """
     found = []
     for layer in task.layers:
         size = layer.n_in if layer.form in ("primal", "given") else round(task.batch_rows)
         found.append((size, task.refreshes(layer.form)))
-    return found
+    owner = owners_of(task, ranks)
+    if owner is None:
+        return found
+    primal = [number for number, layer in enumerate(task.layers) if layer.form == "primal"]
+    loads = [
+        [found[number] for number, rank in zip(primal, owner, strict=True) if rank == each] for each in range(ranks)
+    ]
+    most = max(loads, key=lambda load: sum(n**3 for n, _ in load))
+    return [*most, *(each for each, layer in zip(found, task.layers, strict=True) if layer.form != "primal")]
+
+
+def owners_of(task: Task, ranks: int) -> list[int] | None:
+    """Who factorizes the Gram matrices that are refreshed, one rank each; None where each rank factorizes all."""
+    summed = all(layer.form in ("primal", "given") for layer in task.layers)
+    if ranks == 1 or task.message_bits or not summed:
+        return None
+    return owners([layer.n_in for layer in task.layers if layer.form == "primal"], ranks)
 
 
 def moved_numbers(task: Task, ranks: int = 1) -> float:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from nmfnet.data.first_reading import of_source
 from nmfnet.data.source import Source
 from nmfnet.linalg.holders import AtHand, Reducer, batch_rows
 from nmfnet.linalg.sparse import SparseRows
@@ -97,6 +98,18 @@ def masking_value(source: Source) -> Tensor | None:
     """What a masked input becomes, shape (n,): 0, or the value nearest to 0 that its column has."""
     if source.is_sparse:
         return None
+    lowest, highest = _extremes(source)
+    highest, lowest = source.holders.largest(torch.cat([highest, -lowest])).tensor_split(2)
+    lowest = -lowest
+    return lowest.clamp(min=0) + highest.clamp(max=0)
+
+
+def _extremes(source: Source) -> tuple[Tensor, Tensor]:
+    """Smallest and largest value of each column (n,), of the samples at hand."""
+    first = of_source(source)
+    if first is not None:
+        lowest, highest = first.columns.lowest, first.columns.highest
+        return lowest.to(source.device, source.dtype), highest.to(source.device, source.dtype)
     lowest = torch.full((source.n_features,), math.inf, dtype=source.dtype, device=source.device)
     highest = -lowest
     for block in source.blocks():
@@ -105,6 +118,4 @@ def masking_value(source: Source) -> Tensor | None:
         low, high = block.X.amin(0), block.X.amax(0)  # type: ignore[union-attr]  # aminmax takes three times as long
         torch.minimum(lowest, low, out=lowest)
         torch.maximum(highest, high, out=highest)
-    highest, lowest = source.holders.largest(torch.cat([highest, -lowest])).tensor_split(2)
-    lowest = -lowest
-    return lowest.clamp(min=0) + highest.clamp(max=0)
+    return lowest, highest

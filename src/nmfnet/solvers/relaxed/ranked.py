@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from nmfnet.data.source import Rows
-from nmfnet.linalg.holders import AtHand, batch_rows
+from nmfnet.linalg.holders import AtHand, Holders, batch_rows
+from nmfnet.linalg.owners import factorize_together
 from nmfnet.linalg.sparse import SparseRows
 from nmfnet.linalg.statistics import Moments, Question, answers, summed_moments
 from nmfnet.solvers.relaxed.passes import Lengths, Pass, lengths_of
@@ -43,6 +45,9 @@ class RankedSweep(RelaxedSweep):
     due, how long steps are.  Here all of these sums go in one message, with the statistics that steps are made of.  If
     the batch is not accepted, these were formed in vain.  If the inputs of a layer turn out to have grown so much that
     its Gram matrix is due, this follows in another message.  Both are rare.
+
+
+    Large Gram matrices are factorized by one rank each, who tells the others the inverse, also in another message.
 
     Where a layer takes a dual form, in which ranks exchange rows, messages follow each other as in one process.
     """
@@ -82,7 +87,7 @@ class RankedSweep(RelaxedSweep):
             told, _ = self._told(m, forward, E, Y, sample_weight)
         self.adversary.observe(told.counts, share)
         self._look(begins)
-        for layer, statistics in self._completed(m, told, sample_weight):
+        for layer, statistics in self._factorized(self._completed(m, told, sample_weight)):
             self._step(layer, statistics, told.lengths[layer])
         self._finish()
         return network.original_outputs(outputs)
@@ -127,3 +132,13 @@ class RankedSweep(RelaxedSweep):
             asked = [moments.gram_sums(Z, sample_weight, self.masks.at_hand) for moments, Z in inputs]
             found |= zip(late, answers(self.reduce, *asked), strict=True)
         return list(found.items())
+
+    def _factorized(self, statistics: list[tuple[int, Moments]]) -> list[tuple[int, Moments]]:
+        """Without the Gram matrices, which the solvers have taken up and the ranks factorized together."""
+        due = [self.solvers[layer].primal for layer, moments in statistics if moments.gram is not None]
+        for layer, moments in statistics:
+            if moments.gram is not None:
+                strength = self._strength(self.network.layers[layer].positions)
+                self.solvers[layer].primal.take_up(moments, strength * (1 - self.plan.l1_ratio))
+        factorize_together(due, cast(Holders, self.reduce))
+        return [(layer, replace(moments, gram=None)) for layer, moments in statistics]

@@ -63,6 +63,10 @@ class RoundedSweep(RankedSweep):
         if statistics.gram is not None:
             self.factors.pop(layer, None)
 
+    def _factorized(self, statistics: list[tuple[int, Moments]]) -> list[tuple[int, Moments]]:
+        """As they are: an inverse has far more bytes than a rounded right-hand side, and each rank needs L."""
+        return statistics
+
     def _moments(self, forward: Pass, E: Tensor, sample_weight: Tensor | None) -> Question[list[tuple[int, Any]]]:
         """Small sums over all samples, and the first Gram matrices; the other matrices of the samples at hand."""
         layers, found = zip(*self._statistics(forward, E, [None] * len(self.solvers), sample_weight), strict=True)

@@ -325,10 +325,13 @@ class RelaxedSweep:
 
     def _penalty(self, W: Tensor, positions: int) -> Penalty | None:
         """The penalty on weights W, without biases, as a step sees it: beside means over the rows of all samples."""
-        strength = self.plan.alpha / (self.plan.n_samples * positions) * self.settings.tau
+        strength = self._strength(positions)
         if not strength:
             return None
         return Penalty(strength * gradient(W, self.plan.l1_ratio), strength * (1 - self.plan.l1_ratio))
+
+    def _strength(self, positions: int) -> float:
+        return self.plan.alpha / (self.plan.n_samples * positions) * self.settings.tau
 
     def _finish(self) -> None:
         """Accept the update if its weights are finite, else roll it back: all layers or none."""
