@@ -46,7 +46,6 @@ class RankedSweep(RelaxedSweep):
     the batch is not accepted, these were formed in vain.  If the inputs of a layer turn out to have grown so much that
     its Gram matrix is due, this follows in another message.  Both are rare.
 
-
     Large Gram matrices are factorized by one rank each, who tells the others the inverse, also in another message.
 
     Where a layer takes a dual form, in which ranks exchange rows, messages follow each other as in one process.

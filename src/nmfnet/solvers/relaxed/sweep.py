@@ -325,10 +325,8 @@ class RelaxedSweep:
 
     def _penalty(self, W: Tensor, positions: int) -> Penalty | None:
         """The penalty on weights W, without biases, as a step sees it: beside means over the rows of all samples."""
-        strength = self._strength(positions)
-        if not strength:
-            return None
-        return Penalty(strength * gradient(W, self.plan.l1_ratio), strength * (1 - self.plan.l1_ratio))
+        strength, l1_ratio = self._strength(positions), self.plan.l1_ratio
+        return Penalty(strength * gradient(W, l1_ratio), strength * (1 - l1_ratio)) if strength else None
 
     def _strength(self, positions: int) -> float:
         return self.plan.alpha / (self.plan.n_samples * positions) * self.settings.tau
