@@ -10,6 +10,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.naive_bayes import MultinomialNB
 
 from nmfnet import Callback, Checkpoint, NMFNetClassifier, load
+from nmfnet.data.scaling import input_scaling
 from nmfnet.data.source import InMemory
 from nmfnet.layers.activations import get_activation
 from nmfnet.linalg.sparse import SparseRows
@@ -189,3 +190,14 @@ def test_a_resumed_fit_ends_with_the_same_sum(alike, monkeypatch, tmp_path):
     np.testing.assert_array_equal(resumed.predict_proba(X), model.predict_proba(X))
     assert resumed.n_members_ == model.n_members_ == 2 and resumed.network_.hidden == [40]
     assert resumed.network_.inputs.has_one_factor == alike
+
+
+@pytest.mark.parametrize(("reach", "one_unit"), [(1, True), (20, True), (100, False)])
+def test_words_share_a_unit_though_some_are_repeated_often(reach, one_unit):
+    """In long documents a word in ten is counted many times; a table's columns are divided by what each reaches."""
+    rng = np.random.default_rng(0)
+    words = 1200
+    X = (rng.random((300, words)) < 0.03) * np.where(np.arange(words) % 5 == 0, reach, 1.0)
+    X, few = csr_matrix(X), csr_matrix(X[:, :900])
+    assert input_scaling(InMemory(SparseRows(X), torch.zeros(300, 2)), 1.0).one_unit == one_unit
+    assert input_scaling(InMemory(SparseRows(few), torch.zeros(300, 2)), 1.0).one_unit == (reach == 1)

@@ -19,6 +19,8 @@ from nmfnet.linalg.sparse import SparseRows
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column, and no dense one
 # reaches farther than the second number times as far: its unit would leave nothing of all others.
 MAX_REACH_OF_ONE_UNIT, MAX_REACH_OF_ANY = 2.0, 32.0
+# So many sparse columns are words, counted or weighted: some documents repeat one of them very often.
+WORDS, MAX_REACH_OF_WORDS = 1000, 32.0
 # A dense column that deviates less than this share of the median one has a unit of its own, in which it would be lost,
 # unless it is small because it rarely differs, as pixels at an edge do: then its mean is near one end, in deviations.
 # Of fewer rows nobody knows what is rare; so many columns may be pixels or spectra, which have dark ends.
@@ -122,7 +124,8 @@ class Columns:
             return False
         spread = self.spread[varies]
         middle, most = spread.median(), torch.quantile(spread, 0.9)  # of two columns the smaller
-        if float(most) > MAX_REACH_OF_ONE_UNIT * float(middle):
+        words = not self.dense and len(self.spread) >= WORDS
+        if float(most) > (MAX_REACH_OF_WORDS if words else MAX_REACH_OF_ONE_UNIT) * float(middle):
             return False
         return not self.dense or not (float(spread.max()) > MAX_REACH_OF_ANY * float(middle) or self._any_lost(varies))
 
