@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nmfnet import Callback, NMFNetClassifier, NMFNetRegressor, Relaxed
 from nmfnet.estimators.untrained import untrained
 from nmfnet.layers import Conv2d
-from nmfnet.linalg.statistics import triangle as sent_triangle
+from nmfnet.linalg.statistics import triangle, triangle_numbers
 from nmfnet.planning import (
     Backpropagation,
     Epoch,
@@ -26,7 +26,6 @@ from nmfnet.planning import (
     moved_numbers,
     products,
 )
-from nmfnet.planning.messages import triangle
 from ranks import Pool
 
 SMALL = Task((LayerSizes(64, 40), LayerSizes(40, 10)), rows=1000, batch_size=100, epochs=5, n_features=64)
@@ -149,7 +148,7 @@ def test_messages_are_those_that_are_sent(pool, size, options):
 
 def test_a_triangle_has_as_many_numbers_as_are_sent():
     for n in (1, 2, 7, 30):
-        assert triangle(n) == sent_triangle(torch.eye(n)).numel()
+        assert triangle_numbers(n) == triangle(torch.eye(n)).numel()
 
 
 def test_bytes_by_hand():

@@ -19,8 +19,9 @@ from nmfnet.linalg.sparse import SparseRows
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column, and no dense one
 # reaches farther than the second number times as far: its unit would leave nothing of all others.
 MAX_REACH_OF_ONE_UNIT, MAX_REACH_OF_ANY = 2.0, 32.0
-# So many sparse columns are words, counted or weighted: some documents repeat one of them very often.
-WORDS, MAX_REACH_OF_WORDS = 1000, 32.0
+# From so many sparse columns on they are words of texts, and not a table's categories.  Words share a unit, though
+# some documents repeat one of them very often.
+MIN_WORDS, MAX_REACH_OF_WORDS = 1000, 32.0
 # A dense column that deviates less than this share of the median one has a unit of its own, in which it would be lost,
 # unless it is small because it rarely differs, as pixels at an edge do: then its mean is near one end, in deviations.
 # Of fewer rows nobody knows what is rare; so many columns may be pixels or spectra, which have dark ends.
@@ -124,7 +125,7 @@ class Columns:
             return False
         spread = self.spread[varies]
         middle, most = spread.median(), torch.quantile(spread, 0.9)  # of two columns the smaller
-        words = not self.dense and len(self.spread) >= WORDS
+        words = not self.dense and len(self.spread) >= MIN_WORDS
         if float(most) > (MAX_REACH_OF_WORDS if words else MAX_REACH_OF_ONE_UNIT) * float(middle):
             return False
         return not self.dense or not (float(spread.max()) > MAX_REACH_OF_ANY * float(middle) or self._any_lost(varies))
@@ -178,7 +179,7 @@ def _dense_columns(blocks: Blocks, centre: bool) -> Columns:
     holders = blocks.source.holders
     stored = blocks.part == "X" and isinstance(getattr(blocks.source, "X", None), RowsOnDisk)
     here = _in_one_pass(blocks) if stored else None
-    highest, lowest = _extremes(blocks) if here is None else _of_all(holders, here.highest, here.lowest)
+    highest, lowest = _extremes(blocks) if here is None else of_all(holders, here.highest, here.lowest)
     mean, squares = torch.zeros_like(highest), torch.zeros_like(highest)
     if centre:
         if here is not None:
@@ -224,10 +225,10 @@ def _extremes(blocks: Blocks) -> tuple[Tensor, Tensor]:
             # In place: small tensors that are kept, one of each block, would lie where the next block could be.
             torch.maximum(highest, X.amax(0), out=highest)
             torch.minimum(lowest, X.amin(0), out=lowest)
-    return _of_all(blocks.source.holders, highest, lowest)
+    return of_all(blocks.source.holders, highest, lowest)
 
 
-def _of_all(holders: Holders, highest: Tensor, lowest: Tensor) -> tuple[Tensor, Tensor]:
+def of_all(holders: Holders, highest: Tensor, lowest: Tensor) -> tuple[Tensor, Tensor]:
     """Extremes (n,) of the rows of all who hold some."""
     highest, lowest = holders.largest(torch.cat([highest, -lowest])).tensor_split(2)
     return highest, -lowest

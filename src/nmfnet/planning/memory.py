@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmfnet.planning.messages import triangle
+from nmfnet.linalg.statistics import triangle_numbers
 from nmfnet.planning.task import Task
 
 ORDER_BYTES = 16  # of a row of all ranks: where it is, and the order of an epoch
@@ -25,7 +25,7 @@ def memory(task: Task, ranks: int = 1) -> dict[str, float]:
     numbers["Batch"] += 2 * m * max(layer.n_out for layer in task.layers)  # two differences of targets and values
     numbers["Masks"] = task.dropout * (LEAST_POOL + 1024 * task.batch_rows + (ranks > 1) * m * hidden)
     if ranks > 1:  # all right-hand sides, packed, too; a whole Gram matrix before its triangle
-        message = task.weights + sum(map(triangle, primal))
+        message = task.weights + sum(map(triangle_numbers, primal))
         numbers["Statistics"] = 2 * message + sum(n * n for n in primal) + largest
         if task.message_bits:  # factors of Gram matrices; numbers to be rounded, and rounded ones
             numbers["Statistics"] += 2 * message + sum(n * n for n in primal)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from nmfnet.distributed import LENGTH, SHORT, WIDE_NUMBERS
 from nmfnet.linalg.rounding import BLOCK
+from nmfnet.linalg.statistics import triangle_numbers
 from nmfnet.planning.operations import owners_of
 from nmfnet.planning.task import Task
 
@@ -76,7 +77,7 @@ def _inverses(task: Task, ranks: int) -> list[Message]:
     """Those that one rank each computes, with two numbers beside."""
     if owners_of(task, ranks) is None:
         return []
-    numbers = sum(triangle(layer.n_in) + 2 for layer in task.layers if layer.form == "primal")
+    numbers = sum(triangle_numbers(layer.n_in) + 2 for layer in task.layers if layer.form == "primal")
     size, times = WIDE if numbers <= WIDE_NUMBERS else task.number_bytes, task.refreshes("primal")
     return [Message("Inverses", times, numbers * size * times)]
 
@@ -103,17 +104,11 @@ def _sums(task: Task, u: float, few: int) -> list[Message]:
     summed = [layer for layer in task.layers if layer.form in SUMMED]
     numbers = few + sum((layer.n_in + 1) * (layer.n_out + 1) for layer in summed)
     size = WIDE if numbers <= WIDE_NUMBERS else task.number_bytes  # of few numbers; with Gram matrices they are many
-    grams = sum(triangle(layer.n_in) for layer in summed if layer.form == "primal")
+    grams = sum(triangle_numbers(layer.n_in) for layer in summed if layer.form == "primal")
     return [
         Message("Right-hand sides", u, numbers * size * u),
         Message("Gram matrices", 0, grams * task.number_bytes * task.refreshes("primal")),
     ]
-
-
-def triangle(n: int) -> int:
-    """Numbers that a symmetric matrix (n, n) is sent as."""
-    half = (n + 1) // 2
-    return half * half + half * (n - half) + n - half
 
 
 def _rounded(task: Task, ranks: int, u: float, few: int) -> list[Message]:
@@ -129,7 +124,8 @@ def _rounded(task: Task, ranks: int, u: float, few: int) -> list[Message]:
     numbers = few + sum(layer.n_in + layer.n_out + 1 for layer in task.layers)
     size = WIDE if numbers <= WIDE_NUMBERS else task.number_bytes
     sides = sum(sent(layer.n_in * layer.n_out) for layer in task.layers)
-    grams = sum(sent(triangle(layer.n_in)) + layer.n_in * size for layer in task.layers if layer.form == "primal")
+    primal = [layer.n_in for layer in task.layers if layer.form == "primal"]
+    grams = sum(sent(triangle_numbers(n)) + n * size for n in primal)
     return [
         Message("Means and lengths", u, numbers * size * u),
         Message("Right-hand sides", 2 * u, sides * u),

@@ -11,6 +11,7 @@ from torch import Tensor
 from nmfnet.data.scaling import Scaling, one_scale
 from nmfnet.data.source import Source
 from nmfnet.layers import Dense
+from nmfnet.linalg.products import weighted_mean
 from nmfnet.network import Network
 from nmfnet.network.calibration import fitted_temperature
 from nmfnet.network.outputs import Output
@@ -87,7 +88,7 @@ def _loss(output: Output, found: HeldOut) -> float:
     """Mean log-loss with the best temperature."""
     temperature = fitted_temperature(output, found.outputs, found.Y, found.weight)
     each = replace(output, temperature=temperature).prediction_loss(found.outputs, found.Y.double())
-    return float(each.mean() if found.weight is None else each @ found.weight.double() / found.weight.double().sum())
+    return float(weighted_mean(each, None if found.weight is None else found.weight.double()))
 
 
 def _naive_bayes(source: Source, seed: int) -> Tensor:

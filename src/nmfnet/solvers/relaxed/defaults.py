@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nmfnet.data.column_statistics import MIN_WORDS
 from nmfnet.data.scaling import Scaling
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
@@ -22,8 +23,7 @@ STREAM_DROPOUT = 0.1  # dropout of `partial_fit`, which does not know how many s
 MAX_SPARSE_DAMPING = 500.0  # of many sparse inputs, as words; measured: twice as much is worse,
 FEW_DOCUMENTS = 3000  # and so is less where documents are not more than these
 LINEAR_SPARSE_DAMPING = 8.0  # of a network without hidden layers; measured: 3 and 20 are as good
-MIN_WORDS = 1000  # columns from which on sparse inputs count as words of a text, and not as a table's categories,
-SPARED_WORDS, MASKED_WORDS = 5, 0.5  # of whose documents those of few words are masked less than others
+SPARED_WORDS, MASKED_WORDS = 5, 0.5  # of texts: documents of few words are masked less than others
 WORD_WEIGHTS = 0.1  # factor of their random weights in the first layer: most words are rare, and unlearn nothing
 # Momentum needs residuals with little noise: those of real targets, and means over large batches.
 REAL_TARGET_MOMENTUM, LARGE_BATCH_MOMENTUM = 0.9, 0.7

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from nmfnet.data.column_statistics import of_all
 from nmfnet.data.first_reading import of_source
 from nmfnet.data.source import Source
 from nmfnet.linalg.holders import AtHand, Reducer, batch_rows
@@ -99,8 +100,7 @@ def masking_value(source: Source) -> Tensor | None:
     if source.is_sparse:
         return None
     lowest, highest = _extremes(source)
-    highest, lowest = source.holders.largest(torch.cat([highest, -lowest])).tensor_split(2)
-    lowest = -lowest
+    highest, lowest = of_all(source.holders, highest, lowest)
     return lowest.clamp(min=0) + highest.clamp(max=0)
 
 
