@@ -12,6 +12,7 @@ from torch import Tensor
 from nmfnet.data.first_reading import OnePass, of_source
 from nmfnet.data.on_disk import RowsOnDisk
 from nmfnet.data.source import Rows, Source
+from nmfnet.data.words import are_words
 from nmfnet.linalg import float64_blocks
 from nmfnet.linalg.holders import Holders
 from nmfnet.linalg.sparse import SparseRows
@@ -19,9 +20,7 @@ from nmfnet.linalg.sparse import SparseRows
 # Columns share a unit if nine in ten of them reach at most so many times as far as the median column, and no dense one
 # reaches farther than the second number times as far: its unit would leave nothing of all others.
 MAX_REACH_OF_ONE_UNIT, MAX_REACH_OF_ANY = 2.0, 32.0
-# From so many sparse columns on they are words of texts, and not a table's categories.  Words share a unit, though
-# some documents repeat one of them very often.
-MIN_WORDS, MAX_REACH_OF_WORDS = 1000, 32.0
+MAX_REACH_OF_WORDS = 32.0  # these share a unit, though some documents repeat one of them very often
 # A dense column that deviates less than this share of the median one has a unit of its own, in which it would be lost,
 # unless it is small because it rarely differs, as pixels at an edge do: then its mean is near one end, in deviations.
 # Of fewer rows nobody knows what is rare; so many columns may be pixels or spectra, which have dark ends.
@@ -103,6 +102,8 @@ class Columns:
     centred : bool
         Whether the mean may be subtracted; otherwise it is given as 0.
     dense : bool
+    words : bool
+        Whether sparse columns are words of documents.
     """
 
     mean: Tensor
@@ -113,6 +114,7 @@ class Columns:
     rows: int
     centred: bool
     dense: bool = True
+    words: bool = False
 
     def vary(self, dtype: torch.dtype) -> Tensor:
         """Whether each column varies: by more than rounding leaves of a constant, and so that 1 over it is finite."""
@@ -125,8 +127,7 @@ class Columns:
             return False
         spread = self.spread[varies]
         middle, most = spread.median(), torch.quantile(spread, 0.9)  # of two columns the smaller
-        words = not self.dense and len(self.spread) >= MIN_WORDS
-        if float(most) > (MAX_REACH_OF_WORDS if words else MAX_REACH_OF_ONE_UNIT) * float(middle):
+        if float(most) > (MAX_REACH_OF_WORDS if self.words else MAX_REACH_OF_ONE_UNIT) * float(middle):
             return False
         return not self.dense or not (float(spread.max()) > MAX_REACH_OF_ANY * float(middle) or self._any_lost(varies))
 
@@ -163,7 +164,8 @@ def _sparse_columns(blocks: Blocks) -> Columns:
     unit = torch.where(reach > 0, reach, 1.0)  # keeps squares in range
     (squares,) = holders([torch.stack([m * (rms / unit).square() for m, rms, _ in sizes]).sum(0)])
     deviation = unit * (squares / len(blocks)).sqrt()
-    return Columns(torch.zeros_like(reach), deviation, -reach, reach, reach, len(blocks), False, False)
+    words = are_words(blocks.source)
+    return Columns(torch.zeros_like(reach), deviation, -reach, reach, reach, len(blocks), False, False, words)
 
 
 def _sizes(X: Any, weight: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -295,13 +295,6 @@ def n_batches(n_rows: int, batch_size: int) -> int:
     return -(-n_rows // batch_size)
 
 
-def stored_per_row(source: Source) -> float:
-    """Mean number of stored values in a sparse sample; on a GPU, where these are dense, of those that are not 0."""
-    blocks = (block.X for block in source.blocks())
-    stored = sum(X.matrix.nnz if isinstance(X, SparseRows) else int(X.count_nonzero()) for X in blocks)
-    return float(source.holders([torch.tensor(float(stored), dtype=torch.float64)])[0]) / max(1, source.n_rows)
-
-
 def joined(before: Samples, data: InMemory) -> InMemory:
     """New samples after those before them; without weights samples weigh 1."""
     device, weight = data.Y.device, None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nmfnet.data.column_statistics import MIN_WORDS
 from nmfnet.data.scaling import Scaling
 from nmfnet.network import Network
 from nmfnet.solvers.base import Plan
@@ -62,11 +61,6 @@ def auto_alpha(network: Network) -> float:
         return 0.0
     mean_fan_in = sum(W.numel() for W in network.weights) / sum(W.shape[1] for W in network.weights)
     return ALPHA_PER_INPUT[network.output.name] * mean_fan_in
-
-
-def is_text(sparse: bool, columns: int, has_classes: bool) -> bool:
-    """Whether inputs are taken for the words of documents that have classes or labels."""
-    return sparse and has_classes and columns >= MIN_WORDS
 
 
 def auto_damping(network: Network, sparse: bool, plan: Plan) -> float:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from nmfnet._parameters import between, boolean, check_settings
 from nmfnet.data.scaling import Scaling, input_scaling, target_scaling
-from nmfnet.data.source import Source, stored_per_row
+from nmfnet.data.source import Source
+from nmfnet.data.words import are_words, stored_per_row
 from nmfnet.layers import Dense, Layer
 from nmfnet.linalg.rounding import STEPS
 from nmfnet.network import Network
@@ -31,7 +32,6 @@ from nmfnet.solvers.relaxed.defaults import (
     auto_momentum,
     auto_noise,
     auto_tau,
-    is_text,
     long_training,
 )
 from nmfnet.solvers.relaxed.masks import masking_value
@@ -78,9 +78,10 @@ class Relaxed(BaseEstimator):
         on the data:
 
         - ``0.3 (1 - 2 r / n_0)`` if r principal components replace n_0 inputs, as in images;
-        - ``0.5 (1 - 5 / w)`` for classification with sparse inputs of 1000 columns or more, such as texts, and hidden
-          layers; w is the mean number of stored values of a sample.  It is 0 where all words have one scale, as
-          held-out documents may choose;
+        - ``0.5 (1 - 5 / w)`` for classification of texts, with hidden layers; w is the mean number of stored values
+          of a sample.  Texts are sparse inputs of 1000 columns or more, or of 100 or more in which samples store few
+          values, and some samples many more than others.  It is 0 where all words have one scale, as held-out
+          documents may choose;
         - otherwise 0.
     dropout : float, sequence of float or "auto", default="auto"
         Probability that the activation of a hidden unit is set to 0 during training: one for all hidden layers, or one
@@ -201,19 +202,19 @@ class Relaxed(BaseEstimator):
         if not self.standardize:
             return None
         share = 1.0 if kind == "real" else self.explained_variance
-        words = not partial and is_text(source.is_sparse, source.n_features, kind != "real")
+        words = not partial and kind != "real" and are_words(source)
         return input_scaling(source, share, centre, float(partial), words)
 
     @staticmethod
     def is_text(network: Network, source: Source) -> bool:
         """Whether inputs are taken for the words of documents that have classes or labels."""
-        return is_text(source.is_sparse, network.sizes[0], network.output.has_classes)
+        return network.output.has_classes and are_words(source)
 
     def resolved(self, network: Network, plan: Plan, source: Source | None = None) -> Resolved:
         """The settings with a number for each "auto", for the samples of a source."""
         name, sparse = network.output.name, source is not None and source.is_sparse
         known = plan.n_updates is not None and len(network.layers) > 1  # a linear model gains nothing by masks
-        words = stored_per_row(source) if known and source is not None and self.is_text(network, source) else None
+        words = stored_per_row(source).mean if known and source is not None and self.is_text(network, source) else None
         damping = auto_damping(network, sparse, plan) if self.damping == "auto" else float(self.damping)
         momentum = auto_momentum(name, plan) if self.momentum == "auto" else float(self.momentum)
         long = long_training(network, plan)
@@ -255,7 +256,7 @@ class Relaxed(BaseEstimator):
         new = not plan.trained and plan.n_updates is not None
         if new and source.is_sparse and network.output.has_classes:
             # Of inputs that outnumber samples most are rare: random weights would outlast what is learned of them.
-            most = WORD_WEIGHTS if is_text(True, source.n_features, True) else 1.0
+            most = WORD_WEIGHTS if are_words(source) else 1.0
             network.weights[0][: source.n_features] *= min(most, plan.n_samples / source.n_features)
         resolved = self.resolved(network, plan, source)
         sweep = self._sweep(resolved, network, plan, source)

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from nmfnet.data.source import Rows, Source, stored_per_row
+from nmfnet.data.source import Rows, Source
+from nmfnet.data.words import stored_per_row
 from nmfnet.layers.base import Linearization, kernel, skipped_inputs
 from nmfnet.linalg.damped_least_squares import DampedLeastSquares
 from nmfnet.linalg.gram_solver import Penalty
@@ -81,7 +82,7 @@ class RelaxedSweep:
         """Let the first layer know all its inputs, where that spares it much: they stay what they are."""
         layer, solver, plan = self.network.layers[0], self.solvers[0], self.plan
         if source.is_sparse and source.holders.size > 1:  # ranks decide alike; a rank may have no rows of a batch
-            solver.density = stored_per_row(source) / source.n_features
+            solver.density = stored_per_row(source).mean / source.n_features
         fixed = layer.shares_weights or 0 in self.network.frozen
         if plan.n_updates is None or self.settings.noise or fixed:
             return
