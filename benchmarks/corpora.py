@@ -1,9 +1,9 @@
 """Texts with classes that a machine with Python and Debian already has; none is downloaded.
 
-`docstrings` and `code` of seven Python packages, by package, where these are installed; `library`, code of seven
-packages of Python's own library; `packages`, the one-line descriptions of Debian's packages, by section; `manuals`,
-the beginnings of manual pages, by section.  Reading them takes minutes, so they are kept in the user's folder for
-caches.
+`docstrings` and `code` of seven Python packages, by package, where these are installed; `pieces`, all that their files
+say, in pieces of 120 words; `library`, code of seven packages of Python's own library; `packages`, the one-line
+descriptions of Debian's packages, by section; `manuals`, the beginnings of manual pages, by section.  Reading them
+takes minutes, so they are kept in the user's folder for caches.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ PYTHON = ("torch", "sympy", "scipy", "pandas", "matplotlib", "sklearn", "network
 LIBRARY = ("asyncio", "email", "idlelib", "multiprocessing", "tkinter", "unittest", "xml")
 SECTIONS = ("admin", "games", "graphics", "net", "science", "sound", "text")
 MANUALS = "1234578"
-WORDS = 40  # of a document, at most
+WORDS, PIECE = 40, 120  # of a document, at most; of a piece
+FILES = 200  # of a package, from which pieces come
 Texts = Iterator[tuple[str, str]]
 
 
@@ -44,6 +45,20 @@ def functions(of: Callable[[Any], str], packages: Sequence[str] = PYTHON) -> Tex
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                     yield of(node), package
+
+
+def pieces() -> Texts:
+    """Equally long parts of files."""
+    for package in PYTHON:
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:
+            continue
+        folder = Path(spec.origin).parent
+        files = [path for path in sorted(folder.rglob("*.py")) if "test" not in str(path.relative_to(folder))]
+        for path in files[:FILES]:
+            words = path.read_text("utf-8").split()
+            for start in range(0, len(words) - PIECE + 1, PIECE):
+                yield " ".join(words[start : start + PIECE]), package
 
 
 def docstring(node: ast.FunctionDef | ast.ClassDef) -> str:
@@ -84,10 +99,18 @@ CORPORA: dict[str, Callable[[], Texts]] = {
     "docstrings": partial(functions, docstring),
     "code": partial(functions, code),
     "library": partial(functions, code, LIBRARY),
+    "pieces": pieces,
     "packages": packages,
     "manuals": manuals,
 }
-SHORTEST = {"docstrings": 60, "code": 150, "library": 150, "packages": 1, "manuals": 400}  # letters of a text
+SHORTEST = {
+    "docstrings": 60,
+    "code": 150,
+    "library": 150,
+    "pieces": 1,
+    "packages": 1,
+    "manuals": 400,
+}  # letters of a text
 
 
 @Memory(user_cache_path("nmfnet") / "texts", verbose=0).cache
@@ -96,7 +119,7 @@ def texts(name: str) -> dict[str, list[str]]:
     seen: set[str] = set()
     found: dict[str, list[str]] = {}
     for text, label in CORPORA[name]():
-        if len(text) >= SHORTEST[name] and text not in seen:
+        if len(text) >= SHORTEST.get(name, 1) and text not in seen:
             seen.add(text)
             found.setdefault(label, []).append(text)
     return found
@@ -107,10 +130,13 @@ def half_of(text: str) -> int:
     return hashlib.md5(text.encode()).digest()[-1] % 2
 
 
-def tfidf(name: str, n: int, test: int, seed: int, half: int | None = None) -> tuple[Any, np.ndarray, Any, np.ndarray]:
+def tfidf(
+    name: str, n: int, test: int, seed: int, half: int | None = None, words: int | None = None
+) -> tuple[Any, np.ndarray, Any, np.ndarray]:
     """TF-IDF and classes of n texts and of others, of one half of the corpus or of all of it.
 
-    At most twice an equal share is of one class.  Fewer texts than n where there are not enough.
+    At most twice an equal share is of one class.  Fewer texts than n where there are not enough.  Of some `words` only
+    the most frequent ones.  Pieces are vectorized by scikit-learn's defaults, others with the logarithms of counts.
     """
     rng, drawn = np.random.default_rng(1000 + seed), []
     by_class = texts(name)
@@ -120,8 +146,9 @@ def tfidf(name: str, n: int, test: int, seed: int, half: int | None = None) -> t
         most = 2 * ((n + test) // len(by_class) + 1)
         drawn += [(all_texts[i], label) for i in rng.permutation(len(all_texts))[:most]]
     chosen = [drawn[i] for i in rng.permutation(len(drawn))[: n + test]]
-    documents = [" ".join(text.split()[:WORDS]) for text, _ in chosen]
+    most = PIECE if name == "pieces" else WORDS
+    documents = [" ".join(text.split()[:most]) for text, _ in chosen]
     y = np.array([label for _, label in chosen])
-    vectorizer = TfidfVectorizer(sublinear_tf=True)
+    vectorizer = TfidfVectorizer(sublinear_tf=name != "pieces", max_features=words)
     n = len(documents) - test
     return vectorizer.fit_transform(documents[:n]), y[:n], vectorizer.transform(documents[n:]), y[n:]

@@ -4,12 +4,13 @@
     python -m benchmarks.text drawn-500x5000 docstrings-2000      # some cases alone
     python -m benchmarks.text report             # docs/results/text.md from what is stored
 
-Drawn cases have about 60 words a document, a share of them of the topic, by a Dirichlet distribution over words, the
-others by Zipf's law.  The others are real texts of at most 40 words (benchmarks/corpora.py).  All models have their
-defaults and one hidden layer of 100; nmfnet also has none; logistic regression also has its C chosen among 1, 10, 100
-and 1000 by three folds.  Settings of nmfnet are chosen on development cases: half of the texts of three corpora, and
-drawn ones.  The other half of them and two corpora are held back.  Error in per cent, log-loss, seconds of a processor
-with one thread.  To measure a changed nmfnet delete its lines in benchmarks/results/text.
+Cases of 500 words have the most frequent ones.  Drawn cases have about 60 words a document, a share of them of the
+topic, by a Dirichlet distribution over words, the others by Zipf's law.  The others are real texts of at most 40
+words, or pieces of 120 (benchmarks/corpora.py).  All models have their defaults and one hidden layer of 100; nmfnet
+also has none; logistic regression also has its C chosen among 1, 10, 100 and 1000 by three folds.  Settings of nmfnet
+are chosen on development cases: half of the texts of three corpora, and drawn ones.  The other half of them and three
+corpora are held back.  Error in per cent, log-loss, seconds of a processor with one thread.  To measure a changed
+nmfnet delete its lines in benchmarks/results/text.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ DEVELOPMENT, HELD_BACK = "development", "held_back"
 
 @dataclass(frozen=True)
 class Case:
-    """Documents of a corpus or a half of it, or drawn ones with `columns` words and a share of them of the `topic`."""
+    """Documents of a corpus or a half of it, with its most frequent `words` or all of them.
+
+    Or drawn ones with `columns` words and a share of them of the `topic`.
+    """
 
     rows: int
     seeds: range
@@ -51,16 +55,19 @@ class Case:
     half: int | None = None
     columns: int = 0
     topic: float = 0.0
+    words: int | None = None
 
     def split(self, seed: int) -> tuple[Any, np.ndarray, Any, np.ndarray]:
         """Training rows and classes, and those of the test."""
         if self.corpus is not None:
-            return tfidf(self.corpus, self.rows, TEST, seed, self.half)
+            return tfidf(self.corpus, self.rows, TEST, seed, self.half, self.words)
         X, y = documents(self.rows + TEST, self.columns, self.topic, seed)
         return X[: self.rows], y[: self.rows], X[self.rows :], y[self.rows :]
 
 
 SIZES = {500: 3, 2000: 3, 5000: 1}  # rows of real texts -> seeds
+FEW_WORDS = 500
+WHOLE = ("docstrings", "library", "pieces")  # corpora that are held back
 MOST = {"packages": 2000, "manuals": 500, "library": 500}  # rows of corpora that have no more texts
 DRAWN = ((500, 5000, 0.2, 2), (2000, 2000, 0.1, 2), (3000, 12_000, 0.1, 1), (6000, 5000, 0.08, 1))
 CASES = {
@@ -72,13 +79,24 @@ CASES = {
             if n <= MOST.get(corpus, n)
         },
         **{
+            f"{corpus}-500-of-{FEW_WORDS}-words{name}": Case(
+                500, range(first, first + 3), corpus, half_of_texts, words=FEW_WORDS
+            )
+            for corpus, half_of_texts in corpora.items()
+        },
+        **{
             f"drawn-{n}x{columns}{name}": Case(n, range(first, first + seeds), columns=columns, topic=topic)
             for n, columns, topic, seeds in DRAWN
         },
     }
     for half, corpora, first, name in (
         (DEVELOPMENT, {"packages": 0, "code": 0, "manuals": 0}, 100, "-development"),
-        (HELD_BACK, {"packages": 1, "code": 1, "manuals": 1, "docstrings": None, "library": None}, 0, ""),
+        (
+            HELD_BACK,
+            {"packages": 1, "code": 1, "manuals": 1, "docstrings": None, "library": None, "pieces": None},
+            0,
+            "",
+        ),
     )
 }
 MODELS: dict[str, Any] = {
@@ -140,7 +158,8 @@ def run(half: str, name: str, case: Case) -> None:
 INTRODUCTION = f"""# Text
 
 How good is nmfnet on short texts, beside scikit-learn's logistic regression and `MLPClassifier`? All get the same
-TF-IDF matrix and predict one of seven classes. Made by `python -m benchmarks.text`, which says what the texts are.
+TF-IDF matrix and predict one of seven classes. Cases *of 500 words* have the most frequent ones only. Made by
+`python -m benchmarks.text`, which says what the texts are.
 
 The first word in the name of a case says which texts it has:
 
@@ -150,6 +169,7 @@ The first word in the name of a case says which texts it has:
 | manuals | the beginnings of manual pages | sections of the manual |
 | code, docstrings | functions and classes of seven Python packages | the packages |
 | library | functions and classes of seven packages of Python's own library | the packages |
+| pieces | pieces of 120 words of the files of seven Python packages | the packages |
 | drawn | random words, some of them from a distribution of the class | seven distributions |
 
 | column | model |
@@ -173,7 +193,8 @@ TITLES = {
 REMARKS = {
     DEVELOPMENT: "",
     HELD_BACK: "Of some of these an earlier choice of settings had been measured once:\n"
-    "[Findings](../research/text.md#how-good-the-defaults-are) says which.\n",
+    "[Findings](../research/text.md#how-good-the-defaults-are) says which. Pieces like these had shown that all\n"
+    "words have to [share a unit](../research/text.md#the-case-that-was-reported), and that 500 are text, too.\n",
 }
 FIGURES = (("Error, %", ".2f"), ("Log-loss", ".3f"), ("Processor seconds (epochs)", ".1f"))
 

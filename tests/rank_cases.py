@@ -88,7 +88,7 @@ def images(rank, size, augmentation=None, n=300, dtype="float64", solver=None, *
 
 def sparse(rank, size, n_features=400, n=300, dtype="float64", hidden=(10,), solver=None, **options):
     rng = np.random.default_rng(0)
-    X = scipy.sparse.random(n, n_features, 0.05, "csr", rng=rng)
+    X = scipy.sparse.random(n, n_features, 0.05, "csr", random_state=rng)
     y = (X @ rng.random(n_features) > X.mean() * n_features / 2).astype(int) + np.arange(n) % 2
     X, y = mine(rank, size, X.astype(dtype), y)
     options = {"max_iter": 2, "batch_size": 60, "random_state": 0, "solver": Relaxed(**(solver or {})), **options}
@@ -99,7 +99,7 @@ def one_row(rank, size, sparse=False, **options):
     """Ranks of one row: of none in most batches, and of none to validate with, or to train with; with checkpoints."""
     X, y = digits(300)
     if sparse:  # of rows that differ in length
-        X = scipy.sparse.random(300, 40, 0.2, "csr", rng=np.random.default_rng(0))
+        X = scipy.sparse.random(300, 40, 0.2, "csr", random_state=np.random.default_rng(0))
     a, b = [*range(size), 300][rank : rank + 2]  # the last rank has all but some
     options = {"max_iter": 2, "batch_size": 60, "random_state": 0, **options}
     with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from sklearn import config_context
+from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
 from sklearn.metrics import accuracy_score, r2_score
@@ -201,6 +201,8 @@ def test_sparse_labels_for_sparse_targets(container, solver, tmp_path):
     assert isinstance(dense.predict(X), np.ndarray) and isinstance(model.predict_proba(X), np.ndarray)
     assert isinstance(model.predict(torch.as_tensor(X)), torch.Tensor)
     assert isinstance(model.fit(X, Y).predict(X), np.ndarray)
+    if "sparse_interface" not in get_config():  # scikit-learn 1.9 has it
+        return
     with config_context(sparse_interface="sparray"):
         assert isinstance(dense.fit(X, container(Y)).predict(X), sparse.csr_array)
 

@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("penalties", [Penalties(), Penalties(0.1, 0.2, 0.3, 0.4)])
 def test_tile_by_tile_is_the_same(penalties, weighted):
     rng = np.random.default_rng(0)
-    data = SparseData(scipy.sparse.random(3000, 5000, 0.01, format="csr", rng=rng), CPU)
+    data = SparseData(scipy.sparse.random(3000, 5000, 0.01, format="csr", random_state=rng), CPU)
     weights = torch.from_numpy(rng.random(3000)) if weighted else None
     Z, H = (data.laid_out(torch.from_numpy(rng.random((7, side)))) for side in data.shape)
     found = []
@@ -38,7 +38,7 @@ def test_tile_by_tile_is_the_same(penalties, weighted):
 def test_tiles_take_memory_when_a_step_needs_them_and_little(k, columns):
     """While a start is searched for, the problem of the passes after it is there already."""
     rng = np.random.default_rng(0)
-    data = SparseData(scipy.sparse.random(300, 5000, 0.01, format="csr", rng=rng), CPU)
+    data = SparseData(scipy.sparse.random(300, 5000, 0.01, format="csr", random_state=rng), CPU)
     problem = SparseLeastSquares(data, k, Penalties())
     assert "workspace" not in vars(problem)
     Z, H = (data.laid_out(torch.from_numpy(rng.random((k, side)))) for side in data.shape)
@@ -57,7 +57,7 @@ def memory(name):  # not ru_maxrss, which begins with that of the process that s
     with open("/proc/self/status") as file:
         return 1024 * next(int(line.split()[1]) for line in file if line.startswith(name))
 
-X = scipy.sparse.random(15_000, 60_000, 1e-3, format="csr", rng=np.random.default_rng(0))
+X = scipy.sparse.random(15_000, 60_000, 1e-3, format="csr", random_state=np.random.default_rng(0))
 fit(X[:600, :2000])  # what libraries take once
 before = memory("VmRSS")
 fit(X)
@@ -94,6 +94,6 @@ def test_orthonormal_columns(dependent, scale):
 
 
 def test_ignored_starting_factors_are_said_where_a_search_finds_the_start():
-    X = scipy.sparse.random(600, 600, 0.05, format="csr", rng=np.random.default_rng(0))
+    X = scipy.sparse.random(600, 600, 0.05, format="csr", random_state=np.random.default_rng(0))
     with pytest.warns(RuntimeWarning, match="W and H are ignored"):
         NMF(3, max_iter=200, tol=0.1, random_state=0).fit_transform(X, W=np.ones((600, 3)), H=np.ones((3, 600)))

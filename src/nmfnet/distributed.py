@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,6 +28,9 @@ T = TypeVar("T")
 TIMEOUT = "NMFNET_RANK_TIMEOUT"  # environment variable: most seconds that a process waits for the others
 DEFAULT_TIMEOUT = 600.0
 GRACE = timedelta(seconds=2)  # for the words of a rank that failed to come
+# Seconds in which threads of gloo let go of their last tensors.  They need Python's lock for that, which PyTorch 2.4
+# holds while it waits for them to end.
+RELEASE = 0.1
 SHORT, LENGTH = 1024, 8  # bytes of an object that one message has room for, and of the number of its bytes
 WIDE_NUMBERS = 2**12  # sums of fewer numbers are taken in float64
 
@@ -294,6 +298,7 @@ def leave() -> None:
     for ranks in _RANKS:
         ranks.group = ranks.world = None
     if dist.is_initialized():
+        time.sleep(RELEASE)
         dist.destroy_process_group()
 
 

@@ -109,8 +109,8 @@ def test_names_of_files_and_columns(run, folder, name):
     for ending in ("csv", "parquet"):
         result = run("predict", out, f"{name}.{ending}", "--out", f"{name}.new.{ending}"[-250:])
         assert result.status == 0 and result.err == ""
-    written = pd.read_csv(f"{name}.new.csv"[-250:], encoding="utf-8")["prediction"].astype(str)
-    assert run("predict", out, f"{name}.csv").out.splitlines()[1:] == written.tolist()
+    written = pd.read_csv(f"{name}.new.csv"[-250:], encoding="utf-8", float_precision="round_trip")
+    assert run("predict", out, f"{name}.csv").out.splitlines()[1:] == written["prediction"].astype(str).tolist()
 
 
 @pytest.mark.parametrize("kind", ["undecodable", "missing", "unfit"])

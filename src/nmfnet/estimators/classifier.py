@@ -217,9 +217,10 @@ class NMFNetClassifier(PortableClassifier, ClassifierMixin, BaseNMFNet):  # noqa
             labels = like_input((outputs > threshold(self.network_.output)).long(), X)
             return to_csr(labels) if self._sparse_targets and not isinstance(X, Tensor) else labels
         best = outputs.argmax(1)
-        if isinstance(X, Tensor) and self.classes_.dtype.kind in "biuf":
-            return to_tensor(self.classes_).to(best.device)[best]
-        return self.classes_[best.cpu().numpy()]
+        labels = self.classes_[best.cpu().numpy()]
+        if isinstance(X, Tensor) and labels.dtype.kind in "biuf":
+            return to_tensor(labels).to(best.device)
+        return labels
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy: the fraction of samples whose label is predicted correctly.
