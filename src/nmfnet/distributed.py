@@ -28,9 +28,7 @@ T = TypeVar("T")
 TIMEOUT = "NMFNET_RANK_TIMEOUT"  # environment variable: most seconds that a process waits for the others
 DEFAULT_TIMEOUT = 600.0
 GRACE = timedelta(seconds=2)  # for the words of a rank that failed to come
-# Seconds in which threads of gloo let go of their last tensors.  They need Python's lock for that, which PyTorch 2.4
-# holds while it waits for them to end.
-RELEASE = 0.1
+RELEASE = 0.1  # seconds in which threads of gloo let go of their last tensors
 SHORT, LENGTH = 1024, 8  # bytes of an object that one message has room for, and of the number of its bytes
 WIDE_NUMBERS = 2**12  # sums of fewer numbers are taken in float64
 
@@ -125,9 +123,9 @@ class Ranks:
         return error
 
     def close(self) -> None:
-        """End the group: whoever waits for this process hears of it at once."""
+        """End the group: whoever waits for this process hears of it."""
         if self.group is not None:
-            dist.destroy_process_group(self.group)
+            _end(self.group)
         self.group = None
 
     def _said(self, operation: Callable[..., Any], *arguments: Any) -> None:
@@ -298,8 +296,16 @@ def leave() -> None:
     for ranks in _RANKS:
         ranks.group = ranks.world = None
     if dist.is_initialized():
-        time.sleep(RELEASE)
-        dist.destroy_process_group()
+        _end()
+
+
+def _end(group: Any = None) -> None:
+    """End a group, or all.
+
+    Its threads need Python's lock to let go of tensors, and PyTorch 2.4 holds that lock while it waits for their end.
+    """
+    time.sleep(RELEASE)
+    dist.destroy_process_group(group)
 
 
 def _several() -> bool:
