@@ -82,7 +82,8 @@ class Ranks:
             return rows
         padded = mine.new_zeros(most, *mine.shape[1:])
         padded[: len(mine)] = mine
-        found = [torch.empty_like(padded) for _ in range(self.size)]
+        with torch.inference_mode(False):  # PyTorch 2.4 fills them in a thread that does not have this mode
+            found = [torch.empty(padded.shape, dtype=padded.dtype) for _ in range(self.size)]
         self._said(dist.all_gather, found, padded)
         return torch.cat([part[:n] for part, n in zip(found, counts, strict=True)]).to(rows.device)
 
