@@ -29,6 +29,7 @@ VECTORS_PER_COMPONENT, MORE_VECTORS = 2, 10  # rank of the compressed data: so m
 VECTORS_AT_A_TIME = 8  # in products with sparse data: a multiple of that takes less time than a little less
 SUBSPACE_ROUNDS = 3  # of the subspace iteration that finds it: small vectors need not be exact,
 SPARSE_ROUNDS = 4  # but those of sparse data, whose singular values differ less, need one more for a search
+MAX_LOST = 0.25  # share of the squares of X that compression may leave out, for late replacements to pay
 DENSE_FACTOR, SPARSE_FACTOR = 2, 4  # multiplications in compressed data that are worth one with X at most
 WAY_CYCLES, LAST_CYCLES = 2, 4  # of coordinate descent in a pass: few first, which leads to better minima
 FIRST_PASSES, WAY_PASSES, LAST_PASSES = 20, 40, 200  # most passes without replacements, after them, and in the end
@@ -71,6 +72,8 @@ def compress(data: Data, k: int, generator: torch.Generator, rounds: int = SUBSP
 class CompressedSearch:
     """Replaces components early and late, unless passes without that soon gain nothing more.
 
+    Where compression leaves out much, components are replaced early alone.
+
     Parameters
     ----------
     vectors : tuple of Tensor
@@ -85,6 +88,7 @@ class CompressedSearch:
     def __init__(self, vectors: Factors, penalties: Penalties, squares: float, start: Factors) -> None:
         self.data, self.penalties, self.start = LowRankData(*vectors), penalties, start
         self.lost = max(0.0, squares - self.data.squares(None)) / 2
+        self.coarse = 2 * self.lost > MAX_LOST * squares
 
     def problem(self, k: int, cycles: int = WAY_CYCLES, data: LowRankData | None = None) -> Problem:
         """The problem with so many components, and so many cycles of coordinate descent in a pass."""
@@ -110,6 +114,8 @@ class CompressedSearch:
         for share in REPLACED_SHARES:
             other = self._passes(self._replaced(other, share, PASSES_AROUND_REPLACEMENT), PASSES_AROUND_REPLACEMENT)
         best = self._way((other.Z, other.H))
+        if self.coarse:  # minima differ by less than the data do from X
+            return best.Z, best.H
         best = lower(best, self._way(self._replaced(best, REPLACED_SHARES[0], LATE_PASSES)))
         return self._last(best.Z, best.H)
 
