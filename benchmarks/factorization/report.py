@@ -20,8 +20,8 @@ each data set with their defaults: `NMF(rank, random_state=seed)`. For the Kullb
   [benchmarks/results/factorization](../../benchmarks/results/factorization). `python
   benchmarks/factorization/report.py` writes this page.
 - **Versions:** scikit-learn {sklearn}, PyTorch {torch}, NumPy {numpy}.
-- **Code.** The curves of the Frobenius norm are of the present code (2026-12-01). Those of tfidf at rank 10 were made
-  again after the last change, which concerns no other of these cases. The other parts are of earlier code: sparse data
+- **Code.** The curves of the Frobenius norm are of the present code (2026-12-01). Those of tfidf were made
+  again after the last change, which concerns sparse data alone. The other parts are of earlier code: sparse data
   take less memory now ([Findings](../research/factorizations.md#memory-and-threads)).
 - **Machines.** The next table says which part is of which machine. Both have two cores and AVX-512. Other programs ran
   on them: 3 to 23 processes at a time.
