@@ -60,7 +60,7 @@ A *curve* is the objective against the time of one fit. The objective is â€–X âˆ
   slower default fit of the two packages.
 - *Ratio* is nmfnet's time divided by scikit-learn's. If only nmfnet arrived, the end of scikit-learn's fit counts as
   its time, so the ratio is larger than it should be. If only scikit-learn arrived, the ratio is infinite, written
-  *never*. If neither did, the fit is left out. So *22 of 165* are 22 of the 165 fits in which one of the two arrived.
+  *never*. If neither did, the fit is left out. So *12 of 165* are 12 of the 165 fits in which one of the two arrived.
 - *Final* is the objective with default `tol` and `max_iter`, in percent above the best: the median of the seeds, in
   brackets the worst. nmfnet and scikit-learn stop by different criteria.
 - *torchnmf* (version 0.3.5, in float32) and *nimfa* (version 1.4.0, in float64, with NumPy 1.26) have their defaults:
