@@ -9,7 +9,13 @@ from sklearn.datasets import load_digits
 from nmfnet import NMF
 from nmfnet.factorization.data import DenseData, LowRankData, SparseData
 from nmfnet.factorization.passes import LeastSquares, Penalties
-from nmfnet.transformers.compressed_start import CompressedSearch, compress, compressed_rank, compression_pays
+from nmfnet.transformers.compressed_start import (
+    CompressedSearch,
+    compress,
+    compressed_rank,
+    compression_pays,
+    few_passes_pay,
+)
 
 CPU = torch.device("cpu")
 KL = {"solver": "mu", "beta_loss": "kullback-leibler"}
@@ -54,6 +60,50 @@ def test_compression_is_for_data_that_become_smaller_by_it():
     assert compression_pays(wide, 12)
     assert not compression_pays(SparseData(scipy.sparse.random(3000, 3000, 1e-3, format="csr"), CPU), 20)
     assert compression_pays(SparseData(scipy.sparse.random(300, 300, 0.2, format="csr"), CPU), 12)
+
+
+def test_sparse_data_are_compressed_to_a_multiple_of_eight_vectors():
+    sparse = SparseData(scipy.sparse.random(300, 200, 0.2, format="csr"), CPU)
+    assert [compressed_rank(sparse, k) for k in (10, 11, 20, 40, 150)] == [32, 32, 56, 96, 200]
+
+
+def test_few_components_begin_in_compressed_data_where_these_are_sparse_and_smaller():
+    sparse = SparseData(scipy.sparse.random(300, 200, 0.2, format="csr"), CPU)
+    sparser = SparseData(scipy.sparse.random(3000, 3000, 1e-2, format="csr"), CPU)
+    assert few_passes_pay(sparse, 10) and not few_passes_pay(sparse, 11)
+    assert not few_passes_pay(sparser, 10)
+    assert not few_passes_pay(DenseData(torch.rand(300, 200)), 10)
+
+
+@pytest.mark.parametrize(("k", "searched"), [(5, False), (12, True)])
+def test_few_components_of_sparse_data_are_not_replaced(k, searched, monkeypatch):
+    X = scipy.sparse.random(600, 520, 0.3, format="csr", random_state=0)
+    called = []
+    for name in ("way", "search"):
+        plain = getattr(CompressedSearch, name)
+        monkeypatch.setattr(CompressedSearch, name, lambda self, n=name, f=plain: called.append(n) or f(self))
+    model = NMF(k, random_state=0).fit(X)
+    assert called == ["search" if searched else "way"]
+    assert np.isfinite(model.objective_) and (model.components_ >= 0).all()
+
+
+def test_few_components_of_sparse_data_end_where_those_of_the_same_dense_data_do():
+    X = load_digits().data
+    sparse, dense = (NMF(5, tol=1e-6, random_state=0).fit(A) for A in (scipy.sparse.csr_array(X), X))
+    assert sparse.objective_ == pytest.approx(dense.objective_, rel=1e-4)
+
+
+@pytest.mark.parametrize(("noise", "late"), [(0.0, True), (30.0, False)])
+def test_nothing_is_replaced_late_where_compression_leaves_out_much(noise, late, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.gamma(0.2, 1, (300, 40)) @ rng.gamma(0.2, 1, (40, 200)) + noise * (rng.random((300, 200)) < 0.05)
+    data, passes = DenseData(torch.from_numpy(X)), []
+    vectors = compress(data, 12, torch.Generator().manual_seed(0))
+    search = CompressedSearch(vectors, Penalties(), data.squares(None), factors(12, *data.shape))
+    plain = CompressedSearch._replaced
+    monkeypatch.setattr(CompressedSearch, "_replaced", lambda *given: passes.append(given[-1]) or plain(*given))
+    search.search()
+    assert passes == ([5, 5, 10] if late else [5, 5])
 
 
 @pytest.mark.parametrize("penalties", [Penalties(), Penalties(0.5, 0.1, 0.5, 0.1)])

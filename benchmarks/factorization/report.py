@@ -20,8 +20,8 @@ each data set with their defaults: `NMF(rank, random_state=seed)`. For the Kullb
   [benchmarks/results/factorization](../../benchmarks/results/factorization). `python
   benchmarks/factorization/report.py` writes this page.
 - **Versions:** scikit-learn {sklearn}, PyTorch {torch}, NumPy {numpy}.
-- **Code.** The curves of the Frobenius norm are of the present code (2026-12-01). Those of tfidf at rank 10 were made
-  again after the last change, which concerns no other of these cases. The other parts are of earlier code: sparse data
+- **Code.** The curves of the Frobenius norm are of the present code (2026-12-01). Those of tfidf were made
+  again after the last change, which concerns sparse data alone. The other parts are of earlier code: sparse data
   take less memory now ([Findings](../research/factorizations.md#memory-and-threads)).
 - **Machines.** The next table says which part is of which machine. Both have two cores and AVX-512. Other programs ran
   on them: 3 to 23 processes at a time.
@@ -60,7 +60,7 @@ A *curve* is the objective against the time of one fit. The objective is â€–X âˆ
   slower default fit of the two packages.
 - *Ratio* is nmfnet's time divided by scikit-learn's. If only nmfnet arrived, the end of scikit-learn's fit counts as
   its time, so the ratio is larger than it should be. If only scikit-learn arrived, the ratio is infinite, written
-  *never*. If neither did, the fit is left out. So *22 of 165* are 22 of the 165 fits in which one of the two arrived.
+  *never*. If neither did, the fit is left out. So *12 of 165* are 12 of the 165 fits in which one of the two arrived.
 - *Final* is the objective with default `tol` and `max_iter`, in percent above the best: the median of the seeds, in
   brackets the worst. nmfnet and scikit-learn stop by different criteria.
 - *torchnmf* (version 0.3.5, in float32) and *nimfa* (version 1.4.0, in float64, with NumPy 1.26) have their defaults:

@@ -17,6 +17,7 @@ from nmfnet.factorization.data import Data, LowRankData, SparseData
 from nmfnet.factorization.initialization import leading_vectors
 from nmfnet.factorization.passes import LeastSquares, Penalties
 from nmfnet.transformers.component_replacement import (
+    MAX_COMPONENTS_WITHOUT,
     PASSES_AROUND_REPLACEMENT,
     REPLACED_SHARES,
     Factors,
@@ -25,7 +26,10 @@ from nmfnet.transformers.component_replacement import (
 from nmfnet.transformers.subsampled_start import Stalled
 
 VECTORS_PER_COMPONENT, MORE_VECTORS = 2, 10  # rank of the compressed data: so many times the components, and some more
-SUBSPACE_ROUNDS = 3  # of the subspace iteration that finds it: small vectors need not be exact
+VECTORS_AT_A_TIME = 8  # in products with sparse data: a multiple of that takes less time than a little less
+SUBSPACE_ROUNDS = 3  # of the subspace iteration that finds it: small vectors need not be exact,
+SPARSE_ROUNDS = 4  # but those of sparse data, whose singular values differ less, need one more for a search
+MAX_LOST = 0.25  # share of the squares of X that compression may leave out, for late replacements to pay
 DENSE_FACTOR, SPARSE_FACTOR = 2, 4  # multiplications in compressed data that are worth one with X at most
 WAY_CYCLES, LAST_CYCLES = 2, 4  # of coordinate descent in a pass: few first, which leads to better minima
 FIRST_PASSES, WAY_PASSES, LAST_PASSES = 20, 40, 200  # most passes without replacements, after them, and in the end
@@ -36,22 +40,39 @@ LATE_PASSES = 10  # with more components, in the last replacement
 
 def compression_pays(data: Data, k: int) -> bool:
     """Whether passes become cheaper, or hardly dearer, in compressed data."""
-    factor = SPARSE_FACTOR if isinstance(data, SparseData) else DENSE_FACTOR
+    return cheaper(data, k, SPARSE_FACTOR if isinstance(data, SparseData) else DENSE_FACTOR)
+
+
+def few_passes_pay(data: Data, k: int) -> bool:
+    """Whether passes in compressed data pay although no component is going to be replaced.
+
+    They do for sparse data, of which a product takes ten times as long for a multiplication.
+    """
+    return isinstance(data, SparseData) and k <= MAX_COMPONENTS_WITHOUT and cheaper(data, k, DENSE_FACTOR)
+
+
+def cheaper(data: Data, k: int, factor: float) -> bool:
+    """Whether a pass in compressed data takes at most so many times the multiplications of one with X."""
     return compressed_rank(data, k) * sum(data.shape) <= factor * data.entries
 
 
 def compressed_rank(data: Data, k: int) -> int:
     """Rank of the compressed data."""
-    return min(VECTORS_PER_COMPONENT * k + MORE_VECTORS, *data.shape)
+    rank = VECTORS_PER_COMPONENT * k + MORE_VECTORS
+    if isinstance(data, SparseData):
+        rank += -rank % VECTORS_AT_A_TIME
+    return min(rank, *data.shape)
 
 
-def compress(data: Data, k: int, generator: torch.Generator) -> Factors:
+def compress(data: Data, k: int, generator: torch.Generator, rounds: int = SUBSPACE_ROUNDS) -> Factors:
     """Scaled left and right singular vectors of X, (r, m) and (r, n), for the search with k components."""
-    return leading_vectors(data, compressed_rank(data, k), generator, SUBSPACE_ROUNDS, 0)
+    return leading_vectors(data, compressed_rank(data, k), generator, rounds, 0)
 
 
 class CompressedSearch:
     """Replaces components early and late, unless passes without that soon gain nothing more.
+
+    Where compression leaves out much, components are replaced early alone.
 
     Parameters
     ----------
@@ -67,6 +88,7 @@ class CompressedSearch:
     def __init__(self, vectors: Factors, penalties: Penalties, squares: float, start: Factors) -> None:
         self.data, self.penalties, self.start = LowRankData(*vectors), penalties, start
         self.lost = max(0.0, squares - self.data.squares(None)) / 2
+        self.coarse = 2 * self.lost > MAX_LOST * squares
 
     def problem(self, k: int, cycles: int = WAY_CYCLES, data: LowRankData | None = None) -> Problem:
         """The problem with so many components, and so many cycles of coordinate descent in a pass."""
@@ -92,6 +114,8 @@ class CompressedSearch:
         for share in REPLACED_SHARES:
             other = self._passes(self._replaced(other, share, PASSES_AROUND_REPLACEMENT), PASSES_AROUND_REPLACEMENT)
         best = self._way((other.Z, other.H))
+        if self.coarse:  # minima differ by less than the data do from X
+            return best.Z, best.H
         best = lower(best, self._way(self._replaced(best, REPLACED_SHARES[0], LATE_PASSES)))
         return self._last(best.Z, best.H)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nmfnet.distributed import now
 from nmfnet.factorization.acceleration import Problem
+from nmfnet.factorization.data import SparseData
 from nmfnet.factorization.initialization import MeanFilled, starting_factors
 from nmfnet.factorization.kullback_leibler import KullbackLeibler
 from nmfnet.factorization.passes import Penalties
@@ -20,7 +21,14 @@ from nmfnet.factorization.stored import StoredDense, StoredSparse
 from nmfnet.linalg.holders import local
 from nmfnet.transformers import input as given
 from nmfnet.transformers.component_replacement import Factors, replace_components, replacement_pays
-from nmfnet.transformers.compressed_start import CompressedSearch, compress, compression_pays
+from nmfnet.transformers.compressed_start import (
+    SPARSE_ROUNDS,
+    SUBSPACE_ROUNDS,
+    CompressedSearch,
+    compress,
+    compression_pays,
+    few_passes_pay,
+)
 from nmfnet.transformers.input import Input
 from nmfnet.transformers.subsampled_start import FIRST_Z_TOLERANCE, STARTS, best_of, sample_rows
 
@@ -107,19 +115,21 @@ class Starts:
     def _start_by_replacement(self, data: Input, k: int, problem: Problem) -> Factors | None:
         """Starting factors that replacing components leads to, in single precision; None where that does not pay.
 
-        In compressed data where these are smaller.
+        In compressed data where these are smaller.  Where none is replaced these are those of passes there alone.
         """
         if self.signed or data.missing or data.weights is not None or data.row_weights is not None:
             return None
-        if not (data.in_memory and replacement_pays(data.data, k, int(self.max_iter))):
+        replaces = replacement_pays(data.data, k, int(self.max_iter))
+        if not (data.in_memory and (replaces or few_passes_pay(data.data, k))):
             return None
         part, generator = data.single, self._generator()
         if compression_pays(part.data, k):
-            compressed = self._compressed(part, k, generator, self._penalties(part))
+            rounds = SPARSE_ROUNDS if isinstance(part.data, SparseData) else SUBSPACE_ROUNDS
+            compressed = self._compressed(part, k, generator, self._penalties(part), rounds)
             if not problem.single_first:  # else the passes begin with this part
                 del part
                 data.forget_single()
-            return compressed.search()
+            return compressed.search() if replaces else compressed.way()
         start = self._start(part, k, None, None, generator)
         return replace_components(lambda size: self._problem(part, size), part.data, start, int(self.max_iter))
 
@@ -143,9 +153,11 @@ class Starts:
             return None
         return self._start(data.single, k, None, None, self._generator())
 
-    def _compressed(self, part: Input, k: int, generator: torch.Generator, penalties: Penalties) -> CompressedSearch:
+    def _compressed(
+        self, part: Input, k: int, generator: torch.Generator, penalties: Penalties, rounds: int = SUBSPACE_ROUNDS
+    ) -> CompressedSearch:
         """A search in the data compressed."""
-        vectors = compress(part.data, k, generator)
+        vectors = compress(part.data, k, generator, rounds)
         start = self._start(part, k, None, None, generator, vectors)
         return CompressedSearch(vectors, penalties, part.data.squares(None), start)
 
