@@ -28,6 +28,10 @@ class PictureMixin:
         """scikit-learn's page of the parameters, with a picture of the network above it."""
         return f"<div>{picture(cast('BaseNMFNet', self))}{estimator_html_repr(self)}</div>"
 
+    def _repr_html_inner(self) -> str:
+        """What scikit-learn shows; until 1.6 it does not ask for the page above."""
+        return self._html_repr()
+
 
 def picture(estimator: BaseNMFNet) -> str:
     """Layers as bars whose height is the logarithm of their width, inputs on the left.
