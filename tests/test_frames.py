@@ -12,7 +12,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from frames import FRAME, LIBRARIES, RNG, SIZE, N, Y, fitted
 from nmfnet import NMFNetClassifier
-from nmfnet.data.columns import ids_among, table_of
+from nmfnet.data.columns import ids_among, sentinels_among, table_of
 from nmfnet.data.missing import MissingValues
 from nmfnet.data.table_encoder import TableEncoder, fewest_rows
 
@@ -247,6 +247,26 @@ def test_ids_are_noticed():
 )
 def test_numbers_that_count_rows_in_a_file_are_noticed(numbers, expected):
     assert (ids_among(pd.DataFrame({"Nr": numbers})) == ["Nr"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        (np.where(np.arange(60) % 9, np.arange(60), -999), "-999"),
+        (np.where(np.arange(60) % 9, np.arange(60) / 60, 99.99), "99.99"),
+        (np.where(np.arange(60) % 9, np.nan, 9999.0), None),  # no others
+        (np.where(np.arange(60) % 9, 40.0 * np.arange(60), -999.0), None),  # near the others
+        (np.where(np.arange(60) == 9, -999, np.arange(60)), None),  # once
+        (np.where(np.arange(60) % 9, np.arange(60), -1000), None),
+    ],
+)
+def test_numbers_that_stand_for_missing_ones_are_noticed(numbers, expected):
+    assert sentinels_among(pd.DataFrame({"size": numbers})).get("size") == expected
+
+
+def test_a_number_that_stands_for_missing_ones_is_told():
+    with pytest.warns(UserWarning, match="X: 'size': -999 is far from all other values. If it stands for a missing"):
+        fitted(FRAME.assign(size=np.where(np.arange(N) % 9, RNG.random(N), -999)))
 
 
 # --- everything else that a model does ---

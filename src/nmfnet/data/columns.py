@@ -21,6 +21,7 @@ from nmfnet.data.containers import Array, missing
 Kind: TypeAlias = Literal["numbers", "categories", "dates"]
 DAY = np.timedelta64(1, "D")
 ID_NAME = re.compile(r"(.*[ _.-])?(id|uuid|guid|index|key|rownames?)|.*[a-z]Id", re.IGNORECASE | re.ASCII)
+NINES = re.compile(r"-?9{2,}(\.9+)?")
 MIN_ROWS_OF_IDS = 20  # in which whole numbers that are all different say anything
 MAX_RANGE_OF_IDS = 1.5  # of numbers that count rows, over the rows: a split has left some of these out
 
@@ -145,6 +146,31 @@ def _identifies(series: nw.Series[Any]) -> bool:
     if not (counts or ID_NAME.fullmatch(str(series.name))) or series.n_unique() < n:
         return False
     return series.dtype.is_integer() or bool((series.to_numpy() % 1 == 0).all())  # files have no whole numbers
+
+
+def sentinels_among(X: Any) -> dict[str, str]:
+    """Columns of a frame with a number of nines, as -999, that is there repeatedly, far from all others; how it reads.
+
+    Far is farther than these are from each other.
+    """
+    frame = nw.from_native(X, eager_only=True)
+    found = {str(name): _sentinel(frame[:, i]) for i, name in enumerate(frame.columns)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _sentinel(series: nw.Series[Any]) -> str:
+    if not series.dtype.is_numeric() or series.dtype.is_decimal():
+        return ""
+    values = series.to_numpy().astype(np.float64)
+    values = values[np.isfinite(values)]
+    for value in (values.min(), values.max()) if len(values) else ():
+        text = f"{value:.15g}"
+        if not NINES.fullmatch(text):
+            continue
+        others = values[values != value]
+        if len(others) and len(values) - len(others) > 1 and np.abs(others - value).min() > np.ptp(others) > 0:
+            return text
+    return ""
 
 
 def _is_of_numbers(series: nw.Series[Any]) -> bool:
