@@ -59,6 +59,11 @@ def test_weeks_are_dates(form):
     np.testing.assert_array_equal(found, pd.Timestamp("2021-01-04") + pd.to_timedelta(7 * (weeks - 1), unit="D"))
 
 
+def test_months_with_the_year_last_are_dates():
+    found = written(month=["NaT" if i % 9 == 0 else f"{1 + i % 12:02}/202{i % 3}" for i in range(N)])["month"]
+    assert found.isna().sum() == 7 and found[1] == pd.Timestamp("2021-02-01")
+
+
 def test_dashes_are_missing_numbers():
     found = written(price=["—" if i % 5 == 0 else i for i in range(N)])
     assert np.isnan(found[:, 1]).sum() == N / 5
