@@ -170,7 +170,7 @@ def warn_of_ids(X: Any) -> None:
 
 
 def warn_of_sentinels(X: Any, y: Any) -> None:
-    """Name the columns of a data frame, and real targets, in which a number as -999 seems to say that one is missing."""
+    """Name columns of a data frame, and real targets, in which a number as -999 seems to stand for a missing one."""
     found = sentinels_among(X) if is_frame(X) else {}
     for value in dict.fromkeys(found.values()):
         names = listed([name for name in found if found[name] == value])
