@@ -265,12 +265,12 @@ def test_transform_returns_what_fit_transform_returned_for_dependent_components(
     """Of many solutions both take the same; with 50 components, two of those of the digits are alike."""
     rng = np.random.default_rng(0)
     X, k = {
-        "digits": (load_digits().data[:600], 50),
+        "digits": (load_digits().data, 50),
         "rank 1": (np.outer(rng.random(60), rng.random(20)), 4),
         "constant": (np.full((30, 8), 3.0), 4),
         "rank 4": (planted(60, 20, 4), 20),
     }[data]
-    model = NMF(k, random_state=0, max_iter=20 if data == "digits" else 200, **solver)
+    model = NMF(k, random_state=0, max_iter=20 if solver else 200, **solver)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         Z = model.fit_transform(X)

@@ -35,7 +35,7 @@ NARROW = 64  # columns of a tile that take no longer than one,
 NARROW_SWEEPS = 4  # and sweeps of it between two checks for mini-batches; others end nearer to the solution by more
 EXTRA_PRECISION = 10  # by which columns are solved better than asked for while others are not yet
 MAX_SOLVE_TOLERANCE = 1e-4  # relative projected gradient to which new data are solved for at least
-LEAST_CONDITION = 1e-7  # of H Ht: below, `tolerance` cannot make up for it
+LEAST_CONDITION = 1e-9  # of H Ht: below, rows of H are taken for dependent
 MIN_FLOAT32_OPERATIONS = 2**19  # of a product, from which on float32 gains more than the two switches take
 MAX_PIVOTING_COMPONENTS = 32  # above, a system for every sample costs more than sweeps
 
@@ -302,8 +302,8 @@ class LeastSquares(SweepThenStep):
         return ratio(squared_norm(gradient), squared_norm(fixed))
 
 
-def nearly_dependent(H: Tensor) -> bool:
-    """Whether the rows of H (k, n) are so nearly dependent that no tolerance tells which Z >= 0 is the solution."""
+def dependent(H: Tensor) -> bool:
+    """Whether rows of H (k, n) are linearly dependent, so that many Z >= 0 are solutions."""
     if len(H) > H.shape[1]:
         return True
     eigenvalues = torch.linalg.eigvalsh((H @ H.T).double())
