@@ -77,6 +77,10 @@ def test_a_module_becomes_an_estimator(digits):
         ),
         ([nn.Conv2d(1, 4, 3), nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(36, 3)], "cannot be taken over"),
         ([nn.Conv2d(1, 4, 3), nn.MaxPool2d(2, ceil_mode=True), nn.Flatten(), nn.Linear(36, 3)], "ceil_mode=False"),
+        (
+            [nn.Conv2d(1, 4, 3), nn.MaxPool2d(2, return_indices=True), nn.Flatten(), nn.Linear(36, 3)],
+            "return_indices=False",
+        ),
         ([nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)], "output_size=1"),
         ([nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(100, 10)], "on 144 inputs a unit"),
         ([nn.Linear(8, 3), nn.ReLU(), nn.Conv2d(1, 4, 3)], "must end with a Linear"),
@@ -92,6 +96,19 @@ def test_inputs_that_a_module_does_not_take(digits):
     for wrong in (X[:, 0], X.reshape(len(X), -1), X.repeat(2, 1)):
         with pytest.raises(ValueError, match=r"but module takes \(n_samples, 1, height, width\)"):
             fit_module(convolutional_module(), wrong, y)
+
+
+@pytest.mark.parametrize("begin", [[nn.Unflatten(1, (1, 8, 8))], [nn.Flatten(), nn.Unflatten(1, (1, 8, 8))]])
+def test_modules_that_make_images_of_rows_take_rows(begin, digits):
+    X, y = digits
+    rows, images = nn.Sequential(*begin, convolutional_module()), convolutional_module()
+    images.load_state_dict(rows[-1].state_dict())
+    fit_module(rows, X.reshape(len(X), -1), y, max_iter=1, random_state=0)
+    fit_module(images, X, y, max_iter=1, random_state=0)
+    flat = torch.as_tensor(X).reshape(len(X), -1)
+    assert torch.equal(rows.eval()(flat), images.eval()(torch.as_tensor(X)))
+    with pytest.raises(ValueError, match="X has shape"):
+        fit_module(rows, X.reshape(len(X), -1)[:, :60], y)
 
 
 def test_a_regressor_of_sequences_as_a_module():

@@ -1,6 +1,7 @@
 """The transformers: what they minimize, that they never go up, and that they find what was planted."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import sklearn.decomposition
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from nmfnet import NMF, NonlinearSemiNMF, SemiNMF
@@ -255,6 +257,24 @@ def test_transform_returns_what_fit_transform_returned(model):
     Z = model.set_params(random_state=0).fit_transform(X)
     np.testing.assert_allclose(model.transform(X), Z, atol=2e-3 * Z.max())
     np.testing.assert_allclose(model.transform(X[:7]), Z[:7], atol=2e-3 * Z.max())
+
+
+@pytest.mark.parametrize("solver", [{}, {"solver": "mu", "beta_loss": "kullback-leibler"}])
+@pytest.mark.parametrize("data", ["digits", "rank 1", "constant", "rank 4"])
+def test_transform_returns_what_fit_transform_returned_for_dependent_components(solver, data):
+    """Of many solutions both take the same; with 50 components, two of those of the digits are alike."""
+    rng = np.random.default_rng(0)
+    X, k = {
+        "digits": (load_digits().data, 50),
+        "rank 1": (np.outer(rng.random(60), rng.random(20)), 4),
+        "constant": (np.full((30, 8), 3.0), 4),
+        "rank 4": (planted(60, 20, 4), 20),
+    }[data]
+    model = NMF(k, random_state=0, max_iter=20 if solver else 200, **solver)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        Z = model.fit_transform(X)
+    np.testing.assert_allclose(model.transform(X), Z, atol=2e-3 * Z.max())
 
 
 def test_transform_is_nonnegative_least_squares():

@@ -281,6 +281,8 @@ def test_loaders_and_iterables_of_batches(digits):
     for bad, message in (([], "gave no batches"), ([(X[:3], y[:3]), (X[:3, :5], y[:3])], "do not fit together")):
         with pytest.raises(ValueError, match=message):
             fit_module(mlp(64, 20, 10), bad)
+    with pytest.raises(ValueError, match="X, a DataLoader, gives the targets, too: leave out y"):
+        fit_module(mlp(64, 20, 10), loader, y)
     with pytest.raises(ValueError, match="y is missing"):
         fit_module(mlp(64, 20, 10), X)
 

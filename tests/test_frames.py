@@ -11,8 +11,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 
 from frames import FRAME, LIBRARIES, RNG, SIZE, N, Y, fitted
-from nmfnet import NMFNetClassifier
-from nmfnet.data.columns import ids_among, table_of
+from nmfnet import NMFNetClassifier, NMFNetRegressor
+from nmfnet.data.columns import ids_among, sentinels_among, table_of
 from nmfnet.data.missing import MissingValues
 from nmfnet.data.table_encoder import TableEncoder, fewest_rows
 
@@ -182,14 +182,27 @@ def test_dates_of_every_type(dates):
         (pd.arrays.SparseArray([0, 0, 1.5]), [0, 0, 1.5]),
         ([1, 2.5, np.nan], [1, 2.5, np.nan]),
         ([None, None, None], [np.nan] * 3),
+        (pd.Series([datetime.timedelta(1), None, datetime.timedelta(hours=6)], dtype=object), [1, np.nan, 0.25]),
+        (pl.Series([2**90, None, 3], dtype=pl.Int128), [2.0**90, np.nan, 3]),
     ],
 )
 def test_numbers_of_every_type(values, expected):
-    column = table_of(pd.DataFrame({"x": values})).columns[0]
+    library = pl if isinstance(values, pl.Series) else pd
+    column = table_of(library.DataFrame({"x": values})).columns[0]
     if column.kind == "numbers":
         np.testing.assert_allclose(column.values, expected)
     else:  # pandas takes nothing but None for text
         assert column.kind == "categories" and column.values.tolist() == [None] * 3
+
+
+def test_whole_numbers_of_128_bits_are_checked_as_others_are():
+    assert ids_among(pl.DataFrame({"id": pl.Series(range(60), dtype=pl.Int128)})) == ["id"]
+
+
+def test_dictionaries_of_arrow_are_categories():
+    text = pd.Series(["x", "y", None], dtype=pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string())))
+    column = table_of(pd.DataFrame({"a": text})).columns[0]
+    assert column.kind == "categories" and column.values.tolist() == ["x", "y", None]
 
 
 TIMES = [datetime.time(6, 30), None, datetime.time(23, 0, 36)]
@@ -247,6 +260,28 @@ def test_ids_are_noticed():
 )
 def test_numbers_that_count_rows_in_a_file_are_noticed(numbers, expected):
     assert (ids_among(pd.DataFrame({"Nr": numbers})) == ["Nr"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        (np.where(np.arange(60) % 9, np.arange(60), -999), "-999"),
+        (np.where(np.arange(60) % 9, np.arange(60) / 60, 99.99), "99.99"),
+        (np.where(np.arange(60) % 9, np.nan, 9999.0), None),  # no others
+        (np.where(np.arange(60) % 9, 40.0 * np.arange(60), -999.0), None),  # near the others
+        (np.where(np.arange(60) == 9, -999, np.arange(60)), None),  # once
+        (np.where(np.arange(60) % 9, np.arange(60), -1000), None),
+    ],
+)
+def test_numbers_that_stand_for_missing_ones_are_noticed(numbers, expected):
+    assert sentinels_among(pd.DataFrame({"size": numbers})).get("size") == expected
+
+
+def test_a_number_that_stands_for_missing_ones_is_told():
+    with pytest.warns(UserWarning, match="X: 'size': -999 is far from all other values. If it stands for a missing"):
+        fitted(FRAME.assign(size=np.where(np.arange(N) % 9, RNG.random(N), -999)))
+    with pytest.warns(UserWarning, match="y: -999 is far from all other values. If it stands .* leave these rows out"):
+        NMFNetRegressor((5,), max_iter=1).fit(RNG.random((N, 2)), np.where(np.arange(N) % 9, RNG.random(N), -999))
 
 
 # --- everything else that a model does ---

@@ -312,7 +312,7 @@ def test_codes_of_every_layer(small):
     for layer in (2, -3, 0.5, "first"):
         with pytest.raises(ValueError, match="layer must be the number of one of the 2 hidden layers"):
             model.layer_codes(X, layer)
-    with pytest.raises(ValueError, match="one of the 0 hidden layers"):
+    with pytest.raises(ValueError, match="has no hidden layer: transform and layer_codes return"):
         NMFNetClassifier(()).fit(X, y).transform(X)
 
 

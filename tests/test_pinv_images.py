@@ -141,3 +141,13 @@ def test_it_learns_from_parts(solver):
     assert model.score(X[1000:], y[1000:]) > 0.8
     with pytest.raises(ValueError, match="X must be nonnegative"):
         model.fit(X - 0.5, y)
+
+
+@pytest.mark.parametrize("hidden", [(Conv2d(6, 3, padding="same"), MaxPool2d(2)), (Conv2d(6, 3, padding="same"), 20)])
+def test_pixels_of_codes_that_hardly_vary_get_no_large_weights(hidden):
+    """At the borders of digits hardly any unit is ever active; the weights of these were 2000, and nothing learned."""
+    X, y = load_digits(return_X_y=True)
+    X = (X / 16).astype(np.float32).reshape(-1, 1, 8, 8)
+    model = NMFNetClassifier(hidden, pretrain=NMFPretraining(n_ae=3), max_iter=4, random_state=1).fit(X[:600], y[:600])
+    assert model.score(X[600:], y[600:]) > 0.85
+    assert np.linalg.norm(model.coefs_[-1]) < 100

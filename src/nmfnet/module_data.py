@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from nmfnet.data.containers import plain, refuse_missing, to_array
 from nmfnet.data.labels import label_array
@@ -25,6 +25,8 @@ HEADS = {"classes": "softmax", "labels": "sigmoid"}  # that a module may end wit
 def gathered(X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> tuple[Any, Any]:
     """Inputs and targets, from what was passed, or from all batches of a loader, which are then in memory."""
     if y is not None:
+        if isinstance(X, (DataLoader, Dataset)):
+            raise ValueError(f"{names[0]}, a {type(X).__name__}, gives the targets, too: leave out {names[1]}.")
         return X, y
     is_loader = isinstance(X, Iterable) and not isinstance(X, (Tensor, np.ndarray, Mapping, str, bytes))
     if not is_loader or issparse(X) or hasattr(X, "columns"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -209,6 +210,8 @@ def _checked(layers: Layers, X: Any, y: Any, task: Task = "auto", suffix: str = 
     weight, names = layers.linear[0].weight, (f"X{suffix}", f"y{suffix}")
     inputs, targets = gathered(X, y, names)
     X_checked = tensor_of(inputs, names[0]).to(weight.device, weight.dtype)
+    if layers.input_shape is not None and math.prod(X_checked.shape[1:]) == math.prod(layers.input_shape):
+        X_checked = X_checked.reshape(-1, *layers.input_shape)  # rows, of which the module makes images
     if layers.flatten and X_checked.ndim > 2 and layers.ndim is None:
         X_checked = X_checked.flatten(1)
     _check_shape(layers, X_checked, names[0])

@@ -25,6 +25,15 @@ def test_regression(run, diabetes):
     assert "10-20-1" in run("plan", diabetes, "--target", "target", "--hidden", "20", "--validation", 0).out
 
 
+def test_a_table_is_read_as_for_a_training(run, tmp_path):
+    rows = [f"{i};{i % 7},5;{['a', 'b'][i % 2]};{i % 3};{['u', 1][i > 9]};{'xy'[i % 2]}" for i in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join(["id;size;city;code;odd;label", *rows]))
+    asked = ("plan", tmp_path / "a.csv", "--target", "label", "--id", "id", "--categorical", "code")
+    assert "--drop odd" in run(*asked, "--hidden", "8").failed()
+    assert "6-8-2" in run(*asked, "--hidden", "8", "--drop", "odd").out
+    assert "its columns are id;size" in run(*asked, "--sep", "|").failed()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

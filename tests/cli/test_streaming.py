@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import tracemalloc
 from functools import partial
 
@@ -105,7 +106,9 @@ def test_what_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["npy", "parquet"])
-def test_a_folder_of_files_is_trained_on_and_evaluated(run, kind):
+def test_a_folder_of_files_is_trained_on_and_evaluated(run, kind, monkeypatch):
+    os.mkdir("scratch")
+    monkeypatch.setattr(tempfile, "tempdir", "scratch")  # where the inputs of tables are copied to
     X, y = load_digits(return_X_y=True)
     X, y = (X[:300] / 16).astype(np.float32), y[:300]
     os.mkdir("shards")
@@ -118,7 +121,8 @@ def test_a_folder_of_files_is_trained_on_and_evaluated(run, kind):
             frame = pd.DataFrame(X[rows], columns=[f"pixel {i}" for i in range(64)])
             frame.assign(y=y[rows]).to_parquet(f"shards/{number}.parquet")
     result = run("train", "shards", "--hidden", "30", "--epochs", 2, "--test", 0.2)
-    assert result.status == 0, result.err
+    assert result.status == 0 and not result.err, result.err
+    assert os.listdir("scratch") == []
     assert result.out.startswith("shards: 216 training, 24 validation, 60 test rows, 64 features, 10 classes.")
     model = nmfnet.load("nmfnet-shards/model.safetensors")
     assert hasattr(model, "feature_names_in_") == (kind == "parquet")

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 import nmfnet
 from nmfnet import cli, report
 from nmfnet._text import printable
+from nmfnet.cli.reporting import show_warning
 from samples import RUN_FILES, settings
 
 LATIN_1 = os.fsdecode("caf\xe9".encode("latin-1"))  # as the command line hands over a name that is not UTF-8
@@ -174,6 +176,13 @@ def test_labels_that_no_encoding_has(run, folder):
         assert run("predict", "nmfnet-x", "x.npz", "--proba", "--out", f"p.{ending}").status == 0
     assert list(pd.read_parquet("p.parquet").columns) == ["prediction", "probability_b$", r"probability_\udce9"]
     assert list(pd.read_csv("p.csv").columns) == list(pd.read_parquet("p.parquet").columns)
+
+
+@pytest.mark.parametrize(("rank", "said"), [(0, "warning: 3 rows are left out\n"), (1, "")])
+def test_of_several_ranks_the_first_warns(monkeypatch, capsys, rank, said):
+    monkeypatch.setattr("nmfnet.distributed.now", lambda: SimpleNamespace(rank=rank))
+    show_warning("3 rows are left out", UserWarning)
+    assert capsys.readouterr().err == said
 
 
 def test_printable():

@@ -172,7 +172,7 @@ def test_warnings_are_lines(run):
         ("digits --batch-size few", "--batch-size must be a number of rows, or auto"),
         ("digits --validation 1", "--validation must be a fraction"),
         ("digits --validation nan", "--validation must be a fraction"),
-        ("digits --validation 0.001", "both parts need a row for each of 10 classes"),
+        ("digits --validation 0.001", "both parts need a row for each of 10 classes: use --validation 0"),
         ("digits --alpha inf", "alpha must be a finite number"),
         ("digits --device abacus", "device='abacus' cannot be used"),
         ("iris.csv", "which column is to be learned? --target COLUMN, one of a, species"),

@@ -158,6 +158,12 @@ def plan(
     bandwidth: Bandwidth = 10.0,
     latency: Latency = 50.0,
     message_bits: MessageBits = None,
+    drop: Drop = None,
+    categorical: Categorical = None,
+    id_column: Id = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     threads: Threads = None,
     debug: Debug = False,
 ) -> int:
@@ -166,9 +172,12 @@ def plan(
     Prints operations, bytes between ranks, memory and seconds.  For the seconds it measures this machine.
     """
     from nmfnet.cli import planning
+    from nmfnet.cli.data import Written
+    from nmfnet.cli.request import asked_schema
     from nmfnet.planning import Wire
 
-    asked = planning.Asked(data, target, hidden, epochs, batch_size, validation, device, task.value, threads,
+    schema = asked_schema(target, drop, categorical, id_column, Written(sep, decimal, encoding))
+    asked = planning.Asked(data, schema, hidden, epochs, batch_size, validation, device, task.value, threads,
                            message_bits or 0)  # fmt: skip
     planning.plan(asked, ranks, Wire(bandwidth * 1e9 / 8, latency * 1e-6), console())
     return 0

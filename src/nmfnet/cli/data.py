@@ -201,7 +201,8 @@ def task_of(y: Array, asked: str = "auto") -> Task:
     if not numeric and values > max(MOST_CLASS_NUMBERS, MOST_LABELS_SHARE * len(y)):
         raise DataError(
             f"{values} different texts as targets in {len(y)} rows, as {str(y[0])[:30]!r}, are no classes: "
-            "--target names another column; amounts must be numbers, with one unit at most"
+            "--target names another column; amounts must be numbers, with one unit at most and the decimal mark of "
+            "the other columns"
         )
     amounts = fractions or (numeric and values > max(MOST_CLASS_NUMBERS, 0.05 * len(y)))
     return "regression" if amounts else "classification"
@@ -224,7 +225,7 @@ def check_split(y: Array, fraction: float) -> None:
     if min(n_validation, len(y) - n_validation) < len(classes):
         raise DataError(
             f"--validation {fraction:g} of {len(y)} rows holds out {n_validation}: both parts need a row "
-            f"for each of {len(classes)} classes"
+            f"for each of {len(classes)} classes: use --validation 0, or another fraction"
         )
 
 

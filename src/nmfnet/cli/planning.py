@@ -28,7 +28,7 @@ class Asked(NamedTuple):
     """The options of `nmfnet plan` that say what is trained, and where."""
 
     data: str
-    target: str | None
+    schema: Schema
     hidden: str
     epochs: int
     batch_size: str
@@ -67,7 +67,7 @@ def clock_of(device: str) -> Callable[[], float]:
 
 def task_of(asked: Asked) -> Task:
     """What would be trained, from the data and the options."""
-    dataset = cli_data.read(asked.data, Schema(asked.target), asked.task)
+    dataset = cli_data.read(asked.data, asked.schema, asked.task)
     y = cli_data.targets(dataset)
     kind = cli_data.task_of(y, asked.task)
     cls = nmfnet.NMFNetClassifier if kind == "classification" else nmfnet.NMFNetRegressor

@@ -46,8 +46,11 @@ def reporting(command: Callable[P, int]) -> Callable[P, None]:
 
 
 def show_warning(message: Warning | str, category: type[Warning], *rest: Any, **others: Any) -> None:
-    """Show a warning as a line, without the place in the code."""
-    say(f"warning: {' '.join(str(message).split())}")
+    """Show a warning as a line, without the place in the code; of several ranks, which read the same, the first."""
+    from nmfnet.distributed import now  # imports PyTorch, which a warning of what is read has done before
+
+    if now().rank == 0:
+        say(f"warning: {' '.join(str(message).split())}")
 
 
 def in_a_line(error: Exception) -> str:

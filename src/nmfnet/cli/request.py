@@ -88,9 +88,8 @@ class Request:
     @property
     def schema(self) -> Schema:
         """How a table is to be read."""
-        columns, categorical = _names(self.drop), _names(self.categorical)
-        written = Written(self.sep, self.decimal, self.encoding).dialect()
-        return Schema(self.target, drop=columns, categorical=categorical, id=self.id, dialect=written)
+        written = Written(self.sep, self.decimal, self.encoding)
+        return asked_schema(self.target, self.drop, self.categorical, self.id, written)
 
     def differences(self, asked: Mapping[str, Any]) -> list[str]:
         """In words, what else a former run was asked for that makes another network of other data."""
@@ -102,6 +101,14 @@ class Request:
                 words = f"no {option}" if then in (None, False) else option if then is True else f"{option} {then}"
                 said.append(f"{words} then, {'none' if now in (None, False) else now} now")
         return said
+
+
+def asked_schema(
+    target: str | None, drop: str | None, categorical: str | None, id_column: str | None, written: Written
+) -> Schema:
+    """How a table is to be read, from the options that say so."""
+    dropped, kept = _names(drop), _names(categorical)
+    return Schema(target, drop=dropped, categorical=kept, id=id_column, dialect=written.dialect())
 
 
 def _names(asked: str | None) -> list[str]:

@@ -21,6 +21,7 @@ from nmfnet.data.containers import Array, missing
 Kind: TypeAlias = Literal["numbers", "categories", "dates"]
 DAY = np.timedelta64(1, "D")
 ID_NAME = re.compile(r"(.*[ _.-])?(id|uuid|guid|index|key|rownames?)|.*[a-z]Id", re.IGNORECASE | re.ASCII)
+NINES = re.compile(r"-?9{2,}(\.9+)?")
 MIN_ROWS_OF_IDS = 20  # in which whole numbers that are all different say anything
 MAX_RANGE_OF_IDS = 1.5  # of numbers that count rows, over the rows: a split has left some of these out
 
@@ -144,7 +145,34 @@ def _identifies(series: nw.Series[Any]) -> bool:
     counts = float(series.max()) - float(series.min()) < MAX_RANGE_OF_IDS * n
     if not (counts or ID_NAME.fullmatch(str(series.name))) or series.n_unique() < n:
         return False
-    return series.dtype.is_integer() or bool((series.to_numpy() % 1 == 0).all())  # files have no whole numbers
+    return series.dtype.is_integer() or bool(
+        (series.cast(nw.Float64).to_numpy() % 1 == 0).all()
+    )  # files have no whole numbers
+
+
+def sentinels_among(X: Any) -> dict[str, str]:
+    """Columns of a frame with a number of nines, as -999, that is there repeatedly, far from all others; how it reads.
+
+    Far is farther than these are from each other.
+    """
+    frame = nw.from_native(X, eager_only=True)
+    columns = {str(name): frame[:, i] for i, name in enumerate(frame.columns)}
+    numbers = {name: column for name, column in columns.items() if column.dtype.is_numeric()}
+    found = {name: sentinel_of(column.cast(nw.Float64).to_numpy()) for name, column in numbers.items()}
+    return {name: value for name, value in found.items() if value}
+
+
+def sentinel_of(values: Array) -> str:
+    """The same of numbers (n,); nothing where there is none."""
+    values = values[np.isfinite(values)]
+    for value in (values.min(), values.max()) if len(values) else ():
+        text = f"{value:.15g}"
+        if not NINES.fullmatch(text):
+            continue
+        others = values[values != value]
+        if len(others) and len(values) - len(others) > 1 and np.abs(others - value).min() > np.ptp(others) > 0:
+            return text
+    return ""
 
 
 def _is_of_numbers(series: nw.Series[Any]) -> bool:
@@ -169,7 +197,7 @@ def _column(name: str, series: Any) -> Column:
     if dtype == nw.Boolean or dtype.is_numeric():
         return Column(name, "numbers", series.cast(nw.Float64).to_numpy())
     if dtype in (nw.Categorical, nw.Enum):
-        return Column(name, "categories", _objects(series.to_list()), series.cat.get_categories().to_list())
+        return Column(name, "categories", _objects(series.to_list()), _declared(series))
     if dtype == nw.String:
         return Column(name, "categories", _objects(series.to_list()))
     if dtype in (nw.Date, nw.Datetime):
@@ -180,6 +208,14 @@ def _column(name: str, series: Any) -> Column:
     if dtype == nw.Time:
         return Column(name, "numbers", _in_hours(_objects(series.to_list())))
     raise TypeError(str(dtype).lower())
+
+
+def _declared(series: nw.Series[Any]) -> list[Any]:
+    """Categories that the type of a column names; pandas does not tell those of Arrow's dictionaries."""
+    try:
+        return series.cat.get_categories().to_list()
+    except AttributeError:
+        return []
 
 
 def _of_objects(name: str, values: Array) -> Column:
@@ -198,11 +234,13 @@ def _of_objects(name: str, values: Array) -> Column:
         return Column(name, kind, np.where(absent, np.nan, objects).astype(np.float64))
     if kind == "times":
         return Column(name, "numbers", _in_hours(objects))
+    if kind == "durations":
+        return Column(name, "numbers", _in_days(objects.astype("timedelta64[us]")))
     dates = [None if v is None else v.replace(tzinfo=None) if hasattr(v, "tzinfo") else v for v in objects]
     return Column(name, kind, np.array(dates, dtype="datetime64[us]"))
 
 
-def _kind_of_objects(objects: Array) -> Kind | Literal["times"]:
+def _kind_of_objects(objects: Array) -> Kind | Literal["times", "durations"]:
     """What objects are, those that are missing aside; TypeError if they are of several kinds, or of none."""
     present = objects[~missing(objects)]
     kinds = {_kind(value): type(value).__name__ for value in present.tolist()}
@@ -216,13 +254,15 @@ def _kind_of_objects(objects: Array) -> Kind | Literal["times"]:
     return kind
 
 
-def _kind(value: Any) -> Kind | Literal["times"] | None:
+def _kind(value: Any) -> Kind | Literal["times", "durations"] | None:
     if isinstance(value, (str, np.str_)):
         return "categories"
     if isinstance(value, (Real, Decimal, np.bool_)):
         return "numbers"
     if isinstance(value, datetime.time):
         return "times"
+    if isinstance(value, datetime.timedelta):
+        return "durations"
     return "dates" if isinstance(value, (datetime.date, np.datetime64)) else None
 
 

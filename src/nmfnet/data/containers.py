@@ -153,7 +153,7 @@ def validated(estimator: Any, X: Any, *y: Any, **settings: Any) -> Any:
             raise
         raise ValueError(
             f"X has columns that are not numbers: {', '.join(names)}. Encode them, as with sklearn.compose."
-            f"ColumnTransformer and sklearn.preprocessing.OneHotEncoder. ({error})"
+            f"ColumnTransformer and sklearn.preprocessing.OneHotEncoder. ({str(error).partition(chr(10))[0]})"
         ) from error
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path, PurePath
@@ -186,9 +188,17 @@ def _tables(files: Sequence[Any], y: str | None, system: Any = None) -> Iterator
             yield Block(np.stack([columns[name] for name in names], 1), None if y is None else columns[y], names)
 
 
+class TemporaryFolder:
+    """A folder that is gone with the last to refer to it; :class:`tempfile.TemporaryDirectory` would warn of that."""
+
+    def __init__(self) -> None:
+        self.name = tempfile.mkdtemp(prefix="nmfnet-")
+        self.cleanup = weakref.finalize(self, shutil.rmtree, self.name, ignore_errors=True)
+
+
 def _copied(blocks: Iterator[Block], what: str) -> Stored:
     """Write the inputs to a temporary file, which is gone with them."""
-    folder = tempfile.TemporaryDirectory(prefix="nmfnet-")
+    folder = TemporaryFolder()
     try:
         return _copied_to(folder, blocks, what)
     except BaseException:
@@ -196,7 +206,7 @@ def _copied(blocks: Iterator[Block], what: str) -> Stored:
         raise
 
 
-def _copied_to(folder: tempfile.TemporaryDirectory[str], blocks: Iterator[Block], what: str) -> Stored:
+def _copied_to(folder: TemporaryFolder, blocks: Iterator[Block], what: str) -> Stored:
     """As :func:`_copied`, to a file in a folder."""
     path, targets, rows, names = Path(folder.name, "X"), list[Array](), 0, None
     dtype: np.dtype[Any] | None = None

@@ -87,7 +87,8 @@ def _read_column(column: pd.Series[Any], known: str | None, dialect: Dialect) ->
         return TIMES, column.to_numpy() / np.timedelta64(1, "h")
     if known is None and column.dtype == object and (nested := _nested(column)) is not None:
         return CATEGORIES, nested
-    if known in (None, NUMBERS) and len(units := units_of(texts_of(column), dialect.plain)) > 1:
+    units = units_of(texts_of(column), dialect.plain) if known in (None, NUMBERS) else set()
+    if len(units) > 1 and kind_of(texts_of(column)) != TIMES:  # 20 min and 1 h can be compared
         listed = ", ".join(sorted(unit or "none" for unit in units))
         return CATEGORIES, Unfit(f"has numbers of several units ({listed})", 0)
     texts = plain_numbers(texts_of(column), dialect.plain) if known in (None, NUMBERS) else texts_of(column)

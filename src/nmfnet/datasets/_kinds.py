@@ -141,7 +141,7 @@ def as_kind(texts: Sequence[str], kind: str) -> NDArray[Any] | Unfit:
         times = {text: np.nan if _is_undated(text) else hours(text) for text in set(texts)}
         for row, text in enumerate(texts):
             if times[text] is None:
-                return Unfit(f"has no time of the day, as 13:45, in {text[:30]!r}", row)
+                return Unfit(f"has no time, as 13:45 or 1h 20m, in {text[:30]!r}", row)
         return np.array([times[text] for text in texts], dtype=np.float64)
     if kind == CATEGORIES:
         objects = np.empty(len(texts), dtype=object)

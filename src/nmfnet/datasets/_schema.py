@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nmfnet.datasets import _csv
 from nmfnet.datasets._dialect import ENDINGS, Dialect
 from nmfnet.datasets._kinds import NUMBERS
+from nmfnet.datasets._values import number
 from nmfnet.errors import DataError
 
 Labels: TypeAlias = NDArray[Any] | Literal["numbers"] | None
@@ -110,6 +111,10 @@ def _no_such_columns(absent: Sequence[str], names: Sequence[str], path: Path) ->
     more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
     not_there = ", ".join(map(repr, absent[:LISTED])) + (", ..." if len(absent) > LISTED else "")
     what = f"column{'s' if len(absent) > 1 else ''} {not_there}"
+    if names[0].startswith("#"):
+        more += "; if that line is a comment, delete it: the first line must name the columns"
+    elif any(number(name) is not None for name in names):
+        more += "; if these are values, put a line with the names of the columns above them"
     undivided = len(names) == 1 and re.search(r"\w\W+\w", names[0])
     advice = f"; {_csv.BLANKS if re.search(r'[^ ] +[^ ]', names[0]) else _csv.ADVICE}" if undivided else ""
     return f"{path}: has no {what}: {hint}its columns are {listed}{more}{advice}"

@@ -18,6 +18,7 @@ from nmfnet.datasets._values import MOST_NUMBERED_CLASSES, UNKNOWN, decided, is_
 from nmfnet.errors import DataError
 
 MOST_COMPARED = 1000  # labels
+NO_CLASSES = UNKNOWN - {"-", "."}  # what is hardly ever meant as a class; - is one beside +
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,10 @@ def targets_there(column: pd.Series[Any], path: Path, schema: Schema) -> NDArray
 
 def _say_which_words_are_labels(name: Any, texts: list[str], absent: set[str], path: Path) -> None:
     """Warn of labels such as NA: whoever means missing ones leaves the cells empty."""
-    words = sorted({text.strip() for text in set(texts) - absent if is_missing(text) and not is_blank(text)})
+    words = sorted({
+        text.strip() for text in set(texts) - absent
+        if (is_missing(text) or text.strip() in NO_CLASSES) and not is_blank(text)
+    })  # fmt: skip
     if words:
         n = sum(text.strip() in words for text in texts)
         warnings.warn(

@@ -18,7 +18,17 @@ _MEASURE = re.compile("[kKMBGT]|[kKMGT]i?B|[mk]?g|t|lbs?|oz|[mck]?m|in|ft|mi|m?s
 _IN_BRACKETS = re.compile(r"\(([^()+-]*\d[^()+-]*)\)")
 _MINUS_BEHIND = re.compile(r"(\d[\d.,' \u00a0\u202f]*)-")
 HALF_OF_DAY = r"(?:\s*([AaPp])\.?[Mm]\.?)?"
-_CLOCK = re.compile(rf"(\d{{1,3}}):([0-5]\d)(?::([0-5]\d)(?:[.,]\d+)?)?{HALF_OF_DAY}", re.ASCII)
+_SECONDS = r"[0-5]\d(?:[.,]\d+)?"
+_CLOCK = re.compile(rf"(\d{{1,3}}):([0-5]\d)(?::({_SECONDS}))?{HALF_OF_DAY}", re.ASCII)
+_DAYS = re.compile(rf"([+-]?\d+) days?,? \+?(\d{{1,2}}):([0-5]\d):({_SECONDS})", re.ASCII)  # of pandas and Python
+_MINUTES = re.compile(r"()()(\d{1,3}):([0-5]\d[.,]\d+)", re.ASCII)  # 4:05.2
+_UNITS_OF_TIME = ("d(?:ays?)?", "h(?:(?:ou)?rs?)?", r"m(?:in(?:ute)?s?)?\.?", r"s(?:ec(?:ond)?s?)?\.?")
+_SPELLED = re.compile(
+    "".join(rf"(?:(\d+(?:[.,]\d+)?)\s*{unit},?\s*)?" for unit in _UNITS_OF_TIME), re.IGNORECASE | re.ASCII
+)  # 1h 20m
+_HOURS = re.compile(r"()(\d+)\s*h\s*([0-5]\d)()", re.IGNORECASE | re.ASCII)  # 1h20
+_ISO = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:[.,]\d+)?)S)?)?", re.ASCII)
+_DURATIONS = (_DAYS, _MINUTES, _HOURS, _SPELLED, _ISO)
 
 
 def signed(text: str) -> str:
@@ -87,11 +97,24 @@ def hour_of_day(hour: str | None, half: str | None) -> int:
 
 
 def hours(text: str) -> float | None:
-    """Hours of a time of the day, or of a duration, written with colons; None if it is none."""
-    match = _CLOCK.fullmatch(text.strip())
+    """Hours of a time of the day, or of a duration, as 1:20, 1h 20m, PT1H20M, 0 days 01:20:00; None if it is none."""
+    text = text.strip()
+    match = _CLOCK.fullmatch(text)
     if match is None:
-        return None
+        return _hours_of_duration(text)
     try:
-        return hour_of_day(match[1], match[4]) + int(match[2]) / 60 + int(match[3] or 0) / 3600
+        return hour_of_day(match[1], match[4]) + int(match[2]) / 60 + _decimal(match[3]) / 3600
     except ValueError:
         return None
+
+
+def _hours_of_duration(text: str) -> float | None:
+    match = next((match for form in _DURATIONS if (match := form.fullmatch(text))), None)
+    if match is None or not any(match.groups()):
+        return None
+    days, hour, minute, second = map(_decimal, match.groups())
+    return 24 * days + hour + minute / 60 + second / 3600
+
+
+def _decimal(text: str | None) -> float:
+    return float((text or "0").replace(",", "."))

@@ -31,7 +31,7 @@ _MISSING = {
 
 # What says among numbers, besides the words for it, that one is missing; and the errors of spreadsheets.
 MOST_NUMBERED_CLASSES = 20  # different numbers in a target, beyond which ? is no class
-UNKNOWN = {"?", "-", "--", ".", "n.a.", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?"}
+UNKNOWN = {"?", "-", "--", "–", "—", ".", "n.a.", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?"}
 
 
 # Marks and digits that people and their programs write numbers with, as ASCII has them.

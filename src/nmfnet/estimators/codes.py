@@ -60,6 +60,10 @@ class HiddenCodesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _layer_codes(self, X: ArrayLike, layer: Any) -> Any:
         rows, n_hidden = checked_rows(self, X), len(self.network_.weights) - 1
+        if not n_hidden:
+            raise ValueError(
+                "hidden_layer_sizes=() has no hidden layer: transform and layer_codes return the activations of one."
+            )
         if not (isinstance(layer, (int, np.integer)) and -n_hidden <= layer < n_hidden):
             raise ValueError(f"layer must be the number of one of the {n_hidden} hidden layers; got {layer!r}.")
         return like_input(network_for(self.network_, X).code(rows, int(layer) % n_hidden + 1), X)

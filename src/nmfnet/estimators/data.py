@@ -14,7 +14,7 @@ from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
 from nmfnet.data.column_messages import listed
-from nmfnet.data.columns import Table, ids_among, is_frame
+from nmfnet.data.columns import Table, ids_among, is_frame, sentinel_of, sentinels_among
 from nmfnet.data.containers import Array, refuse_missing, refuse_path, to_array
 from nmfnet.data.labels import label_array
 from nmfnet.data.on_disk import OnDisk, RowsOnDisk
@@ -108,6 +108,7 @@ def checked_data(
     first = reset and dtype is None
     if first and complete:
         warn_of_ids(X)
+        warn_of_sentinels(X, y if estimator._numeric_y else None)
     X, y = checked_inputs(estimator, X, y, reset, dtype)
     refuse_other_inputs(X)
     dtype = dtype or (torch.float32 if getattr(X, "dtype", None) in (np.float32, torch.float32) else torch.float64)
@@ -166,6 +167,24 @@ def warn_of_ids(X: Any) -> None:
             f"{'it out, unless it says' if len(names) == 1 else 'them out, unless they say'} something.",
             UserWarning, stacklevel=5,
         )  # fmt: skip
+
+
+def warn_of_sentinels(X: Any, y: Any) -> None:
+    """Name columns of a data frame, and real targets, in which a number as -999 seems to stand for a missing one."""
+    found = sentinels_among(X) if is_frame(X) else {}
+    for value in dict.fromkeys(found.values()):
+        names = listed([name for name in found if found[name] == value])
+        _warn_of_sentinel(f"X: {names}: {value}", "put NaN in its place, or leave the cells of the file empty")
+    if value := sentinel_of(y) if isinstance(y, np.ndarray) and y.dtype.kind in "iuf" and y.ndim == 1 else "":
+        _warn_of_sentinel(f"y: {value}", "leave these rows out")
+
+
+def _warn_of_sentinel(what: str, advice: str) -> None:
+    warnings.warn(
+        f"{what} is far from all other values. If it stands for a missing value, {advice}: as a number it hides how "
+        "the others differ.",
+        UserWarning, stacklevel=6,
+    )  # fmt: skip
 
 
 def checked_weights(sample_weight: Any, n: int, name: str) -> Array | None:

@@ -286,7 +286,8 @@ def spec_of_pooling(layer: Any, at: str) -> Spec:
         if layer.output_size not in (1, (1,), (1, 1)):
             raise ValueError(f"{at} must have output_size=1, the mean of a channel; got {layer.output_size}.")
         return GlobalAvgPool()
-    plain = {"dilation": 1, "ceil_mode": False, "count_include_pad": True, "divisor_override": None}
+    plain = {"dilation": 1, "ceil_mode": False, "count_include_pad": True, "divisor_override": None,
+             "return_indices": False}  # fmt: skip
     for name, value in plain.items():
         given = getattr(layer, name, value)
         if given not in (value, (value,), (value, value)):

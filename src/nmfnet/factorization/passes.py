@@ -35,6 +35,7 @@ NARROW = 64  # columns of a tile that take no longer than one,
 NARROW_SWEEPS = 4  # and sweeps of it between two checks for mini-batches; others end nearer to the solution by more
 EXTRA_PRECISION = 10  # by which columns are solved better than asked for while others are not yet
 MAX_SOLVE_TOLERANCE = 1e-4  # relative projected gradient to which new data are solved for at least
+LEAST_CONDITION = 1e-9  # of H Ht: below, rows of H are taken for dependent
 MIN_FLOAT32_OPERATIONS = 2**19  # of a product, from which on float32 gains more than the two switches take
 MAX_PIVOTING_COMPONENTS = 32  # above, a system for every sample costs more than sweeps
 
@@ -299,6 +300,14 @@ class LeastSquares(SweepThenStep):
             slopes.copy_(torch.where(H[: len(slopes)] == 0, at_zero, slopes + l1 * H[: len(slopes)].sign()))
         fixed = done.Q - done.S[:, -1:] @ H[-1:] if self.intercept else done.Q
         return ratio(squared_norm(gradient), squared_norm(fixed))
+
+
+def dependent(H: Tensor) -> bool:
+    """Whether rows of H (k, n) are linearly dependent, so that many Z >= 0 are solutions."""
+    if len(H) > H.shape[1]:
+        return True
+    eigenvalues = torch.linalg.eigvalsh((H @ H.T).double())
+    return float(eigenvalues[0]) < LEAST_CONDITION * float(eigenvalues[-1])
 
 
 def ridge(G: Tensor, l2: float) -> Tensor:

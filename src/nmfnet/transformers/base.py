@@ -20,7 +20,7 @@ from nmfnet.distributed import alone, together
 from nmfnet.errors import DivergenceError
 from nmfnet.factorization.acceleration import Alternation, Problem, check_finite
 from nmfnet.factorization.coordinate_descent import squared_norm
-from nmfnet.factorization.passes import Penalties
+from nmfnet.factorization.passes import Penalties, dependent
 from nmfnet.factorization.restart import alternate_alive, revived
 from nmfnet.factorization.steps import Pass
 from nmfnet.linalg.threads import one_thread
@@ -141,7 +141,7 @@ class BaseFactorization(
                 f"max_iter={self.max_iter} passes did not meet the criterion of tol={self.tol}.",
                 ConvergenceWarning, stacklevel=5,
             )  # fmt: skip
-        if not problem.unique or k > data.shape[1]:
+        if not problem.unique or dependent(components):
             Z = self._zero_start(data, k)  # as `transform` does, which then finds the same of many solutions
         last = check_finite(problem.sweep(Z, components, Z, until=problem.tolerance(components)))
         self._keep(components, data.scale)

@@ -45,7 +45,7 @@ class NMFPretraining(BaseEstimator):
     delta : float, default=1e-14
         Relative threshold of the singular values kept in the pseudo-inverses above the first layer.
     delta_x : float, default=5e-3
-        The same for the data.
+        The same for the data, and for a fully-connected layer on the pixels that a convolution returns.
     batch_size : int, default=5000
         Samples used, drawn at random once; and patches, for a convolution.  Each of several processes has all of them.
     """
@@ -140,15 +140,24 @@ class NMFPretraining(BaseEstimator):
             rows = matrix(layer.linearize(some, network.weights[number])[1])
             rows = rows[torch.randperm(len(rows), generator=generator)[: self.batch_size].to(rows.device)]
             A, H = starting_factors(rows, layer.n_out, None, None, generator)
-            delta = self.delta if number else self.delta_x
+            delta = self._threshold(Z, rows.shape[1], layer.shares_weights, number == 0)
             W, _, _ = self.layer(rows, A, H, f, delta, network.intercept)
             network.weights[number] = W
             Z = torch.cat([f(layer.forward(part, W)).clamp_(min=0) for part in Z.split(PATCHED_IMAGES)])
         last = network.weights[-1]
         rows = matrix(network.layers[-1].linearize(Z, last)[1])
-        delta = self.delta if network.activations else self.delta_x
+        delta = self._threshold(Z, rows.shape[1], False, not network.activations)
         fit = nonlinear_least_squares(Y, rows, torch.zeros_like(last), delta=delta, intercept=network.intercept)
         network.weights[-1] = fit.W
+
+    def _threshold(self, Z: Tensor, n: int, on_patches: bool, is_first: bool) -> float:
+        """Threshold of the singular values of the rows, of n numbers, that a layer makes of its inputs Z.
+
+        A fully-connected layer on images has a weight for each pixel of a channel.  Pixels at the border are nearly
+        constant, in codes as in the data: without the threshold of the data their weights would be in the thousands.
+        """
+        pixel_by_pixel = Z.ndim > 2 and not on_patches and n > Z.shape[-1]  # channels come last
+        return self.delta_x if is_first or pixel_by_pixel else self.delta
 
     def stack(
         self,
