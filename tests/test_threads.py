@@ -1,13 +1,16 @@
-"""Factorizations run on one thread, and leave the number of threads as it was."""
+"""Factorizations and small networks run on one thread, and leave the number of threads as it was."""
 
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
-from nmfnet import NMF
+from nmfnet import NMF, Callback, NMFNetClassifier
 from nmfnet.factorization import nmf
 from nmfnet.factorization.data import DenseData
+from nmfnet.layers import Conv2d
 from nmfnet.linalg import threads
+from nmfnet.solvers.relaxed.sweep import RelaxedSweep
 
 
 @pytest.fixture
@@ -53,3 +56,48 @@ def test_results_do_not_depend_on_the_number_of_threads(three):
     several = NMF(5, random_state=0, tol=1e-3).fit(X).components_
     torch.set_num_threads(1)
     np.testing.assert_array_equal(NMF(5, random_state=0, tol=1e-3).fit(X).components_, several)
+
+
+class Watched(Callback):
+    def __init__(self):
+        self.seen = set()
+
+    def __sklearn_clone__(self):
+        return self
+
+    def on_batch_end(self, batch, n_batches):
+        self.seen.add(torch.get_num_threads())
+
+
+@pytest.mark.parametrize(
+    ("hidden", "columns", "sparse", "used"),
+    [((20,), 10, False, 1), ((400, 400), 10, False, 3), ((20,), 9000, False, 3), ((20,), 9000, True, 1)],
+)
+def test_small_networks_are_trained_on_one_thread(three, hidden, columns, sparse, used):
+    """The words of documents fill few of their columns, so their products are small."""
+    rng = np.random.default_rng(0)
+    X = (rng.random((120, columns)) < 0.01) * 1.0
+    X[:, 0] = np.arange(120) % 2
+    watched = Watched()
+    model = NMFNetClassifier(hidden, batch_size=100, max_iter=1, alpha=0, callbacks=[watched], random_state=0)
+    model.fit(csr_matrix(X) if sparse else X, X[:, 0])
+    assert watched.seen == {used} and torch.get_num_threads() == 3
+
+
+def test_convolutions_are_trained_on_all_threads(three):
+    X, watched = np.random.default_rng(0).random((40, 1, 6, 6)), Watched()
+    NMFNetClassifier((Conv2d(2, 3), 4), max_iter=1, callbacks=[watched], random_state=0).fit(X, np.arange(40) % 2)
+    assert watched.seen == {3}
+
+
+def test_streams_of_small_networks_are_trained_on_one_thread(three, monkeypatch):
+    seen, call = set(), RelaxedSweep.__call__
+
+    def watch(*given, **named):
+        seen.add(torch.get_num_threads())
+        return call(*given, **named)
+
+    monkeypatch.setattr(RelaxedSweep, "__call__", watch)
+    X = np.random.default_rng(0).random((40, 5))
+    NMFNetClassifier((6,)).partial_fit(X, np.arange(40) % 2, classes=[0, 1])
+    assert seen == {1} and torch.get_num_threads() == 3

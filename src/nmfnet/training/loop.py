@@ -26,6 +26,7 @@ from nmfnet.training.scoring import calibrated, error_unit, predicted, sampled, 
 from nmfnet.training.settings import FitSettings
 from nmfnet.training.stacking import stacked
 from nmfnet.training.state import Best, Progress, Training
+from nmfnet.training.threads import suited_threads
 
 Pretraining = Callable[[Network], None]
 Beforehand = Callable[[], Choice]
@@ -104,7 +105,7 @@ def fit_network(
     _make_alike(network, source.holders)
     if settings.alpha == "auto":
         settings = replace(settings, alpha=solver.default_alpha(network), auto_alpha=True)
-    with announced(callbacks, network, settings.max_iter):
+    with suited_threads(network, source, settings.batch_size), announced(callbacks, network, settings.max_iter):
         resumes = any(callback.resumes() for callback in callbacks)
         if pretrain is not None and not resumes:
             with progress.timed():

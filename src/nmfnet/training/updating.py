@@ -19,6 +19,7 @@ from nmfnet.training.records import EpochRecord
 from nmfnet.training.scoring import sampled
 from nmfnet.training.settings import FitSettings
 from nmfnet.training.state import Best, Progress, Training
+from nmfnet.training.threads import suited_threads
 
 
 class Updated(NamedTuple):
@@ -70,9 +71,11 @@ def update_network(
         sweep = solver.proceed(sweep, source, plan, rescaled)
     best = Best(settings.tol, "objective")
     sample = sampled(source, generator.initial_seed())
-    record = epoch(
-        Training(sweep.network, solver, source, None, settings, progress, generator, sweep, best, [], sample, min_rows)
+    training = Training(
+        sweep.network, solver, source, None, settings, progress, generator, sweep, best, [], sample, min_rows
     )
+    with suited_threads(sweep.network, source, settings.batch_size):
+        record = epoch(training)
     if record is None:
         raise DivergenceError("partial_fit ended with non-finite weights and left the model as it was.")
     return Updated(sweep.network.with_weights(copied(sweep.weights())), [*progress.history, record], sweep, plan)
