@@ -145,9 +145,8 @@ def _identifies(series: nw.Series[Any]) -> bool:
     counts = float(series.max()) - float(series.min()) < MAX_RANGE_OF_IDS * n
     if not (counts or ID_NAME.fullmatch(str(series.name))) or series.n_unique() < n:
         return False
-    return series.dtype.is_integer() or bool(
-        (series.cast(nw.Float64).to_numpy() % 1 == 0).all()
-    )  # files have no whole numbers
+    whole = (series.cast(nw.Float64).to_numpy() % 1 == 0).all()  # files have no whole numbers
+    return series.dtype.is_integer() or bool(whole)
 
 
 def sentinels_among(X: Any) -> dict[str, str]:
