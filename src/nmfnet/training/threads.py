@@ -12,7 +12,7 @@ from nmfnet.network import Network
 # Operations of the largest product of an update, some hundred microseconds.  With fewer, two threads gain a quarter of
 # the time at most.  Beside other busy processes they take three to seven times as long as one: each waits, spinning,
 # until the other has had its turn.
-MIN_SHARED_FLOPS = 3e7
+MIN_SHARED_FLOPS = 5e7
 
 
 def suited_threads(network: Network, source: Source, batch_size: int) -> AbstractContextManager[None]:
