@@ -71,7 +71,7 @@ class Watched(Callback):
 
 @pytest.mark.parametrize(
     ("hidden", "columns", "sparse", "used"),
-    [((20,), 10, False, 1), ((400, 400), 10, False, 3), ((20,), 9000, False, 3), ((20,), 9000, True, 1)],
+    [((20,), 10, False, 1), ((600, 600), 10, False, 3), ((30,), 9000, False, 3), ((30,), 9000, True, 1)],
 )
 def test_small_networks_are_trained_on_one_thread(three, hidden, columns, sparse, used):
     """The words of documents fill few of their columns, so their products are small."""
