@@ -60,7 +60,7 @@ def test_limits_of_threads_are_respected(small):
     usual, callback = torch.get_num_threads(), Threads()
     torch.set_num_threads(2)
     try:
-        model = NMFNetClassifier((3,), max_iter=1, callbacks=[callback])
+        model = NMFNetClassifier((800, 800), max_iter=1, alpha=0, callbacks=[callback])  # small ones have one
         model.fit(*small)
         assert callback.seen == 2
         with threadpool_limits(1):
