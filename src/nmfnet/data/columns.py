@@ -150,7 +150,7 @@ def _identifies(series: nw.Series[Any]) -> bool:
 
 
 def sentinels_among(X: Any) -> dict[str, str]:
-    """Columns of a frame with a number of nines, as -999, that is there repeatedly, far from all others; how it reads.
+    """Columns of a frame with a number of nines, as -999, there repeatedly and far from all others; with it as text.
 
     Far is farther than these are from each other.
     """
@@ -162,7 +162,7 @@ def sentinels_among(X: Any) -> dict[str, str]:
 
 
 def sentinel_of(values: Array) -> str:
-    """The same of numbers (n,); nothing where there is none."""
+    """Such a number among numbers (n,), as text; empty if there is none."""
     values = values[np.isfinite(values)]
     for value in (values.min(), values.max()) if len(values) else ():
         text = f"{value:.15g}"

@@ -35,7 +35,7 @@ NARROW = 64  # columns of a tile that take no longer than one,
 NARROW_SWEEPS = 4  # and sweeps of it between two checks for mini-batches; others end nearer to the solution by more
 EXTRA_PRECISION = 10  # by which columns are solved better than asked for while others are not yet
 MAX_SOLVE_TOLERANCE = 1e-4  # relative projected gradient to which new data are solved for at least
-LEAST_CONDITION = 1e-9  # of H Ht: below, rows of H are taken for dependent
+LEAST_CONDITION = 1e-9  # smallest over largest eigenvalue of H Ht: below, rows of H are taken for dependent
 MIN_FLOAT32_OPERATIONS = 2**19  # of a product, from which on float32 gains more than the two switches take
 MAX_PIVOTING_COMPONENTS = 32  # above, a system for every sample costs more than sweeps
 

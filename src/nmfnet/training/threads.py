@@ -10,7 +10,7 @@ from nmfnet.linalg.threads import one_thread
 from nmfnet.network import Network
 
 # Operations of the largest product of an update, some hundred microseconds.  With fewer, two threads gain a quarter of
-# the time at most.  Beside other busy processes they take three to seven times as long as one: each waits, spinning,
+# the time at most.  Beside two busy processes they take four to seven times as long as one: each waits, spinning,
 # until the other has had its turn.
 MIN_SHARED_FLOPS = 5e7
 

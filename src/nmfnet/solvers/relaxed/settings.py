@@ -79,9 +79,9 @@ class Relaxed(BaseEstimator):
 
         - ``0.3 (1 - 2 r / n_0)`` if r principal components replace n_0 inputs, as in images;
         - ``0.5 (1 - 5 / w)`` for classification of texts, with hidden layers; w is the mean number of stored values
-          of a sample.  Texts are sparse inputs of 1000 columns or more, or of 100 or more in which samples store few
-          values, and some samples many more than others.  It is 0 where all words have one scale, as held-out
-          documents may choose;
+          of a sample.  Texts are sparse inputs of 1000 columns or more, or of 100 to 999 columns whose samples store
+          few values and differ much in how many.  It is 0 where all words have one scale, as held-out documents may
+          choose;
         - otherwise 0.
     dropout : float, sequence of float or "auto", default="auto"
         Probability that the activation of a hidden unit is set to 0 during training: one for all hidden layers, or one
