@@ -102,7 +102,7 @@ class Scaling:
 
 
 def input_scaling(
-    source: Source, explained_variance: float, centre: bool = True, constant: float = 0.0, words: bool = False
+    source: Source, explained_variance: float, centre: bool = True, constant: float = 0.0, by_rarity: bool = False
 ) -> Scaling:
     """Scaling of the inputs, by what their columns are.
 
@@ -113,7 +113,7 @@ def input_scaling(
 
     Sparse inputs stay sparse: nothing is subtracted or projected, and columns of different units are divided by their
     largest absolute values instead, since a rare entry may be many standard deviations large.  Columns of one unit
-    that are `words` of documents are divided by the roots of their root mean squares: rare ones are learned, too.
+    that are words of documents may be divided by the roots of their root mean squares: rare ones are learned, too.
 
     Parameters
     ----------
@@ -126,8 +126,8 @@ def input_scaling(
         Whether to subtract the mean; a network without biases could not put it back.
     constant : float, default=0
         Factor of constant columns; 0 ignores them for ever, 1 is for samples that are only the first.
-    words : bool, default=False
-        Whether sparse columns are words of documents.
+    by_rarity : bool, default=False
+        Whether sparse columns that are words of documents are scaled by how rare they are.
 
     Returns
     -------
@@ -139,7 +139,8 @@ def input_scaling(
     varies = columns.vary(source.dtype)
     same_unit = columns.share_unit(varies)
     if not columns.dense:
-        return _sparse_scaling(columns, varies, same_unit, constant, source.dtype, RARITY if words else 0.0)
+        rarity = RARITY if by_rarity and columns.words else 0.0
+        return _sparse_scaling(columns, varies, same_unit, constant, source.dtype, rarity)
     if same_unit:
         projection = _principal(blocks, columns, explained_variance)
         if projection is not None:

@@ -202,8 +202,7 @@ class Relaxed(BaseEstimator):
         if not self.standardize:
             return None
         share = 1.0 if kind == "real" else self.explained_variance
-        words = not partial and kind != "real" and are_words(source)
-        return input_scaling(source, share, centre, float(partial), words)
+        return input_scaling(source, share, centre, float(partial), by_rarity=not partial and kind != "real")
 
     @staticmethod
     def is_text(network: Network, source: Source) -> bool:
@@ -256,7 +255,7 @@ class Relaxed(BaseEstimator):
         new = not plan.trained and plan.n_updates is not None
         if new and source.is_sparse and network.output.has_classes:
             # Of inputs that outnumber samples most are rare: random weights would outlast what is learned of them.
-            most = WORD_WEIGHTS if are_words(source) else 1.0
+            most = WORD_WEIGHTS if self.is_text(network, source) else 1.0
             network.weights[0][: source.n_features] *= min(most, plan.n_samples / source.n_features)
         resolved = self.resolved(network, plan, source)
         sweep = self._sweep(resolved, network, plan, source)
