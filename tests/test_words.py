@@ -37,7 +37,7 @@ def categories(columns=12, levels=15, missing=0.0):
 
 
 def source(X):
-    return InMemory(SparseRows(csr_matrix(X)), torch.zeros(X.shape[0], 1, dtype=torch.float64))
+    return InMemory(SparseRows(csr_matrix(X, dtype=float)), torch.zeros(X.shape[0], 1, dtype=torch.float64))
 
 
 TABLES = {
@@ -45,6 +45,7 @@ TABLES = {
     "categories with some missing": lambda: categories(missing=0.1),
     "and numbers": lambda: hstack([categories(), np.random.default_rng(2).normal(size=(N, 10))]),
     "pixels": lambda: np.tile(load_digits().data[:N], 2),
+    "thin and thick strokes": lambda: np.random.default_rng(3).random((N, 200)) < np.linspace(0.1, 0.5, N)[:, None],
     "few columns": lambda: CountVectorizer(max_features=90).fit_transform(sentences()),
 }
 TEXTS = {
